@@ -1,0 +1,132 @@
+"""Clips of speech in, one stream of PCM out: edges trimmed, joins faded, pauses as long as asked for.
+
+Pure and lazy: nothing is read or written, and clips are taken from the caller one at a time.
+"""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+SILENCE_DBFS = -50.0
+"""A step of `STEP_MS` whose RMS lies below this, relative to full scale, counts as silence."""
+STEP_MS = 10
+"""Silence at the edges is looked for in steps of this length."""
+MARGIN_MS = 30
+"""Silence kept at either edge: soft onsets and fricatives begin below the threshold."""
+FADE_IN_MS = 5
+FADE_OUT_MS = 10
+
+_FULL_SCALE = 32767
+_BYTES = 2  # of one sample
+_Segment: TypeAlias = Any  # a pydub.AudioSegment; pydub has no types
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One piece of speech and the pause that follows it."""
+
+    wave: NDArray[np.float32]
+    """[samples], within -1..1, mono."""
+    pause: float
+    """Seconds of silence until the next clip; 0 for the last one, whose silence is `stitch`'s `end`."""
+
+
+def stitch(clips: Iterable[Clip], *, start: float, end: float, sampling_rate: int = 24000) -> Iterator[bytes]:
+    """Join `clips` into little-endian 16-bit mono PCM, in pieces of whole samples.
+
+    Silence at a clip's edges is cut down to `MARGIN_MS`, and what is kept counts towards the pause beside it,
+    so that the silence heard is the one asked for, to about `STEP_MS`. A clip with no sound in it is kept
+    whole (`is_silent` tells). `start` and `end` are the seconds of silence around the whole.
+
+    Raises:
+        ValueError: a sample is not a number within -1..1 (never clamped: whoever made it has a bug), a clip
+            is not a row of floats, a pause is negative or not finite, or `sampling_rate` is not a whole
+            number of kHz.
+    """
+    if sampling_rate <= 0 or sampling_rate % 1000:
+        raise ValueError(f"sampling_rate is {sampling_rate}, not a whole number of kHz")
+    owed = _samples("start", start, sampling_rate)  # silence not yet written, in samples
+    closing = _samples("end", end, sampling_rate)
+    pydub = _pydub()
+    for position, clip in enumerate(clips):
+        name = f"clip {position}"
+        voice, head, tail = _trim(pydub, _segment(pydub, clip.wave, name, sampling_rate))
+        yield bytes(max(0, owed - head) * _BYTES)
+        yield _fade(voice)
+        # Below zero when the margin alone is longer than the pause: the head that follows may not add to it.
+        owed = _samples(f"{name}: pause", clip.pause, sampling_rate) - tail
+    yield bytes(max(0, owed + closing) * _BYTES)
+
+
+def is_silent(wave: NDArray[np.float32], sampling_rate: int = 24000) -> bool:
+    """Whether `wave` [samples], -1..1, is below `SILENCE_DBFS` from end to end; an empty one is, too."""
+    pydub = _pydub()
+    segment = _segment(pydub, wave, "clip", sampling_rate)
+    lead = pydub.silence.detect_leading_silence(segment, SILENCE_DBFS, STEP_MS)
+    return bool(lead >= len(segment))
+
+
+def _pydub() -> ModuleType:
+    """pydub, without the warnings of its import: it looks for an ffmpeg that nothing here needs."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Couldn't find ffmpeg or avconv", RuntimeWarning)
+        # Python 3.11 and 3.12 announce that audioop goes, and newer ones dislike escapes in pydub's source.
+        warnings.filterwarnings("ignore", ".*audioop", DeprecationWarning)
+        warnings.filterwarnings("ignore", ".*invalid escape sequence", DeprecationWarning)
+        warnings.filterwarnings("ignore", ".*invalid escape sequence", SyntaxWarning)
+        import pydub
+        import pydub.silence
+    module: ModuleType = pydub
+    return module
+
+
+def _segment(pydub: ModuleType, wave: NDArray[np.float32], name: str, sampling_rate: int) -> _Segment:
+    """`wave` as an AudioSegment of whole milliseconds."""
+    pcm = _int16(wave, name)
+    # pydub counts in milliseconds and would drop or blank the odd samples at the end. Holding the last sample
+    # for less than a millisecond adds no step, so no click.
+    missing = -len(pcm) % (sampling_rate // 1000)
+    if missing:
+        pcm = np.pad(pcm, (0, missing), mode="edge")
+    return pydub.AudioSegment(pcm.tobytes(), sample_width=_BYTES, frame_rate=sampling_rate, channels=1)
+
+
+def _trim(pydub: ModuleType, segment: _Segment) -> tuple[_Segment, int, int]:
+    """`segment` without silence beyond the margins, and the samples of margin left at its head and tail."""
+    lead = pydub.silence.detect_leading_silence(segment, SILENCE_DBFS, STEP_MS)
+    trail = pydub.silence.detect_leading_silence(segment.reverse(), SILENCE_DBFS, STEP_MS)
+    if lead + trail >= len(segment):
+        return segment, 0, 0
+    head, tail = min(lead, MARGIN_MS), min(trail, MARGIN_MS)
+    per_ms = segment.frame_rate // 1000
+    return segment[lead - head : len(segment) - trail + tail], head * per_ms, tail * per_ms
+
+
+def _fade(segment: _Segment) -> bytes:
+    """The samples of `segment`, rising from silence and falling back to it."""
+    # A clip shorter than both fades gets shorter ones: they must not overlap.
+    half = len(segment) // 2
+    if half:
+        segment = segment.fade_in(min(FADE_IN_MS, half)).fade_out(min(FADE_OUT_MS, half))
+    return bytes(segment.raw_data)
+
+
+def _int16(wave: NDArray[np.float32], name: str) -> NDArray[np.int16]:
+    if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating):
+        raise ValueError(f"{name}: shape {wave.shape} of {wave.dtype}, not one row of floats")
+    wrong = np.flatnonzero(~(np.abs(wave) <= 1))  # a NaN compares false
+    if len(wrong):
+        at = int(wrong[0])
+        raise ValueError(f"{name}: {len(wrong)} samples not within -1..1, first sample {at}: {wave[at]}")
+    return np.rint(wave * _FULL_SCALE).astype("<i2")
+
+
+def _samples(name: str, seconds: float, sampling_rate: int) -> int:
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"{name} is {seconds}, not a length in seconds")
+    return round(seconds * sampling_rate)

@@ -1,0 +1,126 @@
+"""What a chapter file says of itself: its tags, and the comment that tells whether it is ours and whole.
+
+The readers below take bytes from anywhere. They answer None, or raise any Exception, for what is not a whole
+file written here; `export.read_comment` turns the latter into None, too.
+"""
+
+import struct
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import BinaryIO
+
+OURS = "maya-batch"
+"""Marks a file as ours, as the software that made it, and describes the comment in ID3."""
+
+_LARGEST_TAG = 1 << 24  # bytes; what claims more is not read
+_MOST_CHUNKS = 64  # in a WAV, before its comment
+_XING = {b"Info", b"Xing"}
+
+
+@dataclass(frozen=True)
+class TrackTags:
+    """The tags of one chapter file. Empty texts are left out of the file."""
+
+    title: str
+    album: str
+    artist: str
+    track: int
+    """Counts from 1."""
+    tracks: int
+    comment: str
+    """Whatever the caller wants back from `read_comment`."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            text = str(getattr(self, field.name))
+            if "\0" in text:  # ends a text in WAV and splits it in ID3
+                raise ValueError(f"tag {field.name} contains a NUL character: {text!r}")
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"tag {field.name} is not valid Unicode: {text!r}") from error
+
+
+def wav_strings(tags: TrackTags) -> dict[str, str]:
+    """`tags` under libsndfile's names, as attributes of a `soundfile.SoundFile`."""
+    strings = {
+        "title": tags.title,
+        "album": tags.album,
+        "artist": tags.artist,
+        "tracknumber": f"{tags.track}/{tags.tracks}",
+        "comment": tags.comment,
+        "software": OURS,
+    }
+    return {name: text for name, text in strings.items() if text}
+
+
+def wav_comment(file: BinaryIO, size: int) -> str | None:
+    """The comment of a WAV of `size` bytes; "" when it has none; None when not ours or not whole."""
+    name, length, kind = struct.unpack("<4sI4s", file.read(12))
+    if name != b"RIFF" or kind != b"WAVE" or length + 8 != size:
+        return None
+    for _ in range(_MOST_CHUNKS):
+        name, length = struct.unpack("<4sI", file.read(8))
+        if name == b"LIST" and length <= _LARGEST_TAG:
+            body = file.read(length)
+            if body[:4] == b"INFO":
+                texts = _info_texts(body[4:])
+                return texts.get(b"ICMT", "") if texts.get(b"ISFT", "").startswith(OURS) else None
+            file.seek(length % 2, 1)
+        else:
+            file.seek(length + length % 2, 1)  # chunks start at even places
+    return None
+
+
+def _info_texts(body: bytes) -> dict[bytes, str]:
+    texts = {}
+    at = 0
+    while at + 8 <= len(body):
+        name, length = struct.unpack_from("<4sI", body, at)
+        texts[name] = body[at + 8 : at + 8 + length].split(b"\0", 1)[0].decode()
+        at += 8 + length + length % 2
+    return texts
+
+
+def write_id3(path: Path, tags: TrackTags) -> None:
+    """Put `tags` at the head of the MP3 at `path`, as ID3v2.4 in UTF-8.
+
+    Raises:
+        mutagen.MutagenError: the file cannot be written.
+    """
+    from mutagen.id3 import COMM, ID3, TALB, TIT2, TPE1, TRCK, TSSE, Encoding
+
+    utf8 = Encoding.UTF8
+    id3 = ID3()
+    for frame, text in ((TIT2, tags.title), (TALB, tags.album), (TPE1, tags.artist), (TSSE, OURS)):
+        id3.add(frame(encoding=utf8, text=[text]))  # mutagen leaves out what is empty
+    id3.add(TRCK(encoding=utf8, text=[f"{tags.track}/{tags.tracks}"]))
+    id3.add(COMM(encoding=utf8, lang="eng", desc=OURS, text=[tags.comment]))
+    id3.save(path, v1=0, v2_version=4)
+
+
+def mp3_comment(file: BinaryIO, size: int) -> str | None:
+    """The comment of an MP3 of `size` bytes; "" when it has none; None when not ours or not whole."""
+    name, _, flags, *digits = struct.unpack(">3sHB4B", file.read(10))
+    length = 0
+    for digit in digits:
+        length = length << 7 | digit & 0x7F
+    audio = 10 + length + (10 if flags & 0x10 else 0)  # where the sound begins: past the tag and its footer
+    if name != b"ID3" or length > _LARGEST_TAG:
+        return None
+    # The first frame holds no sound but the encoder's own count of the bytes that belong to the stream.
+    file.seek(audio)
+    frame = file.read(64)
+    xing = next((at for mark in _XING if (at := frame.find(mark)) > 0), 0)
+    _, content, _, counted = struct.unpack_from(">4sIII", frame, xing)
+    if not xing or content & 3 != 3 or counted != size - audio:
+        return None
+
+    from mutagen.id3 import COMM, ID3, TSSE
+
+    file.seek(0)
+    # Only these are decoded: pictures and the like would cost time and are not ours to judge.
+    id3 = ID3(file, known_frames={"COMM": COMM, "TSSE": TSSE}, load_v1=False)
+    if str(id3.get("TSSE", "")) != OURS:
+        return None
+    return next((str(comment) for comment in id3.getall("COMM") if comment.desc == OURS), "")

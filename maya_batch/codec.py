@@ -1,0 +1,70 @@
+"""SNAC: frames of codes become sound.
+
+A clip is decoded alone. SNAC's decoder adds noise that it draws for the whole batch, and a batched convolution rounds
+differently from a single one, so a neighbour would change a clip's samples; alone and seeded, the same
+codes give the same samples, bit for bit, on one machine.
+"""
+
+from pathlib import Path
+from pickle import UnpicklingError
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from snac import SNAC
+
+from maya_batch.errors import MachineError
+from maya_batch.tokens import Codes, TokenLayout, levels
+
+
+class Codec:
+    """A loaded SNAC on one device."""
+
+    def __init__(self, model: SNAC, layout: TokenLayout, device: torch.device) -> None:
+        self._model, self._layout, self._device = model, layout, device
+
+    def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
+        """The sound of codes [frames, 7] as samples [frames * frame_samples - clip_start_samples], -1 to 1.
+
+        `seed` settles the decoder's noise. The samples the layout calls a warm-up click are left out.
+        """
+        on_gpu = [self._device] if self._device.type == "cuda" else []
+        tensors = [torch.from_numpy(level.astype(np.int64)).unsqueeze(0).to(self._device) for level in levels(codes)]
+        with (
+            torch.random.fork_rng(devices=on_gpu),
+            torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False),
+            torch.inference_mode(),
+        ):
+            torch.manual_seed(seed)
+            wave = self._model.decode(tensors)
+        samples: NDArray[np.float32] = wave[0, 0].float().cpu().numpy()
+        return samples[self._layout.clip_start_samples :]
+
+
+def load_codec(folder: Path, layout: TokenLayout, device: torch.device) -> Codec:
+    """The codec in `folder` (config.json and pytorch_model.bin), in float32 on the device.
+
+    Raises:
+        MachineError: it does not load (the weights are read as tensors only, never as pickled code), or it does not
+            speak the checkpoint's codes.
+    """
+    try:
+        model = SNAC.from_pretrained(str(folder)).to(device)
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, EOFError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise MachineError(f"{folder}: the codec does not load ({first}); fetch it again") from error
+    except UnpicklingError as error:
+        raise MachineError(f"{folder}: the codec's weights are not plain tensors; fetch them again") from error
+    strides = list(model.vq_strides)
+    frame_samples = int(model.hop_length) * strides[0]
+    found = (model.codebook_size, strides, frame_samples, model.sampling_rate)
+    wanted = (layout.codebook_size, [4, 2, 1], layout.frame_samples, layout.sampling_rate)
+    if found != wanted:
+        raise MachineError(
+            f"{folder}: a codec of {found[0]} codes, strides {found[1]}, {found[2]} samples a frame at {found[3]} Hz "
+            f"does not fit this model, which writes {wanted[0]} codes, {wanted[2]} samples a frame at {wanted[3]} Hz"
+        )
+    lying = {parameter.device.type for parameter in model.parameters()}
+    if lying != {device.type}:
+        raise MachineError(f"the codec lies on {', '.join(sorted(lying))} and not on {device}")
+    return Codec(model.eval(), layout, device)

@@ -1,0 +1,95 @@
+"""Engines write speech codes for texts; this is what they are asked, what they answer, and how one is had.
+
+An engine knows nothing of books, chapters or files: requests go in, generations come out.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from maya_batch.tokens import Codes, TokenLayout
+
+Decoding = Literal["framed", "free"]
+Finish = Literal["eos", "cap", "broken"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is drawn. A temperature of 0 takes the most probable token each time."""
+
+    temperature: float = 0.4
+    top_p: float = 0.9
+    repetition_penalty: float = 1.1
+
+
+@dataclass(frozen=True)
+class Request:
+    """One text to be spoken. `seed` alone decides the row's draws, whatever is generated beside it."""
+
+    key: str
+    description: str
+    text: str
+    seed: int
+    max_frames: int
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What an engine wrote for the request `key`: codes [frames, 7] and why it ended.
+
+    `eos`: the model ended it; `cap`: it reached max_frames; `broken`: a frame broke out of its slots, the codes
+    are the whole frames before it and `detail` says where.
+    """
+
+    key: str
+    codes: Codes
+    finish: Finish
+    detail: str = ""
+
+
+class Engine(Protocol):
+    """A language model ready to speak."""
+
+    layout: TokenLayout
+    dtype: str
+    quantization: str
+    batch_size: int
+
+    def encode(self, description: str, text: str) -> list[int]:
+        """The whole prompt, as ids."""
+        ...
+
+    def tags(self) -> tuple[str, ...]:
+        """The emotion tags that are one token of this checkpoint."""
+        ...
+
+    def band_mass(self, requests: Sequence[Request], sampling: Sampling) -> float:
+        """The mean probability, in the first frames of these requests, that a free draw keeps to its slot."""
+        ...
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        decoding: Decoding,
+        tick: Callable[[], None] | None = None,
+    ) -> Iterator[list[Generation]]:
+        """Codes for all requests, in any order: each list holds rows that ended together.
+
+        `tick` is called between steps, so that a caller can show the time or stop the run by raising.
+        """
+        ...
+
+
+def load_engine(
+    name: str, folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None
+) -> Engine:
+    """The engine of this name with the checkpoint in `folder`; torch is imported here and not before."""
+    from maya_batch.engines.loading import load_hf_engine
+
+    if name not in ("auto", "hf"):
+        from maya_batch.errors import UsageError
+
+        raise UsageError(f"engine {name}: not part of this version; use --engine hf")
+    return load_hf_engine(folder, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)

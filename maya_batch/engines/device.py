@@ -1,0 +1,44 @@
+"""Which device and number format to compute with: what was asked for, or an error; never a silent fall-back."""
+
+import torch
+
+from maya_batch.errors import MachineError, UsageError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of this name: `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        MachineError: CUDA was asked for and cannot be had; the reason is in the message.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"device {name}: unknown; use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cpu":
+        return torch.device("cpu")
+    if device.type != "cuda":
+        raise UsageError(f"device {name}: not supported; use auto, cpu, cuda or cuda:N")
+    if not torch.cuda.is_available():
+        why = "this PyTorch was built without CUDA" if torch.version.cuda is None else "PyTorch sees no GPU"
+        raise MachineError(f"device {name}: {why}; check `nvidia-smi` and `maya-batch doctor`, or use --device cpu")
+    index = device.index or 0
+    if index >= torch.cuda.device_count():
+        raise MachineError(f"device {name}: there are only {torch.cuda.device_count()} GPUs, counted from cuda:0")
+    return torch.device("cuda", index)
+
+
+def choose_dtype(name: str, device: torch.device, quantization: str) -> torch.dtype:
+    """The number format of this name; `auto`: float32 on a CPU, bfloat16 on a GPU that has it, else float16."""
+    if name != "auto":
+        return DTYPES[name]
+    if device.type == "cpu":
+        return torch.float32
+    # bitsandbytes' int8 product takes float16 inputs; Turing and older compute bfloat16 wrongly or not at all.
+    if quantization == "int8" or torch.cuda.get_device_capability(device) < (8, 0):
+        return torch.float16
+    return torch.bfloat16

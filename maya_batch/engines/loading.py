@@ -1,0 +1,179 @@
+"""Bringing a checkpoint's folder onto a device, quantized or not, and checking that what was asked for is there."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from maya_batch.engines.device import choose_device, choose_dtype
+from maya_batch.engines.hf import HfEngine, is_one_token
+from maya_batch.errors import MachineError, UsageError
+from maya_batch.tokens import read_layout
+
+log = logging.getLogger(__name__)
+
+#: Sequence context of the published Maya1 scripts; a checkpoint with fewer positions has fewer.
+CONTEXT = 8192
+
+#: Rows a batch where nothing else was asked for. On two CPU cores sixteen rows gave 4.6 times the codes a second
+#: of one row; on a GPU the machine's config says more.
+ROWS = {"cpu": 16, "cuda": 32}
+
+#: The projections of a Llama layer: what quantization must have replaced.
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None) -> HfEngine:
+    """The engine for the checkpoint in `folder`; the log says where it lies only after that was looked at.
+
+    Raises:
+        MachineError: the device is not there, the checkpoint does not load, or it is not a Maya1 at all.
+    """
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    place = choose_device(device)
+    layout = read_layout(folder)
+    saved = saved_quantization(folder)
+    if saved is not None and quantization not in ("none", saved):
+        raise UsageError(f"{folder} is already quantized as {saved}; leave --quantization {quantization} out")
+    scheme = saved or quantization
+    format_ = choose_dtype(dtype, place, scheme)
+    tokenizer = load_tokenizer(folder)
+    model = _load_model(folder, place, format_, quantization, saved)
+    rows = model.get_input_embeddings().weight.shape[0]
+    if rows < layout.vocabulary:
+        raise MachineError(
+            f"{folder}: an embedding of {rows} rows cannot hold the speech codes up to {layout.vocabulary - 1}; "
+            "this is not a Maya1 checkpoint"
+        )
+    _check_placement(model, place, scheme, format_)
+    return HfEngine(
+        model,
+        tokenizer,
+        layout,
+        dtype=str(format_).removeprefix("torch."),
+        quantization=scheme,
+        batch_size=batch_size or ROWS[place.type],
+        context=min(CONTEXT, model.config.max_position_embeddings),
+    )
+
+
+def saved_quantization(folder: Path) -> str | None:
+    """How the checkpoint was quantized when it was saved: `nf4`, `int8`, or None.
+
+    Raises:
+        MachineError: config.json is missing, unreadable, or names a method other than bitsandbytes.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        saved = config.get("quantization_config")
+    except (OSError, ValueError, AttributeError) as error:
+        raise MachineError(f"{path}: no model configuration ({error}); fetch the model again") from error
+    if saved is None:
+        return None
+    if saved.get("load_in_4bit") or saved.get("_load_in_4bit"):
+        return "nf4" if saved.get("bnb_4bit_quant_type", "fp4") == "nf4" else "fp4"
+    if saved.get("load_in_8bit") or saved.get("_load_in_8bit"):
+        return "int8"
+    raise MachineError(f"{path}: quantized by {saved.get('quant_method', 'an unknown method')}, not bitsandbytes")
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer at the checkpoint's root, else in its sub-folder `tokenizer/`, where Maya1's repository has it."""
+    for place in (folder, folder / "tokenizer"):
+        if (place / "tokenizer.json").is_file() or (place / "tokenizer_config.json").is_file():
+            try:
+                return AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                raise MachineError(f"{place}: the tokenizer does not load ({_line(error)})") from error
+    raise MachineError(f"{folder}: no tokenizer here nor in tokenizer/; fetch the model again")
+
+
+def _load_model(
+    folder: Path, device: torch.device, dtype: torch.dtype, quantization: str, saved: str | None
+) -> PreTrainedModel:
+    """The model in evaluation mode, from safetensors alone, its code transformers' own."""
+    options: dict[str, Any] = {
+        "dtype": dtype,
+        "local_files_only": True,
+        "use_safetensors": True,
+        "trust_remote_code": False,
+    }
+    if device.type == "cuda" or quantization != "none" or saved is not None:
+        options["device_map"] = {"": device}
+    if saved is not None:
+        # from_pretrained ignores a compute dtype for weights saved quantized: it has to stand in their own config.
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if saved != "int8":
+            config.quantization_config["bnb_4bit_compute_dtype"] = str(dtype).removeprefix("torch.")
+        options["config"] = config
+    elif quantization == "nf4":
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    elif quantization == "int8":
+        options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, **options)
+    except torch.OutOfMemoryError as error:
+        raise MachineError(
+            f"{folder}: the model does not fit into the GPU's memory; use --quantization nf4 or a larger card"
+        ) from error
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+        raise MachineError(f"{folder}: the model does not load ({_line(error)})") from error
+    # The engine says all of it at each call; what a checkpoint's generation_config.json says must not slip in.
+    model.generation_config = transformers.GenerationConfig()
+    model.eval()
+    return model
+
+
+def _check_placement(model: PreTrainedModel, device: torch.device, scheme: str, dtype: torch.dtype) -> None:
+    """Look at the loaded tensors; say on the log what was found, or raise."""
+    elsewhere = {str(tensor.device) for tensor in model.parameters() if tensor.device.type != device.type}
+    if elsewhere:
+        raise MachineError(f"part of the model lies on {', '.join(sorted(elsewhere))} and not on {device}")
+    if device.type == "cuda":
+        log.info("Loading model on CUDA")
+    if scheme == "none":
+        return
+    import bitsandbytes
+
+    wanted = bitsandbytes.nn.Linear8bitLt if scheme == "int8" else bitsandbytes.nn.Linear4bit
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] not in PROJECTIONS:
+            continue
+        if not isinstance(module, wanted):
+            raise MachineError(f"{name} was not quantized as {scheme}")
+        if scheme != "int8" and module.compute_dtype != dtype:
+            raise MachineError(f"{name} computes in {module.compute_dtype} and not in {dtype}")
+    if device.type == "cuda" and scheme != "int8":
+        log.info("Using bitsandbytes 4-bit GPU kernels")
+
+
+def _line(error: Exception) -> str:
+    """An error's first line, for a message of one line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def known_tags(folder: Path) -> tuple[list[str], list[str]]:
+    """The emotion tags of the checkpoint in `folder`: those that are one token of its tokenizer, and the others."""
+    transformers.utils.logging.set_verbosity_error()
+    tokenizer = load_tokenizer(folder)
+    tags = read_layout(folder).tags
+    known = [tag for tag in tags if is_one_token(tokenizer, f"<{tag}>")]
+    return known, [tag for tag in tags if tag not in known]

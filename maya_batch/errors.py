@@ -1,0 +1,68 @@
+"""Errors that are shown to a person as they are, without a traceback, and the exit codes they carry."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+EXIT_WHOLE = 0
+EXIT_UNEXPECTED = 1
+EXIT_USAGE = 2
+EXIT_PROBLEMS = 3
+EXIT_STOPPED = 4
+EXIT_ENVIRONMENT = 5
+EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong in a file a person wrote.
+
+    `line` and `column` count from 1, in characters. `what` says what is wrong, `mend` how to put it right.
+    """
+
+    file: str
+    line: int
+    column: int
+    what: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        mend = f"; {self.mend}" if self.mend else ""
+        return f"{self.file}:{self.line}:{self.column}: {self.what}{mend}"
+
+
+class MayaBatchError(Exception):
+    """The root of all errors a person is meant to read; ends the program with `exit_code`."""
+
+    exit_code = EXIT_UNEXPECTED
+
+
+class UsageError(MayaBatchError):
+    """What was asked for cannot be done as it was asked."""
+
+    exit_code = EXIT_USAGE
+
+
+class ManifestError(UsageError):
+    """A book has mistakes; all of them are listed, one a line, in the order of the file."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = sorted(set(findings), key=lambda f: (f.file, f.line, f.column, f.what))
+        super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+class MachineError(MayaBatchError):
+    """The machine lacks something: a model, a GPU, memory, disk space, ffmpeg."""
+
+    exit_code = EXIT_ENVIRONMENT
+
+
+class BusyError(MayaBatchError):
+    """Another run holds the book."""
+
+    exit_code = EXIT_BUSY
+
+
+class StoppedError(MayaBatchError):
+    """The run was told to stop before its end; what is stored stays and the next run goes on."""
+
+    exit_code = EXIT_STOPPED

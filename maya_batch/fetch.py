@@ -1,0 +1,55 @@
+"""Getting a model or codec from the Hugging Face hub: the one place that uses the network."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from maya_batch.errors import MachineError, UsageError
+
+#: What is needed to load safely: no pickled weights but the codec's one file, no code.
+_PATTERNS = ["*.json", "*.safetensors", "tokenizer/*", "tokenizer*", "pytorch_model.bin"]
+
+
+def fetch(name: str, to: Path | None, say: Callable[[str], None]) -> Path:
+    """Download `org/name` or `org/name@revision` into the hub's cache, or as a folder into `to`; where it lies.
+
+    A download that broke off goes on where it was.
+
+    Raises:
+        UsageError: there is no such repository.
+        MachineError: the hub cannot be reached, or the disk is full.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HFValidationError,
+        HTTPError,  # of the HTTP library that this version of the hub's client uses
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    repo, _, revision = name.partition("@")
+    folder = to / repo.rpartition("/")[2] if to is not None else None
+    say(f"fetching {name} from the Hugging Face hub")
+    try:
+        path = snapshot_download(
+            repo,
+            revision=revision or None,
+            local_dir=folder,
+            allow_patterns=_PATTERNS,
+            # A repository that has safetensors needs no second copy of its weights in pickled form.
+            ignore_patterns=["*.bin.index.json"],
+        )
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        raise UsageError(f"{name}: no such repository or revision on the hub, or it asks for a login") from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HTTPError, ConnectionError) as error:
+        raise MachineError(
+            f"{name}: the hub cannot be reached; run this again when the network is back, or copy the repository's "
+            "files from another machine into a folder and name that folder with --model or --codec"
+        ) from error
+    except OSError as error:
+        raise MachineError(
+            f"{name}: cannot be stored ({os.strerror(error.errno) if error.errno else error})"
+        ) from error
+    return Path(path)

@@ -1,0 +1,50 @@
+"""Where messages go: plain lines to standard error, and with the time to files."""
+
+import logging
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from maya_batch.errors import MachineError
+
+
+class _AboveBar(logging.Handler):
+    """Plain lines to standard error, above a bar that is drawn there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def log_to_terminal(quiet: bool, verbose: bool) -> None:
+    """Show this program's messages: warnings alone when quiet, details when verbose.
+
+    Messages of libraries are not a person's business; they go to files.
+    """
+    root = logging.getLogger()
+    root.handlers.clear()
+    root.addHandler(logging.NullHandler())
+    root.setLevel(logging.WARNING)
+    ours = logging.getLogger("maya_batch")
+    ours.handlers.clear()
+    handler = _AboveBar()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+    ours.addHandler(handler)
+    ours.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.captureWarnings(True)
+
+
+def log_to_file(path: Path) -> None:
+    """Append all messages, those of libraries too, to this file.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be written ({error.strerror})") from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logging.getLogger().addHandler(handler)

@@ -1,0 +1,104 @@
+"""What the schema alone cannot see: names that must exist, paths that must stay in the folder."""
+
+import unicodedata
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from maya_batch.errors import Finding
+from maya_batch.manifest.salvage import shown, suggestion
+from maya_batch.manifest.schema import Book
+from maya_batch.source_file import way_out
+from maya_batch.yaml_source import DataPath, YamlSource
+
+LONGEST_STEM = 80
+"""The longest file stem, in characters."""
+_LONGEST_STEM_BYTES = 180  # a file name may have 255, and a number and an ending come to the stem
+_APOSTROPHES = str.maketrans("", "", "'’‘ʼ＇")
+
+
+def file_stem(title: str) -> str:
+    """A title as a file name without number and ending: "The Ferry" is "the-ferry".
+
+    Letters of any script and digits stay; empty where the title has neither.
+    """
+    words = unicodedata.normalize("NFC", unicodedata.normalize("NFC", title).lower())
+    # Marks stay with their letters: many scripts write vowels with them.
+    kept = (
+        character if unicodedata.category(character)[0] in "LMN" else " " for character in words.translate(_APOSTROPHES)
+    )
+    stem = "-".join("".join(kept).split())
+    cut = stem[:LONGEST_STEM].encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
+    if cut != stem and stem[len(cut)] != "-" and "-" in cut:
+        cut = cut.rpartition("-")[0]
+    return cut.strip("-")
+
+
+@dataclass(frozen=True)
+class Checker:
+    """The checks of one book; what stands at the `patched` paths is a stand-in and is left alone."""
+
+    book: Book
+    source: YamlSource
+    file: str
+    folder: Path
+    """The manifest's folder, resolved."""
+    patched: Set[DataPath]
+
+    def findings(self) -> Iterator[Finding]:
+        """All that is wrong with names and paths; the chapters' texts are not looked at."""
+        yield from self._voices()
+        yield from self._titles()
+        yield from self._paths()
+
+    def finding(self, path: DataPath, what: str, mend: str = "") -> Finding:
+        """A finding at the value that stands at `path`."""
+        return Finding(self.file, *self.source.place(path), what, mend)
+
+    def sound(self, path: DataPath) -> bool:
+        """Whether the value at `path` is what the person wrote."""
+        return not any(path[:length] in self.patched for length in range(1, len(path) + 1))
+
+    def _voices(self) -> Iterator[Finding]:
+        written = self.source.data.get("voices") if isinstance(self.source.data, dict) else None
+        if not isinstance(written, dict) or ("voices",) in self.patched:
+            return
+        used: list[tuple[DataPath, str | None]] = [(("voice",), self.book.voice)]
+        used += [(("chapters", index, "voice"), chapter.voice) for index, chapter in enumerate(self.book.chapters)]
+        for path, voice in used:
+            # Names are looked up as written: a voice with a mistake in it is still known.
+            if voice is not None and voice not in written:
+                known = [name for name in written if name in self.book.voices]
+                mend = suggestion(voice, known, "the book's voices")
+                yield self.finding(path, f"unknown voice {shown(voice)}", mend)
+
+    def _titles(self) -> Iterator[Finding]:
+        first: dict[str, DataPath] = {}
+        for index, chapter in enumerate(self.book.chapters):
+            path: DataPath = ("chapters", index, "title")
+            if not self.sound(path):
+                continue
+            stem = file_stem(chapter.title)
+            if not any(unicodedata.category(character)[0] in "LN" for character in stem):
+                what = f"the title {shown(chapter.title)} has no letter or digit to name a file by"
+                yield self.finding(path, what, "add a word")
+            elif stem in first:
+                line, column = self.source.place(first[stem])
+                what = f"the title gives the file name {stem!r} a second time"
+                mend = f"change it or the one at {self.file}:{line}:{column}"
+                yield self.finding(path, what, mend)
+            else:
+                first[stem] = path
+
+    def _paths(self) -> Iterator[Finding]:
+        if self.book.output.folder is not None:
+            yield from self._path(("output", "folder"), self.book.output.folder, "--output")
+        for name in ("model", "codec"):
+            value = getattr(self.book.render, name)
+            if value is not None and value.startswith("./"):
+                yield from self._path(("render", name), value, f"--{name}")
+
+    def _path(self, path: DataPath, value: str, flag: str) -> Iterator[Finding]:
+        how = way_out(self.folder, value)
+        if how:
+            yield self.finding(path, f"{shown(value)} {how}", f"`{flag}` takes any path")

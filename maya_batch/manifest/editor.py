@@ -1,0 +1,46 @@
+"""The manifest's JSON schema, which lets an editor complete keys and mark mistakes."""
+
+from typing import Any
+
+from maya_batch.manifest.schema import Book
+
+_NUMBER_WORDS = {"integer": r"^\s*[+-]?[0-9_]+(\.0*)?\s*$", "number": r"^\s*[+-]?[0-9._eE+-]+\s*$"}
+
+
+def json_schema() -> dict[str, object]:
+    """A schema that accepts whatever the reader accepts; the reader is the stricter of the two.
+
+    The reader takes `title: 1984`, numbers in quotes, an empty value where there is a default, and a
+    bare text for a voice or a format.
+    """
+    schema: dict[str, Any] = Book.model_json_schema()
+    for part in (schema, *schema["$defs"].values()):
+        required = part.get("required", ())
+        for name, value in part["properties"].items():
+            part["properties"][name] = _widened(value, name not in required)
+    parts = schema["$defs"]
+    bare = {
+        "Voice": parts["Voice"]["properties"]["description"],
+        "Format": parts["Format"]["properties"]["type"],
+    }
+    for name, text in bare.items():
+        parts[name] = {"anyOf": [text, parts[name]]}
+    parts["Chapter"]["anyOf"] = [{"required": ["text"]}, {"required": ["file"]}]
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return schema
+
+
+def _widened(schema: dict[str, Any], empty: bool) -> dict[str, Any]:
+    """What the schema accepts, and what YAML may make of it; where `empty`, null too."""
+    kind = schema.get("type")
+    about: dict[str, Any] = {key: schema[key] for key in ("default", "description", "title") if key in schema}
+    rest = {key: schema[key] for key in schema if key not in about}
+    if "anyOf" in rest:
+        rest["anyOf"] = [_widened(choice, False) for choice in rest["anyOf"]]
+    elif kind == "string" and "enum" not in rest:
+        rest["type"] = ["string", "number", "boolean"]
+    elif kind in _NUMBER_WORDS:
+        rest = {"anyOf": [rest, {"type": "string", "pattern": _NUMBER_WORDS[kind]}]}
+    if empty and {"type": "null"} not in rest.get("anyOf", ()):
+        rest = {"anyOf": [rest, {"type": "null"}]}
+    return {**about, **rest}

@@ -1,0 +1,254 @@
+"""Book and settings become chunks: what is to be spoken, by whom, in which order, how long at most.
+
+Pure but for reading the book's own files and the layout of a checkpoint that lies on this disk; no torch.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from maya_batch.checkpoint import Checkpoint, find_checkpoint
+from maya_batch.errors import Finding, MachineError, ManifestError, UsageError
+from maya_batch.manifest import Book, ChapterText, Manuscript, Render, read_manuscript
+from maya_batch.pins import Recipe
+from maya_batch.settings import Sound, sound_settings
+from maya_batch.text.chunking import Piece, chunk_script
+from maya_batch.text.length import cap_tokens, expected_tokens
+from maya_batch.text.problem import TextProblem
+from maya_batch.text.script import parse_script
+from maya_batch.text.spoken import finish_description, speakable
+from maya_batch.tokens import SLOTS, TokenLayout, read_layout
+
+#: Counts up when the meaning of anything in a key changes; then old takes no longer fit.
+_KEY_VERSION = 1
+
+#: Sequence context of the published Maya1 scripts.
+CONTEXT = 8192
+
+#: Ids around the text: SOH, BOS, EOT, EOH, SOA, SOS, and the EOS to come; and `<description=""> ` in bytes.
+_FRAME_IDS, _FRAME_BYTES = 7, 17
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What is spoken in one go, by one voice."""
+
+    chapter: int
+    index: int
+    """Chapter and place in it, both from 1: `chapter:index` is how a person names the chunk."""
+    source: str
+    """The manifest's own characters; those of all chunks of a chapter, joined, are the chapter's text."""
+    description: str
+    text: str
+    seed: int
+    occurrence: int
+    """Which one this is, from 1, of the chunks of the book with equal description, text and seed."""
+    expected_frames: int
+    max_frames: int
+    pause: float
+    """Silence after it, in seconds."""
+    words: int
+
+    @property
+    def ref(self) -> str:
+        """How a person names the chunk."""
+        return f"{self.chapter}:{self.index}"
+
+    def key(self, recipe: Recipe, sound: Sound) -> str:
+        """The name of this chunk's takes: a digest of all that shapes its codes."""
+        shaping = {
+            "version": _KEY_VERSION,
+            "recipe": asdict(recipe),
+            "description": self.description,
+            "text": self.text,
+            "sampling": asdict(sound.sampling),
+            "seed": self.seed,
+            "occurrence": self.occurrence,
+        }
+        canonical = json.dumps(shaping, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter's chunks and the name of its files, without the ending."""
+
+    number: int
+    title: str
+    stem: str
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole book, ready to be rendered."""
+
+    manuscript: Manuscript
+    sound: Sound
+    layout: TokenLayout
+    chapters: tuple[Chapter, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def book(self) -> Book:
+        """The book as its manifest has it."""
+        return self.manuscript.book
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All chunks in reading order."""
+        for chapter in self.chapters:
+            yield from chapter.chunks
+
+    def seconds(self, chapter: Chapter) -> float:
+        """The expected length of a chapter's audio."""
+        pauses = self.book.pauses
+        spoken = sum(self.layout.seconds(chunk.expected_frames) + chunk.pause for chunk in chapter.chunks)
+        return spoken + pauses.chapter_start + pauses.chapter_end
+
+
+def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False) -> Plan:
+    """The plan of the book at `path`.
+
+    Raises:
+        ManifestError: all that is wrong with the book, at once, each with file:line:column.
+    """
+    manuscript, findings = read_manuscript(path)
+    if manuscript is None:
+        raise ManifestError(findings)
+    sound = sound_settings(manuscript.book.render, manuscript.folder, flags)
+    layout, context = _speaking_limits(sound.model)
+    drafts: list[tuple[ChapterText, list[Piece]]] = []
+    warnings: list[str] = []
+    for chapter in manuscript.chapters:
+        pieces, problems = _pieces(chapter, manuscript.book, sound, layout, context)
+        for problem in problems:
+            finding = Finding(*chapter.place(problem.offset), problem.what, problem.mend)
+            if problem.tag and allow_unknown_tags:
+                warnings.append(f"{finding} (allowed)")
+            else:
+                findings.append(finding)
+        drafts.append((chapter, pieces))
+    if findings:
+        raise ManifestError(findings)
+    chapters = _chapters(drafts, manuscript.book, sound)
+    return Plan(manuscript, sound, layout, chapters, tuple(warnings))
+
+
+def speech_plan(text: str, description: str, sound: Sound) -> list[Chunk]:
+    """The chunks of a single text in one voice.
+
+    Raises:
+        ManifestError: what is wrong with the text; its places read `text:line:column`.
+    """
+    layout, context = _speaking_limits(sound.model)
+
+    def place(offset: int) -> tuple[str, int, int]:
+        line_start = text.rfind("\n", 0, offset) + 1
+        return "text", text.count("\n", 0, offset) + 1, offset - line_start + 1
+
+    try:
+        book = Book.model_validate(
+            {"title": "-", "voices": {"voice": description}, "chapters": [{"title": "1", "text": text}]}
+        )
+    except ValidationError as error:
+        raise UsageError(f"--description: it {error.errors(include_url=False)[0]['msg']}") from error
+    chapter = ChapterText(1, "1", "1", "voice", text, place)
+    pieces, problems = _pieces(chapter, book, sound, layout, context)
+    if problems:
+        raise ManifestError([Finding(*place(problem.offset), problem.what, problem.mend) for problem in problems])
+    return list(_chapters([(chapter, pieces)], book, sound)[0].chunks)
+
+
+def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
+    """The layout and context of a model; those of Maya1 where it is not on this disk."""
+    try:
+        checkpoint: Checkpoint = find_checkpoint(model, "model")
+    except MachineError:
+        return TokenLayout(), CONTEXT
+    try:
+        config = json.loads((checkpoint.folder / "config.json").read_text(encoding="utf-8"))
+        positions = int(config.get("max_position_embeddings", CONTEXT))
+    except (OSError, ValueError, AttributeError, TypeError):
+        positions = CONTEXT  # loading the model says what is wrong with it
+    return read_layout(checkpoint.folder), min(CONTEXT, positions)
+
+
+def _pieces(
+    chapter: ChapterText, book: Book, sound: Sound, layout: TokenLayout, context: int
+) -> tuple[list[Piece], list[TextProblem]]:
+    """One chapter's pieces, and what is wrong with its text."""
+    passages, problems = parse_script(chapter.text, book.voices.keys(), layout.tags)
+    pieces, misfits = chunk_script(
+        chapter.text,
+        passages,
+        words=sound.chunk_words,
+        fits=_budget(chapter, book, sound, context),
+        language=book.language,
+    )
+    return pieces, [*problems, *misfits]
+
+
+def _budget(chapter: ChapterText, book: Book, sound: Sound, context: int) -> Callable[[str, str | None], bool]:
+    """Whether a text of a voice, at its longest, keeps to max_tokens and the model's context."""
+    descriptions = {name: finish_description(voice.description) for name, voice in book.voices.items()}
+
+    @cache
+    def fits(text: str, voice: str | None) -> bool:
+        description = descriptions[voice or chapter.voice]
+        # No tokenizer at hand: a byte-level one makes at most one token a byte.
+        prompt = _FRAME_IDS + _FRAME_BYTES + len(description.encode()) + len(text.encode())
+        room = min(sound.max_tokens, context - prompt)
+        return _frames(cap_tokens(text, description, book.language)) * SLOTS <= room
+
+    return fits
+
+
+def _chapters(drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: Sound) -> tuple[Chapter, ...]:
+    """Pieces as chunks, with voices, lengths, pauses and the count of equals."""
+    seen: Counter[tuple[str, str, int]] = Counter()
+    digits = max(2, len(str(len(drafts))))
+    chapters = []
+    for text, pieces in drafts:
+        chunks = []
+        for index, piece in enumerate(pieces, start=1):
+            voice = book.voices[piece.voice or text.voice]
+            description, spoken = finish_description(voice.description), speakable(piece.text)
+            seed = voice.seed if voice.seed is not None else sound.seed
+            seen[description, spoken, seed] += 1
+            following = pieces[index] if index < len(pieces) else None
+            chunks.append(
+                Chunk(
+                    chapter=text.number,
+                    index=index,
+                    source=text.text[piece.start : piece.end],
+                    description=description,
+                    text=spoken,
+                    seed=seed,
+                    occurrence=seen[description, spoken, seed],
+                    expected_frames=_frames(expected_tokens(spoken, description, book.language)),
+                    max_frames=_frames(cap_tokens(spoken, description, book.language)),
+                    pause=_pause(piece, following, book),
+                    words=piece.words,
+                )
+            )
+        chapters.append(Chapter(text.number, text.title, f"{text.number:0{digits}}-{text.slug}", tuple(chunks)))
+    return tuple(chapters)
+
+
+def _pause(piece: Piece, following: Piece | None, book: Book) -> float:
+    """The silence between two pieces; a scene break is one paragraph's pause more."""
+    if following is None:
+        return 0.0
+    if following.paragraph == piece.paragraph:
+        return book.pauses.sentence
+    return book.pauses.paragraph * (1 + piece.scene_breaks_after)
+
+
+def _frames(tokens: int) -> int:
+    return -(-tokens // SLOTS)

@@ -1,0 +1,63 @@
+"""A single text becomes one audio file, with nothing kept."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maya_batch.audio.export import FORMATS, Target, TrackTags, write_chapter
+from maya_batch.audio.stitch import Clip, is_silent, stitch
+from maya_batch.checkpoint import find_checkpoint
+from maya_batch.engines import Request, load_engine
+from maya_batch.errors import UsageError
+from maya_batch.plan import speech_plan
+from maya_batch.quality import Problem, check
+from maya_batch.render import choose_decoding, row_seed
+from maya_batch.settings import Machine, Sound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: The silences of a manifest's defaults: a little before and after, so that players do not cut into the speech.
+_EDGE = 0.2
+
+
+def say(text: str, description: str, sound: Sound, machine: Machine, path: Path) -> tuple[float, list[Problem]]:
+    """Speak `text` into the file `path`; the seconds written and what is wrong with them.
+
+    Raises:
+        ManifestError: the text has mistakes, each with its place.
+        MachineError: a model, the GPU, the disk or ffmpeg is not as it must be.
+    """
+    if path.suffix[1:] not in FORMATS:
+        raise UsageError(f"{path}: the name must end in {' or '.join(f'.{name}' for name in FORMATS)}")
+    chunks = speech_plan(text, description, sound)
+    from maya_batch.codec import load_codec
+    from maya_batch.engines.device import choose_device
+
+    engine = load_engine(
+        machine.engine,
+        find_checkpoint(sound.model, "model").folder,
+        device=machine.device,
+        dtype=machine.dtype,
+        quantization=machine.quantization or "none",
+        batch_size=machine.batch_size,
+    )
+    codec = load_codec(find_checkpoint(sound.codec, "codec").folder, engine.layout, choose_device(machine.device))
+    requests = [
+        Request(chunk.ref, chunk.description, chunk.text, row_seed(chunk.ref, sound.seed), chunk.max_frames)
+        for chunk in chunks
+    ]
+    decoding = choose_decoding(engine, requests, sound, machine)
+    rows = {row.key: row for rows in engine.generate(requests, sound.sampling, decoding) for row in rows}
+    problems = [problem for chunk in chunks for problem in check(rows[chunk.ref], engine.layout)]
+
+    def clips() -> "Iterator[Clip]":
+        for request, chunk in zip(requests, chunks, strict=True):
+            wave = codec.decode(rows[chunk.ref].codes, request.seed)
+            if is_silent(wave):
+                problems.append(Problem("silent", f"no sound in {chunk.text[:40]!r}"))
+            yield Clip(wave, chunk.pause)
+
+    tags = TrackTags(title=text[:60], album="", artist="", track=1, tracks=1, comment="")
+    pcm = stitch(clips(), start=_EDGE, end=_EDGE, sampling_rate=engine.layout.sampling_rate)
+    target = Target(path, path.suffix[1:], None)
+    return write_chapter(pcm, [target], tags, engine.layout.sampling_rate), problems

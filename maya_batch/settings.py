@@ -1,0 +1,123 @@
+"""What a run is set to, from the two places that never mix.
+
+What shapes the sound (`Sound`): defaults < the book's `render:` < flags. What belongs to the machine (`Machine`):
+defaults < a file of configs/ < flags.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from maya_batch.checkpoint import DEMO, MAYA1, SNAC_24KHZ, absolute_name
+from maya_batch.engines import Sampling
+from maya_batch.errors import Finding, ManifestError, UsageError
+from maya_batch.manifest import Render
+from maya_batch.resources import builtin
+from maya_batch.yaml_source import load
+
+#: Longest clip in speech tokens, 42 s: with the prompt it fits the 4,096 positions of the demo voice, and it holds
+#: the 50 words a chunk may have at the slowest pace measured (66 tokens a word).
+MAX_TOKENS = 3500
+
+
+class Sound(BaseModel):
+    """What shapes the sound. Defaults are the published ones of Maya1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str = MAYA1
+    codec: str = SNAC_24KHZ
+    chunk_words: int = 40
+    temperature: float = 0.4
+    top_p: float = 0.9
+    repetition_penalty: float = 1.1
+    max_tokens: int = MAX_TOKENS
+    seed: int = 0
+
+    @property
+    def sampling(self) -> Sampling:
+        """What of it the engine draws by."""
+        return Sampling(self.temperature, self.top_p, self.repetition_penalty)
+
+
+#: The demo voice was trained to need no repetition penalty and has a codec of its own.
+_DEMO = {"codec": DEMO, "repetition_penalty": 1.0}
+
+
+class Machine(BaseModel):
+    """What belongs to the machine. None means: as the book was begun, else chosen for the device."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    engine: Literal["auto", "hf", "gguf"] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    quantization: Literal["none", "nf4", "int8"] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    decoding: Literal["auto", "framed", "free"] = "auto"
+
+
+def sound_settings(render: Render, folder: Path, flags: Render) -> Sound:
+    """The sound of a book whose manifest lies in `folder`; flags come last."""
+    book = render.model_dump(exclude_none=True)
+    given = flags.model_dump(exclude_none=True)
+    for values, base in ((book, folder), (given, Path())):
+        for key in ("model", "codec"):
+            if key in values:
+                values[key] = absolute_name(values[key], base)
+    chosen = {**book, **given}
+    defaults = _DEMO if chosen.get("model") == DEMO else {}
+    return Sound(**{**defaults, **chosen})
+
+
+def machine_settings(config: str | None, flags: dict[str, object]) -> Machine:
+    """The machine, from a file of configs/ (a name or a path) and the flags that were given (not None).
+
+    Raises:
+        UsageError: there is no such file, or something in it is wrong (file:line:column).
+    """
+    values = _read_config(_config_path(config)) if config is not None else {}
+    values |= {key: value for key, value in flags.items() if value is not None}
+    try:
+        return Machine.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UsageError(f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}") from error
+
+
+def config_names() -> list[str]:
+    """The machine configurations that come with the program."""
+    return sorted(path.stem for path in builtin("configs").glob("*.yaml"))
+
+
+def _config_path(config: str) -> Path:
+    """The file a configuration's name or path means."""
+    if re.fullmatch(r"[\w.-]+", config) and not Path(config).is_file():
+        path = builtin("configs", f"{config.removesuffix('.yaml')}.yaml")
+    else:
+        path = Path(config)
+    if not path.is_file():
+        raise UsageError(f"--config {config}: no such file, and none of {', '.join(config_names())}")
+    return path
+
+
+def _read_config(path: Path) -> dict[str, object]:
+    """What the file sets, checked key by key with places."""
+    source, findings = load(path.read_bytes(), str(path))
+    if source is not None and not findings:
+        if not isinstance(source.data, dict):
+            raise ManifestError([Finding(str(path), 1, 1, "it is not a mapping", "write lines like `device: cuda`")])
+        try:
+            Machine.model_validate({key: value for key, value in source.data.items() if value is not None})
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                unknown = detail["type"] == "extra_forbidden"
+                place = source.key_place(detail["loc"]) if unknown else source.place(detail["loc"])
+                known = f"known: {', '.join(Machine.model_fields)}"
+                what = f"{'unknown key ' if unknown else ''}`{detail['loc'][0]}`"
+                findings.append(Finding(str(path), *place, what, known if unknown else detail["msg"]))
+        else:
+            return dict(source.data)
+    raise ManifestError(findings)

@@ -1,0 +1,155 @@
+"""What of a book is on the disk already: takes, chapter files, and files that belong to no chapter any more."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from maya_batch.audio.export import FORMATS, Target, read_comment
+from maya_batch.manifest import output_folder
+from maya_batch.pins import ModelLock, Recipe
+from maya_batch.plan import Chapter, Chunk, Plan
+from maya_batch.quality import Problem
+from maya_batch.settings import Machine
+from maya_batch.store import Take, TakeStore
+
+#: Counts up when chapters are put together in another way; then they are made anew from their takes.
+_AUDIO_VERSION = 1
+
+#: How every audio file says that it is ours, and of what it was made.
+_MARK = "maya-batch "
+
+
+@dataclass
+class BookState:
+    """A plan beside what its output folder holds. `recipe` is None where the book was never rendered."""
+
+    plan: Plan
+    folder: Path
+    store: TakeStore
+    lock: ModelLock
+    recipe: Recipe | None
+    codec: str | None
+    """The identity of the codec, None as long as the book was not begun."""
+    _takes: dict[str, Take | None] = field(default_factory=dict)
+
+    def key(self, chunk: Chunk) -> str:
+        """The key of a chunk's takes.
+
+        Raises:
+            ValueError: the book has no recipe yet.
+        """
+        if self.recipe is None:
+            raise ValueError("a book that was not begun has no keys")
+        return chunk.key(self.recipe, self.plan.sound)
+
+    def take(self, chunk: Chunk) -> Take | None:
+        """The take in use for a chunk; looked up once, and again after `stored`."""
+        if self.recipe is None:
+            return None
+        key = self.key(chunk)
+        if key not in self._takes:
+            self._takes[key] = self.store.best(key)
+        return self._takes[key]
+
+    def stored(self, keys: list[str]) -> None:
+        """The takes of these keys have changed on the disk."""
+        for key in keys:
+            self._takes.pop(key, None)
+
+    def needs_take(self, chunk: Chunk) -> bool:
+        """Whether a chunk has to be rendered: it has no take, or only ones cut off by a cap that is higher now."""
+        best = self.take(chunk)
+        if best is None:
+            return True
+        if best.finish != "cap" or len(best.codes) >= chunk.max_frames:
+            return False
+        takes = self.store.all(best.key)
+        return all(take.finish == "cap" and len(take.codes) < chunk.max_frames for take in takes)
+
+    def complete(self, chapter: Chapter) -> bool:
+        """Whether each chunk of the chapter has a take."""
+        return not any(self.needs_take(chunk) for chunk in chapter.chunks)
+
+    def current(self, chapter: Chapter) -> bool:
+        """Whether the chapter's files are there and made of the takes now in use."""
+        if self.recipe is None or self.codec is None or not self.complete(chapter):
+            return False
+        return all(read_comment(target.path) == self.mark(chapter) for target in self.targets(chapter))
+
+    def targets(self, chapter: Chapter) -> list[Target]:
+        """The files of a chapter, one a format."""
+        formats = self.plan.book.output.formats
+        return [
+            Target(self.folder / f"{chapter.stem}.{format_.type}", format_.type, format_.bitrate) for format_ in formats
+        ]
+
+    def mark(self, chapter: Chapter) -> str:
+        """What a chapter's files carry as their comment: a digest of all that they are made of."""
+        book = self.plan.book
+        made_of = {
+            "version": _AUDIO_VERSION,
+            "codec": self.codec,
+            "dropped": self.plan.layout.clip_start_samples,
+            "takes": [[self.key(chunk), self._attempt(chunk), chunk.pause] for chunk in chapter.chunks],
+            "edges": [book.pauses.chapter_start, book.pauses.chapter_end],
+            "tags": [chapter.title, book.title, book.author, chapter.number, len(self.plan.chapters)],
+            "formats": [[format_.type, format_.bitrate] for format_ in book.output.formats],
+        }
+        canonical = json.dumps(made_of, sort_keys=True, ensure_ascii=False)
+        return _MARK + hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+    def problems(self) -> Iterator[tuple[Chunk, Problem]]:
+        """What is on record against the takes in use, in reading order."""
+        for chunk in self.plan.chunks():
+            take = self.take(chunk)
+            for problem in take.problems if take else ():
+                yield chunk, problem
+
+    def stale_files(self) -> list[Path]:
+        """Audio files of this program in the folder that no chapter of the book, as it is now, has."""
+        expected = {target.path.name for chapter in self.plan.chapters for target in self.targets(chapter)}
+        if not self.folder.is_dir():
+            return []
+        others = (path for path in self.folder.iterdir() if path.name not in expected)
+        return sorted(path for path in others if path.suffix[1:] in FORMATS and self._is_ours(path))
+
+    def unused_takes(self) -> list[Path]:
+        """Files of takes that no chunk of the book, as it is now, has."""
+        if self.recipe is None:
+            return []
+        return list(self.store.unused({self.key(chunk) for chunk in self.plan.chunks()}))
+
+    def _attempt(self, chunk: Chunk) -> int:
+        take = self.take(chunk)
+        return take.attempt if take else 0
+
+    def _is_ours(self, path: Path) -> bool:
+        return (read_comment(path) or "").startswith(_MARK)
+
+
+def hidden_folder(folder: Path) -> Path:
+    """Where a book's takes, pins and log lie, inside its output folder."""
+    return folder / ".maya"
+
+
+def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> BookState:
+    """What of the plan is on the disk, by its model.lock: no model is looked at, nothing is hashed."""
+    folder = output_folder(plan.manuscript, output)
+    hidden = hidden_folder(folder)
+    lock = ModelLock(hidden / "model.lock")
+    recipe = asked_recipe(lock.recipe(plan.sound.model), machine)
+    return BookState(plan, folder, TakeStore(hidden), lock, recipe, lock.codec(plan.sound.codec))
+
+
+def asked_recipe(recipe: Recipe | None, machine: Machine) -> Recipe | None:
+    """The book's recipe, with what the machine's settings ask for in so many words."""
+    if recipe is None:
+        return None
+    return Recipe(
+        recipe.model,
+        recipe.dtype if machine.dtype == "auto" else machine.dtype,
+        recipe.quantization if machine.quantization is None else machine.quantization,
+        recipe.decoding if machine.decoding == "auto" else machine.decoding,
+    )

@@ -1,0 +1,223 @@
+"""Takes on disk, by key: `takes/ab/<key>/<attempt>.npz`, each written whole or not at all.
+
+A take is an ordinary npz of two arrays: `codes` (uint16, [frames, 7]) and `meta` (a JSON string). What cannot be read
+whole counts as missing and is said so; nothing is ever unpickled.
+"""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import zipfile
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from maya_batch.engines import Finish
+from maya_batch.errors import MachineError
+from maya_batch.quality import Problem
+from maya_batch.tokens import SLOTS, Codes
+
+log = logging.getLogger(__name__)
+
+#: No honest take comes near: 8 MiB of codes are 13 hours of speech.
+_LARGEST = 8 * 2**20
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    MemoryError,
+)
+
+
+@dataclass(frozen=True)
+class Take:
+    """One rendering of one chunk, with its evidence. `seconds` is the time its share of the batch took."""
+
+    key: str
+    attempt: int
+    codes: Codes
+    seed: int
+    finish: Finish
+    problems: tuple[Problem, ...]
+    engine: str
+    seconds: float
+
+
+class TakeStore:
+    """The takes of one book, in its folder `.maya`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._takes = folder / "takes"
+        self._choices = folder / "choices.yaml"
+        self._choice: dict[str, int] | None = None
+        self._warned: set[Path] = set()
+
+    def best(self, key: str) -> Take | None:
+        """The take in use for this key: the one a person chose, else the one with the fewest problems, the oldest
+        of equals; None where there is none that can be read whole.
+        """
+        takes = self.all(key)
+        if not takes:
+            return None
+        chosen = self._chosen().get(key)
+        return min(takes, key=lambda take: (take.attempt != chosen, len(take.problems), take.attempt))
+
+    def all(self, key: str) -> list[Take]:
+        """All takes of this key that can be read whole, by attempt; the others are named on the log, once."""
+        takes = []
+        for path in sorted(self._folder(key).glob("*.npz")):
+            try:
+                takes.append(read_take(path, key))
+            except _UNREADABLE as error:
+                if path not in self._warned:
+                    log.warning("%s: not a whole take (%s); it counts as missing", path, error)
+                    self._warned.add(path)
+        return sorted(takes, key=lambda take: take.attempt)
+
+    def put(self, takes: Sequence[Take]) -> None:
+        """Store takes that ended together: all are on the disk before the first appears under its name.
+
+        So a run that is killed leaves a batch stored or not, but for the instant of the renames.
+
+        Raises:
+            MachineError: the disk does not take them; none of them is half there.
+        """
+        written: list[tuple[Path, Path]] = []
+        try:
+            for take in takes:
+                written.append(self._write_part(take))
+            for part, path in written:
+                self._set_aside(path)
+                part.replace(path)
+            for folder in {path.parent for _, path in written}:
+                _sync_folder(folder)
+        except OSError as error:
+            for part, _ in written:
+                with contextlib.suppress(OSError):
+                    part.unlink(missing_ok=True)
+            raise MachineError(f"{self._takes}: a take cannot be stored ({error.strerror or error})") from error
+
+    def note(self, take: Take, problem: Problem) -> None:
+        """Add what was found out about a stored take later, when it was heard."""
+        if problem not in take.problems:
+            self.put([replace(take, problems=(*take.problems, problem))])
+
+    def unused(self, keys: Collection[str]) -> Iterator[Path]:
+        """The files of takes whose key is none of `keys`, and what killed runs left half written."""
+        for path in sorted(self._takes.glob("??/*/*")):
+            if path.parent.name not in keys or not path.name.endswith(".npz"):
+                yield path
+
+    def _folder(self, key: str) -> Path:
+        return self._takes / key[:2] / key
+
+    def _chosen(self) -> dict[str, int]:
+        """A person's choices, key to attempt."""
+        if self._choice is None:
+            try:
+                data = yaml.safe_load(self._choices.read_text(encoding="utf-8")) or {}
+                self._choice = {str(key): int(attempt) for key, attempt in data.items()}
+            except FileNotFoundError:
+                self._choice = {}
+            except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+                raise MachineError(
+                    f"{self._choices}: not a mapping of keys to attempts ({error}); mend or remove it"
+                ) from error
+        return self._choice
+
+    def _write_part(self, take: Take) -> tuple[Path, Path]:
+        """Write the take beside its place, through to the disk; the two paths."""
+        path = self._folder(take.key) / f"{take.attempt}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        meta = {
+            "key": take.key,
+            "attempt": take.attempt,
+            "seed": take.seed,
+            "finish": take.finish,
+            "problems": [[problem.kind, problem.detail] for problem in take.problems],
+            "engine": take.engine,
+            "seconds": round(take.seconds, 3),
+        }
+        with part.open("wb") as file:
+            np.savez(file, codes=take.codes, meta=np.array(json.dumps(meta)))
+            file.flush()
+            os.fsync(file.fileno())
+        return part, path
+
+    def _set_aside(self, path: Path) -> None:
+        """Make room where something other than a file stands in a take's place, without losing it."""
+        if path.is_dir() and not path.is_symlink():
+            path.rename(path.with_name(f"{path.name}.aside-{os.getpid()}"))
+
+
+def read_take(path: Path, key: str) -> Take:
+    """The take in this file.
+
+    Raises:
+        ValueError, OSError, zipfile.BadZipFile, …: anything about it is not as `TakeStore.put` wrote it.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123  (a descriptor, so that no link is followed)
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise ValueError("too large")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
+            raise ValueError("too large when unpacked")
+        codes = _array(archive, "codes.npy")
+        meta: dict[str, Any] = json.loads(str(_array(archive, "meta.npy")))
+    if codes.dtype != np.uint16 or codes.ndim != 2 or codes.shape[1] != SLOTS:
+        raise ValueError(f"codes of {codes.dtype} {list(codes.shape)}")
+    if meta["key"] != key or meta["attempt"] != int(path.stem) or meta["finish"] not in ("eos", "cap", "broken"):
+        raise ValueError("it is the take of another chunk")
+    problems = tuple(Problem(str(kind), str(detail)) for kind, detail in meta["problems"])
+    return Take(
+        key,
+        int(meta["attempt"]),
+        codes,
+        int(meta["seed"]),
+        meta["finish"],
+        problems,
+        str(meta["engine"]),
+        float(meta["seconds"]),
+    )
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> Any:
+    """One array of an npz, its checksum checked."""
+    return np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in this folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def unlink_all(paths: Iterable[Path]) -> int:
+    """Remove these files and the folders that are empty then; the bytes freed."""
+    freed = 0
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            continue
+        freed += path.lstat().st_size
+        path.unlink()
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+    return freed

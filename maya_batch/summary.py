@@ -1,0 +1,159 @@
+"""A book in a few lines: what it comes to, what is rendered, what is wrong."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from maya_batch.plan import Chapter
+from maya_batch.render import Outcome
+from maya_batch.state import BookState
+from maya_batch.tokens import SLOTS
+
+#: Bytes a frame takes in a take: seven codes of two bytes; a take's own head is about 900.
+_FRAME_BYTES, _TAKE_BYTES = 2 * SLOTS, 900
+
+
+@dataclass(frozen=True)
+class ChapterLine:
+    """One chapter. `file` is `current`, `outdated`, `missing` or `incomplete`; minutes are of audio."""
+
+    number: int
+    title: str
+    chunks: int
+    rendered: int
+    words: int
+    minutes: float
+    tokens: int
+    file: str
+    problems: list[str]
+
+
+@dataclass(frozen=True)
+class Description:
+    """A book. `disk_bytes` is what its audio and takes come to when all is rendered."""
+
+    title: str
+    author: str
+    model: str
+    folder: str
+    chapters: list[ChapterLine]
+    chunks: int
+    rendered: int
+    words: int
+    minutes: float
+    tokens: int
+    disk_bytes: int
+    free_bytes: int
+    stale_files: list[str]
+    unused_takes: int
+    notes: list[str]
+
+    def __str__(self) -> str:
+        head = f"{self.title}, {self.author}" if self.author else self.title
+        lines = [head, f"model {self.model}, output {self.folder}", ""]
+        width = max(len(chapter.title) for chapter in self.chapters)
+        for chapter in self.chapters:
+            lines.append(
+                f"{chapter.number:4}  {chapter.title:{width}}  {chapter.words:6} words  {chapter.minutes:6.1f} min  "
+                f"{chapter.rendered:4} of {chapter.chunks} chunks rendered, file {chapter.file}"
+            )
+            lines += [f"      {problem}" for problem in chapter.problems]
+        lines += [
+            "",
+            f"{self.words} words in {self.chunks} chunks, {self.tokens} tokens: {self.minutes:.1f} minutes of audio",
+            f"{self.rendered} of {self.chunks} chunks rendered",
+            f"disk: about {self.disk_bytes / 1e6:.0f} MB in all, {self.free_bytes / 1e9:.0f} GB free",
+        ]
+        lines += [f"left over: {path}" for path in self.stale_files]
+        if self.unused_takes:
+            lines.append(f"{self.unused_takes} takes are of no chunk any more; `maya-batch clean` removes them")
+        return "\n".join(lines + self.notes)
+
+
+def describe(state: BookState, takes: bool) -> Description:
+    """The book as it stands; with `takes`, files left over are looked for too."""
+    plan = state.plan
+    lines = [_chapter_line(state, chapter) for chapter in plan.chapters]
+    seconds = sum(plan.seconds(chapter) for chapter in plan.chapters)
+    frames = sum(chunk.expected_frames for chunk in plan.chunks())
+    chunks = sum(line.chunks for line in lines)
+    notes = []
+    others = [name for name in state.lock.models() if name != plan.sound.model]
+    if state.recipe is None and others:
+        notes.append(f"nothing is rendered with this model; it is with: --model {', --model '.join(others)}")
+    return Description(
+        title=plan.book.title,
+        author=plan.book.author,
+        model=plan.sound.model,
+        folder=str(state.folder),
+        chapters=lines,
+        chunks=chunks,
+        rendered=sum(line.rendered for line in lines),
+        words=sum(line.words for line in lines),
+        minutes=round(seconds / 60, 1),
+        tokens=frames * SLOTS,
+        disk_bytes=round(seconds * _bytes_a_second(state)) + frames * _FRAME_BYTES + chunks * _TAKE_BYTES,
+        free_bytes=shutil.disk_usage(_existing(state.folder)).free,
+        stale_files=[str(path) for path in state.stale_files()] if takes else [],
+        unused_takes=len(state.unused_takes()) if takes else 0,
+        notes=notes,
+    )
+
+
+def summarize(outcome: Outcome) -> str:
+    """What a run did, for its last lines."""
+    spent = sum(outcome.stages.values())
+    lines = []
+    if outcome.chunks:
+        model = outcome.stages.get("model", 0.0)
+        speed = f", {outcome.speech / model:.1f}x real time" if model else ""
+        lines.append(f"{outcome.chunks} chunks rendered, {outcome.speech / 60:.1f} minutes of speech{speed}")
+        stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.stages.items())
+        lines.append(f"{spent:.1f} s: {stages}")
+    elif not outcome.files:
+        lines.append("nothing to do: all is rendered and put together")
+    if outcome.problems:
+        lines.append(f"{len(outcome.problems)} problems on record; listen to these chunks, or change their text:")
+        lines += [f"  {chunk.ref} {problem.kind}: {problem.detail}" for chunk, problem in outcome.problems]
+    return "\n".join(lines or ["chapters put together"])
+
+
+def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:
+    rendered = sum(not state.needs_take(chunk) for chunk in chapter.chunks)
+    if rendered < len(chapter.chunks):
+        file = "incomplete" if rendered else "missing"
+    elif state.current(chapter):
+        file = "current"
+    else:
+        there = all(target.path.is_file() for target in state.targets(chapter))
+        file = "outdated" if there else "missing"
+    takes = [(chunk, state.take(chunk)) for chunk in chapter.chunks]
+    return ChapterLine(
+        number=chapter.number,
+        title=chapter.title,
+        chunks=len(chapter.chunks),
+        rendered=rendered,
+        words=sum(chunk.words for chunk in chapter.chunks),
+        minutes=round(state.plan.seconds(chapter) / 60, 1),
+        tokens=sum(chunk.expected_frames for chunk in chapter.chunks) * SLOTS,
+        file=file,
+        problems=[
+            f"{chunk.ref} {problem.kind}: {problem.detail}"
+            for chunk, take in takes
+            for problem in (take.problems if take else ())
+        ],
+    )
+
+
+def _bytes_a_second(state: BookState) -> float:
+    """What a second of audio takes in all formats asked for."""
+    rate = state.plan.layout.sampling_rate
+    return sum(
+        rate * 2 if format_.bitrate is None else int(format_.bitrate.removesuffix("k")) * 125
+        for format_ in state.plan.book.output.formats
+    )
+
+
+def _existing(folder: Path) -> Path:
+    """The nearest folder above that is there, for a look at its disk."""
+    return next(path for path in [folder, *folder.absolute().parents] if path.is_dir())

@@ -1,0 +1,218 @@
+"""From passages to pieces of the length the model speaks best, cut where a reader would pause.
+
+Pieces partition the source: whatever a passage says is said in exactly one piece.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from sentencex import segment
+
+from maya_batch.text.cuts import Cuts, before_tags, count_words, is_cut
+from maya_batch.text.problem import TextProblem
+from maya_batch.text.script import Passage
+
+_STRETCH = 1.5
+"""How far a sentence may exceed the words of a piece before it is split, as a factor."""
+_TAIL_WORDS = 3
+"""A last piece of no more words than this joins the one before it: Maya1 stumbles over very short texts."""
+_TAIL_STRETCH = 1.25
+"""How far the piece before may exceed the words of a piece then, as a factor."""
+_OPENING_QUOTES = '“‘„‟«‹"'
+_QUOTE = re.compile(f"[{_OPENING_QUOTES}]")
+_NO_QUOTES = str.maketrans(dict.fromkeys(_OPENING_QUOTES + "”»›", " "))
+_QUOTED = 30
+"""Characters of the text quoted in a problem."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is spoken in one go."""
+
+    paragraph: int
+    """From 0, as in `Passage`."""
+    voice: str | None
+    """None: the chapter's voice."""
+    start: int
+    end: int
+    """Span of the source, in characters; the pieces of a chapter partition it."""
+    text: str
+    """Clean text of the span, stripped, before `speakable`."""
+    words: int
+    """Words as written: what stands between spaces and dashes and has a letter or digit; tags are none."""
+    scene_breaks_after: int = 0
+    """Scene breaks between this piece and the next."""
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A sentence, or a part of one, that is not cut further: a span of a passage's text."""
+
+    start: int
+    end: int
+    words: int
+
+
+def chunk_script(
+    source: str,
+    passages: Sequence[Passage],
+    *,
+    words: int,
+    fits: Callable[[str, str | None], bool],
+    language: str,
+) -> tuple[list[Piece], list[TextProblem]]:
+    """Cut passages into pieces of up to `words` words, whose clean text `fits` the token budget of its voice.
+
+    `language` is a code of sentencex, which reads unknown ones as English. A sentence may have half as many
+    words again before it is split. Returns the pieces, which partition `source`, and a problem for each word
+    that alone does not fit (its piece is there all the same). Raises ValueError if `words` is less than 1 or
+    if the passages are not those of `source`.
+    """
+    if words < 1:
+        raise ValueError(f"words must be at least 1, not {words}")
+    if passages and passages[-1].end != len(source):
+        raise ValueError("the passages do not partition the source")
+    pieces: list[Piece] = []
+    problems: list[TextProblem] = []
+    for passage in passages:
+        chunker = _Chunker(passage, words, partial(_fits_voice, fits, passage.voice), language)
+        pieces += chunker.pieces()
+        problems += chunker.problems
+    return pieces, problems
+
+
+def _fits_voice(fits: Callable[[str, str | None], bool], voice: str | None, text: str) -> bool:
+    return fits(text, voice)
+
+
+class _Chunker:
+    """Cuts one passage."""
+
+    def __init__(self, passage: Passage, words: int, fits: Callable[[str], bool], language: str) -> None:
+        self.passage = passage
+        self.text = passage.text
+        self.words = words
+        self.fits = fits
+        self.language = language
+        self.problems: list[TextProblem] = []
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the pieces in order."""
+        passage = self.passage
+        units = self._packed()
+        starts = [passage.start] + [passage.source_offset(unit.start) for unit in units[1:]]
+        ends = [*starts[1:], passage.end]
+        for unit, start, end in zip(units, starts, ends, strict=True):
+            yield Piece(
+                paragraph=passage.paragraph,
+                voice=passage.voice,
+                start=start,
+                end=end,
+                text=self._slice(unit.start, unit.end),
+                words=unit.words,
+                scene_breaks_after=passage.scene_breaks_after if unit is units[-1] else 0,
+            )
+
+    def _packed(self) -> list[_Unit]:
+        whole = _Unit(0, len(self.text), count_words(self.text))
+        if self._suits(whole, 1):
+            return [whole]
+        packed: list[_Unit] = []
+        for sentence in self._sentences():
+            for unit in self._split(sentence):
+                self._pack(packed, unit, 1)
+        if packed[-1].words <= _TAIL_WORDS:
+            tail = packed.pop()
+            self._pack(packed, tail, _TAIL_STRETCH)
+        return packed
+
+    def _pack(self, packed: list[_Unit], unit: _Unit, stretch: float) -> None:
+        """Append `unit`, joined to the last one if both suit together."""
+        if packed:
+            joined = _Unit(packed[-1].start, unit.end, packed[-1].words + unit.words)
+            if self._suits(joined, stretch):
+                packed[-1] = joined
+                return
+        packed.append(unit)
+
+    def _suits(self, unit: _Unit, stretch: float) -> bool:
+        short = unit.words <= self.words * stretch
+        return short and self.fits(self._slice(unit.start, unit.end))
+
+    def _slice(self, start: int, end: int) -> str:
+        return self.text[start:end].strip()
+
+    def _sentences(self) -> list[_Unit]:
+        """Return the sentences, each with a word unless the passage has none."""
+        places: list[int] = []
+        at = 0
+        for sentence in self._segment(self.text):
+            places.append(at)
+            if _QUOTE.search(sentence) and count_words(sentence) > self.words:
+                places += self._inside_quotes(sentence, at)
+            at += len(sentence)
+        places = before_tags(self.text, places, 0, len(self.text))
+        cuts = [0, *dict.fromkeys(cut for cut in places if is_cut(self.text, cut))]
+        units: list[_Unit] = []
+        pending: int | None = None
+        for start, end in zip(cuts, [*cuts[1:], len(self.text)], strict=True):
+            count = count_words(self.text[start:end])
+            if count:
+                units.append(_Unit(start if pending is None else pending, end, count))
+                pending = None
+            elif pending is None and units and "<" not in self.text[start:end]:
+                units[-1] = _Unit(units[-1].start, end, units[-1].words)
+            elif pending is None:
+                pending = start  # a tag, or "...", that belongs to the sentence after it
+        if pending is not None:
+            last = units.pop() if units else _Unit(0, 0, 0)
+            units.append(_Unit(last.start, len(self.text), last.words))
+        return units
+
+    def _segment(self, text: str) -> list[str]:
+        sentences: list[str] = segment(self.language, text)
+        # Were it ever not to give back what it got: one sentence, to be split by its punctuation.
+        return sentences if "".join(sentences) == text else [text]
+
+    def _inside_quotes(self, sentence: str, offset: int) -> Iterator[int]:
+        """Yield where sentences begin inside quoted speech, which sentencex keeps whole."""
+        at = 0
+        for inner in self._segment(sentence.translate(_NO_QUOTES))[:-1]:
+            at += len(inner)
+            if sentence[at].islower():
+                continue  # “No!” she cried
+            cut = at
+            while cut and sentence[cut - 1] in _OPENING_QUOTES:
+                cut -= 1
+            yield offset + cut
+
+    def _split(self, sentence: _Unit) -> list[_Unit]:
+        """Split a sentence until each part is short enough and fits, and report what cannot be."""
+        if self._suits(sentence, _STRETCH):
+            return [sentence]
+        cuts = Cuts(self.text, sentence.start, sentence.end)
+        done: list[_Unit] = []
+        # A stack, not recursion: how deep the cuts nest depends on the text.
+        todo = [sentence]
+        while todo:
+            unit = todo.pop()
+            if self._suits(unit, _STRETCH):
+                done.append(unit)
+            elif (cut := cuts.best(unit.start, unit.end)) is not None:
+                words = cuts.words(unit.start, cut)
+                todo.append(_Unit(cut, unit.end, unit.words - words))
+                todo.append(_Unit(unit.start, cut, words))
+            else:
+                done.append(unit)
+                self._check_fits(unit)
+        return done
+
+    def _check_fits(self, unit: _Unit) -> None:
+        text = self._slice(unit.start, unit.end)
+        if not self.fits(text):
+            quoted = text if len(text) <= _QUOTED else text[: _QUOTED - 1] + "…"
+            what = f"{quoted} is too long for the model to speak, and there is no place to cut it"
+            offset = self.passage.source_offset(unit.start)
+            self.problems.append(TextProblem(offset, what, "put spaces into it, or say it in words"))
