@@ -98,7 +98,7 @@ def find_checkpoint(name: str, kind: Kind, pinned: str | None = None) -> Checkpo
     cached = _cached(match["repo"], pinned or match["revision"] or "main")
     if cached is None:
         raise MachineError(_how_to_get(name, kind, pinned))
-    return _whole(Checkpoint(name, kind, cached, cached.name))
+    return _whole(Checkpoint(name, kind, cached, cached.name), f"{match['repo']}@{pinned}" if pinned else name)
 
 
 def cached_commit(name: str) -> str | None:
@@ -124,22 +124,29 @@ def _cached(repo: str, revision: str) -> Path | None:
     return snapshot if _COMMIT.fullmatch(revision) and snapshot.is_dir() else None
 
 
-def _whole(checkpoint: Checkpoint) -> Checkpoint:
-    """The checkpoint, once its configuration and each of its weight files were seen to be there."""
+def _whole(checkpoint: Checkpoint, fetched: str | None = None) -> Checkpoint:
+    """The checkpoint, once its configuration and each of its weight files were seen to be there.
+
+    `fetched` is the name to fetch it by, None for those that are not the hub's.
+    """
     folder, missing = checkpoint.folder, []
     needed = ["config.json"] if checkpoint.kind == "model" else ["config.json", "pytorch_model.bin"]
     if checkpoint.kind == "model":
         index = folder / "model.safetensors.index.json"
         if index.is_file():
             try:
-                needed += sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-            except (ValueError, KeyError, AttributeError, TypeError):
+                shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+                # Plain names alone: what lies elsewhere would be loaded, and be no part of the identity.
+                if any(Path(name).name != name or not name.endswith(".safetensors") for name in shards):
+                    raise ValueError(index)
+                needed += shards
+            except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
                 missing.append(f"a readable {index.name}")
-        elif not any(folder.glob("*.safetensors")):
+        elif not any(path.is_file() for path in folder.glob("*.safetensors")):
             missing.append("*.safetensors")
     missing += [name for name in needed if not (folder / name).is_file()]
     if missing:
-        again = f"; run `maya-batch fetch {checkpoint.name}` again" if checkpoint.revision else ""
+        again = f"; run `maya-batch fetch {fetched}` again" if fetched else ""
         raise MachineError(f"{checkpoint.kind} {folder}: not whole, {', '.join(missing)} is missing{again}")
     return checkpoint
 

@@ -65,7 +65,7 @@ def main() -> NoReturn:
     except MayaBatchError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except _Interruption:
         print("stopped; what is stored stays, and the same command goes on from there", file=sys.stderr)
         sys.exit(EXIT_STOPPED)
     except OSError as error:
@@ -75,8 +75,12 @@ def main() -> NoReturn:
     sys.exit(EXIT_UNEXPECTED)
 
 
+class _Interruption(BaseException):
+    """A signal to stop. Not a KeyboardInterrupt, which Typer would end with an exit code of its own."""
+
+
 def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+    raise _Interruption
 
 
 @app.command()
@@ -198,7 +202,11 @@ def clean(
         if not stale and not takes:
             print("nothing to remove")
             return
-        if not yes and not typer.confirm(f"remove these {len(stale)} audio files and {len(takes)} takes?"):
+        try:
+            sure = yes or typer.confirm(f"remove these {len(stale)} audio files and {len(takes)} takes?")
+        except typer.Abort:  # nobody is there to answer
+            sure = False
+        if not sure:
             raise UsageError("nothing was removed")
         print(f"removed, {unlink_all([*stale, *takes]) / 2**20:.1f} MiB freed")
 
@@ -365,7 +373,7 @@ def _flags(**values: object) -> Render:
 
 def _finish(summary: str, problems: bool, unfinished: bool) -> None:
     """The last line, and the exit code."""
-    log.info("%s", summary)
+    log.log(logging.WARNING if problems or unfinished else logging.INFO, "%s", summary)
     if unfinished:
         raise typer.Exit(EXIT_STOPPED)
     if problems:

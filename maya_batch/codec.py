@@ -28,6 +28,8 @@ class Codec:
 
         `seed` settles the decoder's noise. The samples the layout calls a warm-up click are left out.
         """
+        if not len(codes):
+            return np.zeros(0, dtype=np.float32)
         on_gpu = [self._device] if self._device.type == "cuda" else []
         tensors = [torch.from_numpy(level.astype(np.int64)).unsqueeze(0).to(self._device) for level in levels(codes)]
         with (

@@ -28,9 +28,11 @@ def checks() -> Iterator[Check]:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     yield Check("disk", free > 1, f"{free:.0f} GiB free here")
     yield _ffmpeg()
-    yield _torch()
-    yield _cuda()
-    yield from _bitsandbytes()
+    torch = _torch()
+    yield torch
+    if torch.ok:
+        yield _cuda()
+        yield from _bitsandbytes()
     yield _checkpoint(DEMO, "model")
     yield _checkpoint(DEMO, "codec")
     yield _checkpoint(MAYA1, "model", needed=False)
@@ -39,12 +41,12 @@ def checks() -> Iterator[Check]:
 
 def _ffmpeg() -> Check:
     """MP3 is written by the ffmpeg that imageio-ffmpeg brings."""
-    import imageio_ffmpeg
-
     try:
+        import imageio_ffmpeg
+
         program = imageio_ffmpeg.get_ffmpeg_exe()
         said = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, text=True, timeout=30)
-    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+    except (ImportError, RuntimeError, OSError, subprocess.SubprocessError) as error:
         return Check("ffmpeg", False, f"does not run: {error}")
     return Check(
         "ffmpeg",
@@ -54,10 +56,13 @@ def _ffmpeg() -> Check:
 
 
 def _torch() -> Check:
-    import torch
-    import transformers
+    try:
+        import torch
+        import transformers
 
-    total = float(torch.ones(8, 8).matmul(torch.ones(8, 8)).sum())
+        total = float(torch.ones(8, 8).matmul(torch.ones(8, 8)).sum())
+    except (ImportError, OSError, RuntimeError) as error:
+        return Check("torch", False, f"does not load: {next(iter(str(error).splitlines()), type(error).__name__)}")
     seen = f"torch {torch.__version__}, transformers {transformers.__version__}, {torch.get_num_threads()} threads"
     return Check("torch", total == 512.0, seen)
 

@@ -111,7 +111,8 @@ class ModelLock:
                 raise self._unreadable()
             for kind in ("model", "codec"):
                 for entry in data[kind].values():
-                    _ = str(entry["identity"]), dict(entry["files"])
+                    if not isinstance(entry["identity"], str) or not isinstance(entry["files"], dict):
+                        raise self._unreadable()
             for entry in data["model"].values():
                 if entry.get("recipe"):
                     Recipe("", **entry["recipe"])

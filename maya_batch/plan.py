@@ -18,6 +18,7 @@ from maya_batch.errors import Finding, MachineError, ManifestError, UsageError
 from maya_batch.manifest import Book, ChapterText, Manuscript, Render, read_manuscript
 from maya_batch.pins import Recipe
 from maya_batch.settings import Sound, sound_settings
+from maya_batch.source_file import control_offsets, control_words
 from maya_batch.text.chunking import Piece, chunk_script
 from maya_batch.text.length import cap_tokens, expected_tokens
 from maya_batch.text.problem import TextProblem
@@ -152,6 +153,9 @@ def speech_plan(text: str, description: str, sound: Sound) -> list[Chunk]:
         line_start = text.rfind("\n", 0, offset) + 1
         return "text", text.count("\n", 0, offset) + 1, offset - line_start + 1
 
+    findings = [Finding(*place(offset), *control_words(text[offset])) for offset in control_offsets(text)]
+    if findings:
+        raise ManifestError(findings)
     try:
         book = Book.model_validate(
             {"title": "-", "voices": {"voice": description}, "chapters": [{"title": "1", "text": text}]}
@@ -213,13 +217,15 @@ def _chapters(drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: 
     """Pieces as chunks, with voices, lengths, pauses and the count of equals."""
     seen: Counter[tuple[str, str, int]] = Counter()
     digits = max(2, len(str(len(drafts))))
+    descriptions = {name: finish_description(voice.description) for name, voice in book.voices.items()}
     chapters = []
     for text, pieces in drafts:
         chunks = []
         for index, piece in enumerate(pieces, start=1):
-            voice = book.voices[piece.voice or text.voice]
-            description, spoken = finish_description(voice.description), speakable(piece.text)
-            seed = voice.seed if voice.seed is not None else sound.seed
+            name = piece.voice or text.voice
+            voice_seed = book.voices[name].seed
+            description, spoken = descriptions[name], speakable(piece.text)
+            seed = voice_seed if voice_seed is not None else sound.seed
             seen[description, spoken, seed] += 1
             following = pieces[index] if index < len(pieces) else None
             chunks.append(

@@ -63,6 +63,7 @@ class Outcome:
     problems: list[tuple[Chunk, Problem]] = field(default_factory=list)
     incomplete: list[Chapter] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
+    peak_gpu_bytes: int = 0
 
     def spent(self, stage: str, since: float) -> None:
         """Add the time since `since` (of the monotonic clock) to a stage."""
@@ -115,6 +116,13 @@ class _Run:
         engine = self._load(waiting)
         self._load_codec()  # before the first step: what is wrong with it must not be found out in the morning
         self._outcome.spent("loading", began)
+        try:
+            self._speak_all(engine)
+        finally:
+            self._outcome.peak_gpu_bytes = engine.peak_memory()
+
+    def _speak_all(self, engine: Engine) -> None:
+        state, plan = self._state, self._state.plan
         for window in _windows(plan, engine.batch_size):
             # The recipe, and with it the keys, may have been settled by the loading.
             rows = [chunk for chunk in window if state.needs_take(chunk)]

@@ -109,8 +109,9 @@ def _read_config(path: Path) -> dict[str, object]:
     if source is not None and not findings:
         if not isinstance(source.data, dict):
             raise ManifestError([Finding(str(path), 1, 1, "it is not a mapping", "write lines like `device: cuda`")])
+        given: dict[str, object] = {key: value for key, value in source.data.items() if value is not None}
         try:
-            Machine.model_validate({key: value for key, value in source.data.items() if value is not None})
+            Machine.model_validate(given)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 unknown = detail["type"] == "extra_forbidden"
@@ -119,5 +120,5 @@ def _read_config(path: Path) -> dict[str, object]:
                 what = f"{'unknown key ' if unknown else ''}`{detail['loc'][0]}`"
                 findings.append(Finding(str(path), *place, what, known if unknown else detail["msg"]))
         else:
-            return dict(source.data)
+            return given
     raise ManifestError(findings)

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import zipfile
-import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,17 +27,6 @@ log = logging.getLogger(__name__)
 
 #: No honest take comes near: 8 MiB of codes are 13 hours of speech.
 _LARGEST = 8 * 2**20
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-    NotImplementedError,
-    MemoryError,
-)
 
 
 @dataclass(frozen=True)
@@ -80,7 +68,8 @@ class TakeStore:
         for path in sorted(self._folder(key).glob("*.npz")):
             try:
                 takes.append(read_take(path, key))
-            except _UNREADABLE as error:
+            except Exception as error:
+                # Any bit may have flipped, and there are many ways to fail over that: encrypted, no such compression, …
                 if path not in self._warned:
                     log.warning("%s: not a whole take (%s); it counts as missing", path, error)
                     self._warned.add(path)
@@ -132,8 +121,9 @@ class TakeStore:
             except FileNotFoundError:
                 self._choice = {}
             except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+                why = " ".join(str(error).split())
                 raise MachineError(
-                    f"{self._choices}: not a mapping of keys to attempts ({error}); mend or remove it"
+                    f"{self._choices}: not a mapping of keys to attempts ({why}); mend or remove it"
                 ) from error
         return self._choice
 
@@ -151,10 +141,15 @@ class TakeStore:
             "engine": take.engine,
             "seconds": round(take.seconds, 3),
         }
-        with part.open("wb") as file:
-            np.savez(file, codes=take.codes, meta=np.array(json.dumps(meta)))
-            file.flush()
-            os.fsync(file.fileno())
+        part.unlink(missing_ok=True)  # of a killed run, or no file at all
+        try:
+            with part.open("xb") as file:
+                np.savez(file, codes=take.codes, meta=np.array(json.dumps(meta)))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
         return part, path
 
     def _set_aside(self, path: Path) -> None:

@@ -110,6 +110,8 @@ def summarize(outcome: Outcome) -> str:
         lines.append(f"{outcome.chunks} chunks rendered, {outcome.speech / 60:.1f} minutes of speech{speed}")
         stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.stages.items())
         lines.append(f"{spent:.1f} s: {stages}")
+        if outcome.peak_gpu_bytes:
+            lines.append(f"peak GPU memory {outcome.peak_gpu_bytes / 2**30:.2f} GiB")
     elif not outcome.files:
         lines.append("nothing to do: all is rendered and put together")
     if outcome.problems:

@@ -146,7 +146,7 @@ def read_layout(folder: Path) -> TokenLayout:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return _parse_layout(data)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise MachineError(f"{path}: not a token layout ({error}); take the checkpoint's own file") from error
 
 
@@ -173,7 +173,7 @@ def _parse_layout(data: dict[str, Any]) -> TokenLayout:
     if len(set(specials)) != len(specials) or any(special in band for special in specials):
         raise ValueError("the special ids must differ from each other and from the speech codes")
     tags = data.get("tags", MAYA1_TAGS)
-    if not all(isinstance(tag, str) and tag.replace("_", "").isalnum() for tag in tags):
+    if isinstance(tags, str) or not all(isinstance(tag, str) and tag.replace("_", "").isalnum() for tag in tags):
         raise ValueError("tags must be a list of plain names")
     drawn = data.get("drawn_frames")
     if drawn is not None:

@@ -68,6 +68,10 @@ class Engine(Protocol):
         """The mean probability, in the first frames of these requests, that a free draw keeps to its slot."""
         ...
 
+    def peak_memory(self) -> int:
+        """The most GPU memory this process ever held, in bytes; 0 on a CPU."""
+        ...
+
     def generate(
         self,
         requests: Sequence[Request],

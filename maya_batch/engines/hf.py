@@ -86,6 +86,10 @@ class HfEngine:
         self._run(batch, inputs, sampler, None)
         return float(torch.stack(sampler.masses).mean())
 
+    def peak_memory(self) -> int:
+        """The most GPU memory this process ever held, in bytes; 0 on a CPU."""
+        return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else 0
+
     def generate(
         self,
         requests: Sequence[Request],
@@ -133,6 +137,8 @@ class HfEngine:
         sampler = self._sampler(batch, inputs, sampling, decoding)
         if not self._started and inputs["input_ids"].device.type == "cuda":
             log.info("Generation started on GPU device %d", inputs["input_ids"].device.index)
+        if not self._started and self.layout.drawn_frames is not None:
+            log.warning("random weights: each row ends at a drawn length, not where its text does")
         self._started = True
         rows = self._run(batch, inputs, sampler, tick)
         return [self._parse(request, row) for request, row in zip(batch, rows, strict=True)]

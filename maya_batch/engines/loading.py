@@ -42,6 +42,7 @@ def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, 
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # in int8 it warns of a cast at every step
     place = choose_device(device)
     layout = read_layout(folder)
     saved = saved_quantization(folder)
@@ -83,6 +84,8 @@ def saved_quantization(folder: Path) -> str | None:
         raise MachineError(f"{path}: no model configuration ({error}); fetch the model again") from error
     if saved is None:
         return None
+    if not isinstance(saved, dict):
+        raise MachineError(f"{path}: quantization_config is not a mapping; fetch the model again")
     if saved.get("load_in_4bit") or saved.get("_load_in_4bit"):
         return "nf4" if saved.get("bnb_4bit_quant_type", "fp4") == "nf4" else "fp4"
     if saved.get("load_in_8bit") or saved.get("_load_in_8bit"):
@@ -96,7 +99,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         if (place / "tokenizer.json").is_file() or (place / "tokenizer_config.json").is_file():
             try:
                 return AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False)
-            except (OSError, ValueError, TypeError, KeyError) as error:
+            except Exception as error:  # the tokenizers library raises bare ones, too
                 raise MachineError(f"{place}: the tokenizer does not load ({_line(error)})") from error
     raise MachineError(f"{folder}: no tokenizer here nor in tokenizer/; fetch the model again")
 
@@ -113,29 +116,39 @@ def _load_model(
     }
     if device.type == "cuda" or quantization != "none" or saved is not None:
         options["device_map"] = {"": device}
-    if saved is not None:
-        # from_pretrained ignores a compute dtype for weights saved quantized: it has to stand in their own config.
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        if saved != "int8":
-            config.quantization_config["bnb_4bit_compute_dtype"] = str(dtype).removeprefix("torch.")
-        options["config"] = config
-    elif quantization == "nf4":
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=dtype,
-        )
-    elif quantization == "int8":
-        options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, **options)
+        if saved is not None:
+            # from_pretrained ignores a compute dtype for weights saved quantized: it has to stand in their own config.
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            if saved != "int8":
+                config.quantization_config["bnb_4bit_compute_dtype"] = str(dtype).removeprefix("torch.")
+            options["config"] = config
+        elif quantization == "nf4":
+            options["quantization_config"] = BitsAndBytesConfig(
+                load_in_4bit=True,
+                bnb_4bit_quant_type="nf4",
+                bnb_4bit_use_double_quant=True,
+                bnb_4bit_compute_dtype=dtype,
+            )
+        elif quantization == "int8":
+            options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
+        model, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
     except torch.OutOfMemoryError as error:
         raise MachineError(
             f"{folder}: the model does not fit into the GPU's memory; use --quantization nf4 or a larger card"
         ) from error
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+    except Exception as error:
+        # Whatever stands in these files goes through four libraries, each with errors of its own.
         raise MachineError(f"{folder}: the model does not load ({_line(error)})") from error
+    if found["missing_keys"]:
+        # transformers would make them up, and say so on the log alone.
+        first, count = min(found["missing_keys"]), len(found["missing_keys"])
+        raise MachineError(
+            f"{folder}: {count} tensors of the model are not in its files, {first} for one; fetch the model again"
+        )
+    if found["unexpected_keys"]:
+        first, count = min(found["unexpected_keys"]), len(found["unexpected_keys"])
+        log.warning("%s: %d tensors in the files are not used, %s for one", folder, count, first)
     # The engine says all of it at each call; what a checkpoint's generation_config.json says must not slip in.
     model.generation_config = transformers.GenerationConfig()
     model.eval()

@@ -23,7 +23,8 @@ def draw(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_p:
         return logits.argmax(dim=-1)
     probabilities, order = (logits / temperature).softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
     cumulative = probabilities.cumsum(dim=-1)
-    kept = (cumulative - probabilities < top_p).sum(dim=-1)
+    # At least one, so that a row of NaN, which the sampler reports, does not reach for column -1.
+    kept = (cumulative - probabilities < top_p).sum(dim=-1).clamp(min=1)
     mass = cumulative.gather(1, (kept - 1).unsqueeze(1))
     picked = (cumulative <= uniform.unsqueeze(1) * mass).sum(dim=-1)
     # Rounding may put uniform * mass on the last kept sum itself.
@@ -55,13 +56,14 @@ class RowSampler(LogitsProcessor):  # type: ignore[misc]
         self.masses: list[torch.Tensor] = []
         self.finite = torch.ones(len(seeds), dtype=torch.bool, device=device)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        # All of a row's numbers at once, drawn on the CPU: the same on every device, and no call a row and step.
-        self._uniform = torch.stack([torch.rand(max_tokens, generator=g) for g in generators], dim=1).to(device)
         self._ends: torch.Tensor | None = None
         if layout.drawn_frames is not None:
             low, high = layout.drawn_frames
             ends = [int(torch.randint(low, high + 1, (1,), generator=g)) for g in generators]
             self._ends = torch.tensor(ends, device=device)
+        # All of a row's numbers at once, drawn on the CPU: the same on every device, and no call a row and step.
+        # They come last, since how many there are depends on the other rows.
+        self._uniform = torch.stack([torch.rand(max_tokens, generator=g) for g in generators], dim=1).to(device)
         width = SLOTS * layout.codebook_size
         self._spoken = torch.zeros(len(seeds), width, dtype=torch.bool, device=device)
         self._penalize = sampling.repetition_penalty != 1.0
@@ -79,13 +81,13 @@ class RowSampler(LogitsProcessor):  # type: ignore[misc]
         slot, frame = step % SLOTS, step // SLOTS
         start, size = self.layout.slot_start(slot), self.layout.codebook_size
         offered = scores[:, start : start + size]
-        self.finite &= offered.isfinite().all(dim=-1)
         spoken = self._spoken[:, slot * size : (slot + 1) * size]
         if self._penalize:
             offered = self._penalized(offered, spoken)
         may_end = slot == 0 and frame >= MIN_FRAMES and self._ends is None
         if may_end:
             offered = torch.cat([offered, scores[:, self.layout.eos].unsqueeze(1)], dim=1)
+        self.finite &= offered.isfinite().all(dim=-1)
         picked = draw(offered, self._uniform[step], self.sampling.temperature, self.sampling.top_p)
         if self._penalize:
             spoken.scatter_(1, picked.clamp(max=size - 1).unsqueeze(1), True)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import lru_cache
 
 from maya_batch.text.spoken import spoken_words
 from maya_batch.text.tags import LAUGH_TAGS, TAG
@@ -24,6 +25,7 @@ _PACE = re.compile(r"\b(very[ _-])?(slow|fast|brisk)\b")
 _TAG_TOKENS, _SHORT_TAG_TOKENS = 400, 160
 
 
+@lru_cache(maxsize=256)
 def pace(description: str) -> float:
     """The factor on a word's time that a voice description asks for: 1 where it says nothing of slow or fast."""
     found = _PACE.search(description.lower())
@@ -50,5 +52,7 @@ def cap_tokens(text: str, description: str, language: str) -> int:
 
 
 def _tag_tokens(text: str) -> int:
+    if "<" not in text:
+        return 0
     tags = [tag.strip("</>") for tag in TAG.findall(text)]
     return sum(_TAG_TOKENS if tag in LAUGH_TAGS else _SHORT_TAG_TOKENS for tag in tags)

@@ -1,0 +1,132 @@
+import io
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from maya_batch.resources import builtin
+from maya_batch.tokens import read_layout
+from tests.demo import MANIFESTS, Rendered, load_demo, render_once
+from tests.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_model
+
+if TYPE_CHECKING:
+    from maya_batch.codec import Codec
+    from maya_batch.engines.hf import HfEngine
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> TinyBook:
+    """A folder with a model and a codec that are nothing but names, for a book to be written into."""
+    write_model(tmp_path / "lm")
+    write_codec(tmp_path / "codec")
+    return TinyBook(tmp_path)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub's cache, empty."""
+    cache = tmp_path / "hub"
+    cache.mkdir()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    return cache
+
+
+@pytest.fixture
+def fake_codec(monkeypatch: pytest.MonkeyPatch) -> FakeCodec:
+    """What every codec is loaded as."""
+    codec = FakeCodec()
+    monkeypatch.setattr("maya_batch.codec.load_codec", lambda folder, layout, device: codec)
+    return codec
+
+
+@pytest.fixture
+def fake_engine(tiny: TinyBook, fake_codec: FakeCodec, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    """What every model is loaded as; dtype and quantization are as asked for."""
+    engine = FakeEngine(read_layout(tiny.folder / "lm"))
+
+    def load(name: str, folder: Path, *, dtype: str, quantization: str, batch_size: int | None, device: str) -> object:
+        engine.dtype = "float32" if dtype == "auto" else dtype
+        engine.quantization = quantization
+        engine.batch_size = batch_size or engine.batch_size
+        return engine
+
+    monkeypatch.setattr("maya_batch.render.load_engine", load)
+    return engine
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Run `maya-batch` in this process, as its entry point does."""
+    from maya_batch.cli import main
+
+    def run(*args: object, answer: str = "") -> Said:
+        monkeypatch.setattr(sys, "argv", ["maya-batch", *map(str, args)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+        capsys.readouterr()
+        with _untouched_process(), pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return Said(code, *capsys.readouterr())
+
+    return run
+
+
+@contextmanager
+def _untouched_process() -> Iterator[None]:
+    """Signals and logging are afterwards as they were."""
+    signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    loggers = [logging.getLogger(), logging.getLogger("maya_batch")]
+    before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
+    try:
+        yield
+    finally:
+        for number, handler in signals.items():
+            signal.signal(number, handler)
+        logging.captureWarnings(False)
+        for logger, handlers, level in before:
+            for new in set(logger.handlers) - set(handlers):
+                new.close()
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def engine() -> "HfEngine":
+    """The demo voice on the CPU."""
+    return load_demo()
+
+
+@pytest.fixture(scope="session")
+def codec(engine: "HfEngine") -> "Codec":
+    """The demo voice's codec on the CPU."""
+    from maya_batch.codec import load_codec
+
+    return load_codec(builtin("assets", "demo-voice", "codec"), engine.layout, engine.device)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """The demo book, rendered once by a process that finds no ffmpeg and no other program."""
+    return render_once(MANIFESTS / "demo.yaml", tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="session")
+def emotions(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """The book of emotions, rendered once in the same way."""
+    return render_once(MANIFESTS / "emotions.yaml", tmp_path_factory.mktemp("emotions"))

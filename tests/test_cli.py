@@ -1,0 +1,486 @@
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from maya_batch.cli import app
+from maya_batch.settings import config_names
+from tests.conftest import Said
+from tests.fakes import FakeEngine, TinyBook
+
+ROOT = Path(__file__).parent.parent
+TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
+COMMANDS = ["render", "assemble", "plan", "status", "clean", "say", "fetch", "doctor", "tags", "schema"]
+
+Cli = Callable[..., Said]
+
+
+def command(*args: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The real thing, in a process of its own."""
+    line = [sys.executable, "-m", "maya_batch", *map(str, args)]
+    return subprocess.run(line, capture_output=True, text=True, env=os.environ | environment)
+
+
+def one_line(said: Said, code: int) -> str:
+    """What went wrong, in one line and nothing else."""
+    assert (said.code, said.out) == (code, "")
+    assert said.err.endswith("\n")
+    assert said.err.count("\n") == 1
+    return said.err.removesuffix("\n")
+
+
+@pytest.fixture
+def rendered(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> TinyBook:
+    tiny.write(TEXT)
+    assert cli("render", tiny.path).code == 0
+    return tiny
+
+
+# --- help --------------------------------------------------------------------------------------------------------
+
+
+def test_every_command_is_known_here() -> None:
+    assert sorted(info.name or info.callback.__name__ for info in app.registered_commands if info.callback) == sorted(
+        COMMANDS
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, cli: Cli) -> None:
+    said = cli(name, "--help")
+    assert (said.code, said.err) == (0, "")
+    assert re.search(f"Usage: .*maya-batch {name} ", said.out)
+    info = next(info for info in app.registered_commands if info.callback and info.callback.__name__ == name)
+    assert info.callback is not None
+    assert info.callback.__doc__
+    assert info.callback.__doc__.split(":")[0].split()[0] in said.out
+
+
+def test_help_of_the_program_names_every_command(cli: Cli) -> None:
+    said = cli("--help")
+    assert said.code == 0
+    assert all(f" {name} " in said.out for name in COMMANDS)
+
+
+def test_the_command_line_is_there_without_torch_and_its_kin() -> None:
+    check = "import sys, maya_batch.cli; print({'torch', 'transformers', 'snac', 'huggingface_hub'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert (said.stdout, said.stderr) == ("set()\n", "")
+
+
+@pytest.mark.parametrize(
+    "args", [["nothing"], ["render"], ["render", "a", "b"], ["plan", "a", "--no-such"], ["say", "Yes."]]
+)
+def test_a_command_line_that_is_none_ends_with_2(args: list[str], cli: Cli) -> None:
+    said = cli(*args)
+    assert (said.code, said.out) == (2, "")
+    assert re.search("Usage: .*maya-batch", said.err)
+
+
+# --- render ------------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_book_ends_with_0_and_names_its_files(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    said = cli("render", tiny.path)
+    assert (said.code, said.out) == (0, "")
+    lines = said.err.splitlines()
+    assert lines[0] == "3 of 3 chunks to render"
+    assert lines[1:3] == [f"{tiny.output / name}  0:00" for name in ("01-one.wav", "02-two.wav")]
+    assert lines[3].startswith("3 chunks rendered, ")
+    again = cli("render", tiny.path)
+    assert (again.code, again.out) == (0, "")
+    assert again.err == "nothing to do: all is rendered and put together\n"
+
+
+def test_quiet_prints_nothing_where_all_is_well(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    assert cli("render", tiny.path, "--quiet") == Said(0, "", "")
+    assert cli("assemble", tiny.path, "--quiet") == Said(0, "", "")
+    assert (tiny.output / "02-two.wav").is_file()
+
+
+def test_chunks_with_problems_end_with_3_at_every_run(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write({"One": ["Endless talk.", "Fine."]})
+    first = cli("render", tiny.path)
+    assert first.code == 3
+    assert "1:1 cap: no end within" in first.err
+    for again in (cli("render", tiny.path), cli("render", tiny.path, "--quiet"), cli("assemble", tiny.path, "--quiet")):
+        assert (again.code, again.out) == (3, "")
+        assert "1 problems on record" in again.err
+        assert "  1:1 cap: no end within" in again.err
+
+
+def test_messages_are_kept_with_the_book_and_where_asked(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write({"One": ["Endless talk."]})
+    assert cli("render", tiny.path, "--quiet", "--log-file", tiny.folder / "logs" / "mine.log").code == 3
+    for path in (tiny.output / ".maya" / "render.log", tiny.folder / "logs" / "mine.log"):
+        assert " WARNING 1:1 cap: no end within" in path.read_text()
+        assert " INFO 1 of 1 chunks to render" in path.read_text()
+
+
+def test_output_goes_where_it_is_asked_to(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    assert cli("render", tiny.path, "--output", tiny.folder / "elsewhere", "--quiet").code == 0
+    assert (tiny.folder / "elsewhere" / "01-one.wav").is_file()
+    assert not tiny.output.exists()
+
+
+def test_flags_reach_the_engine(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    flags = ["--batch-size", "1", "--dtype", "float16", "--quantization", "nf4", "--decoding", "free"]
+    assert cli("render", tiny.path, *flags, "--device", "cpu", "--engine", "hf").code == 0
+    assert [len(batch) for batch in fake_engine.batches] == [1, 1, 1]
+    assert (fake_engine.dtype, fake_engine.quantization) == ("float16", "nf4")
+    assert set(fake_engine.decodings) == {"free"}
+
+
+def test_unknown_tags_can_be_allowed(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write({"One": ["Oh <cough> no."]})
+    assert "<cough>" in one_line(cli("render", tiny.path), 2)
+    said = cli("render", tiny.path, "--allow-unknown-tags")
+    assert said.code == 0
+    assert said.err.splitlines()[0].endswith("(allowed)")
+    assert fake_engine.texts == ["Oh <cough> no."]
+
+
+def test_chapters_that_are_not_whole_end_assembling_with_4(rendered: TinyBook, cli: Cli) -> None:
+    rendered.write({"One": [*TEXT["One"], "It was late."], "Two": TEXT["Two"]})
+    said = cli("assemble", rendered.path)
+    assert (said.code, said.out) == (4, "")
+    assert said.err.splitlines()[0] == (
+        f"01-one: not all of its chunks are rendered yet; run `maya-batch render {rendered.path}`"
+    )
+
+
+STOPPED = """
+import signal, sys, types
+from pathlib import Path
+from tests.fakes import FakeCodec, FakeEngine
+from maya_batch.tokens import read_layout
+
+book = Path(sys.argv[2])
+engine = FakeEngine(read_layout(book.parent / "lm"), batch_size=1)
+
+def wait_for_a_signal(done):
+    if done == 2:
+        print("two batches are done", flush=True)
+        while True:
+            signal.pause()
+
+engine.before_batch = wait_for_a_signal
+# In the place of the modules that would import torch.
+for name, attributes in {
+    "maya_batch.codec": {"load_codec": lambda *args: FakeCodec()},
+    "maya_batch.engines.device": {"choose_device": lambda name: name},
+}.items():
+    module = types.ModuleType(name)
+    vars(module).update(attributes)
+    sys.modules[name] = module
+import maya_batch.render
+maya_batch.render.load_engine = lambda *args, **more: engine
+from maya_batch.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_told_to_stop_ends_with_4_and_keeps_what_is_done(number: signal.Signals, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    line = [sys.executable, "-c", STOPPED, "render", str(tiny.path)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "two batches are done\n"
+        run.send_signal(number)
+        out, err = run.communicate()
+    assert (run.returncode, out) == (4, "")
+    assert err.splitlines()[-1] == "stopped; what is stored stays, and the same command goes on from there"
+    assert "Traceback" not in err
+    assert len(list(tiny.output.rglob("*.npz"))) == 2
+    assert list(tiny.output.rglob("*.part")) == []
+
+
+# --- what may be wrong -------------------------------------------------------------------------------------------
+
+
+def test_a_manifest_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
+    for name in ("render", "assemble", "plan", "status", "clean"):
+        line = one_line(cli(name, tmp_path / "none.yaml"), 2)
+        assert line == f"{tmp_path}/none.yaml:1:1: the manifest does not exist"
+
+
+def test_a_manifest_that_is_a_folder(cli: Cli, tmp_path: Path) -> None:
+    assert one_line(cli("plan", tmp_path), 2) == f"{tmp_path}:1:1: the manifest is a folder"
+
+
+def test_a_manifest_that_is_no_yaml(cli: Cli, tiny: TinyBook) -> None:
+    tiny.path.write_text("title: [T\n")
+    assert one_line(cli("plan", tiny.path), 2).startswith(f"{tiny.path}:2:1: ")
+
+
+def test_a_voice_that_is_not_there(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write({"One": ["[bob] Yes."]})
+    assert "bob" in one_line(cli("render", tiny.path), 2)
+
+
+def test_all_mistakes_of_a_book_are_a_line_each(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write({"One": ["[bob] Yes.", "Oh <cough> no."]}, voice="carol")
+    said = cli("render", tiny.path)
+    assert (said.code, said.out) == (2, "")
+    assert len(said.err.splitlines()) == 3
+    assert all(line.startswith(f"{tiny.path}:") for line in said.err.splitlines())
+
+
+def test_a_configuration_that_is_not_there(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    line = one_line(cli("plan", tiny.path, "--config", "none"), 2)
+    assert line == f"--config none: no such file, and none of {', '.join(config_names())}"
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--device", "gpu"), ("--dtype", "fp8"), ("--quantization", "q4"), ("--engine", "vllm"), ("--batch-size", "0")],
+)
+def test_a_flag_out_of_bounds(flag: str, value: str, cli: Cli, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    assert one_line(cli("render", tiny.path, flag, value), 2).startswith(f"{flag}: ")
+    assert not tiny.output.exists()
+
+
+def error_of_render(said: Said, code: int) -> str:
+    """The last line, after the one that says what there is to do."""
+    assert (said.code, said.out) == (code, "")
+    lines = said.err.splitlines()
+    assert lines[:-1] == ["3 of 3 chunks to render"]
+    return lines[-1]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    line = error_of_render(cli("render", tiny.path, "--device", "cuda"), 5)
+    assert line.startswith("device cuda: ")
+    assert line.endswith("or use --device cpu")
+
+
+def test_an_engine_that_is_no_part_of_this_version(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    line = error_of_render(cli("render", tiny.path, "--engine", "gguf"), 2)
+    assert line == "engine gguf: not part of this version; use --engine hf"
+
+
+def test_a_model_that_is_not_there(cli: Cli, tiny: TinyBook, hub: Path) -> None:
+    tiny.write(TEXT, render={})
+    line = error_of_render(cli("render", tiny.path), 5)
+    assert "`maya-batch fetch maya-research/maya1`" in line
+    assert line.endswith("or try the built-in demo voice with `--model demo`")
+    assert "maya-batch fetch" in one_line(cli("say", "Yes.", "-o", tiny.folder / "x.wav"), 5)
+
+
+def test_a_model_that_is_neither_a_folder_nor_a_hub_id(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    assert one_line(cli("plan", tiny.path, "--model", "./none"), 2).startswith("model ./none: no such folder")
+
+
+def test_an_error_of_the_system_is_one_line(cli: Cli, tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/disk/file")
+
+    monkeypatch.setattr("maya_batch.cli.make_plan", full)
+    assert one_line(cli("plan", tiny.path), 5) == "/disk/file: No space left on device"
+
+
+# --- say ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["Yes.", "-o", "x.ogg"], "x.ogg: the name must end in .wav or .mp3"),
+        (["Yes.", "-o", "x"], "x: the name must end in .wav or .mp3"),
+        (["Oh <cough> no.", "-o", "x.wav"], "text:1:4: <cough> "),
+        (["", "-o", "x.wav"], "text:1:1: the chapter has no text to speak"),
+        (["\udcff", "-o", "x.wav"], "text:1:1: the control character U+DCFF"),
+        (["Yes.", "-o", "x.wav", "--description", 'A "calm" voice'], '--description: it holds ", which would end'),
+        (["Yes.", "-o", "x.wav", "--description", ""], "--description: it is empty"),
+        (["Yes.", "-o", "x.wav", "--temperature", "9"], "--temperature: Input should be less than or equal to 2"),
+        (["Yes.", "-o", "x.wav", "--seed", "-1"], "--seed: Input should be greater than or equal to 0"),
+        (["Yes.", "-o", "x.wav", "--device", "tpu"], "--device: "),
+    ],
+)
+def test_what_cannot_be_said(
+    args: list[str], message: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert one_line(cli("say", *args, "--model", "demo"), 2).startswith(message)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- looking -----------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_told_without_touching_anything(tiny: TinyBook, cli: Cli) -> None:
+    tiny.write(TEXT)
+    said = cli("plan", tiny.path)
+    assert (said.code, said.err) == (0, "")
+    assert "12 words in 3 chunks" in said.out
+    assert "0 of 3 chunks rendered" in said.out
+    assert not tiny.output.exists()
+
+
+@pytest.mark.parametrize("name", ["plan", "status"])
+def test_json_is_json(name: str, rendered: TinyBook, cli: Cli) -> None:
+    said = cli(name, rendered.path, "--json")
+    assert (said.code, said.err) == (0, "")
+    told = json.loads(said.out)
+    assert (told["title"], told["chunks"], told["rendered"]) == ("Tiny", 3, 3)
+    assert [chapter["file"] for chapter in told["chapters"]] == ["current", "current"]
+
+
+def test_the_status_has_problems_and_what_is_left_over(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write({"One": ["Hush now."], "Two": ["Fine."]})
+    assert cli("render", tiny.path).code == 3
+    tiny.write({"One": ["Hush now."]})
+    said = cli("status", tiny.path)
+    assert said.code == 0
+    assert "1:1 silent: no sound in all of its " in said.out
+    assert f"left over: {tiny.output / '02-two.wav'}" in said.out
+    assert "1 takes are of no chunk any more" in said.out
+    assert json.loads(cli("status", tiny.path, "--json").out)["stale_files"] == [str(tiny.output / "02-two.wav")]
+
+
+def test_the_schema_is_json(cli: Cli) -> None:
+    said = cli("schema")
+    assert (said.code, said.err) == (0, "")
+    assert set(json.loads(said.out)["required"]) == {"title", "voices", "chapters"}
+
+
+def test_the_tags_of_the_demo_voice(cli: Cli) -> None:
+    said = cli("tags", "--model", "demo")
+    assert said.code == 0
+    assert "<laugh_harder>" in said.out.splitlines()
+    told = json.loads(cli("tags", "--model", "demo", "--json").out)
+    assert told["model"] == "demo"
+    assert [f"<{tag}>" for tag in told["known"]] == said.out.splitlines()
+    assert told["unknown"] == []
+
+
+# --- clean -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cluttered(rendered: TinyBook) -> tuple[TinyBook, list[Path]]:
+    """A book that has lost its second chapter, and what is left of that."""
+    rendered.write({"One": TEXT["One"]})
+    shutil.copy(rendered.output / "02-two.wav", rendered.output / "02-zwei.wav")
+    (rendered.output / "mine.wav").write_bytes(b"RIFF")
+    stale = [rendered.output / "02-two.wav", rendered.output / "02-zwei.wav"]
+    return rendered, stale
+
+
+def everything(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", ""])
+def test_cleaning_shows_and_asks_and_removes_nothing_without_a_yes(
+    answer: str, cluttered: tuple[TinyBook, list[Path]], cli: Cli
+) -> None:
+    book, stale = cluttered
+    before = everything(book.output)
+    said = cli("clean", book.path, answer=answer)
+    assert said.code == 2
+    shown = said.out.splitlines()
+    assert shown[:2] == [str(path) for path in stale]
+    assert shown[2].endswith("1.npz")
+    assert "remove these 2 audio files and 1 takes? [y/N]: " in said.out
+    assert said.err == "nothing was removed\n"
+    assert everything(book.output) == before
+
+
+@pytest.mark.parametrize(("flags", "answer"), [(["--yes"], ""), ([], "y\n")])
+def test_cleaning_removes_what_was_shown_and_only_that(
+    flags: list[str], answer: str, cluttered: tuple[TinyBook, list[Path]], cli: Cli
+) -> None:
+    book, stale = cluttered
+    before = everything(book.output)
+    said = cli("clean", book.path, *flags, answer=answer)
+    assert (said.code, said.err) == (0, "")
+    take = Path(said.out.splitlines()[2])
+    assert before - everything(book.output) == {*stale, take}
+    assert cli("clean", book.path).out == "nothing to remove\n"
+    assert json.loads(cli("status", book.path, "--json").out)["rendered"] == 2
+
+
+def test_a_book_that_was_not_begun_has_nothing_to_remove(tiny: TinyBook, cli: Cli) -> None:
+    tiny.write(TEXT)
+    assert cli("clean", tiny.path) == Said(0, "nothing to remove\n", "")
+    assert not tiny.output.exists()
+
+
+# --- fetch -------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_network_fetching_says_what_else_can_be_done(tmp_path: Path) -> None:
+    said = command("fetch", "org/voice", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
+    assert (said.returncode, said.stdout) == (5, "")
+    assert said.stderr.splitlines() == [
+        "fetching org/voice from the Hugging Face hub",
+        "org/voice: the hub cannot be reached; run this again when the network is back, or copy the repository's "
+        "files from another machine into a folder and name that folder with --model or --codec",
+    ]
+
+
+@pytest.fixture
+def downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None, Path | None]]:
+    """What was asked of the hub, which has everything."""
+    asked: list[tuple[str, str | None, Path | None]] = []
+
+    def download(repo: str, *, revision: str | None, local_dir: Path | None, **more: object) -> str:
+        asked.append((repo, revision, local_dir))
+        return str(local_dir or "/cache")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    return asked
+
+
+def test_fetching_nothing_in_particular_gets_maya1_and_its_codec(
+    downloads: list[tuple[str, str | None, Path | None]], cli: Cli
+) -> None:
+    said = cli("fetch")
+    assert said.code == 0
+    assert downloads == [("maya-research/maya1", None, None), ("hubertsiuzdak/snac_24khz", None, None)]
+    assert said.out == "maya-research/maya1: /cache\nhubertsiuzdak/snac_24khz: /cache\n"
+
+
+def test_a_revision_can_be_fetched_into_a_folder(
+    downloads: list[tuple[str, str | None, Path | None]], cli: Cli, tmp_path: Path
+) -> None:
+    said = cli("fetch", "org/voice@v1", "--to", tmp_path)
+    assert downloads == [("org/voice", "v1", tmp_path / "voice")]
+    assert said.out == f"org/voice@v1: {tmp_path}/voice\nuse it with --model {tmp_path}/voice\n"
+
+
+def test_a_disk_that_is_full_while_fetching(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **more: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", full)
+    said = cli("fetch", "org/voice")
+    assert said.code == 5
+    assert said.err.splitlines()[-1] == "org/voice: cannot be stored (No space left on device)"
+
+
+def test_a_name_the_hub_cannot_have(cli: Cli) -> None:
+    said = cli("fetch", "no such name!")
+    assert said.code == 2
+    assert said.err.splitlines()[-1].startswith("no such name!: no such repository or revision on the hub")

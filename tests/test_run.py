@@ -1,0 +1,504 @@
+import logging
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from maya_batch.audio.export import read_comment
+from maya_batch.engines import Decoding, Generation, Request, Sampling
+from maya_batch.engines.hf import HfEngine
+from maya_batch.errors import BusyError, MachineError, UsageError
+from maya_batch.pins import Recipe
+from maya_batch.render import Outcome, assemble_book, render_book, row_seed
+from maya_batch.settings import Machine
+from maya_batch.state import book_state
+from maya_batch.summary import describe, summarize
+from maya_batch.text.length import cap_tokens
+from maya_batch.tokens import TokenLayout
+from tests.fakes import LONGWINDED, Events, FakeCodec, FakeEngine, TinyBook, write_codec
+
+TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone.", "The wind was strong."]}
+
+
+def render(
+    tiny: TinyBook, machine: Machine | None = None, watcher: Events | None = None, check_tags: bool = True
+) -> Outcome:
+    return render_book(tiny.plan(), machine or Machine(), watcher or Events(), check_tags=check_tags)
+
+
+def kinds(outcome: Outcome) -> list[tuple[str, str]]:
+    return [(chunk.ref, problem.kind) for chunk, problem in outcome.problems]
+
+
+def take_files(tiny: TinyBook) -> dict[str, bytes]:
+    return {path.parent.name + path.name: path.read_bytes() for path in tiny.output.rglob("*.npz")}
+
+
+def audio(tiny: TinyBook) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in tiny.output.glob("*.wav")}
+
+
+def test_a_book_is_rendered_whole(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    events = Events()
+    outcome = render(tiny, watcher=events)
+    assert sorted(fake_engine.texts) == sorted(text for chapter in TEXT.values() for text in chapter)
+    assert (outcome.chunks, outcome.problems, outcome.incomplete) == (4, [], [])
+    assert [path.name for path in outcome.files] == ["01-one.wav", "02-two.wav"]
+    assert sorted(audio(tiny)) == ["01-one.wav", "02-two.wav"]
+    assert outcome.speech == pytest.approx(fake_engine.layout.seconds(6) * 4)
+    assert events.named("begun") == [(4, 4)]
+    assert sum(events.named("rendered")) == 4
+    assert events.named("published") == ["01-one.wav", "02-two.wav"]
+    assert summarize(outcome).startswith("4 chunks rendered, 0.0 minutes of speech, ")
+
+
+def test_a_row_is_asked_for_by_its_key_and_attempt_alone(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    state = book_state(tiny.plan(), Machine())
+    for request in fake_engine.requests:
+        assert request.seed == row_seed(request.key, 1)
+    takes = {key: take for chunk in state.plan.chunks() if (take := state.take(chunk)) for key in [take.key]}
+    assert {request.key for request in fake_engine.requests} == set(takes)
+    for take in takes.values():
+        assert (take.attempt, take.seed, take.engine) == (1, row_seed(take.key, 1), "hf float32 none")
+    assert row_seed("a", 1) != row_seed("a", 2) != row_seed("b", 1)
+
+
+def test_a_second_run_loads_nothing_and_touches_nothing(
+    tiny: TinyBook, fake_engine: FakeEngine, fake_codec: FakeCodec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    before = {path: path.stat().st_mtime_ns for path in tiny.output.rglob("*") if path.name != "lock"}
+    decoded = fake_codec.decoded
+
+    def not_again(*args: object, **more: object) -> object:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("maya_batch.render.load_engine", not_again)
+    monkeypatch.setattr("maya_batch.codec.load_codec", not_again)
+    events = Events()
+    outcome = render(tiny, watcher=events)
+    assert (outcome.chunks, outcome.files, outcome.problems) == (0, [], [])
+    assert summarize(outcome) == "nothing to do: all is rendered and put together"
+    assert events.heard == [("begun", (4, 0))]
+    assert fake_codec.decoded == decoded
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_an_edited_paragraph_renders_its_own_chunk_and_its_own_chapter(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    fake_engine.batches.clear()
+    before = audio(tiny)
+    tiny.write(TEXT | {"Two": ["The rain was gone.", "The wind was weak."]})
+    outcome = render(tiny)
+    assert fake_engine.texts == ["The wind was weak."]
+    assert [path.name for path in outcome.files] == ["02-two.wav"]
+    after = audio(tiny)
+    assert after["01-one.wav"] == before["01-one.wav"]
+    assert after["02-two.wav"] != before["02-two.wav"]
+
+
+def test_a_line_at_the_top_renders_one_chunk(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    fake_engine.batches.clear()
+    tiny.write(TEXT | {"One": ["It was late.", *TEXT["One"]]})
+    render(tiny)
+    assert fake_engine.texts == ["It was late."]
+
+
+def test_pauses_and_formats_take_no_model(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    fake_engine.batches.clear()
+    before = audio(tiny)
+    tiny.write(TEXT, pauses={"paragraph": 1}, output={"formats": ["wav", "mp3"]})
+    outcome = assemble_book(tiny.plan(), Machine(), Events())
+    assert [path.name for path in outcome.files] == ["01-one.wav", "01-one.mp3", "02-two.wav", "02-two.mp3"]
+    assert all(audio(tiny)[name] != before[name] for name in before)
+    assert fake_engine.batches == []
+    assert render(tiny).files == []
+
+
+def test_another_codec_puts_all_chapters_together_anew(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    fake_engine.batches.clear()
+    (write_codec(tiny.folder / "other") / "pytorch_model.bin").write_bytes(b"other weights")
+    outcome = render_book(tiny.plan(codec=str(tiny.folder / "other")), Machine(), Events())
+    assert [path.name for path in outcome.files] == ["01-one.wav", "02-two.wav"]
+    assert fake_engine.batches == []
+
+
+def test_a_book_that_was_not_begun_cannot_be_put_together(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    with pytest.raises(UsageError, match="nothing of this book was rendered yet"):
+        assemble_book(tiny.plan(), Machine(), Events())
+    assert not tiny.output.exists()
+
+
+def test_putting_together_names_the_chapters_that_are_not_whole(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    tiny.write({"One": [*TEXT["One"], "Not yet."], "Two": TEXT["Two"]}, title="Other")
+    outcome = assemble_book(tiny.plan(), Machine(), Events())
+    assert [chapter.title for chapter in outcome.incomplete] == ["One"]
+    assert [path.name for path in outcome.files] == ["02-two.wav"]
+
+
+def test_what_went_wrong_is_on_record_and_stays_there(
+    tiny: TinyBook, fake_engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny.write({"One": ["Endless talk.", "Broken talk.", "Hush now.", "Fine."]})
+    caplog.set_level(logging.WARNING)
+    outcome = render(tiny)
+    expected = [("1:1", "cap"), ("1:2", "broken"), ("1:3", "silent")]
+    assert kinds(outcome) == expected
+    cap, broken, silent = (problem.detail for _, problem in outcome.problems)
+    frames = next(tiny.plan().chunks()).max_frames
+    seconds = fake_engine.layout.seconds(frames)
+    assert cap.startswith(f"no end within {frames} frames, {seconds:.1f} s")
+    assert (
+        broken
+        == "left its frame after 3 frames, 0.3 s (frame 3, slot 2: token 5 is not of this slot); the rest is missing"
+    )
+    assert silent.startswith("no sound in all of its ")
+    assert any(message.startswith("1:1 cap: no end within") for message in caplog.messages)
+    assert any(message.startswith("1:2 broken: left its frame") for message in caplog.messages)
+    assert "01-one.wav" in audio(tiny)  # nothing is left out because of a problem
+    fake_engine.batches.clear()
+    assert kinds(render(tiny)) == expected
+    assert fake_engine.batches == []
+    described = describe(book_state(tiny.plan(), Machine()), takes=True)
+    assert [line.split(":")[1] for line in described.chapters[0].problems] == ["1 cap", "2 broken", "3 silent"]
+    assert "3 problems on record" in summarize(outcome)
+
+
+def test_a_higher_cap_renders_the_cut_off_chunks_again_and_no_others(
+    tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.write({"One": ["Longwinded talk.", "Endless talk.", "Fine."]})
+    low = next(tiny.plan().chunks()).max_frames
+    assert low < LONGWINDED
+    assert kinds(render(tiny)) == [("1:1", "cap"), ("1:2", "cap")]
+    before = take_files(tiny)
+    fake_engine.batches.clear()
+    fake_engine.requests.clear()
+    monkeypatch.setattr("maya_batch.plan.cap_tokens", lambda *args: cap_tokens(*args) + 7 * LONGWINDED)
+    assert kinds(render(tiny)) == [("1:2", "cap")]
+    assert sorted(fake_engine.texts) == ["Endless talk.", "Longwinded talk."]
+    assert all(request.seed == row_seed(request.key, 2) for request in fake_engine.requests)
+    assert before.items() <= take_files(tiny).items()  # the first attempts are kept
+    fake_engine.batches.clear()
+    monkeypatch.setattr("maya_batch.plan.cap_tokens", cap_tokens)
+    render(tiny)
+    assert fake_engine.batches == []  # a lower cap asks for nothing
+
+
+def test_a_take_that_is_damaged_is_rendered_again_and_gives_the_same_book(
+    tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    takes, files = take_files(tiny), audio(tiny)
+    damaged = sorted(tiny.output.rglob("*.npz"))[0]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    fake_engine.batches.clear()
+    render(tiny)
+    assert len(fake_engine.texts) == 1
+    assert take_files(tiny).keys() == takes.keys()
+    assert audio(tiny) == files
+
+
+def test_a_cut_off_take_that_a_person_chose_over_a_whole_one_is_left_alone(
+    tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.write({"One": ["Longwinded talk."]})
+    render(tiny)
+    monkeypatch.setattr("maya_batch.plan.cap_tokens", lambda *args: cap_tokens(*args) + 7 * LONGWINDED)
+    assert kinds(render(tiny)) == []
+    fake_engine.batches.clear()
+    (tiny.output / ".maya" / "choices.yaml").write_text(f"{fake_engine.requests[0].key}: 1\n")
+    assert kinds(render(tiny)) == [("1:1", "cap")]
+    assert fake_engine.batches == []
+
+
+class Stop(BaseException):
+    pass
+
+
+BOOK = {
+    f"Part {part}": [f"This is line {line} {'of the song ' * (line % 3)}{part}." for line in range(7)]
+    for part in range(9)
+}
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, Stop])
+def test_a_run_that_is_stopped_goes_on_with_the_very_batches_that_were_left(
+    stop: type[BaseException], tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path
+) -> None:
+    fake_engine.batch_size = 2
+    tiny.write(BOOK)
+    outcome = render_book(tiny.plan(), Machine(), Events(), tmp_path / "whole")
+    assert outcome.chunks == 63
+    whole, batches = {p.name: p.read_bytes() for p in (tmp_path / "whole").glob("*.wav")}, fake_engine.batches[:]
+    assert len(batches) > 30
+
+    fake_engine.batches.clear()
+    stops = {3, 4, 11, 20}
+
+    def stop_sometimes(done: int) -> None:
+        if done in stops:
+            stops.remove(done)
+            raise stop
+
+    fake_engine.before_batch = stop_sometimes
+    for done in sorted(stops):
+        with pytest.raises(stop):
+            render(tiny)
+        assert sum(map(len, fake_engine.batches)) == len(take_files(tiny))
+        assert len(fake_engine.batches) == done
+    render(tiny)
+    assert fake_engine.batches == batches
+    assert audio(tiny) == whole
+
+
+def test_batches_are_sorted_by_length_within_spans_of_whole_chapters(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    fake_engine.batch_size = 2
+    tiny.write(BOOK)
+    plan = tiny.plan()
+    where = {chunk.text: chunk for chunk in plan.chunks()}
+    render(tiny)
+    chapters = [[where[text].chapter for text in batch] for batch in fake_engine.batches]
+    spans = [{1, 2, 3}, {4, 5, 6}, {7, 8, 9}]
+    assert [span for batch in chapters for span in spans if span >= set(batch)] == sorted(
+        (span for batch in chapters for span in spans if span >= set(batch)), key=min
+    )
+    for span in spans:
+        lengths = [where[text].expected_frames for text in fake_engine.texts if where[text].chapter in span]
+        assert len(lengths) == 21
+        assert all(one >= two for one, two in pairwise(lengths))
+
+
+def test_a_chapter_is_published_as_soon_as_its_last_chunk_is_in(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    fake_engine.batch_size = 1
+    tiny.write({"Short": ["Yes."], "Long": ["The night was dark and long.", "No."]})
+    events = Events()
+    there: list[list[str]] = []
+    fake_engine.before_batch = lambda done: there.append(sorted(audio(tiny)))
+    render(tiny, watcher=events)
+    assert fake_engine.texts == ["The night was dark and long.", "Yes.", "No."]
+    assert there == [[], [], ["01-short.wav"]]
+    assert [value for kind, value in events.heard if kind != "begun"] == [1, 1, "01-short.wav", 1, "02-long.wav"]
+
+
+def test_a_chapter_that_was_stored_but_not_published_is_published_by_the_next_run(
+    tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    before = audio(tiny)
+    (tiny.output / "01-one.wav").unlink()
+    (tiny.output / "02-two.wav").write_bytes(before["02-two.wav"][:-2])
+    fake_engine.batches.clear()
+    assert [path.name for path in render(tiny).files] == ["01-one.wav", "02-two.wav"]
+    assert audio(tiny) == before
+    assert fake_engine.batches == []
+
+
+def recipe(tiny: TinyBook) -> Recipe:
+    found = book_state(tiny.plan(), Machine()).recipe
+    assert found is not None
+    return found
+
+
+def test_a_book_stays_with_the_recipe_it_was_begun_with(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny, Machine(dtype="float16", quantization="nf4", decoding="free"))
+    assert recipe(tiny) == Recipe(recipe(tiny).model, "float16", "nf4", "free")
+    tiny.write(TEXT | {"Three": ["It was late."]})
+    fake_engine.batches.clear()
+    fake_engine.decodings.clear()
+    render(tiny)  # nothing said of any of it
+    assert fake_engine.texts == ["It was late."]
+    assert (fake_engine.dtype, fake_engine.quantization, fake_engine.decodings) == ("float16", "nf4", ["free"])
+
+
+def test_another_recipe_is_warned_about_and_renders_the_book_anew(
+    tiny: TinyBook, fake_engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    assert caplog.messages == []
+    render(tiny, Machine(dtype="float16"))
+    assert caplog.messages == [
+        "this book was begun with float32, none, framed; what was rendered so is rendered anew with "
+        "float16, none, framed"
+    ]
+    assert len(fake_engine.texts) == 8
+    assert recipe(tiny).dtype == "float16"
+    assert len(take_files(tiny)) == 8
+
+
+def test_a_machine_that_asks_for_what_the_book_has_changes_nothing(
+    tiny: TinyBook, fake_engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    render(tiny, Machine(dtype="float32", quantization="none", decoding="framed", device="cpu", batch_size=1))
+    assert len(fake_engine.texts) == 4
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(("mass", "decoding"), [(0.95, "framed"), (0.9, "framed"), (0.5, "free")])
+def test_a_model_that_does_not_keep_to_its_slots_is_decoded_freely(
+    mass: float, decoding: str, tiny: TinyBook, fake_engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake_engine.mass = mass
+    tiny.write(TEXT)
+    render(tiny)
+    assert set(fake_engine.decodings) == {decoding}
+    assert recipe(tiny).decoding == decoding
+    assert [message.endswith("decoding freely, and each frame is checked") for message in caplog.messages] == (
+        [True] if decoding == "free" else []
+    )
+
+
+def test_a_model_that_has_changed_is_refused_before_it_is_loaded(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    before = take_files(tiny)
+    (tiny.folder / "lm" / "model.safetensors").write_bytes(b"other weights")
+    tiny.write(TEXT | {"Three": ["It was late."]})
+    with pytest.raises(MachineError, match="is not what this book was begun with"):
+        render(tiny)
+    assert take_files(tiny) == before
+    assert len(fake_engine.texts) == 4
+
+
+def test_a_tag_the_checkpoint_does_not_know_is_refused_before_anything_is_spoken(
+    tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    tiny.write({"One": ["Yes.", "Stop <laugh> it."]})
+    fake_engine.known_tags = ("sigh",)
+    with pytest.raises(UsageError, match="chunk 1:2: this checkpoint has no token for <laugh>"):
+        render(tiny)
+    assert fake_engine.batches == []
+    render(tiny, check_tags=False)
+    assert sorted(fake_engine.texts) == ["Stop <laugh> it.", "Yes."]
+
+
+def test_a_model_whose_layout_is_not_the_planned_one_is_refused(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    plan = tiny.plan()
+    fake_engine.layout = TokenLayout()
+    with pytest.raises(MachineError, match="its token layout has changed; run again"):
+        render_book(plan, Machine(), Events())
+
+
+def test_a_codec_that_does_not_load_is_told_before_anything_is_spoken(
+    tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(folder: Path, layout: TokenLayout, device: torch.device) -> FakeCodec:
+        raise MachineError("the codec does not load")
+
+    monkeypatch.setattr("maya_batch.codec.load_codec", broken)
+    tiny.write(TEXT)
+    with pytest.raises(MachineError, match="the codec does not load"):
+        render(tiny)
+    assert fake_engine.batches == []
+
+
+def test_a_run_inside_another_is_refused(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+
+    def second(done: int) -> None:
+        fake_engine.before_batch = lambda done: None
+        with pytest.raises(BusyError):
+            render(tiny)
+
+    fake_engine.before_batch = second
+    assert render(tiny).chunks == 4
+
+
+def test_a_chapters_file_says_of_what_it_was_made(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    state = book_state(tiny.plan(), Machine())
+    for chapter in state.plan.chapters:
+        assert read_comment(tiny.output / f"{chapter.stem}.wav") == state.mark(chapter)
+
+
+class SmallGpu:
+    """`HfEngine._batch` on a card that holds only so many rows."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.tried: list[int] = []
+
+    def batch(
+        self, batch: list[Request], sampling: Sampling, decoding: Decoding, tick: Callable[[], None] | None
+    ) -> list[Generation]:
+        self.tried.append(len(batch))
+        if len(batch) > self.rows:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has")
+        return [Generation(request.key, TokenLayout().frames([]), "eos") for request in batch]
+
+
+def small_engine(gpu: SmallGpu, monkeypatch: pytest.MonkeyPatch) -> HfEngine:
+    engine = HfEngine(
+        PreTrainedModel.__new__(PreTrainedModel),
+        PreTrainedTokenizerBase.__new__(PreTrainedTokenizerBase),
+        TokenLayout(),
+        dtype="bfloat16",
+        quantization="none",
+        batch_size=16,
+        context=8192,
+    )
+    monkeypatch.setattr(engine, "_batch", gpu.batch)
+    return engine
+
+
+REQUESTS = [Request(str(number), "A voice.", "Yes.", number, 100) for number in range(20)]
+
+
+def test_a_batch_the_gpu_does_not_hold_is_halved_and_the_size_kept(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gpu = SmallGpu(5)
+    engine = small_engine(gpu, monkeypatch)
+    batches = list(engine.generate(REQUESTS, Sampling(), "framed"))
+    assert gpu.tried == [16, 8, 4, 4, 4, 4, 4]
+    assert [row.key for rows in batches for row in rows] == [request.key for request in REQUESTS]
+    assert engine.batch_size == 4
+    assert caplog.messages == [
+        "GPU memory full with 16 rows; going on with 8 (batch_size)",
+        "GPU memory full with 8 rows; going on with 4 (batch_size)",
+    ]
+    list(engine.generate(REQUESTS[:6], Sampling(), "framed"))
+    assert gpu.tried[7:] == [4, 2]
+
+
+def test_a_last_batch_is_halved_by_the_rows_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = SmallGpu(1)
+    list(small_engine(gpu, monkeypatch).generate(REQUESTS[:6], Sampling(), "framed"))
+    assert gpu.tried == [6, 3, 1, 1, 1, 1, 1, 1]
+
+
+def test_one_row_the_gpu_does_not_hold_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = SmallGpu(0)
+    engine = small_engine(gpu, monkeypatch)
+    with pytest.raises(MachineError) as caught:
+        list(engine.generate(REQUESTS, Sampling(), "framed"))
+    assert gpu.tried == [16, 8, 4, 2, 1]
+    assert str(caught.value) == (
+        "GPU memory does not hold one row of 100 frames (CUDA out of memory); "
+        "use --quantization nf4, fewer render.chunk_words, or a larger card"
+    )
