@@ -90,7 +90,7 @@ def find_checkpoint(name: str, kind: Kind, pinned: str | None = None) -> Checkpo
     if name == DEMO:
         folder = builtin("assets", "demo-voice", "lm" if kind == "model" else "codec")
         return _whole(Checkpoint(name, kind, folder))
-    if Path(name).is_dir():
+    if Path(name).is_absolute() and Path(name).is_dir():
         return _whole(Checkpoint(name, kind, Path(name)))
     match = _HUB_ID.fullmatch(name)
     if match is None or name.startswith((".", "/", "~")):
@@ -104,7 +104,7 @@ def find_checkpoint(name: str, kind: Kind, pinned: str | None = None) -> Checkpo
 def cached_commit(name: str) -> str | None:
     """The commit the cache holds for a hub id's branch; None for folders and for what is not there."""
     match = _HUB_ID.fullmatch(name)
-    if match is None or Path(name).is_dir():
+    if match is None or Path(name).is_absolute():
         return None
     cached = _cached(match["repo"], match["revision"] or "main")
     return cached.name if cached else None

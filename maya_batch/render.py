@@ -10,24 +10,20 @@ from typing import TYPE_CHECKING, Protocol
 
 from maya_batch.assemble import assemble_chapter
 from maya_batch.book_lock import hold_book
-from maya_batch.engines import Decoding, Engine, Generation, Request, load_engine
-from maya_batch.errors import MachineError, UsageError
+from maya_batch.engines import Decoding, Engine, Generation, Request
+from maya_batch.errors import UsageError
 from maya_batch.manifest import output_folder
-from maya_batch.pins import Recipe
 from maya_batch.plan import Chapter, Chunk, Plan
 from maya_batch.quality import Problem, check
-from maya_batch.settings import Machine, Sound
-from maya_batch.state import BookState, asked_recipe, book_state, hidden_folder
+from maya_batch.settings import Machine
+from maya_batch.start import start_engine
+from maya_batch.state import BookState, book_state, hidden_folder
 from maya_batch.store import Take
-from maya_batch.text.tags import TAG
 
 if TYPE_CHECKING:
     from maya_batch.codec import Codec
 
 log = logging.getLogger(__name__)
-
-#: Under this probability that a free draw keeps to its slot, a frame's order is no property of the model.
-LEAST_BAND_MASS = 0.9
 
 #: Batches that are sorted by length together. More would pad less, and let chapters wait longer for their last chunk.
 _WINDOW_BATCHES = 8
@@ -113,7 +109,7 @@ class _Run:
         if not waiting:
             return
         began = time.monotonic()
-        engine = self._load(waiting)
+        engine = start_engine(state, self._machine, waiting, self._check_tags)
         self._load_codec()  # before the first step: what is wrong with it must not be found out in the morning
         self._outcome.spent("loading", began)
         try:
@@ -185,60 +181,6 @@ class _Run:
         self._outcome.incomplete = [c for c in self._state.plan.chapters if not self._state.complete(c)]
         return self._outcome
 
-    def _load(self, waiting: Sequence[Chunk]) -> Engine:
-        """The engine, with the book pinned to it."""
-        state, sound, machine = self._state, self._state.plan.sound, self._machine
-        checkpoint = state.lock.locate(sound.model, "model")
-        before = state.lock.recipe(sound.model)
-        asked = asked_recipe(before, machine)
-        engine = load_engine(
-            machine.engine,
-            checkpoint.folder,
-            device=machine.device,
-            dtype=asked.dtype if asked else machine.dtype,
-            quantization=(asked.quantization if asked else machine.quantization) or "none",
-            batch_size=machine.batch_size,
-        )
-        if engine.layout != state.plan.layout:
-            raise MachineError(f"{checkpoint.folder}: its token layout has changed; run again")
-        self._refuse_unknown_tags(engine, waiting)
-        identity = state.lock.identity(sound.model, "model")
-        probes = [Request(chunk.ref, chunk.description, chunk.text, 0, chunk.max_frames) for chunk in waiting]
-        known = (
-            asked.decoding
-            if asked and (asked.dtype, asked.quantization) == (engine.dtype, engine.quantization)
-            else None
-        )
-        recipe = Recipe(
-            identity,
-            engine.dtype,
-            engine.quantization,
-            known or choose_decoding(engine, probes, sound, machine),
-        )
-        if before is not None and recipe != before:
-            log.warning(
-                "this book was begun with %s, %s, %s; what was rendered so is rendered anew with %s, %s, %s",
-                *(before.dtype, before.quantization, before.decoding),
-                *(recipe.dtype, recipe.quantization, recipe.decoding),
-            )
-        state.lock.pin(sound.model, recipe)
-        state.lock.save()
-        state.recipe = recipe
-        return engine
-
-    def _refuse_unknown_tags(self, engine: Engine, chunks: Sequence[Chunk]) -> None:
-        """A tag that is not one token of this checkpoint would be read aloud."""
-        if not self._check_tags:
-            return
-        known = set(engine.tags())
-        for chunk in chunks:
-            for tag in TAG.findall(chunk.text):
-                if tag.strip("</>") not in known:
-                    raise UsageError(
-                        f"chunk {chunk.ref}: this checkpoint has no token for {tag} and would read it aloud; take it "
-                        "out, or say --allow-unknown-tags"
-                    )
-
     def _load_codec(self) -> "Codec":
         """The codec on the engine's device, pinned."""
         if self._codec is None:
@@ -251,21 +193,6 @@ class _Run:
             state.codec = state.lock.identity(name, "codec")
             state.lock.save()
         return self._codec
-
-
-def choose_decoding(engine: Engine, requests: Sequence[Request], sound: Sound, machine: Machine) -> Decoding:
-    """Framed or free: as the machine's settings say, or as the model's first frames show."""
-    if machine.decoding != "auto":
-        return machine.decoding
-    mass = engine.band_mass(requests, sound.sampling)
-    if mass >= LEAST_BAND_MASS:
-        return "framed"
-    log.warning(
-        "a free draw of this model keeps to the slots of a frame with a probability of %.2f only, not %.1f: "
-        "decoding freely, and each frame is checked",
-        *(mass, LEAST_BAND_MASS),
-    )
-    return "free"
 
 
 def row_seed(key: str, attempt: int) -> int:

@@ -10,8 +10,9 @@ from maya_batch.engines import Request, load_engine
 from maya_batch.errors import UsageError
 from maya_batch.plan import speech_plan
 from maya_batch.quality import Problem, check
-from maya_batch.render import choose_decoding, row_seed
+from maya_batch.render import row_seed
 from maya_batch.settings import Machine, Sound
+from maya_batch.start import choose_decoding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,6 +15,7 @@ from maya_batch.engines import Sampling
 from maya_batch.errors import Finding, ManifestError, UsageError
 from maya_batch.manifest import Render
 from maya_batch.resources import builtin
+from maya_batch.source_file import way_out
 from maya_batch.yaml_source import load
 
 #: Longest clip in speech tokens, 42 s: with the prompt it fits the 4,096 positions of the demo voice, and it holds
@@ -60,13 +61,24 @@ class Machine(BaseModel):
 
 
 def sound_settings(render: Render, folder: Path, flags: Render) -> Sound:
-    """The sound of a book whose manifest lies in `folder`; flags come last."""
+    """The sound of a book whose manifest lies in `folder`; flags come last.
+
+    Raises:
+        UsageError: a model or codec that the book names by `./` leads out of its folder.
+    """
     book = render.model_dump(exclude_none=True)
     given = flags.model_dump(exclude_none=True)
-    for values, base in ((book, folder), (given, Path())):
-        for key in ("model", "codec"):
-            if key in values:
-                values[key] = absolute_name(values[key], base)
+    for kind in ("model", "codec"):
+        if str(book.get(kind, "")).startswith("./"):
+            how = way_out(folder, book[kind])
+            if how:
+                raise UsageError(f"render.{kind} {book[kind]} {how}; name it with --{kind}")
+            book[kind] = absolute_name(book[kind], folder)
+        if kind in given:
+            given[kind] = absolute_name(given[kind], Path())
+    if given.get("model") == DEMO:
+        book.pop("codec", None)  # the book's codec is that of the book's model
+        book.pop("repetition_penalty", None)
     chosen = {**book, **given}
     defaults = _DEMO if chosen.get("model") == DEMO else {}
     return Sound(**{**defaults, **chosen})

@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -206,13 +207,14 @@ def _sync_folder(folder: Path) -> None:
 
 
 def unlink_all(paths: Iterable[Path]) -> int:
-    """Remove these files and the folders that are empty then; the bytes freed."""
+    """Remove these files, and folders that stood in a take's place; the bytes freed."""
     freed = 0
     for path in paths:
-        if path.is_dir() and not path.is_symlink():
-            continue
         freed += path.lstat().st_size
-        path.unlink()
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
         with contextlib.suppress(OSError):
             path.parent.rmdir()
     return freed

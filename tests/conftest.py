@@ -56,7 +56,7 @@ def fake_engine(tiny: TinyBook, fake_codec: FakeCodec, monkeypatch: pytest.Monke
         engine.batch_size = batch_size or engine.batch_size
         return engine
 
-    monkeypatch.setattr("maya_batch.render.load_engine", load)
+    monkeypatch.setattr("maya_batch.start.load_engine", load)
     return engine
 
 

@@ -24,9 +24,7 @@ MANIFESTS = ROOT / "manifests"
 CHECKPOINT = builtin("assets", "demo-voice", "lm")
 CODEC = builtin("assets", "demo-voice", "codec")
 
-FEMALE = (
-    "Realistic female voice in the 30s age with american accent. Normal pitch, warm timbre, conversational pacing."
-)
+FEMALE = "Realistic female voice in the 30s age with american accent. Normal pitch, warm timbre, conversational pacing."
 MALE = "Realistic male voice in the 40s age with american accent. Low pitch, deep timbre, conversational pacing."
 
 

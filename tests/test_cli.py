@@ -186,8 +186,8 @@ for name, attributes in {
     module = types.ModuleType(name)
     vars(module).update(attributes)
     sys.modules[name] = module
-import maya_batch.render
-maya_batch.render.load_engine = lambda *args, **more: engine
+import maya_batch.start
+maya_batch.start.load_engine = lambda *args, **more: engine
 from maya_batch.cli import main
 main()
 """
@@ -295,7 +295,7 @@ def test_an_error_of_the_system_is_one_line(cli: Cli, tiny: TinyBook, monkeypatc
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "/disk/file")
 
-    monkeypatch.setattr("maya_batch.cli.make_plan", full)
+    monkeypatch.setattr("maya_batch.cli.book.make_plan", full)
     assert one_line(cli("plan", tiny.path), 5) == "/disk/file: No space left on device"
 
 

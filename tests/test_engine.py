@@ -92,9 +92,7 @@ def test_greedy_rows_are_those_of_plain_generate(exact: HfEngine, greedy: dict[s
             frame, slot = divmod(len(ids) - length, SLOTS)
             return [*bands[slot], layout.eos] if slot == 0 and frame >= 4 else bands[slot]
 
-        config = GenerationConfig(
-            do_sample=False, max_new_tokens=500, eos_token_id=layout.eos, pad_token_id=layout.pad
-        )
+        config = GenerationConfig(do_sample=False, max_new_tokens=500, eos_token_id=layout.eos, pad_token_id=layout.pad)
         with torch.inference_mode():
             output = exact.model.generate(prompt, generation_config=config, prefix_allowed_tokens_fn=allowed)
         tokens = output[0, prompt.shape[1] :].tolist()

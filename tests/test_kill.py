@@ -20,8 +20,34 @@ KILLS = 20
 TRACKS = 2
 BETWEEN = 15
 CHAPTERS = [
-    ["Yes.", "No.", "Go on.", "Stop.", "Come in.", "Who?", "Wait.", "Look up.", "Not now.", "Sit down.", "He ran.", "Go."],
-    ["Why?", "Oh!", "Run.", "I see.", "Come back.", "Good.", "We know.", "Never.", "Stand up.", "My dog.", "Well?", "End."],
+    [
+        "Yes.",
+        "No.",
+        "Go on.",
+        "Stop.",
+        "Come in.",
+        "Who?",
+        "Wait.",
+        "Look up.",
+        "Not now.",
+        "Sit down.",
+        "He ran.",
+        "Go.",
+    ],
+    [
+        "Why?",
+        "Oh!",
+        "Run.",
+        "I see.",
+        "Come back.",
+        "Good.",
+        "We know.",
+        "Never.",
+        "Stand up.",
+        "My dog.",
+        "Well?",
+        "End.",
+    ],
 ]
 CHUNKS = sum(map(len, CHAPTERS))
 

@@ -19,7 +19,9 @@ MAYA_BATCH = [sys.executable, "-m", "maya_batch"]
 
 
 def blocks(kind: str, text: str = README) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [
+        body for label, body in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL) if label == kind
+    ]
 
 
 def section(title: str) -> str:

@@ -185,9 +185,7 @@ def test_a_changed_word_is_rendered_anew_and_nothing_else(demo: Rendered, tmp_pa
     edited = [new for (_, old_take), (new, new_take) in pairs if old_take.key != new_take.key]
     [chunk] = edited
     assert "the grey walls" in chunk.text
-    assert all(
-        np.array_equal(old.codes, new.codes) for (_, old), (_, new) in pairs if old.key == new.key
-    )
+    assert all(np.array_equal(old.codes, new.codes) for (_, old), (_, new) in pairs if old.key == new.key)
     found = transcribe(book.folder / f"{STEMS[1]}.wav")
     assert "grey" in found or "gray" in found
 

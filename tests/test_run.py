@@ -80,7 +80,7 @@ def test_a_second_run_loads_nothing_and_touches_nothing(
     def not_again(*args: object, **more: object) -> object:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("maya_batch.render.load_engine", not_again)
+    monkeypatch.setattr("maya_batch.start.load_engine", not_again)
     monkeypatch.setattr("maya_batch.codec.load_codec", not_again)
     events = Events()
     outcome = render(tiny, watcher=events)

@@ -65,7 +65,12 @@ def speak(engine: "HfEngine", chunks: list[Chunk]) -> dict[str, Codes]:
 
 
 def test_swapped_descriptions_are_swapped_voices(engine: "HfEngine", codec: "Codec", tmp_path: Path) -> None:
-    text = ["[anna] The night was dark.", "[bert] Come in, my friend.", "[anna] We will wait here.", "[bert] Who is it?"]
+    text = [
+        "[anna] The night was dark.",
+        "[bert] Come in, my friend.",
+        "[anna] We will wait here.",
+        "[bert] Who is it?",
+    ]
     for names in (("anna", "bert"), ("bert", "anna")):
         voices = dict(zip(names, (FEMALE, MALE), strict=True))
         book = write_book(tmp_path / f"{names[0]}.yaml", [text], voices=voices)

@@ -19,6 +19,9 @@ from maya_batch.tokens import MIN_FRAMES, SLOTS, FrameError, TokenLayout
 
 log = logging.getLogger(__name__)
 
+#: Rows whose first frames are measured for `band_mass`.
+_PROBED = 8
+
 
 class HfEngine:
     """Any causal language model of transformers that writes Maya1's frames."""
@@ -79,7 +82,7 @@ class HfEngine:
         """The mean probability, over the first frames of these requests, that a free draw keeps to its slot."""
         batch = [
             Request(request.key, request.description, request.text, request.seed, MIN_FRAMES)
-            for request in requests[: self.batch_size]
+            for request in requests[: min(self.batch_size, _PROBED)]
         ]
         inputs = self._inputs(batch)
         sampler = self._sampler(batch, inputs, sampling, "framed", measure=True)

@@ -1,0 +1,67 @@
+"""The command line: parses, prints, exits. All else is in the modules it calls; only this package prints."""
+
+import logging
+import signal
+import sys
+from typing import NoReturn
+
+import typer
+
+from maya_batch.cli import book, tools
+from maya_batch.errors import EXIT_ENVIRONMENT, EXIT_STOPPED, EXIT_UNEXPECTED, MayaBatchError
+
+log = logging.getLogger(__name__)
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Turn a book into an audiobook overnight with the Maya1 text-to-speech model.",
+)
+for _command in (
+    book.render,
+    book.plan,
+    book.status,
+    book.assemble,
+    book.clean,
+    tools.say,
+    tools.fetch,
+    tools.doctor,
+    tools.tags,
+    tools.schema,
+):
+    app.command()(_command)
+
+
+def main() -> NoReturn:
+    """Run the command line; what is wrong ends in one clear line and the exit code of its kind."""
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, _interrupt)
+    try:
+        app(standalone_mode=True)
+    except MayaBatchError as error:
+        _end(str(error), error.exit_code)
+    except _Interruption:
+        _end("stopped; what is stored stays, and the same command goes on from there", EXIT_STOPPED)
+    except OSError as error:
+        # A disk that is full, a folder that cannot be read: the machine, not the program.
+        _end(f"{error.filename or 'input or output'}: {error.strerror or error}", EXIT_ENVIRONMENT)
+    sys.exit(EXIT_UNEXPECTED)
+
+
+def _end(line: str, exit_code: int) -> NoReturn:
+    """Say why it ends, on the log too where there is one, so that it stands there in the morning."""
+    if logging.getLogger("maya_batch").handlers:
+        log.error("%s", line)
+    else:
+        print(line, file=sys.stderr)
+    sys.exit(exit_code)
+
+
+class _Interruption(BaseException):
+    """A signal to stop. Not a KeyboardInterrupt, which Typer would end with an exit code of its own."""
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise _Interruption

@@ -1,0 +1,74 @@
+"""The options that commands share, and what they come to."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from maya_batch.errors import EXIT_PROBLEMS, EXIT_STOPPED, UsageError
+from maya_batch.manifest import Render
+from maya_batch.settings import Machine, machine_settings
+
+log = logging.getLogger(__name__)
+
+Book = Annotated[Path, typer.Argument(help="The book's manifest, a YAML file.", show_default=False)]
+Output = Annotated[Path | None, typer.Option("--output", help="Where the audio goes, instead of the book's folder.")]
+Config = Annotated[str | None, typer.Option(help="The machine: a name of configs/ or a file.")]
+Model = Annotated[str | None, typer.Option(help="A hub id, a folder, or `demo`, instead of the book's.")]
+Codec = Annotated[str | None, typer.Option(help="A hub id, a folder, or `demo`, instead of the book's.")]
+EngineName = Annotated[str | None, typer.Option(help="auto, hf or gguf.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Quantization = Annotated[str | None, typer.Option(help="none, nf4 or int8.")]
+BatchSize = Annotated[int | None, typer.Option(help="Rows generated together.")]
+DecodingName = Annotated[str | None, typer.Option("--decoding", help="auto, framed or free.")]
+AllowTags = Annotated[bool, typer.Option("--allow-unknown-tags", help="Only warn of tags the model may not know.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing unless something went wrong.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Print details.")]
+LogFile = Annotated[Path | None, typer.Option(help="Append all messages to this file too.")]
+
+
+def machine_of(
+    config: str | None,
+    engine: str | None,
+    device: str | None,
+    dtype: str | None,
+    quantization: str | None,
+    batch_size: int | None,
+    decoding: str | None,
+) -> Machine:
+    """The machine, from a configuration and the flags that were given."""
+    return machine_settings(
+        config,
+        {
+            "engine": engine,
+            "device": device,
+            "dtype": dtype,
+            "quantization": quantization,
+            "batch_size": batch_size,
+            "decoding": decoding,
+        },
+    )
+
+
+def flags_of(**values: object) -> Render:
+    """Flags that shape the sound, within the bounds a manifest has; models may lie anywhere."""
+    names = {key: values.pop(key) for key in ("model", "codec") if values.get(key) is not None}
+    try:
+        checked = Render.model_validate({key: value for key, value in values.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UsageError(f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}") from error
+    return checked.model_copy(update=names)
+
+
+def finish(summary: str, problems: bool, unfinished: bool) -> None:
+    """The last line, and the exit code."""
+    log.log(logging.WARNING if problems or unfinished else logging.INFO, "%s", summary)
+    if unfinished:
+        raise typer.Exit(EXIT_STOPPED)
+    if problems:
+        raise typer.Exit(EXIT_PROBLEMS)

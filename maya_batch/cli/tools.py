@@ -1,0 +1,140 @@
+"""The commands without a book: say, fetch, doctor, tags, schema."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maya_batch.checkpoint import MAYA1, SNAC_24KHZ
+from maya_batch.cli.options import (
+    Codec,
+    Config,
+    DecodingName,
+    Device,
+    Dtype,
+    EngineName,
+    Json,
+    Model,
+    Quantization,
+    Quiet,
+    Verbose,
+    finish,
+    flags_of,
+    machine_of,
+)
+from maya_batch.errors import MachineError
+from maya_batch.logs import log_to_terminal
+from maya_batch.manifest import Render, json_schema
+from maya_batch.settings import sound_settings
+
+log = logging.getLogger(__name__)
+
+
+def say(
+    text: Annotated[str, typer.Argument(help="What to say, emotion tags and all.", show_default=False)],
+    path: Annotated[Path, typer.Option("--output", "-o", help="A .wav or .mp3 file.")],
+    description: Annotated[str, typer.Option(help="The voice, in words.")] = (
+        "Realistic female voice in the 30s age with american accent. Normal pitch, warm timbre, conversational pacing."
+    ),
+    config: Config = None,
+    model: Model = None,
+    codec: Codec = None,
+    engine: EngineName = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
+    decoding: DecodingName = None,
+    temperature: Annotated[float | None, typer.Option(help="0 to 2.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
+    repetition_penalty: Annotated[float | None, typer.Option(help="1 to 2.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed, another take.")] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Say one text.
+
+    For instance: `maya-batch say "Well <sigh> there it is." -o x.wav --model demo`.
+    """
+    from maya_batch.say import say as say_text
+
+    log_to_terminal(quiet, verbose)
+    flags = flags_of(
+        model=model,
+        codec=codec,
+        temperature=temperature,
+        top_p=top_p,
+        repetition_penalty=repetition_penalty,
+        seed=seed,
+    )
+    machine = machine_of(config, engine, device, dtype, quantization, None, decoding)
+    seconds, problems = say_text(text, description, sound_settings(Render(), Path(), flags), machine, path)
+    for problem in problems:
+        log.warning("%s: %s", problem.kind, problem.detail)
+    finish(f"{path}  {seconds:.1f} s", bool(problems), False)
+
+
+def fetch(
+    names: Annotated[list[str] | None, typer.Argument(help="Hub ids, `org/name` or `org/name@revision`.")] = None,
+    to: Annotated[Path | None, typer.Option(help="A folder, instead of the hub's cache.")] = None,
+) -> None:
+    """Get models and codecs from the hub.
+
+    Without names, Maya1 and its codec. A download that broke off goes on where it was.
+    """
+    from maya_batch.fetch import fetch as fetch_one
+
+    for name in names or [MAYA1, SNAC_24KHZ]:
+        path = fetch_one(name, to, _say_now)
+        print(f"{name}: {path}" + (f"\nuse it with --model {path}" if to else ""))
+
+
+def doctor() -> None:
+    """Look whether this machine can render.
+
+    Python, torch, CUDA, 4-bit kernels, ffmpeg, models, disk.
+    """
+    from maya_batch.doctor import checks
+
+    log_to_terminal(False, False)
+    lacking = []
+    for check in checks():
+        mark = "ok" if check.ok else "NO" if check.needed else "--"
+        print(f"{mark}  {check.name}: {check.seen}", flush=True)
+        if check.needed and not check.ok:
+            lacking.append(check.name)
+    if lacking:
+        raise MachineError(f"this machine cannot render yet: {', '.join(lacking)}")
+
+
+def tags(model: Model = None, as_json: Json = False) -> None:
+    """List the emotion tags of a checkpoint.
+
+    Those that are one token of its tokenizer.
+    """
+    from maya_batch.checkpoint import find_checkpoint
+    from maya_batch.engines.loading import known_tags
+
+    sound = sound_settings(Render(), Path(), flags_of(model=model))
+    known, unknown = known_tags(find_checkpoint(sound.model, "model").folder)
+    if as_json:
+        print(json.dumps({"model": sound.model, "known": known, "unknown": unknown}))
+        return
+    for tag in known:
+        print(f"<{tag}>")
+    for tag in unknown:
+        log.warning("<%s> is in the checkpoint's layout, but no single token: it would be read aloud", tag)
+
+
+def schema() -> None:
+    """Print the JSON Schema of a manifest.
+
+    For editors: `maya-batch schema > book.schema.json`.
+    """
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+def _say_now(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,90 @@
+"""The engine of a book: loaded as the book was begun, or as is asked for, and pinned."""
+
+import logging
+from collections.abc import Sequence
+
+from maya_batch.engines import Decoding, Engine, Request, load_engine
+from maya_batch.errors import MachineError, UsageError
+from maya_batch.pins import Recipe
+from maya_batch.plan import Chunk
+from maya_batch.settings import Machine, Sound
+from maya_batch.state import BookState, asked_recipe
+from maya_batch.text.tags import TAG
+
+log = logging.getLogger(__name__)
+
+#: Under this probability that a free draw keeps to its slot, a frame's order is no property of the model.
+LEAST_BAND_MASS = 0.9
+
+
+def start_engine(state: BookState, machine: Machine, waiting: Sequence[Chunk], check_tags: bool) -> Engine:
+    """The engine for the chunks that wait; the book's recipe is settled and written to its model.lock.
+
+    Raises:
+        MachineError: the model is not on this machine, not what the book was begun with, or does not load.
+        UsageError: a tag of these chunks is none of the checkpoint's, and `check_tags` is on.
+    """
+    sound = state.plan.sound
+    checkpoint = state.lock.locate(sound.model, "model")
+    before = state.lock.recipe(sound.model)
+    asked = asked_recipe(before, machine)
+    engine = load_engine(
+        machine.engine,
+        checkpoint.folder,
+        device=machine.device,
+        dtype=asked.dtype if asked else machine.dtype,
+        quantization=(asked.quantization if asked else machine.quantization) or "none",
+        batch_size=machine.batch_size,
+    )
+    if engine.layout != state.plan.layout:
+        raise MachineError(f"{checkpoint.folder}: its token layout has changed; run again")
+    if check_tags:
+        _refuse_unknown_tags(engine, waiting)
+    identity = state.lock.identity(sound.model, "model")
+    probes = [Request(chunk.ref, chunk.description, chunk.text, 0, chunk.max_frames) for chunk in waiting]
+    known = (
+        asked.decoding if asked and (asked.dtype, asked.quantization) == (engine.dtype, engine.quantization) else None
+    )
+    recipe = Recipe(
+        identity,
+        engine.dtype,
+        engine.quantization,
+        known or choose_decoding(engine, probes, sound, machine),
+    )
+    if before is not None and recipe != before:
+        log.warning(
+            "this book was begun with %s, %s, %s; what was rendered so is rendered anew with %s, %s, %s",
+            *(before.dtype, before.quantization, before.decoding),
+            *(recipe.dtype, recipe.quantization, recipe.decoding),
+        )
+    state.lock.pin(sound.model, recipe)
+    state.lock.save()
+    state.recipe = recipe
+    return engine
+
+
+def choose_decoding(engine: Engine, requests: Sequence[Request], sound: Sound, machine: Machine) -> Decoding:
+    """Framed or free: as the machine's settings say, or as the model's first frames show."""
+    if machine.decoding != "auto":
+        return machine.decoding
+    mass = engine.band_mass(requests, sound.sampling)
+    if mass >= LEAST_BAND_MASS:
+        return "framed"
+    log.warning(
+        "a free draw of this model keeps to the slots of a frame with a probability of %.2f only, not %.1f: "
+        "decoding freely, and each frame is checked",
+        *(mass, LEAST_BAND_MASS),
+    )
+    return "free"
+
+
+def _refuse_unknown_tags(engine: Engine, chunks: Sequence[Chunk]) -> None:
+    """A tag that is not one token of this checkpoint would be read aloud."""
+    known = set(engine.tags())
+    for chunk in chunks:
+        for tag in TAG.findall(chunk.text):
+            if tag.strip("</>") not in known:
+                raise UsageError(
+                    f"chunk {chunk.ref}: this checkpoint has no token for {tag} and would read it aloud; take it "
+                    "out, or say --allow-unknown-tags"
+                )
