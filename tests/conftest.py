@@ -12,7 +12,7 @@ import pytest
 
 from maya_batch.resources import builtin
 from maya_batch.tokens import read_layout
-from tests.demo import MANIFESTS, Rendered, load_demo, render_once
+from tests.demo import MANIFESTS, Rendered, load_demo, render_side_by_side
 from tests.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_model
 
 if TYPE_CHECKING:
@@ -121,12 +121,19 @@ def codec(engine: "HfEngine") -> "Codec":
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
-    """The demo book, rendered once by a process that finds no ffmpeg and no other program."""
-    return render_once(MANIFESTS / "demo.yaml", tmp_path_factory.mktemp("demo"))
+def books(tmp_path_factory: pytest.TempPathFactory) -> list[Rendered]:
+    """The two books of manifests/, each rendered once by a process that finds no ffmpeg and no other program."""
+    names = ("demo", "emotions")
+    return render_side_by_side([(MANIFESTS / f"{name}.yaml", tmp_path_factory.mktemp(name)) for name in names])
 
 
 @pytest.fixture(scope="session")
-def emotions(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
-    """The book of emotions, rendered once in the same way."""
-    return render_once(MANIFESTS / "emotions.yaml", tmp_path_factory.mktemp("emotions"))
+def demo(books: list[Rendered]) -> Rendered:
+    """The demo book: two speakers, two chapters, WAV and MP3."""
+    return books[0]
+
+
+@pytest.fixture(scope="session")
+def emotions(books: list[Rendered]) -> Rendered:
+    """The book of emotions: a tag in every other sentence."""
+    return books[1]

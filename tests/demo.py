@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,8 +30,11 @@ MALE = "Realistic male voice in the 40s age with american accent. Low pitch, dee
 
 
 def environment(**more: str) -> dict[str, str]:
-    """What a process is given: no program is on its path. Waiting threads sleep, since other tests may be at work."""
-    return {**os.environ, "PATH": "/nonexistent", "OMP_WAIT_POLICY": "PASSIVE", **more}
+    """What a process is given: no program is on its path, and one thread, so that two can run side by side.
+
+    Two threads of PyTorch wait for each other in a loop, and beside any other work on two cores that is slower by far.
+    """
+    return {**os.environ, "PATH": "/nonexistent", "OMP_NUM_THREADS": "1", **more}
 
 
 def maya(*arguments: object, env: dict[str, str] | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -78,6 +82,12 @@ def render_once(manifest: Path, folder: Path, *flags: object) -> Rendered:
     return Rendered(manifest, folder, done.stderr)
 
 
+def render_side_by_side(books: Sequence[tuple[Path, Path]], *flags: object) -> list[Rendered]:
+    """Render books (manifest, folder) at the same time."""
+    with ThreadPoolExecutor(len(books)) as pool:
+        return list(pool.map(lambda book: render_once(*book, *flags), books))
+
+
 def write_book(
     path: Path,
     chapters: Sequence[Sequence[str]],
@@ -104,8 +114,7 @@ def write_book(
 def load_demo(folder: Path = CHECKPOINT, *, dtype: str = "float32", quantization: str = "none") -> "HfEngine":
     """The engine with the demo voice, or another checkpoint, on the CPU.
 
-    In one thread: two are faster by a fifth, but wait for each other in a loop, and beside any other work on two
-    cores that is slower by far.
+    In one thread, as the processes of `environment`.
     """
     import torch
 

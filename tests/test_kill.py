@@ -67,7 +67,7 @@ def takes(folder: Path) -> int:
 
 def start(book: Path, folder: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "maya_batch", "render", str(book), "--output", str(folder), "--batch-size", "2"]
-    env = environment(OMP_NUM_THREADS="1")
+    env = environment()
     with folder.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=ROOT, start_new_session=True)
 

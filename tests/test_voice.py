@@ -1,9 +1,10 @@
 """Voices and tags are heard: by the pitch of the speech, and by how much longer a tagged text takes."""
 
+import json
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-import json
 import numpy as np
 import parselmouth
 import pytest
@@ -16,7 +17,6 @@ from maya_batch.plan import Chunk, make_plan
 from maya_batch.render import row_seed
 from maya_batch.text.length import cap_tokens
 from maya_batch.tokens import SLOTS, Codes
-from pathlib import Path
 from tests.demo import CHECKPOINT, FEMALE, MALE, Rendered, write_book
 
 if TYPE_CHECKING:
