@@ -57,7 +57,7 @@ def copied(book: Rendered, folder: Path, old: str = "", new: str = "") -> Render
 
 
 def samples(path: Path) -> int:
-    with wave.open(str(path)) as file:
+    with wave.open(str(path), "rb") as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24000, 1, 2)
         return file.getnframes()
 
