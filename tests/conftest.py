@@ -1,5 +1,6 @@
 import io
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,10 @@ from maya_batch.resources import builtin
 from maya_batch.tokens import read_layout
 from tests.demo import MANIFESTS, Rendered, load_demo, render_side_by_side
 from tests.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_model
+
+# Before torch is imported, here and in all processes that tests start: two threads are faster by a fifth alone, but
+# wait for each other in a loop, and beside any other process on two cores they are slower many times over.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 if TYPE_CHECKING:
     from maya_batch.codec import Codec

@@ -30,11 +30,8 @@ MALE = "Realistic male voice in the 40s age with american accent. Low pitch, dee
 
 
 def environment(**more: str) -> dict[str, str]:
-    """What a process is given: no program is on its path, and one thread, so that two can run side by side.
-
-    Two threads of PyTorch wait for each other in a loop, and beside any other work on two cores that is slower by far.
-    """
-    return {**os.environ, "PATH": "/nonexistent", "OMP_NUM_THREADS": "1", **more}
+    """What a process is given: no program is on its path."""
+    return {**os.environ, "PATH": "/nonexistent", **more}
 
 
 def maya(*arguments: object, env: dict[str, str] | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -112,13 +109,7 @@ def write_book(
 
 
 def load_demo(folder: Path = CHECKPOINT, *, dtype: str = "float32", quantization: str = "none") -> "HfEngine":
-    """The engine with the demo voice, or another checkpoint, on the CPU.
-
-    In one thread, as the processes of `environment`.
-    """
-    import torch
-
+    """The engine with the demo voice, or another checkpoint, on the CPU."""
     from maya_batch.engines.loading import load_hf_engine
 
-    torch.set_num_threads(1)
     return load_hf_engine(folder, device="cpu", dtype=dtype, quantization=quantization, batch_size=32)

@@ -1,6 +1,6 @@
 """What a batch is worth on this machine: the demo book at several batch sizes, in one run.
 
-python -m tests.measure_batches [--device cuda]
+python -m tests.measure_batches [--device cuda] [ROWS ...]
 """
 
 import argparse
@@ -14,20 +14,20 @@ from maya_batch.render import render_book
 from maya_batch.settings import Machine
 
 BOOK = Path(__file__).parent.parent / "manifests" / "demo.yaml"
-SIZES = (1, 4, 8, 16)
 
 
 def main() -> None:
     """Print a row for each batch size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
-    device = parser.parse_args().device
+    parser.add_argument("rows", nargs="*", type=int, default=[1, 4, 8, 16])
+    options = parser.parse_args()
     plan = make_plan(BOOK, Render())
     print("rows  model s  codec+audio s  files s  loading s  x real time  model time of one row")
     first = 0.0
-    for size in SIZES:
+    for size in options.rows:
         with tempfile.TemporaryDirectory() as folder:
-            outcome = render_book(plan, Machine(device=device, batch_size=size), LogWatcher(), Path(folder))
+            outcome = render_book(plan, Machine(device=options.device, batch_size=size), LogWatcher(), Path(folder))
         stages = outcome.stages
         first = first or stages["model"]
         print(

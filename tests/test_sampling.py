@@ -130,7 +130,7 @@ def test_draws_of_one_row_follow_the_distribution(decoding: Decoding) -> None:
     sampler = sampler_of(decoding, Sampling(1.0, 0.9, 1.0), [5], max_tokens=steps)
     drawn = []
     for step in range(0, steps, SLOTS if decoding == "framed" else 1):
-        left = sampler(torch.zeros(1, 3 + step, dtype=torch.long), scores)
+        left = sampler(torch.zeros(1, 1, dtype=torch.long).expand(1, 3 + step), scores)
         drawn.append(int(left.argmax()))
     offered = scores[0].clone()
     if decoding == "framed":
