@@ -141,7 +141,8 @@ def test_a_batch_too_large_for_the_memory_is_halved(checkpoint: tuple[Path, Path
 
     folder, _ = checkpoint
     rows, frames = 32, 10
-    gc.collect()  # an engine of an earlier test would be freed half-way, and make room
+    gc.collect()
+    torch.cuda.empty_cache()  # the model must not be put into the room an earlier engine left
     engine = load_engine("hf", folder, device="cuda", dtype="bfloat16", quantization="none", batch_size=rows)
     total = torch.cuda.get_device_properties(0).total_memory
     # 32 rows of about 230 positions keep 0.8 GiB of keys and values.
