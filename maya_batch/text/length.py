@@ -36,7 +36,7 @@ def pace(description: str) -> float:
 
 def expected_tokens(text: str, description: str, language: str) -> int:
     """Speech tokens this text most likely takes."""
-    words = spoken_words(text, language)
+    words = _words(text, language)
     return math.ceil(_TOKENS_A_CLIP + words * _TOKENS_A_WORD * pace(description) + _tag_tokens(text) / 4)
 
 
@@ -47,8 +47,14 @@ def cap_tokens(text: str, description: str, language: str) -> int:
     demo voice, 1 to 45 words long and at all paces, none reached it and the longest took 83 % of it
     (tests/measure_caps.py).
     """
-    words = spoken_words(text, language)
+    words = _words(text, language)
     return math.ceil(_CAP_CONSTANT + words * _CAP_A_WORD * max(1.0, pace(description)) + _tag_tokens(text))
+
+
+@lru_cache(maxsize=1 << 14)
+def _words(text: str, language: str) -> int:
+    """Counted once: a text is asked for while it is cut, and twice more when it is cut."""
+    return spoken_words(text, language)
 
 
 def _tag_tokens(text: str) -> int:
