@@ -1,8 +1,6 @@
 """Takes become a chapter's files: decoded clip by clip, stitched, written in every format, published by rename."""
 
-import hashlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from maya_batch.audio.export import TrackTags, write_chapter
 from maya_batch.audio.stitch import Clip, is_silent, stitch
@@ -10,12 +8,10 @@ from maya_batch.plan import Chapter
 from maya_batch.quality import Problem
 from maya_batch.state import BookState
 from maya_batch.store import Take
-
-if TYPE_CHECKING:
-    from maya_batch.codec import Codec
+from maya_batch.waves import Waves
 
 
-def assemble_chapter(state: BookState, chapter: Chapter, codec: "Codec") -> float:
+def assemble_chapter(state: BookState, chapter: Chapter, waves: Waves) -> float:
     """Write a complete chapter's files anew; the seconds of audio in it.
 
     A clip without any sound stays in the chapter as it is, and is put on record as a problem of its take.
@@ -28,7 +24,7 @@ def assemble_chapter(state: BookState, chapter: Chapter, codec: "Codec") -> floa
             take = state.take(chunk)
             if take is None:
                 raise ValueError(f"chunk {chunk.ref} has no take")
-            wave = codec.decode(take.codes, noise_seed(take.key, take.attempt))
+            wave = waves.pop(take)
             if is_silent(wave):
                 silent.append(take)
             yield Clip(wave, chunk.pause)
@@ -53,8 +49,3 @@ def assemble_chapter(state: BookState, chapter: Chapter, codec: "Codec") -> floa
         state.store.note(take, Problem("silent", f"no sound in all of its {length:.1f} s"))
     state.stored([take.key for take in silent])
     return seconds
-
-
-def noise_seed(key: str, attempt: int) -> int:
-    """What settles the codec's noise for a take."""
-    return int.from_bytes(hashlib.sha256(f"noise {key} {attempt}".encode()).digest()[:7])

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from snac import SNAC
+from snac.layers import NoiseBlock
+from torch.nn.utils import parametrize
 
 from maya_batch.errors import MachineError
 from maya_batch.tokens import Codes, TokenLayout, levels
@@ -21,7 +23,12 @@ class Codec:
     """A loaded SNAC on one device."""
 
     def __init__(self, model: SNAC, layout: TokenLayout, device: torch.device) -> None:
+        """`model` is made to draw its noise from a generator of this codec, and its weights are laid out flat."""
         self._model, self._layout, self._device = model, layout, device
+        self._noise = torch.Generator(device)
+        # A stream of its own, so that a clip is decoded while the GPU speaks the next rows.
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        _prepare(model, self._noise)
 
     def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
         """The sound of codes [frames, 7] as samples [frames * frame_samples - clip_start_samples], -1 to 1.
@@ -30,17 +37,42 @@ class Codec:
         """
         if not len(codes):
             return np.zeros(0, dtype=np.float32)
-        on_gpu = [self._device] if self._device.type == "cuda" else []
-        tensors = [torch.from_numpy(level.astype(np.int64)).unsqueeze(0).to(self._device) for level in levels(codes)]
         with (
-            torch.random.fork_rng(devices=on_gpu),
+            torch.cuda.stream(self._stream),
             torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False),
             torch.inference_mode(),
         ):
-            torch.manual_seed(seed)
-            wave = self._model.decode(tensors)
-        samples: NDArray[np.float32] = wave[0, 0].float().cpu().numpy()
+            self._noise.manual_seed(seed)
+            tensors = [
+                torch.from_numpy(level.astype(np.int64)).unsqueeze(0).to(self._device) for level in levels(codes)
+            ]
+            samples: NDArray[np.float32] = self._model.decode(tensors)[0, 0].float().cpu().numpy()
         return samples[self._layout.clip_start_samples :]
+
+
+class _Noise(torch.nn.Module):
+    """SNAC's noise block, with the noise from a given generator: the global one belongs to nobody's thread."""
+
+    def __init__(self, linear: torch.nn.Module, generator: torch.Generator) -> None:
+        super().__init__()
+        self.linear, self._generator = linear, generator
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Hidden [1, channels, samples] with noise of the strength that the block has learned."""
+        shape = (hidden.shape[0], 1, hidden.shape[2])
+        noise = torch.randn(shape, generator=self._generator, device=hidden.device, dtype=hidden.dtype)
+        strength: torch.Tensor = self.linear(hidden)
+        return hidden + noise * strength
+
+
+def _prepare(model: SNAC, generator: torch.Generator) -> None:
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, NoiseBlock):
+                setattr(module, name, _Noise(child.linear, generator))
+        if parametrize.is_parametrized(module, "weight"):
+            # Weight normalization would be computed anew at every clip.
+            parametrize.remove_parametrizations(module, "weight")
 
 
 def load_codec(folder: Path, layout: TokenLayout, device: torch.device) -> Codec:

@@ -52,6 +52,14 @@ class ModelLock:
         """The names of the models the book was rendered with."""
         return [name for name, entry in self._data["model"].items() if entry.get("recipe")]
 
+    def find(self, name: str, kind: Kind) -> Checkpoint:
+        """The checkpoint of this name, without a look at whether it is still what the book was begun with.
+
+        Raises:
+            MachineError: it is not on this machine.
+        """
+        return find_checkpoint(name, kind, self._commit(name, kind))
+
     def locate(self, name: str, kind: Kind) -> Checkpoint:
         """The checkpoint of this name, as pinned; pinned now where the book did not have it yet.
 
@@ -59,8 +67,8 @@ class ModelLock:
             MachineError: it is not on this machine, or no longer what it was when the book was begun.
         """
         entry = self._data[kind].get(name)
-        pinned = entry["identity"].partition("@")[2] if entry and entry["identity"].startswith("hub:") else None
-        checkpoint = find_checkpoint(name, kind, pinned)
+        pinned = self._commit(name, kind)
+        checkpoint = self.find(name, kind)
         if entry is None:
             stamps = {} if checkpoint.revision else checkpoint.stamps()
             self._data[kind][name] = {"identity": checkpoint.identity(), "files": stamps}
@@ -98,6 +106,11 @@ class ModelLock:
             part.replace(self._path)
         except OSError as error:
             raise MachineError(f"{self._path}: cannot be written ({error.strerror})") from error
+
+    def _commit(self, name: str, kind: Kind) -> str | None:
+        """The commit of the hub that a book stays at."""
+        entry = self._data[kind].get(name)
+        return entry["identity"].partition("@")[2] if entry and entry["identity"].startswith("hub:") else None
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -2,15 +2,17 @@
 
 import hashlib
 import logging
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from maya_batch.assemble import assemble_chapter
 from maya_batch.book_lock import hold_book
-from maya_batch.engines import Decoding, Engine, Generation, Request
+from maya_batch.engines import Decoding, Engine, Generation, Request, Work
 from maya_batch.errors import UsageError
 from maya_batch.manifest import output_folder
 from maya_batch.plan import Chapter, Chunk, Plan
@@ -19,14 +21,14 @@ from maya_batch.settings import Machine
 from maya_batch.start import start_engine
 from maya_batch.state import BookState, book_state, hidden_folder
 from maya_batch.store import Take
-
-if TYPE_CHECKING:
-    from maya_batch.codec import Codec
+from maya_batch.waves import Waves
+from maya_batch.worker import Worker
 
 log = logging.getLogger(__name__)
 
-#: Batches that are sorted by length together. More would pad less, and let chapters wait longer for their last chunk.
-_WINDOW_BATCHES = 8
+
+#: Stages of a run that follow each other, and those of the thread beside them.
+IN_TURN, MEANWHILE = ("loading", "model", "finishing"), ("files", "codec and audio")
 
 
 class Watcher(Protocol):
@@ -51,7 +53,9 @@ class Watcher(Protocol):
 
 @dataclass
 class Outcome:
-    """What a run did. Times in seconds, by stage."""
+    """What a run did. Times in seconds, by stage: loading, model and finishing follow each other, and while the model
+    speaks, a thread of its own spends some on files, and on codec and audio.
+    """
 
     chunks: int = 0
     speech: float = 0.0
@@ -60,6 +64,11 @@ class Outcome:
     incomplete: list[Chapter] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
     peak_gpu_bytes: int = 0
+    first_frame: float = 0.0
+    """Seconds from the start of the process to the first frame spoken; 0 where none was."""
+    work: Work = field(default_factory=Work)
+    engine: str = ""
+    """Engine, number format and quantization."""
 
     def spent(self, stage: str, since: float) -> None:
         """Add the time since `since` (of the monotonic clock) to a stage."""
@@ -98,78 +107,111 @@ class _Run:
 
     def __init__(self, state: BookState, machine: Machine, watcher: Watcher, check_tags: bool) -> None:
         self._state, self._machine, self._watcher, self._check_tags = state, machine, watcher, check_tags
-        self._codec: Codec | None = None
+        self._waves: Waves | None = None
         self._outcome = Outcome()
 
     def speak(self) -> None:
-        """Give every chunk of the book a take."""
+        """Give every chunk of the book a take; chapters are put together meanwhile, as they become complete."""
         state, plan = self._state, self._state.plan
         waiting = [chunk for chunk in plan.chunks() if state.needs_take(chunk)]
         self._watcher.begun(sum(1 for _ in plan.chunks()), len(waiting))
         if not waiting:
             return
+        from maya_batch.engines.device import choose_device
+
         began = time.monotonic()
         engine = start_engine(state, self._machine, waiting, self._check_tags)
         self._load_codec()  # before the first step: what is wrong with it must not be found out in the morning
         self._outcome.spent("loading", began)
+        # The recipe, and with it the keys, may have been settled by the loading.
+        chunks = _in_order([chunk for chunk in plan.chunks() if state.needs_take(chunk)], engine.batch_size)
+        complete = [chapter for chapter in plan.chapters if state.complete(chapter)]
         try:
-            self._speak_all(engine)
+            with Worker(beside=choose_device(self._machine.device).type == "cuda") as worker:
+                self._hand_over(worker, partial(self._publish_meanwhile, complete, worker))
+                self._speak_all(engine, chunks, worker)
+                began = time.monotonic()
+            self._outcome.spent("finishing", began)
         finally:
             self._outcome.peak_gpu_bytes = engine.peak_memory()
+            self._outcome.work, self._outcome.engine = engine.work, _name(engine)
 
-    def _speak_all(self, engine: Engine) -> None:
-        state, plan = self._state, self._state.plan
-        for window in _windows(plan, engine.batch_size):
-            # The recipe, and with it the keys, may have been settled by the loading.
-            rows = [chunk for chunk in window if state.needs_take(chunk)]
-            rows.sort(key=lambda chunk: (-chunk.expected_frames, chunk.chapter, chunk.index))
-            if rows:
-                self._speak_window(engine, rows)
-            touched = {chunk.chapter for chunk in window}
-            self.publish([chapter for chapter in plan.chapters if chapter.number in touched])
-
-    def _speak_window(self, engine: Engine, chunks: Sequence[Chunk]) -> None:
+    def _speak_all(self, engine: Engine, chunks: Sequence[Chunk], worker: Worker) -> None:
         state, plan = self._state, self._state.plan
         by_key = {state.key(chunk): chunk for chunk in chunks}
         attempts = {key: max((take.attempt for take in state.store.all(key)), default=0) + 1 for key in by_key}
         requests = [
-            Request(key, chunk.description, chunk.text, row_seed(key, attempts[key]), chunk.max_frames)
+            Request(
+                key,
+                chunk.description,
+                chunk.text,
+                row_seed(key, attempts[key]),
+                chunk.max_frames,
+                chunk.expected_frames,
+            )
             for key, chunk in by_key.items()
         ]
         decoding: Decoding = "free" if state.recipe is not None and state.recipe.decoding == "free" else "framed"
+
+        def tick() -> None:
+            self._outcome.first_frame = self._outcome.first_frame or process_age()
+            self._watcher.tick()
+            worker.check()
+
         began = time.monotonic()
-        for generations in engine.generate(requests, plan.sound.sampling, decoding, self._watcher.tick):
-            self._outcome.spent("model", began)
+        for generations in engine.generate(requests, plan.sound.sampling, decoding, tick):
             share = (time.monotonic() - began) / len(generations)
-            began = time.monotonic()
+            self._outcome.spent("model", began)
             takes = [
                 _take(generation, attempts[generation.key], engine, share, check(generation, plan.layout))
                 for generation in generations
             ]
-            state.store.put(takes)
-            state.stored([take.key for take in takes])
-            for take in takes:
-                for problem in take.problems:
-                    log.warning("%s %s: %s", by_key[take.key].ref, problem.kind, problem.detail)
-            speech = sum(plan.layout.seconds(len(take.codes)) for take in takes)
-            self._outcome.chunks += len(takes)
-            self._outcome.speech += speech
-            self._watcher.rendered(len(takes), speech)
-            self._outcome.spent("files", began)
+            self._hand_over(worker, partial(self._keep, takes, by_key, worker))
             began = time.monotonic()
-            self.publish(
-                [chapter for chapter in plan.chapters if chapter.number in {by_key[t.key].chapter for t in takes}]
-            )
-            began = time.monotonic()
+        self._outcome.spent("model", began)
+
+    def _hand_over(self, worker: Worker, job: Callable[[], None]) -> None:
+        """Have a job done beside; where it is done here and now, it counts as finishing."""
+        began = time.monotonic()
+        worker.do(job)
+        self._outcome.spent("finishing", began)
+
+    def _keep(self, takes: list[Take], by_key: Mapping[str, Chunk], worker: Worker) -> None:
+        """Store takes that ended together, and put together the chapters that they complete."""
+        state, plan = self._state, self._state.plan
+        began = time.monotonic()
+        state.store.put(takes)
+        state.stored([take.key for take in takes])
+        for take in takes:
+            for problem in take.problems:
+                log.warning("%s %s: %s", by_key[take.key].ref, problem.kind, problem.detail)
+        speech = sum(plan.layout.seconds(len(take.codes)) for take in takes)
+        self._outcome.chunks += len(takes)
+        self._outcome.speech += speech
+        self._watcher.rendered(len(takes), speech)
+        self._outcome.spent("files", began)
+        if worker.stopping.is_set():
+            return
+        began = time.monotonic()
+        for take in takes:
+            self._load_codec().prepare(take)
+        self._outcome.spent("codec and audio", began)
+        touched = {by_key[take.key].chapter for take in takes}
+        self._publish_meanwhile([chapter for chapter in plan.chapters if chapter.number in touched], worker)
+
+    def _publish_meanwhile(self, chapters: Sequence[Chapter], worker: Worker) -> None:
+        for chapter in chapters:
+            if not worker.stopping.is_set():
+                self.publish([chapter])
 
     def publish(self, chapters: Sequence[Chapter]) -> None:
         """Put together those of the chapters that are complete and not current."""
         for chapter in chapters:
             if not self._state.complete(chapter) or self._state.current(chapter):
                 continue
-            codec = self._load_codec()
+            waves = self._load_codec()
             began = time.monotonic()
-            seconds = assemble_chapter(self._state, chapter, codec)
+            seconds = assemble_chapter(self._state, chapter, waves)
             self._outcome.spent("codec and audio", began)
             for target in self._state.targets(chapter):
                 self._outcome.files.append(target.path)
@@ -181,38 +223,33 @@ class _Run:
         self._outcome.incomplete = [c for c in self._state.plan.chapters if not self._state.complete(c)]
         return self._outcome
 
-    def _load_codec(self) -> "Codec":
+    def _load_codec(self) -> Waves:
         """The codec on the engine's device, pinned."""
-        if self._codec is None:
+        if self._waves is None:
             from maya_batch.codec import load_codec
             from maya_batch.engines.device import choose_device
 
             state, name = self._state, self._state.plan.sound.codec
             checkpoint = state.lock.locate(name, "codec")
-            self._codec = load_codec(checkpoint.folder, state.plan.layout, choose_device(self._machine.device))
+            codec = load_codec(checkpoint.folder, state.plan.layout, choose_device(self._machine.device))
+            self._waves = Waves(codec)
             state.codec = state.lock.identity(name, "codec")
             state.lock.save()
-        return self._codec
+        return self._waves
+
+
+def _in_order(chunks: Sequence[Chunk], rows: int) -> list[Chunk]:
+    """Reading order, so that chapters are whole during the night; but the last rows by length, the longest first, so
+    that none is left alone on the GPU at the end. More of them would leave more chapters to be put together then.
+    """
+    last = max(rows // 4, 1)
+    head, tail = chunks[:-last], chunks[-last:]
+    return [*head, *sorted(tail, key=lambda chunk: -chunk.expected_frames)]
 
 
 def row_seed(key: str, attempt: int) -> int:
     """What settles a row's draws: its chunk and which attempt this is, nothing else."""
     return int.from_bytes(hashlib.sha256(f"row {key} {attempt}".encode()).digest()[:7])
-
-
-def _windows(plan: Plan, batch_size: int) -> Iterator[list[Chunk]]:
-    """The chunks in spans of whole chapters that are sorted by length together.
-
-    By the plan alone, not by what is missing: a run that was killed meets the same batches again.
-    """
-    window: list[Chunk] = []
-    for chapter in plan.chapters:
-        window += chapter.chunks
-        if len(window) >= _WINDOW_BATCHES * batch_size:
-            yield window
-            window = []
-    if window:
-        yield window
 
 
 def _take(generation: Generation, attempt: int, engine: Engine, seconds: float, problems: tuple[Problem, ...]) -> Take:
@@ -223,6 +260,16 @@ def _take(generation: Generation, attempt: int, engine: Engine, seconds: float, 
         seed=row_seed(generation.key, attempt),
         finish=generation.finish,
         problems=problems,
-        engine=f"hf {engine.dtype} {engine.quantization}",
+        engine=_name(engine),
         seconds=seconds,
     )
+
+
+def _name(engine: Engine) -> str:
+    return f"hf {engine.dtype} {engine.quantization}"
+
+
+def process_age() -> float:
+    """Seconds since this process was started, the interpreter's own start and all imports counted in (Linux)."""
+    ticks = int(Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")

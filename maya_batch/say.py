@@ -44,7 +44,14 @@ def say(text: str, description: str, sound: Sound, machine: Machine, path: Path)
     )
     codec = load_codec(find_checkpoint(sound.codec, "codec").folder, engine.layout, choose_device(machine.device))
     requests = [
-        Request(chunk.ref, chunk.description, chunk.text, row_seed(chunk.ref, sound.seed), chunk.max_frames)
+        Request(
+            chunk.ref,
+            chunk.description,
+            chunk.text,
+            row_seed(chunk.ref, sound.seed),
+            chunk.max_frames,
+            chunk.expected_frames,
+        )
         for chunk in chunks
     ]
     decoding = choose_decoding(engine, requests, sound, machine)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from maya_batch.engines import Decoding, Engine, Request, load_engine
 from maya_batch.errors import MachineError, UsageError
@@ -25,23 +26,30 @@ def start_engine(state: BookState, machine: Machine, waiting: Sequence[Chunk], c
         UsageError: a tag of these chunks is none of the checkpoint's, and `check_tags` is on.
     """
     sound = state.plan.sound
-    checkpoint = state.lock.locate(sound.model, "model")
+    checkpoint = state.lock.find(sound.model, "model")
     before = state.lock.recipe(sound.model)
     asked = asked_recipe(before, machine)
-    engine = load_engine(
-        machine.engine,
-        checkpoint.folder,
-        device=machine.device,
-        dtype=asked.dtype if asked else machine.dtype,
-        quantization=(asked.quantization if asked else machine.quantization) or "none",
-        batch_size=machine.batch_size,
-    )
+    # Beside the loading: reading all of a model once more takes seconds.
+    with ThreadPoolExecutor(1) as pool:
+        same = pool.submit(state.lock.locate, sound.model, "model")
+        engine = load_engine(
+            machine.engine,
+            checkpoint.folder,
+            device=machine.device,
+            dtype=asked.dtype if asked else machine.dtype,
+            quantization=(asked.quantization if asked else machine.quantization) or "none",
+            batch_size=machine.batch_size,
+        )
+        same.result()
     if engine.layout != state.plan.layout:
         raise MachineError(f"{checkpoint.folder}: its token layout has changed; run again")
     if check_tags:
         _refuse_unknown_tags(engine, waiting)
     identity = state.lock.identity(sound.model, "model")
-    probes = [Request(chunk.ref, chunk.description, chunk.text, 0, chunk.max_frames) for chunk in waiting]
+    probes = [
+        Request(chunk.ref, chunk.description, chunk.text, 0, chunk.max_frames, chunk.expected_frames)
+        for chunk in waiting
+    ]
     known = (
         asked.decoding if asked and (asked.dtype, asked.quantization) == (engine.dtype, engine.quantization) else None
     )

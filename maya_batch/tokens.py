@@ -61,9 +61,9 @@ class TokenLayout:
     """Samples dropped at every clip's start, where the published script found a warm-up click."""
     tags: tuple[str, ...] = MAYA1_TAGS
     """Emotion tags the checkpoint is said to know; the tokenizer has the last word."""
-    drawn_frames: tuple[int, int] | None = None
-    """For checkpoints of random weights alone, which cannot end a text: EOS comes at a length drawn per row
-    between these bounds."""
+    drawn_pace: tuple[int, int] | None = None
+    """For checkpoints of random weights alone, which cannot end a text: EOS comes after so many tokens a word of the
+    text, drawn per row between these bounds."""
 
     @property
     def vocabulary(self) -> int:
@@ -161,7 +161,7 @@ def _parse_layout(data: dict[str, Any]) -> TokenLayout:
     # A checkpoint that brings its own layout says itself what is to be dropped; Maya1's 2048 is Maya1's.
     numbers = {"clip_start_samples": data.get("clip_start_samples", 0)}
     for field in fields(TokenLayout):
-        if field.name not in ("tags", "drawn_frames", "clip_start_samples"):
+        if field.name not in ("tags", "drawn_pace", "clip_start_samples"):
             numbers[field.name] = data[field.name]
     for name, number in numbers.items():
         if type(number) is not int or not 0 <= number < 2**31:
@@ -175,10 +175,10 @@ def _parse_layout(data: dict[str, Any]) -> TokenLayout:
     tags = data.get("tags", MAYA1_TAGS)
     if isinstance(tags, str) or not all(isinstance(tag, str) and tag.replace("_", "").isalnum() for tag in tags):
         raise ValueError("tags must be a list of plain names")
-    drawn = data.get("drawn_frames")
+    drawn = data.get("drawn_pace")
     if drawn is not None:
         low, high = drawn
-        if type(low) is not int or type(high) is not int or not MIN_FRAMES <= low <= high:
-            raise ValueError(f"drawn_frames must be two whole numbers from {MIN_FRAMES} on, in order")
+        if type(low) is not int or type(high) is not int or not 1 <= low <= high:
+            raise ValueError("drawn_pace must be two whole numbers from 1 on, in order")
         drawn = (low, high)
-    return TokenLayout(**numbers, tags=tuple(tags), drawn_frames=drawn)
+    return TokenLayout(**numbers, tags=tuple(tags), drawn_pace=drawn)

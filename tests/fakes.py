@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from maya_batch.engines import Decoding, Generation, Request, Sampling
+from maya_batch.engines import Decoding, Generation, Request, Sampling, Work
 from maya_batch.manifest import Render
 from maya_batch.plan import Plan, make_plan
 from maya_batch.tokens import SLOTS, Codes, TokenLayout
@@ -51,6 +51,7 @@ class FakeEngine:
         self.dtype, self.quantization = "float32", "none"
         self.known_tags = layout.tags
         self.mass = 1.0
+        self.work = Work()
         self.batches: list[list[str]] = []
         self.requests: list[Request] = []
         self.decodings: list[Decoding] = []

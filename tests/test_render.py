@@ -14,11 +14,11 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from maya_batch.assemble import noise_seed
 from maya_batch.codec import load_codec
 from maya_batch.manifest import Render
 from maya_batch.plan import Plan, make_plan
 from maya_batch.text.tags import TAG
+from maya_batch.waves import noise_seed
 from tests.asr import transcribe, word_error, words
 from tests.demo import (
     CODEC,

@@ -1,11 +1,12 @@
 import logging
-from collections.abc import Callable
-from itertools import pairwise
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from maya_batch.audio.export import read_comment
 from maya_batch.engines import Decoding, Generation, Request, Sampling
@@ -15,9 +16,11 @@ from maya_batch.pins import Recipe
 from maya_batch.render import Outcome, assemble_book, render_book, row_seed
 from maya_batch.settings import Machine
 from maya_batch.state import book_state
+from maya_batch.store import Take, TakeStore
 from maya_batch.summary import describe, summarize
 from maya_batch.text.length import cap_tokens
 from maya_batch.tokens import TokenLayout
+from maya_batch.worker import Worker
 from tests.fakes import LONGWINDED, Events, FakeCodec, FakeEngine, TinyBook, write_codec
 
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone.", "The wind was strong."]}
@@ -270,33 +273,73 @@ def test_a_run_that_is_stopped_goes_on_with_the_very_batches_that_were_left(
     assert audio(tiny) == whole
 
 
-def test_batches_are_sorted_by_length_within_spans_of_whole_chapters(tiny: TinyBook, fake_engine: FakeEngine) -> None:
-    fake_engine.batch_size = 2
+def test_chunks_are_spoken_in_reading_order_and_the_last_rows_by_length(
+    tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    fake_engine.batch_size = 40
     tiny.write(BOOK)
-    plan = tiny.plan()
-    where = {chunk.text: chunk for chunk in plan.chunks()}
+    chunks = list(tiny.plan().chunks())
     render(tiny)
-    chapters = [[where[text].chapter for text in batch] for batch in fake_engine.batches]
-    spans = [{1, 2, 3}, {4, 5, 6}, {7, 8, 9}]
-    assert [span for batch in chapters for span in spans if span >= set(batch)] == sorted(
-        (span for batch in chapters for span in spans if span >= set(batch)), key=min
-    )
-    for span in spans:
-        lengths = [where[text].expected_frames for text in fake_engine.texts if where[text].chapter in span]
-        assert len(lengths) == 21
-        assert all(one >= two for one, two in pairwise(lengths))
+    assert fake_engine.texts[:-10] == [chunk.text for chunk in chunks[:-10]]
+    last = sorted(chunks[-10:], key=lambda chunk: -chunk.expected_frames)
+    assert fake_engine.texts[-10:] == [chunk.text for chunk in last]
+    assert last != chunks[-10:]
 
 
 def test_a_chapter_is_published_as_soon_as_its_last_chunk_is_in(tiny: TinyBook, fake_engine: FakeEngine) -> None:
     fake_engine.batch_size = 1
     tiny.write({"Short": ["Yes."], "Long": ["The night was dark and long.", "No."]})
     events = Events()
-    there: list[list[str]] = []
-    fake_engine.before_batch = lambda done: there.append(sorted(audio(tiny)))
     render(tiny, watcher=events)
-    assert fake_engine.texts == ["The night was dark and long.", "Yes.", "No."]
-    assert there == [[], [], ["01-short.wav"]]
-    assert [value for kind, value in events.heard if kind != "begun"] == [1, 1, "01-short.wav", 1, "02-long.wav"]
+    assert fake_engine.texts == ["Yes.", "The night was dark and long.", "No."]
+    assert [value for kind, value in events.heard if kind != "begun"] == [1, "01-short.wav", 1, 1, "02-long.wav"]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, Stop])
+def test_what_has_ended_before_a_stop_is_stored_and_no_chapter_begun(
+    stop: type[BaseException],
+    tiny: TinyBook,
+    fake_engine: FakeEngine,
+    fake_codec: FakeCodec,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tiny.write({"Only": ["One.", "Two.", "Three."]})
+    fake_engine.batch_size = 1
+    storing = Event()
+    put = TakeStore.put
+
+    def slow_put(store: TakeStore, takes: Sequence[Take]) -> None:
+        storing.wait(5)
+        put(store, takes)
+
+    def stop_at_the_last(done: int) -> None:
+        if done == 2:
+            storing.set()
+            raise stop
+
+    fake_engine.before_batch = stop_at_the_last
+    monkeypatch.setattr(TakeStore, "put", slow_put)
+    monkeypatch.setattr("maya_batch.render.Worker", lambda **_: Worker(beside=True))
+    with pytest.raises(stop):
+        render(tiny)
+    assert len(take_files(tiny)) == 2
+    assert audio(tiny) == {}
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_take_that_cannot_be_stored_ends_the_run_while_it_speaks(
+    beside: bool, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maya_batch.render.Worker", lambda **_: Worker(beside))
+    tiny.write(BOOK)
+    fake_engine.batch_size = 1
+    takes = tiny.output / ".maya" / "takes"
+    takes.parent.mkdir(parents=True)
+    takes.write_text("in the way")
+    fake_engine.before_batch = lambda done: time.sleep(0.05)
+    with pytest.raises(MachineError, match="a take cannot be stored"):
+        render(tiny)
+    assert len(fake_engine.batches) < 63
 
 
 def test_a_chapter_that_was_stored_but_not_published_is_published_by_the_next_run(
@@ -437,24 +480,32 @@ def test_a_chapters_file_says_of_what_it_was_made(tiny: TinyBook, fake_engine: F
 
 
 class SmallGpu:
-    """`HfEngine._batch` on a card that holds only so many rows."""
+    """Stands for an engine's rows on a card that holds only so many together; the others are never begun."""
 
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
+    def __init__(self, engine: HfEngine, rows: int) -> None:
+        self.engine, self.rows = engine, rows
         self.tried: list[int] = []
 
-    def batch(
-        self, batch: list[Request], sampling: Sampling, decoding: Decoding, tick: Callable[[], None] | None
-    ) -> list[Generation]:
-        self.tried.append(len(batch))
-        if len(batch) > self.rows:
+    def speak(
+        self, requests: Sequence[Request], sampling: Sampling, tick: Callable[[], None] | None
+    ) -> Iterator[list[Generation]]:
+        """Rows one by one; the first `rows` end before the memory is full."""
+        together = min(self.engine.batch_size, len(requests))
+        self.tried.append(together)
+        spoken = requests if together <= self.rows else requests[: self.rows]
+        for request in spoken:
+            yield [Generation(request.key, TokenLayout().frames([]), "eos")]
+        if together > self.rows:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has")
-        return [Generation(request.key, TokenLayout().frames([]), "eos") for request in batch]
 
 
-def small_engine(gpu: SmallGpu, monkeypatch: pytest.MonkeyPatch) -> HfEngine:
-    engine = HfEngine(
-        PreTrainedModel.__new__(PreTrainedModel),
+@pytest.fixture
+def small_engine() -> HfEngine:
+    config = LlamaConfig(
+        vocab_size=16, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1
+    )
+    return HfEngine(
+        LlamaForCausalLM(config),
         PreTrainedTokenizerBase.__new__(PreTrainedTokenizerBase),
         TokenLayout(),
         dtype="bfloat16",
@@ -462,41 +513,45 @@ def small_engine(gpu: SmallGpu, monkeypatch: pytest.MonkeyPatch) -> HfEngine:
         batch_size=16,
         context=8192,
     )
-    monkeypatch.setattr(engine, "_batch", gpu.batch)
-    return engine
+
+
+def small_gpu(engine: HfEngine, rows: int, monkeypatch: pytest.MonkeyPatch, decoding: Decoding = "framed") -> SmallGpu:
+    gpu = SmallGpu(engine, rows)
+    monkeypatch.setattr(engine, f"_speak_{decoding}", gpu.speak)
+    return gpu
 
 
 REQUESTS = [Request(str(number), "A voice.", "Yes.", number, 100) for number in range(20)]
 
 
-def test_a_batch_the_gpu_does_not_hold_is_halved_and_the_size_kept(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("decoding", ["framed", "free"])
+def test_rows_the_gpu_does_not_hold_are_halved_and_their_number_kept(
+    decoding: Decoding, small_engine: HfEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gpu = SmallGpu(5)
-    engine = small_engine(gpu, monkeypatch)
-    batches = list(engine.generate(REQUESTS, Sampling(), "framed"))
-    assert gpu.tried == [16, 8, 4, 4, 4, 4, 4]
-    assert [row.key for rows in batches for row in rows] == [request.key for request in REQUESTS]
-    assert engine.batch_size == 4
+    gpu = small_gpu(small_engine, 5, monkeypatch, decoding)
+    generated = list(small_engine.generate(REQUESTS, Sampling(), decoding))
+    assert gpu.tried == [16, 8, 4]
+    assert [row.key for rows in generated for row in rows] == [request.key for request in REQUESTS]
+    assert small_engine.batch_size == 4
     assert caplog.messages == [
         "GPU memory full with 16 rows; going on with 8 (batch_size)",
         "GPU memory full with 8 rows; going on with 4 (batch_size)",
     ]
-    list(engine.generate(REQUESTS[:6], Sampling(), "framed"))
-    assert gpu.tried[7:] == [4, 2]
+    list(small_engine.generate(REQUESTS[:6], Sampling(), decoding))
+    assert gpu.tried[3:] == [4]
 
 
-def test_a_last_batch_is_halved_by_the_rows_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    gpu = SmallGpu(1)
-    list(small_engine(gpu, monkeypatch).generate(REQUESTS[:6], Sampling(), "framed"))
-    assert gpu.tried == [6, 3, 1, 1, 1, 1, 1, 1]
+def test_the_last_rows_are_halved_by_their_number(small_engine: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = small_gpu(small_engine, 1, monkeypatch)
+    generated = list(small_engine.generate(REQUESTS[:6], Sampling(), "framed"))
+    assert gpu.tried == [6, 3, 1]
+    assert [row.key for rows in generated for row in rows] == [request.key for request in REQUESTS[:6]]
 
 
-def test_one_row_the_gpu_does_not_hold_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    gpu = SmallGpu(0)
-    engine = small_engine(gpu, monkeypatch)
+def test_one_row_the_gpu_does_not_hold_is_an_error(small_engine: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = small_gpu(small_engine, 0, monkeypatch)
     with pytest.raises(MachineError) as caught:
-        list(engine.generate(REQUESTS, Sampling(), "framed"))
+        list(small_engine.generate(REQUESTS, Sampling(), "framed"))
     assert gpu.tried == [16, 8, 4, 2, 1]
     assert str(caught.value) == (
         "GPU memory does not hold one row of 100 frames (CUDA out of memory); "

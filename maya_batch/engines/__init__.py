@@ -4,6 +4,7 @@ An engine knows nothing of books, chapters or files: requests go in, generations
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -32,6 +33,13 @@ class Request:
     text: str
     seed: int
     max_frames: int
+    expected_frames: int | None = None
+    """How long it will most likely become, for dividing the memory; None: as long as it may."""
+
+    @property
+    def likely_frames(self) -> int:
+        """The frames to count with."""
+        return self.max_frames if self.expected_frames is None else self.expected_frames
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,23 @@ class Generation:
     detail: str = ""
 
 
+@dataclass
+class Work:
+    """What the framed rows of an engine took so far."""
+
+    steps: int = 0
+    """Passes of a batch through the model, a token a row."""
+    bytes_read: int = 0
+    """The fewest bytes these passes had to read: the weights each time, and the keys and values of the rows."""
+    most_rows: int = 0
+    waits: int = 0
+    """Frames that the GPU had to wait for, having nothing left to do."""
+    restarts: int = 0
+    """Rows that were begun anew, because others needed their memory."""
+    planned_bytes: int = 0
+    """The GPU memory that the last batch was planned to take in all, weights and codec too; 0 on a CPU."""
+
+
 class Engine(Protocol):
     """A language model ready to speak."""
 
@@ -55,6 +80,8 @@ class Engine(Protocol):
     dtype: str
     quantization: str
     batch_size: int
+    """Rows spoken together, at most."""
+    work: Work
 
     def encode(self, description: str, text: str) -> list[int]:
         """The whole prompt, as ids."""
@@ -79,9 +106,9 @@ class Engine(Protocol):
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
     ) -> Iterator[list[Generation]]:
-        """Codes for all requests, in any order: each list holds rows that ended together.
+        """Codes for all requests, each as soon as it has ended; they are begun in the order given.
 
-        `tick` is called between steps, so that a caller can show the time or stop the run by raising.
+        `tick` is called between frames, so that a caller can show the time or stop the run by raising.
         """
         ...
 
@@ -90,10 +117,14 @@ def load_engine(
     name: str, folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None
 ) -> Engine:
     """The engine of this name with the checkpoint in `folder`; torch is imported here and not before."""
-    from maya_batch.engines.loading import load_hf_engine
-
     if name not in ("auto", "hf"):
         from maya_batch.errors import UsageError
 
         raise UsageError(f"engine {name}: not part of this version; use --engine hf")
-    return load_hf_engine(folder, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)
+    from maya_batch.engines.warm import warm_up
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(warm_up, folder, device, dtype, quantization)
+        from maya_batch.engines.loading import load_hf_engine  # imports transformers, which takes seconds
+
+        return load_hf_engine(folder, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)

@@ -1,0 +1,33 @@
+"""Bring the GPU up beside the imports: the first use of CUDA, and the kernels' compiling, take seconds of their own."""
+
+import json
+import logging
+from pathlib import Path
+
+import torch
+
+from maya_batch.engines.device import choose_device, choose_dtype
+
+log = logging.getLogger(__name__)
+
+
+def warm_up(folder: Path, device: str, dtype: str, quantization: str) -> None:
+    """Start CUDA and compile the kernels for the model in `folder`.
+
+    What goes wrong is left to whoever needs it: then it is an error, or said on the log.
+    """
+    try:
+        place = choose_device(device)
+        if place.type != "cuda":
+            return
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        heads, kv_heads = int(config["num_attention_heads"]), int(config["num_key_value_heads"])
+        head_dim = int(config.get("head_dim") or config["hidden_size"] // heads)
+        square = torch.ones(16, 16, dtype=choose_dtype(dtype, place, quantization), device=place)
+        torch.mm(square, square)
+        if square.dtype in (torch.float16, torch.bfloat16):
+            from maya_batch.engines.kernels import compile_for
+
+            compile_for(heads, kv_heads, head_dim, square.dtype, place)
+    except Exception as error:
+        log.debug("the GPU is not warm yet: %s", error)

@@ -1,0 +1,73 @@
+"""Work behind the engine's back: on one thread, in the order it was given."""
+
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from types import TracebackType
+
+log = logging.getLogger(__name__)
+
+#: Seconds until a thread that computes in Python lets the other one have the interpreter. By default 5 ms, which the
+#: engine would wait at each of the thousand calls that a prompt's pass takes.
+_SWITCH = 0.0002
+
+#: Jobs that may wait. More would hold more in memory; the engine waits when there are so many.
+_MOST = 64
+
+
+class Worker:
+    """A thread that does jobs while this one speaks. What goes wrong in a job is raised here, at the next call.
+
+    Not `beside`, jobs are done at once and in this thread: where the model runs on the same cores, two threads would
+    only be in each other's way.
+    """
+
+    def __init__(self, beside: bool) -> None:
+        self._beside, self._interval = beside, sys.getswitchinterval()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="worker")
+        self._jobs: deque[Future[None]] = deque()
+        self.stopping = Event()
+        """Set when the run ends early: jobs are to store what they have, and leave what can be done later."""
+
+    def __enter__(self) -> "Worker":
+        if self._beside:
+            sys.setswitchinterval(_SWITCH)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for all jobs."""
+        if kind is not None:
+            self.stopping.set()
+        try:
+            while self._jobs:
+                job = self._jobs.popleft()
+                if kind is None:
+                    job.result()
+                elif job.exception() is not None:
+                    log.error("%s", job.exception())  # the run ends for another reason, which is raised
+        except BaseException:
+            self.stopping.set()
+            raise
+        finally:
+            self._pool.shutdown(wait=True)
+            sys.setswitchinterval(self._interval)
+
+    def do(self, job: Callable[[], None]) -> None:
+        """Put a job behind the others."""
+        if not self._beside:
+            job()
+            return
+        self.check()
+        if len(self._jobs) >= _MOST:
+            self._jobs.popleft().result()
+        self._jobs.append(self._pool.submit(job))
+
+    def check(self) -> None:
+        """Raise what went wrong in a job that is done."""
+        while self._jobs and self._jobs[0].done():
+            self._jobs.popleft().result()

@@ -1,0 +1,91 @@
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from maya_batch.worker import Worker
+
+
+def failing() -> None:
+    raise OSError("disk full")
+
+
+def waiting(event: threading.Event, done: list[int], number: int) -> Callable[[], None]:
+    def job() -> None:
+        event.wait(5)
+        done.append(number)
+
+    return job
+
+
+def look_on(worker: Worker, job: Callable[[], None]) -> None:
+    worker.do(job)
+    for _ in range(500):
+        worker.check()
+        time.sleep(0.01)
+
+
+def interrupted_after(worker: Worker, *jobs: Callable[[], None]) -> None:
+    for job in jobs:
+        worker.do(job)
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_jobs_are_done_in_the_order_given_and_all_before_the_end(beside: bool) -> None:
+    done: list[int] = []
+    with Worker(beside) as worker:
+        for number in range(200):
+            worker.do(lambda number=number: done.append(number))  # type: ignore[misc]
+    assert done == list(range(200))
+
+
+def test_a_job_beside_does_not_hold_up_who_gave_it() -> None:
+    go, done = threading.Event(), list[int]()
+    with Worker(beside=True) as worker:
+        worker.do(waiting(go, done, 1))
+        worker.check()
+        assert done == []
+        go.set()
+    assert done == [1]
+
+
+def test_a_job_not_beside_is_done_at_once_in_the_same_thread() -> None:
+    where: list[int] = []
+    with Worker(beside=False) as worker:
+        worker.do(lambda: where.append(threading.get_ident()))
+        assert where == [threading.get_ident()]
+
+
+def test_no_more_jobs_wait_than_memory_is_meant_for() -> None:
+    go, done = threading.Event(), list[int]()
+    threading.Timer(0.2, go.set).start()
+    with Worker(beside=True) as worker:
+        for number in range(70):
+            worker.do(waiting(go, done, number))
+        assert done
+
+
+def test_what_goes_wrong_in_a_job_is_raised_at_the_next_look() -> None:
+    with pytest.raises(OSError, match="disk full"), Worker(beside=True) as worker:
+        look_on(worker, failing)
+
+
+def test_what_goes_wrong_in_the_last_job_is_raised_at_the_end() -> None:
+    with pytest.raises(OSError, match="disk full"), Worker(beside=True) as worker:
+        worker.do(failing)
+
+
+def test_a_run_that_ends_early_does_what_was_given_and_says_what_went_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    done: list[bool] = []
+
+    def job() -> None:
+        time.sleep(0.05)
+        done.append(worker.stopping.is_set())
+
+    worker = Worker(beside=True)
+    with pytest.raises(KeyboardInterrupt), worker:
+        interrupted_after(worker, job, failing)
+    assert done == [True]
+    assert "disk full" in caplog.text
