@@ -32,6 +32,7 @@ def checks() -> Iterator[Check]:
     yield torch
     if torch.ok:
         yield _cuda()
+        yield from _kernels()
         yield from _bitsandbytes()
     yield _checkpoint(DEMO, "model")
     yield _checkpoint(DEMO, "codec")
@@ -81,6 +82,24 @@ def _cuda() -> Check:
         name = torch.cuda.get_device_name(index)
         seen.append(f"cuda:{index} {name} ({major}.{minor}), {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
     return Check("CUDA", True, "; ".join(seen), needed=False)
+
+
+def _kernels() -> Iterator[Check]:
+    """The GPU kernels of the fast path, compiled and run for Maya1's shape; nothing where there is no GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return
+    try:
+        from maya_batch.engines.kernels import compile_for
+
+        half = torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
+        compile_for(heads=24, kv_heads=8, head_dim=128, dtype=half, device=torch.device("cuda"))
+    except Exception as error:  # whatever a C compiler, the loader or the driver say
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        yield Check("GPU kernels", False, f"{why}; install gcc and python3-dev to render faster", needed=False)
+    else:
+        yield Check("GPU kernels", True, "compiled and run", needed=False)
 
 
 def _bitsandbytes() -> Iterator[Check]:

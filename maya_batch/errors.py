@@ -49,6 +49,10 @@ class ManifestError(UsageError):
         self.findings = sorted(set(findings), key=lambda f: (f.file, f.line, f.column, f.what))
         super().__init__("\n".join(str(finding) for finding in self.findings))
 
+    def __reduce__(self) -> tuple[type["ManifestError"], tuple[list[Finding]]]:
+        """Exceptions are made anew from their message, when one comes from another process; this one is not."""
+        return ManifestError, (self.findings,)
+
 
 class MachineError(MayaBatchError):
     """The machine lacks something: a model, a GPU, memory, disk space, ffmpeg."""

@@ -4,8 +4,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from maya_batch.bench.figures import Speed
 from maya_batch.plan import Chapter
-from maya_batch.render import Outcome
+from maya_batch.render import IN_TURN, MEANWHILE, Outcome
 from maya_batch.state import BookState
 from maya_batch.tokens import SLOTS
 
@@ -46,6 +47,8 @@ class Description:
     free_bytes: int
     stale_files: list[str]
     unused_takes: int
+    render_minutes: float | None
+    """How long the missing chunks take to render, by the last benchmark of this machine; None without one."""
     notes: list[str]
 
     def __str__(self) -> str:
@@ -70,14 +73,19 @@ class Description:
         return "\n".join(lines + self.notes)
 
 
-def describe(state: BookState, takes: bool) -> Description:
-    """The book as it stands; with `takes`, files left over are looked for too."""
+def describe(state: BookState, takes: bool, speed: Speed | None = None) -> Description:
+    """The book as it stands; with `takes`, files left over are looked for too. `speed` is what a benchmark found."""
     plan = state.plan
     lines = [_chapter_line(state, chapter) for chapter in plan.chapters]
     seconds = sum(plan.seconds(chapter) for chapter in plan.chapters)
     frames = sum(chunk.expected_frames for chunk in plan.chunks())
     chunks = sum(line.chunks for line in lines)
     notes = []
+    missing = sum(chunk.expected_frames for chunk in plan.chunks() if state.needs_take(chunk))
+    minutes = None
+    if speed is not None and missing:
+        minutes = round((plan.layout.seconds(missing) / speed.x_realtime + speed.start_s) / 60, 1)
+        notes.append(f"rendering: about {minutes:.1f} minutes, at {speed.x_realtime:.1f}x real time on {speed.device}")
     others = [name for name in state.lock.models() if name != plan.sound.model]
     if state.recipe is None and others:
         notes.append(f"nothing is rendered with this model; it is with: --model {', --model '.join(others)}")
@@ -96,20 +104,20 @@ def describe(state: BookState, takes: bool) -> Description:
         free_bytes=shutil.disk_usage(_existing(state.folder)).free,
         stale_files=[str(path) for path in state.stale_files()] if takes else [],
         unused_takes=len(state.unused_takes()) if takes else 0,
+        render_minutes=minutes,
         notes=notes,
     )
 
 
 def summarize(outcome: Outcome) -> str:
     """What a run did, for its last lines."""
-    spent = sum(outcome.stages.values())
+    spent = sum(outcome.stages.get(name, 0.0) for name in IN_TURN)
     lines = []
     if outcome.chunks:
         model = outcome.stages.get("model", 0.0)
         speed = f", {outcome.speech / model:.1f}x real time" if model else ""
         lines.append(f"{outcome.chunks} chunks rendered, {outcome.speech / 60:.1f} minutes of speech{speed}")
-        stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.stages.items())
-        lines.append(f"{spent:.1f} s: {stages}")
+        lines.append(f"{spent:.1f} s: {_stages(outcome, IN_TURN)}; meanwhile {_stages(outcome, MEANWHILE)}")
         if outcome.peak_gpu_bytes:
             lines.append(f"peak GPU memory {outcome.peak_gpu_bytes / 2**30:.2f} GiB")
     elif not outcome.files:
@@ -118,6 +126,10 @@ def summarize(outcome: Outcome) -> str:
         lines.append(f"{len(outcome.problems)} problems on record; listen to these chunks, or change their text:")
         lines += [f"  {chunk.ref} {problem.kind}: {problem.detail}" for chunk, problem in outcome.problems]
     return "\n".join(lines or ["chapters put together"])
+
+
+def _stages(outcome: Outcome, names: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {outcome.stages.get(name, 0.0):.1f} s" for name in names)
 
 
 def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:

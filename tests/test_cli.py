@@ -19,7 +19,7 @@ from tests.fakes import FakeEngine, TinyBook
 
 ROOT = Path(__file__).parent.parent
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
-COMMANDS = ["render", "assemble", "plan", "status", "clean", "say", "fetch", "doctor", "tags", "schema"]
+COMMANDS = ["render", "assemble", "plan", "status", "clean", "say", "fetch", "doctor", "bench", "tags", "schema"]
 
 Cli = Callable[..., Said]
 
@@ -181,7 +181,7 @@ engine.before_batch = wait_for_a_signal
 # In the place of the modules that would import torch.
 for name, attributes in {
     "maya_batch.codec": {"load_codec": lambda *args: FakeCodec()},
-    "maya_batch.engines.device": {"choose_device": lambda name: name},
+    "maya_batch.engines.device": {"choose_device": lambda name: types.SimpleNamespace(type="cuda")},
 }.items():
     module = types.ModuleType(name)
     vars(module).update(attributes)

@@ -1,24 +1,30 @@
-"""On a GPU, with random weights of Maya1's exact shape: what is loaded where, in which format, and how fast it runs.
+"""On a GPU, with random weights of Maya1's exact shape: what is loaded where, in which format, and that it is right.
 
-Run with `pytest -m gpu -s tests/test_gpu.py`; the figures are printed, and nothing is asserted of a time.
+Run with `pytest -m gpu -s tests/test_gpu.py`. How fast it is, `maya-batch bench` says; nothing is asserted of a time.
 """
 
 import gc
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import soundfile
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
+from maya_batch.bench import Options, bench
+from maya_batch.bench.random_maya import SHAPE, save_random_codec, save_random_maya
+from maya_batch.bench.workload import PACE, VOICE
+from maya_batch.engines import Request, Sampling, load_engine
+from maya_batch.engines.attention import attend_cached, split_heads
+from maya_batch.engines.hf import HfEngine
+from maya_batch.engines.kv_cache import PAGE
 from maya_batch.manifest import Render
 from maya_batch.plan import make_plan
 from maya_batch.settings import Machine
 from maya_batch.state import book_state
-from tests.random_maya import save_random_codec, save_random_maya
 
 pytestmark = [
     pytest.mark.gpu,
@@ -26,134 +32,168 @@ pytestmark = [
 ]
 
 ROWS = 64
-FRAMES = (30, 70)
-VOICE = "Realistic male voice in the 30s age with american accent. Normal pitch, warm timbre, conversational pacing."
+LINE = "Row number {} of the batch goes on and on until it has been said."
+WORDS = 14
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("maya1")
-    started = time.monotonic()
-    model = save_random_maya(folder / "model", FRAMES, "cuda")
+    model = save_random_maya(folder / "model", "cuda")
     codec = save_random_codec(folder / "codec")
     torch.cuda.empty_cache()
-    size = sum(path.stat().st_size for path in model.rglob("*")) / 2**30
-    print(f"\nrandom checkpoint: {size:.2f} GiB written in {time.monotonic() - started:.0f} s")
     return model, codec
+
+
+@pytest.fixture(scope="module")
+def two_layers(tmp_path_factory: pytest.TempPathFactory, checkpoint: tuple[Path, Path]) -> Path:
+    """Maya1 with two layers only, and its tokenizer."""
+    folder = tmp_path_factory.mktemp("two") / "model"
+    torch.manual_seed(0)
+    with torch.device("cuda"):
+        model = LlamaForCausalLM._from_config(LlamaConfig(**SHAPE | {"num_hidden_layers": 2}), dtype=torch.bfloat16)
+    model.save_pretrained(folder)
+    for name in ("tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json", "maya_tokens.json"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes((checkpoint[0] / name).read_bytes())
+    return folder
 
 
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
-    paragraphs = [f"Row number {n} of the batch goes on and on until it has been said." for n in range(ROWS)]
     manifest = {
         "title": "Random",
         "voices": {"narrator": VOICE},
-        "chapters": [{"title": "Noise", "text": "\n\n".join(paragraphs)}],
+        "chapters": [{"title": "Noise", "text": "\n\n".join(LINE.format(n) for n in range(ROWS))}],
     }
     path = tmp_path / "book.yaml"
     path.write_text(json.dumps(manifest), encoding="utf-8")
     return path
 
 
-def render(book: Path, checkpoint: tuple[Path, Path], *flags: str) -> subprocess.CompletedProcess[str]:
-    model, codec = checkpoint
-    command = [sys.executable, "-m", "maya_batch", "render", str(book), "--model", str(model), "--codec", str(codec)]
-    command += ["--device", "cuda", "--decoding", "framed", "--batch-size", str(ROWS), *flags]
-    return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+def load(folder: Path, quantization: str = "none", rows: int | None = None, dtype: str = "auto") -> HfEngine:
+    engine = load_engine("hf", folder, device="cuda", dtype=dtype, quantization=quantization, batch_size=rows)
+    assert isinstance(engine, HfEngine)
+    return engine
 
 
-@pytest.mark.parametrize(
-    ("flags", "dtype", "quantization"),
-    [
-        (("--dtype", "bfloat16"), "bfloat16", "none"),
-        (("--quantization", "nf4"), "bfloat16", "nf4"),
-        (("--quantization", "int8"), "float16", "int8"),
-    ],
-)
-def test_a_batch_of_64_becomes_a_wav(
-    book: Path, checkpoint: tuple[Path, Path], flags: tuple[str, ...], dtype: str, quantization: str
+def requests_of(rows: int, frames: int = 120) -> list[Request]:
+    texts = [LINE.format(n) if n % 3 else "Well." for n in range(rows)]
+    return [Request(str(n), VOICE, text, n, frames, 90) for n, text in enumerate(texts)]
+
+
+def codes_of(engine: HfEngine, requests: list[Request], sampling: Sampling) -> dict[str, list[list[int]]]:
+    rows = [row for rows in engine.generate(requests, sampling, "framed") for row in rows]
+    assert len(rows) == len(requests)
+    return {row.key: row.codes.tolist() for row in rows}
+
+
+@pytest.mark.parametrize(("flags", "dtype", "scheme"), [(("nf4",), "bfloat16", "nf4"), (("int8",), "float16", "int8")])
+def test_64_rows_become_a_wav(
+    book: Path, checkpoint: tuple[Path, Path], flags: tuple[str, ...], dtype: str, scheme: str
 ) -> None:
-    done = render(book, checkpoint, *flags)
-    print(f"\n{quantization} {dtype}\n{done.stderr}{done.stdout}")
+    model, codec = (str(path) for path in checkpoint)
+    command = [sys.executable, "-m", "maya_batch", "render", str(book), "--model", model, "--codec", codec]
+    command += ["--device", "cuda", "--decoding", "framed", "--batch-size", str(ROWS), "--quantization", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    print(f"\n{scheme} {dtype}\n{done.stderr}{done.stdout}")
     assert done.returncode == 0
     log = done.stderr.splitlines()
     assert "Loading model on CUDA" in log
-    assert ("Using bitsandbytes 4-bit GPU kernels" in log) == (quantization == "nf4")
+    assert ("Using bitsandbytes 4-bit GPU kernels" in log) == (scheme == "nf4")
     assert "Generation started on GPU device 0" in log
     assert any("peak GPU memory" in line for line in log)
-    assert not any("Warning" in line for line in log)
-    model, codec = (str(path) for path in checkpoint)
+    assert not any("Warning" in line or "do not compile" in line for line in log)
     plan = make_plan(book, Render().model_copy(update={"model": model, "codec": codec}))
     state = book_state(plan, Machine())
     assert state.recipe is not None
-    assert (state.recipe.dtype, state.recipe.quantization) == (dtype, quantization)
+    assert (state.recipe.dtype, state.recipe.quantization) == (dtype, scheme)
     takes = [state.take(chunk) for chunk in plan.chunks()]
     assert len(takes) == ROWS
     for take in takes:
         assert take is not None
         assert take.finish == "eos"
-        assert FRAMES[0] <= len(take.codes) <= FRAMES[1]
+        assert PACE[0] * WORDS // 7 <= len(take.codes) <= PACE[1] * WORDS // 7 + 1
     sound, rate = soundfile.read(state.folder / "01-noise.wav")
     spoken = sum(len(take.codes) - 1 for take in takes if take) * plan.layout.frame_samples
     assert rate == 24000
     assert len(sound) > spoken / 2  # trimmed at most, never lost
 
 
-def test_the_quick_start_loop_beside_a_batch(book: Path, checkpoint: tuple[Path, Path]) -> None:
-    """What a person has without this program: one row at a time, the bare string as the prompt, stock sampling."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+@pytest.mark.parametrize(("heads", "kv_heads", "dim"), [(24, 8, 128), (6, 2, 64)])
+def test_the_attention_kernel_equals_plain_attention(heads: int, kv_heads: int, dim: int) -> None:
+    from maya_batch.engines.kernels import attend_one
 
-    from maya_batch.engines import Request, Sampling, load_engine
+    torch.manual_seed(0)
+    rows, pages = 24, 20
+    length = pages * PAGE
+    pool = torch.randn(2, rows * pages + 1, kv_heads, PAGE, dim, device="cuda", dtype=torch.bfloat16)
+    table = (torch.randperm(rows * pages, device="cuda") + 1).view(rows, pages).int()
+    position = torch.randint(0, length, (rows,), device="cuda")
+    position[:5] = torch.tensor([0, 1, PAGE - 1, PAGE, length - 1])
+    angle = torch.rand(length, dim // 2, device="cuda").repeat(1, 2) * 6
+    cos, sin = angle.cos().bfloat16(), angle.sin().bfloat16()
+    qkv = torch.randn(rows, (heads + 2 * kv_heads) * dim, device="cuda", dtype=torch.bfloat16)
+    queries, newest, value = split_heads(qkv, kv_heads, dim, cos[position], sin[position])
+    keys, values = (part[table.long()].transpose(1, 2).flatten(2, 3).clone() for part in pool)
+    row = torch.arange(rows, device="cuda")
+    keys[row, :, position], values[row, :, position] = newest, value
+    hidden = torch.arange(length, device="cuda") > position.unsqueeze(1)
+    expected = attend_cached(queries.float(), keys.float(), values.float(), hidden)
+    made = attend_one(qkv, pool, table, position, cos, sin).float()
+    assert (made - expected).norm() / expected.norm() < 5e-3
+    place = table[row, position // PAGE].long()
+    kept_key, kept_value = pool[0][place, :, position % PAGE], pool[1][place, :, position % PAGE]
+    assert (kept_key.float() - newest.float()).norm() / newest.float().norm() < 5e-3
+    assert torch.equal(kept_value, value)
 
-    folder, _ = checkpoint
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, device_map={"": "cuda:0"})
-    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
-    prompt = f'<description="{VOICE}"> Hello! This is Maya1 <laugh> the best open source voice AI model.'
-    inputs = tokenizer(prompt, return_tensors="pt").to("cuda")
-    figures = {}
-    for penalty in (1.0, 1.1):
-        options = {"do_sample": True, "temperature": 0.4, "top_p": 0.9, "repetition_penalty": penalty}
-        model.generate(**inputs, max_new_tokens=100, min_new_tokens=100, **options)
-        torch.cuda.synchronize()
-        started = time.monotonic()
-        made = model.generate(**inputs, max_new_tokens=200, min_new_tokens=200, **options)
-        torch.cuda.synchronize()
-        figures[penalty] = (made.shape[1] - inputs["input_ids"].shape[1]) / (time.monotonic() - started)
-        assert made.shape[1] - inputs["input_ids"].shape[1] == 200
-    del model
-    torch.cuda.empty_cache()
-    engine = load_engine("hf", folder, device="cuda", dtype="bfloat16", quantization="none", batch_size=ROWS)
-    requests = [Request(str(n), VOICE, f"Row number {n} goes on and on.", n, 100) for n in range(ROWS)]
-    list(engine.generate(requests[:2], Sampling(), "framed"))
-    torch.cuda.synchronize()
-    started = time.monotonic()
-    rows = [row for batch in engine.generate(requests, Sampling(), "framed") for row in batch]
-    torch.cuda.synchronize()
-    speed = sum(row.codes.size for row in rows) / (time.monotonic() - started)
-    for penalty, slow in figures.items():
-        ratio = f"{ROWS} rows {speed:.0f} tokens/s, {speed / slow:.1f}x"
-        print(f"\nquick start, penalty {penalty}: {slow:.0f} tokens/s; {ratio}")
-    assert {row.key for row in rows} == {request.key for request in requests}
+
+@pytest.mark.parametrize(("quantization", "dtype"), [("none", "bfloat16"), ("none", "float16"), ("nf4", "bfloat16")])
+def test_a_captured_frame_equals_an_eager_one(two_layers: Path, quantization: str, dtype: str) -> None:
+    engine = load(two_layers, quantization, 32, dtype)
+    requests, sampling = requests_of(48, 60), Sampling(0.4, 0.9, 1.1)
+    assert engine._paged
+    assert engine._graphs
+    captured = codes_of(engine, requests, sampling)
+    engine._graphs = False
+    assert codes_of(engine, requests, sampling) == captured
+
+
+def test_the_kernels_agree_with_plain_attention_over_a_whole_row(two_layers: Path) -> None:
+    engine = load(two_layers, "none", 16)
+    requests = requests_of(16, 12)
+    paged = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
+    engine._paged = engine._graphs = False
+    whole = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
+    # bfloat16 rounds differently in another order; from a first difference on, two rows go ways of their own.
+    first = [paged[key][0][:3] == whole[key][0][:3] for key in paged]
+    assert sum(first) >= 14
 
 
 def test_a_batch_too_large_for_the_memory_is_halved(checkpoint: tuple[Path, Path]) -> None:
-    from maya_batch.engines import Request, Sampling, load_engine
-
-    folder, _ = checkpoint
-    rows, frames = 32, 10
     gc.collect()
     torch.cuda.empty_cache()  # the model must not be put into the room an earlier engine left
-    engine = load_engine("hf", folder, device="cuda", dtype="bfloat16", quantization="none", batch_size=rows)
+    engine = load(checkpoint[0], rows=32)
     total = torch.cuda.get_device_properties(0).total_memory
-    # 32 rows of about 230 positions keep 0.8 GiB of keys and values.
     torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 0.5 * 2**30) / total)
+    # The plan counts on memory that another program then takes.
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 0.9 * 2**30) / total)
     try:
-        requests = [Request(str(n), VOICE, f"Row number {n} goes on.", n, frames) for n in range(rows)]
-        made = [row for batch in engine.generate(requests, Sampling(), "framed") for row in batch]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device=None: 1.0)
+            made = codes_of(engine, requests_of(32, 200), Sampling())
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    print(f"\n{rows} rows in 0.5 GiB beside the weights: batches of {engine.batch_size}")
-    assert {row.key for row in made} == {request.key for request in requests}
-    assert all(row.finish == "cap" and len(row.codes) == frames for row in made)
-    assert 1 <= engine.batch_size < rows
+    print(f"\n32 rows in 0.9 GiB beside the weights: {engine.batch_size} together")
+    assert len(made) == 32
+    assert 1 <= engine.batch_size < 32
+
+
+def test_a_card_of_8_gib_renders_with_what_was_planned(checkpoint: tuple[Path, Path]) -> None:
+    model, codec = (str(path) for path in checkpoint)
+    options = Options(0.1, Machine(quantization="nf4", decoding="framed"), model, codec, gpu_memory=8)
+    figures = bench(options, print)
+    print(f"\n{figures}")
+    assert figures.peak_gib < 8
+    assert figures.peak_gib == pytest.approx(figures.planned_gib, rel=0.1)
+    assert figures.hours == pytest.approx(0.1, rel=0.2)

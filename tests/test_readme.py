@@ -93,7 +93,7 @@ def test_the_example_of_a_machine_is_one(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(blocks("yaml")[1], encoding="utf-8")
     machine = machine_settings(str(path), {})
-    assert (machine.device, machine.quantization, machine.batch_size) == ("cuda", "nf4", 8)
+    assert (machine.device, machine.quantization, machine.batch_size) == ("cuda", "nf4", 64)
 
 
 def test_every_configuration_is_named() -> None:
@@ -102,7 +102,7 @@ def test_every_configuration_is_named() -> None:
 
 
 #: What of the README can run without Maya1, a GPU or the network; the rest must say in one line what is missing.
-RUNS = {"plan", "status", "clean", "say", "tags", "doctor", "schema"}
+RUNS = {"plan", "status", "clean", "say", "tags", "doctor", "schema", "bench"}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,10 @@ def test_the_command_runs_or_says_what_is_missing(book: Path, command: str) -> N
     empty = {"HF_HOME": str(book / "hub"), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = run([*MAYA_BATCH, *words], book, {**os.environ, **empty})
     assert "Traceback" not in done.stderr
-    if words[0] in RUNS and "AakashJammula/maya_4bit" not in words:
+    if words[0] == "bench" and "demo" not in words:
+        assert done.returncode == 2
+        assert "is measured on a GPU" in done.stderr
+    elif words[0] in RUNS and "AakashJammula/maya_4bit" not in words:
         assert done.returncode == 0, done.stderr
     elif words[0] == "assemble":
         assert done.returncode == 2

@@ -28,6 +28,7 @@ for _command in (
     tools.say,
     tools.fetch,
     tools.doctor,
+    tools.bench,
     tools.tags,
     tools.schema,
 ):

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from maya_batch.bench.figures import bench_key, saved_speed
 from maya_batch.cli.options import (
     AllowTags,
     BatchSize,
@@ -120,7 +121,10 @@ def plan(
     Before anything is rendered: chapters, chunks, words, minutes, disk, mistakes.
     """
     state = _look(book, output, config, model, dtype, quantization, decoding, allow_unknown_tags)
-    _print(describe(state, takes=False), as_json)
+    speed = saved_speed(bench_key(state.plan.sound.model))
+    _print(describe(state, takes=False, speed=speed), as_json)
+    if speed is None:
+        log.info("how long rendering takes here is not known yet; `maya-batch bench` measures it")
 
 
 def status(

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from maya_batch.checkpoint import MAYA1, SNAC_24KHZ
+from maya_batch.bench.figures import bench_key
+from maya_batch.checkpoint import DEMO, MAYA1, SNAC_24KHZ
 from maya_batch.cli.options import (
+    BatchSize,
     Codec,
     Config,
     DecodingName,
@@ -107,6 +109,37 @@ def doctor() -> None:
             lacking.append(check.name)
     if lacking:
         raise MachineError(f"this machine cannot render yet: {', '.join(lacking)}")
+
+
+def bench(
+    hours: Annotated[float, typer.Option(min=0.001, help="Hours of speech to render.")] = 1.0,
+    config: Config = None,
+    model: Annotated[str | None, typer.Option(help="A model, instead of random weights of Maya1's shape.")] = None,
+    codec: Codec = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
+    batch_size: BatchSize = None,
+    gpu_memory: Annotated[float | None, typer.Option(min=1, help="Act as a card of so many GiB.")] = None,
+    baseline: Annotated[bool, typer.Option("--baseline", help="Measure plain `generate` too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure how fast this machine renders.
+
+    For instance: `maya-batch bench --hours 1 --baseline`; on a CPU: `maya-batch bench --model demo --hours 0.02`.
+    """
+    from maya_batch.bench import Options
+    from maya_batch.bench import bench as measure
+
+    log_to_terminal(False, False)
+    machine = machine_of(config, None, device, dtype, quantization, batch_size, "framed")
+    if model == DEMO:
+        codec = codec or DEMO
+    figures = measure(Options(hours, machine, model, codec, gpu_memory, baseline), _say_now)
+    kept = figures.save(bench_key(model)) if gpu_memory is None else None
+    print(figures.as_json() if as_json else figures)
+    if kept is None:
+        log.info("not kept for the estimates of `plan`")
 
 
 def tags(model: Model = None, as_json: Json = False) -> None:

@@ -1,15 +1,15 @@
 """A checkpoint of Maya1's exact shape with random weights, laid out as on the hub: for speed, memory and 4-bit."""
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from snac import SNAC
-from transformers import LlamaConfig, LlamaForCausalLM
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from maya_batch.resources import builtin
+from maya_batch.bench.workload import PACE, SENTENCES, VOICE
 from maya_batch.tokens import FRAME_ORDER, SLOTS, TokenLayout
 
 #: The published figures of maya-research/maya1: Llama-3.2-3B with Orpheus' vocabulary.
@@ -49,19 +49,16 @@ CODEC = {
 }
 
 
-def save_random_maya(folder: Path, drawn_frames: tuple[int, int], device: str) -> Path:
-    """Write model and tokenizer; a row of random weights never ends, so its length is drawn from `drawn_frames`."""
+def save_random_maya(folder: Path, device: str) -> Path:
+    """Write model and tokenizer; a row of random weights never ends, so its length is drawn: `PACE` tokens a word."""
     torch.manual_seed(0)
     with torch.device(device):
         model = LlamaForCausalLM._from_config(LlamaConfig(**SHAPE), dtype=torch.bfloat16)
     model.save_pretrained(folder, max_shard_size="5GB")
-    # The real repository keeps its tokenizer in a sub-folder. This one is the demo voice's, of bytes.
-    tokenizer = folder / "tokenizer"
-    tokenizer.mkdir()
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
-        shutil.copy(builtin("assets", "demo-voice", "lm", name), tokenizer / name)
+    # The real repository keeps its tokenizer in a sub-folder.
+    _tokenizer().save_pretrained(folder / "tokenizer")
     layout = asdict(TokenLayout()) | {
-        "drawn_frames": drawn_frames,
+        "drawn_pace": PACE,
         "tokens_per_frame": SLOTS,
         "frame_order": FRAME_ORDER,
     }
@@ -76,3 +73,15 @@ def save_random_codec(folder: Path) -> Path:
     (folder / "config.json").write_text(json.dumps(CODEC), encoding="utf-8")
     torch.save(SNAC(**CODEC).state_dict(), folder / "pytorch_model.bin")
     return folder
+
+
+def _tokenizer() -> PreTrainedTokenizerFast:
+    """Pieces of up to five letters: 1.3 tokens a word, which is what Llama's tokenizer makes of English."""
+    cut = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.Split(Regex(".{1,5}"), behavior="isolated")]
+    )
+    text = " ".join((f'<description="{VOICE}">', *SENTENCES))
+    pieces = sorted({piece for piece, _ in cut.pre_tokenize_str(text)})
+    tokenizer = Tokenizer(models.WordLevel({piece: number for number, piece in enumerate(["[UNK]", *pieces])}, "[UNK]"))
+    tokenizer.pre_tokenizer = cut
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]")

@@ -1,0 +1,98 @@
+"""The measured run: a book of some hours through the real `render`, and what others make of the same work.
+
+Each measurement has a process of its own, so that none finds warm what it did not warm itself.
+"""
+
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from maya_batch.bench.figures import Figures
+from maya_batch.bench.workload import write_book
+from maya_batch.checkpoint import DEMO
+from maya_batch.errors import MachineError, UsageError
+from maya_batch.manifest import Render
+from maya_batch.settings import Machine
+
+if TYPE_CHECKING:
+    from maya_batch.bench.measure import Run
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is to be measured. Without a `model`, random weights of Maya1's shape; with `gpu_memory`, in GiB, as on a
+    card of so much.
+    """
+
+    hours: float
+    machine: Machine
+    model: str | None = None
+    codec: str | None = None
+    gpu_memory: float | None = None
+    baseline: bool = False
+
+
+def bench(options: Options, say: Callable[[str], None]) -> Figures:
+    """Measure; `say` is told what is being done.
+
+    Raises:
+        MachineError: no GPU for Maya1's shape, a full disk, or what `render` raises.
+    """
+    with tempfile.TemporaryDirectory(prefix="maya-batch-bench-") as name:
+        folder = Path(name)
+        model, codec = options.model, options.codec
+        if model is None:
+            say(
+                "random weights of Maya1's shape: each row ends after a drawn 37 to 55 tokens a word; nothing is judged"
+            )
+            model, codec = str(folder / "model"), str(folder / "codec")
+            _alone(_make_random, folder, options.machine.device)
+        book = write_book(folder / "book.yaml", options.hours, model)
+        flags = Render().model_copy(update={"model": model, "codec": codec})
+        say(f"rendering {options.hours:g} hours of speech")
+        run = _alone(_render, book, flags, options)
+        baselines = {}
+        if options.baseline:
+            say("the same model through plain `generate`, one row at a time and in padded batches")
+            baselines = _alone(_baselines, book, flags, options, round(run.rows), run.dtype)
+        return Figures.of(run, baselines)
+
+
+def _alone(work: Callable[..., Result], *arguments: Any) -> Result:
+    """Do this in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(work, *arguments).result()
+        except BrokenProcessPool as error:
+            raise MachineError("the measured process was killed; is the memory full?") from error
+
+
+def _make_random(folder: Path, device: str) -> None:
+    from maya_batch.bench.random_maya import save_random_codec, save_random_maya
+    from maya_batch.engines.device import choose_device
+
+    place = choose_device(device)
+    if place.type != "cuda":
+        raise UsageError(f"a model of Maya1's shape is measured on a GPU; on a CPU use --model {DEMO}")
+    save_random_maya(folder / "model", str(place))
+    save_random_codec(folder / "codec")
+
+
+def _render(book: Path, flags: Render, options: Options) -> "Run":
+    from maya_batch.bench.measure import render
+
+    return render(book, flags, options.machine, options.gpu_memory)
+
+
+def _baselines(book: Path, flags: Render, options: Options, rows: int, dtype: str) -> dict[str, dict[str, float]]:
+    from maya_batch.bench.baselines import measure
+
+    sizes = [rows] if options.gpu_memory or options.model == DEMO else [64, 128, 256, 512]
+    return measure(book, flags, options.machine, dtype, sizes)

@@ -1,0 +1,122 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from maya_batch.bench.figures import Figures, bench_key, saved_path, saved_speed
+from maya_batch.bench.measure import Run
+from maya_batch.bench.workload import DEMO_WORDS, PACE, WORDS, write_book
+from maya_batch.manifest import Render
+from maya_batch.plan import make_plan
+from tests.demo import environment, maya
+
+RUN = Run(
+    device="A card",
+    dtype="bfloat16",
+    quantization="none",
+    seconds_of_speech=7200.0,
+    tokens=590_625.0,
+    rows=100.0,
+    most_rows=128,
+    steps=6000,
+    bytes_read=60 * 10**12,
+    bandwidth=4e12,
+    peak_bytes=2**34,
+    planned_bytes=2**34 + 2**30,
+    waits=6,
+    restarts=2,
+    stages={"loading": 9.0, "model": 30.0, "finishing": 6.0, "files": 1.0, "codec and audio": 12.0},
+    first_frame=12.34,
+)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize(("model", "bounds"), [("demo", DEMO_WORDS), ("maya-research/maya1", WORDS)])
+def test_the_book_has_rows_of_the_words_it_says_and_is_always_the_same(
+    model: str, bounds: tuple[int, int], tmp_path: Path
+) -> None:
+    first = write_book(tmp_path / "a.yaml", 1.5, model)
+    assert first.read_bytes() == write_book(tmp_path / "b.yaml", 1.5, model).read_bytes()
+    rows = [row for chapter in json.loads(first.read_text())["chapters"] for row in chapter["text"].split("\n\n")]
+    counts = [len(row.split()) for row in rows]
+    assert bounds[0] == min(counts)
+    assert bounds[1] == max(counts)
+    hours = sum(counts) * sum(PACE) / 2 / 82.03 / 3600
+    assert hours == pytest.approx(1.5, rel=0.01)
+
+
+def test_each_row_of_the_book_is_one_chunk(tmp_path: Path) -> None:
+    path = write_book(tmp_path / "a.yaml", 0.2, "demo")
+    rows = [row for chapter in json.loads(path.read_text())["chapters"] for row in chapter["text"].split("\n\n")]
+    plan = make_plan(path, Render().model_copy(update={"model": "demo"}))
+    assert [chunk.text for chunk in plan.chunks()] == rows
+
+
+def test_the_figures_are_those_of_the_run() -> None:
+    figures = Figures.of(RUN, {"padded": {"rows": 64, "tokens_per_s": 1000.0, "x_realtime": 12.2}})
+    assert figures.x_realtime == 200.0  # of 36 s, the loading apart
+    assert figures.tokens_per_s == pytest.approx(590_625 / 30, abs=0.1)
+    assert figures.ms_per_step == 5.0
+    assert figures.floor_share == 0.5  # 60 TB at 4 TB/s are 15 of 30 s
+    assert (figures.peak_gib, figures.planned_gib) == (16.0, 17.0)
+    assert figures.gpu_waited == pytest.approx(0.007)
+    table = str(figures)
+    assert "against padded (64 rows)              19.7 times its 1000 tokens/s" in table
+    assert "A card, bfloat16, quantization none, 2.00 hours of speech" in table
+
+
+def test_the_speed_is_kept_for_each_kind_of_model(cache: Path) -> None:
+    assert saved_speed("demo") is None
+    assert Figures.of(RUN, {}).save(bench_key("demo")) == cache / "maya-batch" / "bench.json"
+    speed = saved_speed("demo")
+    assert speed is not None
+    assert (speed.device, speed.x_realtime, speed.start_s) == ("A card", 200.0, 12.3)
+    assert saved_speed(bench_key("maya-research/maya1")) is None
+    Figures.of(RUN, {}).save(bench_key(None))
+    assert saved_speed(bench_key("org/another")) == saved_speed("demo") == speed
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"demo": 3}', '{"demo": {"device": "x"}}', '{"demo": {}}'])
+def test_a_file_of_speeds_that_is_none_is_no_speed(cache: Path, text: str) -> None:
+    path = saved_path()
+    assert path is not None
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert saved_speed("demo") is None
+
+
+def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    assert Figures.of(RUN, {}).save("demo") is None
+    assert saved_speed("demo") is None
+
+
+def test_the_demo_voice_is_measured_and_plans_tell_how_long_they_take(tmp_path: Path) -> None:
+    env = environment(XDG_CACHE_HOME=str(tmp_path / "cache"))
+    book = write_book(tmp_path / "book.yaml", 0.01, "demo")
+    assert "`maya-batch bench` measures it" in maya("plan", book, "--model", "demo", env=env).stderr
+    done = maya("bench", "--model", "demo", "--hours", "0.001", "--baseline", "--json", env=env)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert {"device", "rows", "tokens_per_s", "x_realtime", "ms_per_step", "floor_share", "peak_gib"} <= set(figures)
+    assert {"loading", "model", "finishing"} <= set(figures["stages"])
+    assert set(figures["baselines"]) == {"quick_start", "padded"}
+    assert all(baseline["x_realtime"] > 0 for baseline in figures["baselines"].values())
+    assert figures["x_realtime"] > 0
+    assert figures["start_s"] > figures["stages"]["loading"] > 0
+    planned = maya("plan", book, "--model", "demo", "--json", env=env)
+    assert json.loads(planned.stdout)["render_minutes"] > 0
+    assert "rendering: about" in maya("plan", book, "--model", "demo", env=env).stdout
+
+
+def test_maya1s_shape_is_measured_on_a_gpu_only() -> None:
+    done = maya("bench", "--hours", "0.01", env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == ("a model of Maya1's shape is measured on a GPU; on a CPU use --model demo")
