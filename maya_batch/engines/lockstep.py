@@ -84,6 +84,7 @@ class Lockstep:
         self._on_gpu = self._device.type == "cuda"
         self._waiting: deque[tuple[Request, list[int]]] = deque()
         self._rows: list[_Row | None] = [None] * budget.rows
+        self._moved: torch.cuda.Event | None = None
         self._side = torch.cuda.Stream(self._device) if self._on_gpu else None  # type: ignore[no-untyped-call]
 
     @torch.inference_mode()
@@ -263,6 +264,9 @@ class Lockstep:
             self._cache.move(row.place, place)
             self._rows[row.place], self._rows[place] = None, row
             row.place = place
+        if self._on_gpu:
+            self._moved = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._moved.record()
 
     def _harvest(self, look: _Look) -> list[Generation]:
         """The rows that were over at a look."""
@@ -288,5 +292,7 @@ class Lockstep:
         if self._side is not None and spoken is not None:
             with torch.cuda.stream(self._side):
                 self._side.wait_event(spoken)
+                if self._moved is not None:
+                    self._side.wait_event(self._moved)  # the row may have been taken elsewhere since
                 return codes.cpu().numpy().astype("uint16")
         return codes.numpy().astype("uint16")
