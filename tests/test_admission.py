@@ -90,7 +90,7 @@ class Speaker:
         together: list[int] = []
         for generations in self._loop.decode(None, torch.zeros_like(mask), attention_mask=mask):
             frames |= {generation.key: len(generation.codes) for generation in generations}
-            together.append(self._loop._speaking())
+            together.append(len(self._loop._schedule.speaking))
         return Spoken(frames, together, self._work, self._loop._cache.free)
 
 

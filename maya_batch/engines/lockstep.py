@@ -6,7 +6,6 @@ next at once, so the batch stays full until the last rows. The host never waits 
 the one before.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,16 +13,14 @@ from dataclasses import dataclass
 import torch
 
 from maya_batch.engines import Generation, Request, Sampling, Work
-from maya_batch.engines.forecast import Forecast
 from maya_batch.engines.frames import Frames
 from maya_batch.engines.kv_cache import KvCache
 from maya_batch.engines.llama import Llama
-from maya_batch.engines.memory import PROMPT_TOKENS, Budget, bucket, whole_stride
+from maya_batch.engines.memory import PROMPT_TOKENS, Budget, bucket
 from maya_batch.engines.rows import Rows
+from maya_batch.engines.schedule import Row, Schedule
 from maya_batch.errors import MachineError
-from maya_batch.tokens import SLOTS, Codes, TokenLayout
-
-log = logging.getLogger(__name__)
+from maya_batch.tokens import Codes, TokenLayout
 
 #: What is said of a model whose scores are NaN or infinite.
 NOT_NUMBERS = (
@@ -31,30 +28,14 @@ NOT_NUMBERS = (
 )
 
 #: On a GPU, new rows wait until a share of the places is free: a prompt's pass costs about a step, however short.
-_FREE_SHARE = 32
-
-
-@dataclass(eq=False)
-class _Row:
-    """A row that is being spoken. `frames` is at least what it has spoken: the GPU may have ended it already."""
-
-    request: Request
-    prompt: list[int]
-    place: int
-    frames: int = 0
-    over: bool = False
-
-    @property
-    def tokens(self) -> int:
-        """Tokens in the cache, at most."""
-        return len(self.prompt) + self.frames * SLOTS
+_FREE_SHARE = 64
 
 
 @dataclass
 class _Look:
     """The rows' status after a frame, on its way to the host."""
 
-    rows: list[_Row | None]
+    rows: list[Row | None]
     status: torch.Tensor
     arrived: torch.cuda.Event | None
 
@@ -82,8 +63,6 @@ class Lockstep:
         self._graphs, self._tick = graphs, tick
         self._device = llama.head.device
         self._on_gpu = self._device.type == "cuda"
-        self._waiting: deque[tuple[Request, list[int]]] = deque()
-        self._rows: list[_Row | None] = [None] * budget.rows
         self._moved: torch.cuda.Event | None = None
         self._side = torch.cuda.Stream(self._device) if self._on_gpu else None  # type: ignore[no-untyped-call]
 
@@ -98,7 +77,7 @@ class Lockstep:
         """
         self._begin(input_ids, model_kwargs.get("attention_mask"))
         looks: deque[_Look] = deque()
-        while self._waiting or self._speaking():
+        while not self._schedule.done:
             self._admit()
             if looks and looks[-1].has_arrived():
                 self._work.waits += 1
@@ -117,9 +96,9 @@ class Lockstep:
         self._admit()
         masses = []
         for _ in range(min(request.max_frames for request in self._requests)):
-            rows, extent = self._grow()
-            masses.append(self._frames.band_mass(rows, extent)[: self._speaking()])
-            self._count()
+            places, extent = self._make_room()
+            masses.append(self._frames.band_mass(places, extent)[: len(self._schedule.speaking)])
+            self._schedule.count(self._llama.layer_bytes)
         return float(torch.stack(masses).mean())
 
     def _begin(self, input_ids: torch.Tensor, mask: torch.Tensor | None) -> None:
@@ -128,10 +107,8 @@ class Lockstep:
         prompts = [
             [token for token, is_real in zip(*pair, strict=True) if is_real] for pair in zip(ids, real, strict=True)
         ]
-        self._waiting.extend(zip(self._requests, prompts, strict=True))
         budget, llama = self._budget, self._llama
         longest = max(request.max_frames for request in self._requests)
-        self._longest = longest
         self._cache = KvCache(
             layers=llama.layers,
             kv_heads=llama.kv_heads,
@@ -143,56 +120,31 @@ class Lockstep:
             dtype=llama.dtype,
             device=self._device,
         )
-        self._forecast = Forecast(self._cache.pages, self._cache.page_size)
+        together = max(1, budget.rows // _FREE_SHARE) if self._on_gpu else 1
+        self._schedule = Schedule(self._requests, prompts, budget.rows, self._cache, self._work, together)
         self._state = Rows(budget.places, longest, self._layout, self._sampling, self._device)
         self._frames = Frames(llama, self._cache, self._state, self._layout, budget.positions, self._graphs)
         if self._on_gpu:
-            self._frames.warm_up(bucket(min(budget.rows, len(self._waiting))))
-
-    def _speaking(self) -> int:
-        return sum(row is not None for row in self._rows)
+            self._frames.warm_up(bucket(min(budget.rows, len(self._requests))))
 
     def _admit(self) -> None:
-        """Let in as many of those that wait as have a place and, until they end, room in the cache."""
-        free = [place for place, row in enumerate(self._rows) if row is None]
-        enough = max(1, len(self._rows) // _FREE_SHARE) if self._on_gpu else 1
-        if not self._waiting or len(free) < min(enough, len(self._waiting)):
-            return
-        self._forecast.begin(self._longest)
-        for row in self._rows:
-            if row is not None:
-                self._forecast.add(row.tokens, row.request.likely_frames, row.frames)
-        admitted: list[_Row] = []
-        for place in free:
-            if not self._waiting:
-                break
-            request, prompt = self._waiting[0]
-            alone = not admitted and not self._speaking()
-            fits = self._forecast.fits(len(prompt), request.likely_frames)
-            if not (fits or alone) or not self._cache.reserve(place, len(prompt) + SLOTS):
-                break
-            self._waiting.popleft()
-            self._forecast.add(len(prompt), request.likely_frames)
-            admitted.append(_Row(request, prompt, place))
+        """Have the rows that are let in read their prompts."""
+        admitted = self._schedule.admit()
         if not admitted:
-            if not self._speaking():
-                raise MachineError("the cache does not hold one prompt; use a larger card or --quantization nf4")
             return
         self._cache.sync()
         for batch in self._prompt_batches(admitted):
             self._frames.prompt([row.place for row in batch], [row.prompt for row in batch])
         places = [row.place for row in admitted]
         self._state.admit(places, [row.request for row in admitted], [row.prompt for row in admitted])
-        for row in admitted:
-            self._rows[row.place] = row
 
-    def _prompt_batches(self, rows: list[_Row]) -> Iterator[list[_Row]]:
+    def _prompt_batches(self, rows: list[Row]) -> Iterator[list[Row]]:
         """Rows whose prompts go through the model together; on a CPU each alone, so that neighbours change no bit."""
         if not self._on_gpu:
             yield from ([row] for row in rows)
             return
         ordered = sorted(rows, key=lambda row: len(row.prompt))
-        batch: list[_Row] = []
+        batch: list[Row] = []
         for row in ordered:
             if batch and (len(batch) + 1) * len(row.prompt) > PROMPT_TOKENS:
                 yield batch
@@ -202,71 +154,29 @@ class Lockstep:
 
     def _frame(self) -> _Look:
         """Have all rows speak a frame, and ask how they stand after it."""
-        rows, extent = self._grow()
-        self._frames.speak(rows, extent)
-        self._count()
+        places, extent = self._make_room()
+        self._frames.speak(places, extent)
+        self._schedule.count(self._llama.layer_bytes)
         if not self._on_gpu:
-            return _Look(list(self._rows), self._state.status, None)
+            return _Look(list(self._schedule.places), self._state.status, None)
         status = torch.empty_like(self._state.status, device="cpu", pin_memory=True)
         status.copy_(self._state.status, non_blocking=True)
         arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
         arrived.record()
-        return _Look(list(self._rows), status, arrived)
+        return _Look(list(self._schedule.places), status, arrived)
 
-    def _count(self) -> None:
-        """Note what the frame takes. A row counts as speaking until it was seen to be over."""
-        speaking = [row for row in self._rows if row is not None]
-        tokens = sum(row.tokens for row in speaking)
-        self._work.steps += SLOTS
-        self._work.bytes_read += SLOTS * (self._llama.layer_bytes + tokens * self._cache.position_bytes)
-        self._work.most_rows = max(self._work.most_rows, len(speaking))
-        for row in speaking:
-            row.frames += 1
-
-    def _grow(self) -> tuple[int, int]:
-        """Pages for the next frame; how many places it has, and the positions that the longest row will have."""
-        for row in [row for row in self._rows if row is not None]:
-            while self._rows[row.place] is row and not self._cache.reserve(row.place, row.tokens + SLOTS):
-                self._send_back()
-        self._close_up()
-        self._cache.sync()
-        speaking = [row for row in self._rows if row is not None]
-        last = max(row.place for row in speaking)
-        return bucket(last + 1), whole_stride(max(row.tokens for row in speaking) + SLOTS)
-
-    def _send_back(self) -> None:
-        """The cache is full: the row that loses least begins anew when there is room."""
-        row = min((row for row in self._rows if row is not None), key=lambda row: (row.frames, -row.place))
-        if self._speaking() == 1:
-            raise MachineError(
-                f"GPU memory does not hold one row of {row.tokens} tokens; use --quantization nf4, fewer "
-                "render.chunk_words, or a larger card"
-            )
-        log.debug("cache full: the row of %d frames in place %d begins anew later", row.frames, row.place)
-        self._work.restarts += 1
-        self._state.stop(row.place)
-        self._leave(row)
-        self._waiting.appendleft((row.request, row.prompt))
-
-    def _leave(self, row: _Row) -> None:
-        row.over = True
-        self._rows[row.place] = None
-        self._cache.release(row.place)
-
-    def _close_up(self) -> None:
-        """Move rows to the front once no others wait, as soon as that makes a frame smaller."""
-        speaking = [row for row in self._rows if row is not None]
-        if self._waiting or bucket(len(speaking)) == bucket(speaking[-1].place + 1):
-            return
-        gaps = [place for place in range(len(speaking)) if self._rows[place] is None]
-        for place, row in zip(gaps, [row for row in speaking if row.place >= len(speaking)], strict=True):
-            self._state.move(row.place, place)
-            self._cache.move(row.place, place)
-            self._rows[row.place], self._rows[place] = None, row
-            row.place = place
-        if self._on_gpu:
+    def _make_room(self) -> tuple[int, int]:
+        """Pages for the next frame, and rows closed up; its places, and the positions of its longest row."""
+        for row in self._schedule.grow():
+            self._state.stop(row.place)
+        moves = self._schedule.close_up()
+        for source, target in moves:
+            self._state.move(source, target)
+        if moves and self._on_gpu:
             self._moved = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._moved.record()
+        self._cache.sync()
+        return self._schedule.extent()
 
     def _harvest(self, look: _Look) -> list[Generation]:
         """The rows that were over at a look."""
@@ -282,8 +192,7 @@ class Lockstep:
             if not live[place]:
                 codes = self._codes(row.place, frames[place], look.arrived)
                 finished.append(Generation(row.request.key, codes, "eos" if ended[place] else "cap"))
-                self._forecast.ended(row.request.likely_frames, frames[place])
-                self._leave(row)
+                self._schedule.end(row, frames[place])
         return finished
 
     def _codes(self, place: int, frames: int, spoken: "torch.cuda.Event | None") -> Codes:
