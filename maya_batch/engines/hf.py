@@ -266,7 +266,7 @@ def kernels_run(model: PreTrainedModel) -> bool:
     except Exception as error:  # Triton passes on whatever the C compiler, the loader or the driver say
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         log.warning(
-            "the GPU kernels do not compile (%s): rendering is several times slower; install a C compiler and "
+            "the GPU kernels do not compile (%s): rendering is slower; install a C compiler and "
             "Python's headers, on Debian `apt install gcc python3-dev`",
             why,
         )
