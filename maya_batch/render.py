@@ -27,8 +27,8 @@ from maya_batch.worker import Worker
 log = logging.getLogger(__name__)
 
 
-#: Stages of a run that follow each other, and those of the thread beside them.
-IN_TURN, MEANWHILE = ("loading", "model", "finishing"), ("files", "codec and audio")
+#: Stages of a run that follow each other, and what is done in the last of them or, on a GPU, beside the model.
+IN_TURN, BESIDE = ("loading", "model", "finishing"), ("files", "codec and audio")
 
 
 class Watcher(Protocol):
@@ -54,7 +54,7 @@ class Watcher(Protocol):
 @dataclass
 class Outcome:
     """What a run did. Times in seconds, by stage: loading, model and finishing follow each other, and while the model
-    speaks, a thread of its own spends some on files, and on codec and audio.
+    speaks on a GPU, a thread beside it spends some on files, and on codec and audio; on a CPU these are in finishing.
     """
 
     chunks: int = 0
@@ -151,6 +151,9 @@ class _Run:
             )
             for key, chunk in by_key.items()
         ]
+        missing = {chunk.chapter: set[str]() for chunk in chunks}
+        for key, chunk in by_key.items():
+            missing[chunk.chapter].add(key)
         decoding: Decoding = "free" if state.recipe is not None and state.recipe.decoding == "free" else "framed"
 
         def tick() -> None:
@@ -166,7 +169,7 @@ class _Run:
                 _take(generation, attempts[generation.key], engine, share, check(generation, plan.layout))
                 for generation in generations
             ]
-            self._hand_over(worker, partial(self._keep, takes, by_key, worker))
+            self._hand_over(worker, partial(self._keep, takes, by_key, missing, worker))
             began = time.monotonic()
         self._outcome.spent("model", began)
 
@@ -176,8 +179,10 @@ class _Run:
         worker.do(job)
         self._outcome.spent("finishing", began)
 
-    def _keep(self, takes: list[Take], by_key: Mapping[str, Chunk], worker: Worker) -> None:
-        """Store takes that ended together, and put together the chapters that they complete."""
+    def _keep(
+        self, takes: list[Take], by_key: Mapping[str, Chunk], missing: Mapping[int, set[str]], worker: Worker
+    ) -> None:
+        """Store takes that ended together, and put together the chapters that miss no take any more."""
         state, plan = self._state, self._state.plan
         began = time.monotonic()
         state.store.put(takes)
@@ -197,7 +202,11 @@ class _Run:
             self._load_codec().prepare(take)
         self._outcome.spent("codec and audio", began)
         touched = {by_key[take.key].chapter for take in takes}
-        self._publish_meanwhile([chapter for chapter in plan.chapters if chapter.number in touched], worker)
+        for number in touched:
+            missing[number].difference_update(take.key for take in takes)
+        complete = {number for number in touched if not missing[number]}
+        if complete:
+            self._publish_meanwhile([chapter for chapter in plan.chapters if chapter.number in complete], worker)
 
     def _publish_meanwhile(self, chapters: Sequence[Chapter], worker: Worker) -> None:
         for chapter in chapters:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maya_batch.bench.figures import Speed
 from maya_batch.plan import Chapter
-from maya_batch.render import IN_TURN, MEANWHILE, Outcome
+from maya_batch.render import BESIDE, IN_TURN, Outcome
 from maya_batch.state import BookState
 from maya_batch.tokens import SLOTS
 
@@ -114,10 +114,10 @@ def summarize(outcome: Outcome) -> str:
     spent = sum(outcome.stages.get(name, 0.0) for name in IN_TURN)
     lines = []
     if outcome.chunks:
-        model = outcome.stages.get("model", 0.0)
-        speed = f", {outcome.speech / model:.1f}x real time" if model else ""
+        rendering = spent - outcome.stages.get("loading", 0.0)
+        speed = f", {outcome.speech / rendering:.1f}x real time" if rendering else ""
         lines.append(f"{outcome.chunks} chunks rendered, {outcome.speech / 60:.1f} minutes of speech{speed}")
-        lines.append(f"{spent:.1f} s: {_stages(outcome, IN_TURN)}; meanwhile {_stages(outcome, MEANWHILE)}")
+        lines.append(f"{spent:.1f} s: {_stages(outcome, IN_TURN)} ({_stages(outcome, BESIDE)})")
         if outcome.peak_gpu_bytes:
             lines.append(f"peak GPU memory {outcome.peak_gpu_bytes / 2**30:.2f} GiB")
     elif not outcome.files:

@@ -18,7 +18,7 @@ PACE = (37, 55)
 
 
 class CountingLlama:
-    layers = kv_heads = heads = head_dim = layer_bytes = 1
+    layers = kv_heads = heads = head_dim = layer_bytes = position_bytes = 1
     dtype = torch.float32
     head = torch.zeros(1)
 

@@ -128,6 +128,7 @@ def test_its_figures_are_those_of_the_configuration() -> None:
     assert llama.head.shape == (100, 64)
     attention, mlp, norms = 64 * 32 * (4 + 2 * 2) + 4 * 32 * 64, 3 * 64 * 96, 2 * 64
     assert llama.layer_bytes == 2 * (attention + mlp + norms) * 4
+    assert llama.position_bytes == 2 * (2 * 2 * 32) * 4
 
 
 def test_a_model_that_is_no_llama_is_refused() -> None:

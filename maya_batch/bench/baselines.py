@@ -8,7 +8,7 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from maya_batch.checkpoint import find_checkpoint
-from maya_batch.engines.hf import HfEngine
+from maya_batch.engines.hf import HfEngine, pad_left
 from maya_batch.engines.loading import load_hf_engine
 from maya_batch.manifest import Render
 from maya_batch.plan import Chunk, make_plan
@@ -73,12 +73,8 @@ class _Generate:
 
     def rows(self, prompts: Sequence[Sequence[int]], most: int, penalty: float | None = None) -> tuple[int, float]:
         """Tokens before the rows' ends, and the seconds they took."""
-        longest, device = max(map(len, prompts)), self._model.device
-        ids = torch.full((len(prompts), longest), self._layout.pad)
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(prompts):
-            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-            mask[row, longest - len(prompt) :] = 1
+        inputs = pad_left(prompts, self._layout.pad, torch.device(self._model.device))
+        longest = inputs["input_ids"].shape[1]
         config = GenerationConfig(
             max_new_tokens=most,
             min_new_tokens=most if self.forced else min(28, most),
@@ -92,7 +88,7 @@ class _Generate:
         )
         torch.manual_seed(0)
         began = time.perf_counter()
-        made = self._model.generate(ids.to(device), attention_mask=mask.to(device), generation_config=config)
+        made = self._model.generate(**inputs, generation_config=config)
         rows = made[:, longest:].tolist()
         seconds = time.perf_counter() - began
         ends = [row.index(self._layout.eos) if self._layout.eos in row else len(row) for row in rows]

@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 
 from maya_batch.engines.device import choose_device
+from maya_batch.errors import UsageError
 from maya_batch.logs import log_to_terminal
 from maya_batch.manifest import Render
 from maya_batch.plan import make_plan
 from maya_batch.progress import LogWatcher
-from maya_batch.render import render_book
+from maya_batch.render import BESIDE, IN_TURN, render_book
 from maya_batch.settings import Machine
 
 #: Bytes copied to learn the bandwidth, and how often; the fastest counts.
@@ -48,7 +49,9 @@ def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None
     """Render a book into a folder that is thrown away."""
     log_to_terminal(quiet=True, verbose=False)
     device = choose_device(machine.device)
-    if gpu_memory is not None and device.type == "cuda":
+    if gpu_memory is not None:
+        if device.type != "cuda":
+            raise UsageError("--gpu-memory: there is no GPU in use; leave it out")
         total = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(gpu_memory * 2**30 / total, 1.0), device)
     plan = make_plan(book, flags)
@@ -77,7 +80,7 @@ def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None
         planned_bytes=work.planned_bytes,
         waits=work.waits,
         restarts=work.restarts,
-        stages=outcome.stages,
+        stages={name: outcome.stages.get(name, 0.0) for name in (*IN_TURN, *BESIDE)},
         first_frame=outcome.first_frame,
     )
 

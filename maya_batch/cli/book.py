@@ -123,7 +123,7 @@ def plan(
     state = _look(book, output, config, model, dtype, quantization, decoding, allow_unknown_tags)
     speed = saved_speed(bench_key(state.plan.sound.model))
     _print(describe(state, takes=False, speed=speed), as_json)
-    if speed is None:
+    if speed is None and not as_json and any(state.needs_take(chunk) for chunk in state.plan.chunks()):
         log.info("how long rendering takes here is not known yet; `maya-batch bench` measures it")
 
 

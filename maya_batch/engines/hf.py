@@ -30,7 +30,7 @@ _PROBED = 8
 
 
 class HfEngine:
-    """Any causal language model of transformers that writes Maya1's frames."""
+    """A model of Llama's form, loaded by transformers, that writes Maya1's frames."""
 
     def __init__(
         self,
@@ -227,13 +227,7 @@ class HfEngine:
 
     def _inputs(self, prompts: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
         """The prompts, padded on the left: input_ids and attention_mask [rows, longest prompt], on the device."""
-        longest = max(len(prompt) for prompt in prompts)
-        ids = torch.full((len(prompts), longest), self.layout.pad, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(prompts):
-            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-            mask[row, longest - len(prompt) :] = 1
-        return {"input_ids": ids.to(self.device), "attention_mask": mask.to(self.device)}
+        return pad_left(prompts, self.layout.pad, self.device)
 
     def _parse(self, request: Request, row: list[int]) -> Generation:
         """One row's ids as frames, and why it ended."""
@@ -244,6 +238,17 @@ class HfEngine:
         except FrameError as error:
             return Generation(request.key, error.codes, "broken", str(error))
         return Generation(request.key, codes, "eos" if ended else "cap")
+
+
+def pad_left(prompts: Sequence[Sequence[int]], pad: int, device: torch.device) -> dict[str, torch.Tensor]:
+    """Prompts as `generate` wants them: input_ids and attention_mask [rows, longest prompt], padded on the left."""
+    longest = max(len(prompt) for prompt in prompts)
+    ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[row, longest - len(prompt) :] = 1
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
 def is_one_token(tokenizer: PreTrainedTokenizerBase, tag: str) -> bool:

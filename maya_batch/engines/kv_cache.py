@@ -42,12 +42,6 @@ class KvCache:
         self._stale = False
 
     @property
-    def position_bytes(self) -> int:
-        """Bytes of one position of one row, in all layers."""
-        layers, _, _, kv_heads, _, head_dim = self.pool.shape
-        return 2 * layers * kv_heads * head_dim * self.pool.element_size()
-
-    @property
     def free(self) -> int:
         """Pages that no row has."""
         return int((self._held == 0).sum()) if self.whole else len(self._free)

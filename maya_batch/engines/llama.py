@@ -56,6 +56,11 @@ class Llama:
         self._layers = [_Layer(layer, gate or _gate) for layer in model.model.layers]
 
     @property
+    def position_bytes(self) -> int:
+        """Keys and values of one position of one row, in all layers."""
+        return 2 * self.layers * int(self.kv_heads) * self.head_dim * int(self.dtype.itemsize)
+
+    @property
     def layers(self) -> int:
         """How many layers there are."""
         return len(self._layers)

@@ -98,7 +98,7 @@ class Lockstep:
         for _ in range(min(request.max_frames for request in self._requests)):
             places, extent = self._make_room()
             masses.append(self._frames.band_mass(places, extent)[: len(self._schedule.speaking)])
-            self._schedule.count(self._llama.layer_bytes)
+            self._schedule.count(self._llama.layer_bytes, self._llama.position_bytes)
         return float(torch.stack(masses).mean())
 
     def _begin(self, input_ids: torch.Tensor, mask: torch.Tensor | None) -> None:
@@ -156,7 +156,7 @@ class Lockstep:
         """Have all rows speak a frame, and ask how they stand after it."""
         places, extent = self._make_room()
         self._frames.speak(places, extent)
-        self._schedule.count(self._llama.layer_bytes)
+        self._schedule.count(self._llama.layer_bytes, self._llama.position_bytes)
         if not self._on_gpu:
             return _Look(list(self._schedule.places), self._state.status, None)
         status = torch.empty_like(self._state.status, device="cpu", pin_memory=True)

@@ -95,11 +95,12 @@ def plan_budget(llama: Llama, layout: TokenLayout, needs: Sequence[Need], rows: 
     """
     rows = min(rows, len(needs))
     longest = whole_stride(max(need.most for need in needs))
-    position: int = 2 * llama.layers * llama.kv_heads * llama.head_dim * llama.dtype.itemsize
     held = 0
     if llama.head.device.type == "cuda":
         spare = _spare(llama.head.device) - _GRAPHS
-        held = (spare - _working_set(llama, layout, rows, max(need.max_frames for need in needs))) // position
+        held = (
+            spare - _working_set(llama, layout, rows, max(need.max_frames for need in needs))
+        ) // llama.position_bytes
     if not paged:
         if llama.head.device.type == "cuda":
             # The places of a batch are more than its rows; what they take counts.
@@ -126,10 +127,9 @@ def _likely_pages(needs: Sequence[Need], rows: int) -> int:
 
 def predicted_peak(llama: Llama, layout: TokenLayout, budget: Budget, frames: int) -> int:
     """The most GPU memory that this process is going to hold while it speaks rows of at most `frames`, in bytes."""
-    position: int = 2 * llama.layers * llama.kv_heads * llama.head_dim * llama.dtype.itemsize
     tokens = (budget.pages + 1) * (budget.page_size or budget.positions)
     allocated = torch.cuda.memory_allocated(llama.head.device)
-    return allocated + position * tokens + _working_set(llama, layout, budget.rows, frames)
+    return allocated + llama.position_bytes * tokens + _working_set(llama, layout, budget.rows, frames)
 
 
 def _working_set(llama: Llama, layout: TokenLayout, rows: int, frames: int) -> int:

@@ -118,12 +118,12 @@ class Schedule:
         speaking = self.speaking
         return bucket(speaking[-1].place + 1), whole_stride(max(row.tokens for row in speaking) + SLOTS)
 
-    def count(self, weight_bytes: int) -> None:
+    def count(self, weight_bytes: int, position_bytes: int) -> None:
         """Note a frame. A row counts as speaking until it was seen to be over."""
         speaking = self.speaking
         tokens = sum(row.tokens for row in speaking)
         self._work.steps += SLOTS
-        self._work.bytes_read += SLOTS * (weight_bytes + tokens * self._cache.position_bytes)
+        self._work.bytes_read += SLOTS * (weight_bytes + tokens * position_bytes)
         self._work.most_rows = max(self._work.most_rows, len(speaking))
         for row in speaking:
             row.frames += 1
