@@ -26,6 +26,9 @@ class Frames:
         self._cos, self._sin = llama.rotary(positions)
         self._heads = _slot_heads(llama.head, layout)
         self._graphs: dict[int, torch.cuda.CUDAGraph] | None = {} if graphs else None
+        # One stream for all captures, since each stream has workspaces of its own; before the codec, which runs beside.
+        device = llama.head.device
+        self._stream = torch.cuda.Stream(device, priority=-1) if graphs else None  # type: ignore[no-untyped-call]
         self._pool: Any = None
 
     def prompt(self, places: list[int], prompts: list[list[int]]) -> None:
@@ -114,7 +117,7 @@ class Frames:
     def _capture(self, rows: int) -> torch.cuda.CUDAGraph:
         """A frame as a graph. By hand, since `torch.cuda.graph` first waits until the GPU has nothing left to do."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.stream(torch.cuda.Stream(self._cos.device)):  # type: ignore[no-untyped-call]
+        with torch.cuda.stream(self._stream):
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
                 self._frame(rows, 0)
