@@ -48,9 +48,8 @@ class HfEngine:
         self.batch_size, self.context = batch_size, context
         self.work = Work()
         self._started = False
-        self._paged = kernels_run(model)
-        # int8 asks the host about outliers at each product, which a captured graph cannot do.
-        self._graphs = self._paged and quantization != "int8"
+        # Where the kernels run, frames are CUDA graphs.
+        self._paged = self._graphs = kernels_run(model)
         self._llama = Llama(model, _fast_gate() if self._paged else None)
 
     @property
@@ -125,6 +124,7 @@ class HfEngine:
                 continue
             except torch.OutOfMemoryError as error:
                 short = str(error).split(". ")[0]
+                log.debug("%s", error)
             # Outside the handler: the traceback would hold the very tensors that have to go.
             gc.collect()
             torch.cuda.empty_cache()
