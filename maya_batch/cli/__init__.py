@@ -1,6 +1,7 @@
 """The command line: parses, prints, exits. All else is in the modules it calls; only this package prints."""
 
 import logging
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -37,6 +38,8 @@ for _command in (
 
 def main() -> NoReturn:
     """Run the command line; what is wrong ends in one clear line and the exit code of its kind."""
+    # Clips of all lengths would leave the GPU's memory in pieces too small for each other. Read when CUDA starts.
+    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, _interrupt)
     try:

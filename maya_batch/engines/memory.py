@@ -43,8 +43,8 @@ _GRAPHS = 300 * 2**20
 #: Room for rows that become longer than expected, and for long ones that meet.
 _MARGIN = 1.25
 
-#: What of a GPU's free memory is left to others, and to what no plan foresees.
-_LEFT = 0.02
+#: What of the memory that may be had is left to others, and to what no plan foresees.
+_LEFT = 0.04
 
 
 @dataclass(frozen=True)
@@ -150,4 +150,4 @@ def _spare(device: torch.device) -> int:
     torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info(device)
     allowed = int(torch.cuda.get_per_process_memory_fraction(device) * total) - torch.cuda.memory_reserved(device)
-    return min(int(free * (1 - _LEFT)), allowed)
+    return int(min(free, allowed) * (1 - _LEFT))
