@@ -117,12 +117,12 @@ class _Run:
         self._watcher.begun(sum(1 for _ in plan.chunks()), len(waiting))
         if not waiting:
             return
-        from maya_batch.engines.device import choose_device
-
         began = time.monotonic()
         engine = start_engine(state, self._machine, waiting, self._check_tags)
         self._load_codec()  # before the first step: what is wrong with it must not be found out in the morning
         self._outcome.spent("loading", began)
+        from maya_batch.engines.device import choose_device
+
         # The recipe, and with it the keys, may have been settled by the loading.
         chunks = _in_order([chunk for chunk in plan.chunks() if state.needs_take(chunk)], engine.batch_size)
         complete = [chapter for chapter in plan.chapters if state.complete(chapter)]
@@ -249,9 +249,10 @@ class _Run:
 
 def _in_order(chunks: Sequence[Chunk], rows: int) -> list[Chunk]:
     """Reading order, so that chapters are whole during the night; but the last rows by length, the longest first, so
-    that none is left alone on the GPU at the end. More of them would leave more chapters to be put together then.
+    that none is left alone on the GPU at the end. More of them would leave more chapters to be put together then, and
+    long rows alone fill a small memory with few of them.
     """
-    last = max(rows // 4, 1)
+    last = max(min(rows, len(chunks)) // 4, 1)
     head, tail = chunks[:-last], chunks[-last:]
     return [*head, *sorted(tail, key=lambda chunk: -chunk.expected_frames)]
 

@@ -13,7 +13,7 @@ from maya_batch.engines import Decoding, Generation, Request, Sampling
 from maya_batch.engines.hf import HfEngine
 from maya_batch.errors import BusyError, MachineError, UsageError
 from maya_batch.pins import Recipe
-from maya_batch.render import Outcome, assemble_book, render_book, row_seed
+from maya_batch.render import Outcome, _in_order, assemble_book, render_book, row_seed
 from maya_batch.settings import Machine
 from maya_batch.state import book_state
 from maya_batch.store import Take, TakeStore
@@ -557,3 +557,15 @@ def test_one_row_the_gpu_does_not_hold_is_an_error(small_engine: HfEngine, monke
         "GPU memory does not hold one row of 100 frames (CUDA out of memory); "
         "use --quantization nf4, fewer render.chunk_words, or a larger card"
     )
+
+
+@pytest.mark.parametrize(("chunks", "rows", "sorted_"), [(12, 4, 1), (12, 8, 2), (12, 400, 3), (2, 1, 1)])
+def test_the_last_quarter_of_what_runs_together_begins_with_the_longest(
+    tiny: TinyBook, chunks: int, rows: int, sorted_: int
+) -> None:
+    tiny.write({"One": [f"A {'very ' * number}short text." for number in range(1, chunks + 1)]})
+    plan = list(tiny.plan().chunks())
+    assert len(plan) == chunks
+    order = _in_order(plan, rows)
+    assert order[: chunks - sorted_] == plan[: chunks - sorted_]
+    assert order[chunks - sorted_ :] == plan[: chunks - sorted_ - 1 : -1]
