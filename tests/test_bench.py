@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from maya_batch.bench.baselines import _forecast
 from maya_batch.bench.figures import Figures, bench_key, saved_path, saved_speed
 from maya_batch.bench.measure import Run
 from maya_batch.bench.workload import DEMO_WORDS, PACE, WORDS, write_book
 from maya_batch.manifest import Render
 from maya_batch.plan import make_plan
+from maya_batch.tokens import TokenLayout
 from tests.demo import environment, maya
 
 RUN = Run(
@@ -96,6 +98,31 @@ def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("HOME", raising=False)
     assert Figures.of(RUN, {}).save("demo") is None
     assert saved_speed("demo") is None
+
+
+class TimedGenerate:
+    """Takes two seconds for the prompts and a tenth for a step, and ten more when it is called first."""
+
+    layout = TokenLayout(drawn_pace=(42, 42))
+
+    def __init__(self) -> None:
+        self.prompts: list[list[int]] = []
+        self._late = 10.0
+
+    def rows(self, prompts: list[list[int]], most: int, penalty: float, least: int) -> tuple[list[list[int]], float]:
+        assert least == most
+        self.prompts, late, self._late = prompts, self._late, 0.0
+        return [], late + 2 + most / 10
+
+
+def test_a_padded_batch_of_random_weights_is_timed_halfway_and_paid_until_its_last_row(tmp_path: Path) -> None:
+    chunks = list(make_plan(write_book(tmp_path / "a.yaml", 0.05, "maya-research/maya1"), Render()).chunks())
+    generate = TimedGenerate()
+    tokens, seconds = _forecast(generate, chunks, [[1, 2]] * len(chunks), 1.1)  # type: ignore[arg-type]
+    longest = max(len(chunk.text.split()) for chunk in chunks)
+    assert tokens == 42 * sum(len(chunk.text.split()) for chunk in chunks)
+    assert seconds == pytest.approx(42 * longest / 10)
+    assert [len(prompt) for prompt in generate.prompts] == [2 + 21 * longest] * len(chunks)
 
 
 def test_the_demo_voice_is_measured_and_plans_tell_how_long_they_take(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def bench(options: Options, say: Callable[[str], None]) -> Figures:
         run = _alone(_render, book, flags, options)
         baselines = {}
         if options.baseline:
+            say(f"{Figures.of(run, {})}\n")  # should what follows break off, this much is known
             say("the same model through plain `generate`, one row at a time and in padded batches")
             baselines = _alone(_baselines, book, flags, options, round(run.rows), run.dtype)
         return Figures.of(run, baselines)

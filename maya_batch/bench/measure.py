@@ -5,10 +5,8 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from maya_batch.engines.device import choose_device
 from maya_batch.errors import UsageError
 from maya_batch.logs import log_to_terminal
 from maya_batch.manifest import Render
@@ -16,6 +14,9 @@ from maya_batch.plan import make_plan
 from maya_batch.progress import LogWatcher
 from maya_batch.render import BESIDE, IN_TURN, render_book
 from maya_batch.settings import Machine
+
+if TYPE_CHECKING:
+    import torch
 
 #: Bytes copied to learn the bandwidth, and how often; the fastest counts.
 _COPIED = {"cuda": 2 * 2**30, "cpu": 256 * 2**20}
@@ -46,18 +47,18 @@ class Run:
 
 
 def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None) -> Run:
-    """Render a book into a folder that is thrown away."""
+    """Render a book into a folder that is thrown away. Nothing is imported before `render` itself would do it."""
     log_to_terminal(quiet=True, verbose=False)
-    device = choose_device(machine.device)
     if gpu_memory is not None:
-        if device.type != "cuda":
-            raise UsageError("--gpu-memory: there is no GPU in use; leave it out")
-        total = torch.cuda.get_device_properties(device).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(gpu_memory * 2**30 / total, 1.0), device)
+        _limit(gpu_memory, machine.device)
     plan = make_plan(book, flags)
     with tempfile.TemporaryDirectory(prefix="maya-batch-bench-") as folder:
         outcome = render_book(plan, machine, LogWatcher(), Path(folder))
-    work = outcome.work
+    import torch
+
+    from maya_batch.engines.device import choose_device
+
+    work, device = outcome.work, choose_device(machine.device)
     if device.type == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
@@ -85,7 +86,22 @@ def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None
     )
 
 
-def _bandwidth(device: torch.device) -> float:
+def _limit(gibibytes: float, name: str) -> None:
+    """Have no more than so much of the GPU's memory."""
+    import torch
+
+    from maya_batch.engines.device import choose_device
+
+    device = choose_device(name)
+    if device.type != "cuda":
+        raise UsageError("--gpu-memory: there is no GPU in use; leave it out")
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(gibibytes * 2**30 / total, 1.0), device)
+
+
+def _bandwidth(device: "torch.device") -> float:
+    import torch
+
     source = torch.ones(_COPIED[device.type], dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
     seconds = []
