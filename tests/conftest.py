@@ -75,9 +75,11 @@ class Said:
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Run `maya-batch` in this process, as its entry point does."""
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Said]:
+    """Run `maya-batch` in this process, as its entry point does, on a machine that was never measured."""
     from maya_batch.cli import main
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def run(*args: object, answer: str = "") -> Said:
         monkeypatch.setattr(sys, "argv", ["maya-batch", *map(str, args)])

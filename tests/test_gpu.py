@@ -33,7 +33,7 @@ pytestmark = [
 
 ROWS = 64
 LINE = "Row number {} of the batch goes on and on until it has been said."
-WORDS = 14
+WORDS = 15
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,9 @@ def test_the_attention_kernel_equals_plain_attention(heads: int, kv_heads: int, 
     assert torch.equal(kept_value, value)
 
 
-@pytest.mark.parametrize(("quantization", "dtype"), [("none", "bfloat16"), ("none", "float16"), ("nf4", "bfloat16")])
+@pytest.mark.parametrize(
+    ("quantization", "dtype"), [("none", "bfloat16"), ("none", "float16"), ("nf4", "bfloat16"), ("int8", "float16")]
+)
 def test_a_captured_frame_equals_an_eager_one(two_layers: Path, quantization: str, dtype: str) -> None:
     engine = load(two_layers, quantization, 32, dtype)
     requests, sampling = requests_of(48, 60), Sampling(0.4, 0.9, 1.1)
