@@ -156,7 +156,8 @@ class HfEngine:
         ]
         budget = plan_budget(self._llama, self.layout, needs, self.batch_size, self._paged)
         if self.device.type == "cuda":
-            frames = max(request.max_frames for request in requests)
+            # The plan has room for a clip cut off at its cap; what is held in fact is one that ended.
+            frames = max(request.likely_frames for request in requests)
             self.work.planned_bytes = predicted_peak(self._llama, self.layout, budget, frames)
         return Lockstep(self._llama, self.layout, requests, sampling, budget, self.work, self._graphs, tick)
 

@@ -126,7 +126,7 @@ def _likely_pages(needs: Sequence[Need], rows: int) -> int:
 
 
 def predicted_peak(llama: Llama, layout: TokenLayout, budget: Budget, frames: int) -> int:
-    """The most GPU memory that this process is going to hold while it speaks rows of at most `frames`, in bytes."""
+    """The most GPU memory that this process will likely hold while it speaks rows of up to about `frames`, in bytes."""
     tokens = (budget.pages + 1) * (budget.page_size or budget.positions)
     allocated = torch.cuda.memory_allocated(llama.head.device)
     return allocated + llama.position_bytes * tokens + _working_set(llama, layout, budget.rows, frames)
