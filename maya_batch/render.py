@@ -12,6 +12,7 @@ from typing import Protocol
 
 from maya_batch.assemble import assemble_chapter
 from maya_batch.book_lock import hold_book
+from maya_batch.deadline import Deadline
 from maya_batch.engines import Decoding, Engine, Generation, Request, Work
 from maya_batch.errors import UsageError
 from maya_batch.manifest import output_folder
@@ -76,17 +77,23 @@ class Outcome:
 
 
 def render_book(
-    plan: Plan, machine: Machine, watcher: Watcher, output: Path | None = None, check_tags: bool = True
+    plan: Plan,
+    machine: Machine,
+    watcher: Watcher,
+    output: Path | None = None,
+    check_tags: bool = True,
+    deadline: Deadline | None = None,
 ) -> Outcome:
     """Render what of the book is not rendered yet, and put its chapters together.
 
     Raises:
         BusyError: another run holds the book.
+        StoppedError: the deadline has passed before all was spoken; what was, is stored.
         MachineError: a model, the GPU, the disk or ffmpeg is not as it must be; what is stored stays.
     """
     with hold_book(hidden_folder(output_folder(plan.manuscript, output))):
         run = _Run(book_state(plan, machine, output), machine, watcher, check_tags)
-        run.speak()
+        run.speak(deadline or Deadline())
         run.publish(plan.chapters)
         return run.finished()
 
@@ -110,13 +117,14 @@ class _Run:
         self._waves: Waves | None = None
         self._outcome = Outcome()
 
-    def speak(self) -> None:
+    def speak(self, deadline: Deadline) -> None:
         """Give every chunk of the book a take; chapters are put together meanwhile, as they become complete."""
         state, plan = self._state, self._state.plan
         waiting = [chunk for chunk in plan.chunks() if state.needs_take(chunk)]
         self._watcher.begun(sum(1 for _ in plan.chunks()), len(waiting))
         if not waiting:
             return
+        deadline.check()
         began = time.monotonic()
         engine = start_engine(state, self._machine, waiting, self._check_tags)
         self._load_codec()  # before the first step: what is wrong with it must not be found out in the morning
@@ -129,14 +137,14 @@ class _Run:
         try:
             with Worker(beside=choose_device(self._machine.device).type == "cuda") as worker:
                 self._hand_over(worker, partial(self._publish_meanwhile, complete, worker))
-                self._speak_all(engine, chunks, worker)
+                self._speak_all(engine, chunks, worker, deadline)
                 began = time.monotonic()
             self._outcome.spent("finishing", began)
         finally:
             self._outcome.peak_gpu_bytes = engine.peak_memory()
             self._outcome.work, self._outcome.engine = engine.work, _name(engine)
 
-    def _speak_all(self, engine: Engine, chunks: Sequence[Chunk], worker: Worker) -> None:
+    def _speak_all(self, engine: Engine, chunks: Sequence[Chunk], worker: Worker, deadline: Deadline) -> None:
         state, plan = self._state, self._state.plan
         by_key = {state.key(chunk): chunk for chunk in chunks}
         attempts = {key: max((take.attempt for take in state.store.all(key)), default=0) + 1 for key in by_key}
@@ -160,6 +168,7 @@ class _Run:
             self._outcome.first_frame = self._outcome.first_frame or process_age()
             self._watcher.tick()
             worker.check()
+            deadline.check()
 
         began = time.monotonic()
         for generations in engine.generate(requests, plan.sound.sampling, decoding, tick):

@@ -485,3 +485,27 @@ def test_a_name_the_hub_cannot_have(cli: Cli) -> None:
     said = cli("fetch", "no such name!")
     assert said.code == 2
     assert said.err.splitlines()[-1].startswith("no such name!: no such repository or revision on the hub")
+
+
+# --- deadlines ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flags", [("--quiet",), ()])
+def test_minutes_that_are_over_end_with_their_own_code_and_quietly(
+    flags: tuple[str, ...], tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    tiny.write(TEXT)
+    said = cli("render", tiny.path, "--max-minutes", "0", *flags)
+    line = "the minutes are over, as asked: stopped; what is stored stays, and the same command goes on from there"
+    assert (said.code, said.out) == (4, "")
+    assert said.err == ("" if flags else f"3 of 3 chunks to render\n{line}\n")
+    assert line in (tiny.output / ".maya" / "render.log").read_text()
+    assert cli("render", tiny.path, "--until", "07:00", "--max-minutes", "0.5").code == 0
+
+
+def test_a_deadline_that_is_none_is_a_mistake(tiny: TinyBook, cli: Cli) -> None:
+    tiny.write(TEXT)
+    assert one_line(cli("render", tiny.path, "--until", "noon"), 2) == (
+        "--until noon: not a time of day; write it like 07:00"
+    )
+    assert cli("render", tiny.path, "--max-minutes", "-1").code == 2

@@ -1,4 +1,5 @@
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,9 +10,10 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from maya_batch.audio.export import read_comment
+from maya_batch.deadline import Deadline
 from maya_batch.engines import Decoding, Generation, Request, Sampling
 from maya_batch.engines.hf import HfEngine
-from maya_batch.errors import BusyError, MachineError, UsageError
+from maya_batch.errors import BusyError, MachineError, StoppedError, UsageError
 from maya_batch.pins import Recipe
 from maya_batch.render import Outcome, _in_order, assemble_book, render_book, row_seed
 from maya_batch.settings import Machine
@@ -569,3 +571,43 @@ def test_the_last_quarter_of_what_runs_together_begins_with_the_longest(
     order = _in_order(plan, rows)
     assert order[: chunks - sorted_] == plan[: chunks - sorted_]
     assert order[chunks - sorted_ :] == plan[: chunks - sorted_ - 1 : -1]
+
+
+def test_a_deadline_ends_the_run_with_all_stored_that_has_ended(
+    tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.write(BOOK)
+    fake_engine.batch_size = 2
+    render(tiny)
+    whole = audio(tiny)
+    shutil.rmtree(tiny.output)
+    fake_engine.batches.clear()
+
+    clock = 0.0
+    monkeypatch.setattr("maya_batch.deadline.time.monotonic", lambda: clock)
+
+    def an_hour_later(_: int) -> None:
+        nonlocal clock
+        clock += 3600
+
+    fake_engine.before_batch = an_hour_later
+    with pytest.raises(StoppedError, match="the minutes are over, as asked"):
+        render_book(tiny.plan(), Machine(), Events(), deadline=Deadline(after=3.5 * 3600))
+    assert len(fake_engine.batches) == 3
+    assert len(take_files(tiny)) == 6
+    fake_engine.before_batch = lambda _: None
+    render(tiny)
+    assert audio(tiny) == whole
+
+
+def test_no_model_is_loaded_for_a_deadline_that_has_passed(tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.write(TEXT)
+    monkeypatch.setattr("maya_batch.start.load_engine", None)
+    with pytest.raises(StoppedError):
+        render_book(tiny.plan(), Machine(), Events(), deadline=Deadline(after=0.0))
+
+
+def test_a_book_that_is_whole_has_no_need_of_time(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    assert render_book(tiny.plan(), Machine(), Events(), deadline=Deadline(after=0.0)).incomplete == []

@@ -9,7 +9,7 @@ from typing import NoReturn
 import typer
 
 from maya_batch.cli import book, tools
-from maya_batch.errors import EXIT_ENVIRONMENT, EXIT_STOPPED, EXIT_UNEXPECTED, MayaBatchError
+from maya_batch.errors import EXIT_ENVIRONMENT, EXIT_STOPPED, EXIT_UNEXPECTED, MayaBatchError, StoppedError
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ def main() -> NoReturn:
         signal.signal(stop, _interrupt)
     try:
         app(standalone_mode=True)
+    except StoppedError as error:
+        _end(str(error), error.exit_code, logging.INFO)  # as was asked for: nothing went wrong
     except MayaBatchError as error:
         _end(str(error), error.exit_code)
     except _Interruption:
@@ -54,10 +56,10 @@ def main() -> NoReturn:
     sys.exit(EXIT_UNEXPECTED)
 
 
-def _end(line: str, exit_code: int) -> NoReturn:
+def _end(line: str, exit_code: int, level: int = logging.ERROR) -> NoReturn:
     """Say why it ends, on the log too where there is one, so that it stands there in the morning."""
     if logging.getLogger("maya_batch").handlers:
-        log.error("%s", line)
+        log.log(level, "%s", line)
     else:
         print(line, file=sys.stderr)
     sys.exit(exit_code)

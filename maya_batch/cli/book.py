@@ -22,15 +22,18 @@ from maya_batch.cli.options import (
     EngineName,
     Json,
     LogFile,
+    MaxMinutes,
     Model,
     Output,
     Quantization,
     Quiet,
+    Until,
     Verbose,
     finish,
     flags_of,
     machine_of,
 )
+from maya_batch.deadline import deadline_of
 from maya_batch.errors import UsageError
 from maya_batch.logs import log_to_file, log_to_terminal
 from maya_batch.manifest import output_folder
@@ -54,6 +57,8 @@ def render(
     quantization: Quantization = None,
     batch_size: BatchSize = None,
     decoding: DecodingName = None,
+    until: Until = None,
+    max_minutes: MaxMinutes = None,
     allow_unknown_tags: AllowTags = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -65,12 +70,13 @@ def render(
     """
     from maya_batch.render import render_book
 
+    deadline = deadline_of(until, max_minutes)
     plan = _begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
     machine = machine_of(config, engine, device, dtype, quantization, batch_size, decoding)
     log_to_file(hidden_folder(output_folder(plan.manuscript, output)) / "render.log")
     watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
     try:
-        outcome = render_book(plan, machine, watcher, output, check_tags=not allow_unknown_tags)
+        outcome = render_book(plan, machine, watcher, output, check_tags=not allow_unknown_tags, deadline=deadline)
     finally:
         watcher.close()
     finish(summarize(outcome), bool(outcome.problems), False)

@@ -82,12 +82,12 @@ class Lockstep:
             if looks and looks[-1].has_arrived():
                 self._work.waits += 1
             looks.append(self._frame())
-            if self._tick is not None:
-                self._tick()
             if len(looks) > self._on_gpu:
                 finished = self._harvest(looks.popleft())
                 if finished:
                     yield finished
+            if self._tick is not None:
+                self._tick()  # last, so that a run that it stops has been given all that has ended
 
     @torch.inference_mode()
     def band_mass(self, model: object, input_ids: torch.Tensor, **model_kwargs: torch.Tensor | None) -> float:
