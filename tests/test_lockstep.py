@@ -106,8 +106,24 @@ def test_a_row_comes_out_as_soon_as_it_has_ended(engine: HfEngine) -> None:
 
     requests = [request(7, 10), request(1, 4), request(2, 4)]
     came = [([row.key for row in found], ticks) for found in generate(engine, requests, SAMPLED, 2, tick)]
-    # Whether a row goes on behind its last frame is settled when the next one begins.
-    assert came == [(["1"], 5), (["2"], 10), (["7"], 11)]
+    # Whether a row goes on behind its last frame is settled when the next one begins, and before that is ticked.
+    assert came == [(["1"], 4), (["2"], 9), (["7"], 10)]
+
+
+def test_a_run_that_a_tick_stops_has_been_given_what_has_ended(engine: HfEngine) -> None:
+    came: list[str] = []
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 5:
+            raise TimeoutError
+
+    rows = generate(engine, [request(1, 4), request(7, 10)], SAMPLED, 2, tick)
+    with pytest.raises(TimeoutError):
+        came.extend(row.key for found in rows for row in found)
+    assert came == ["1"]
 
 
 def test_a_row_that_has_ended_makes_room_at_once(engine: HfEngine) -> None:
