@@ -26,7 +26,8 @@ class Frames:
         self._cos, self._sin = llama.rotary(positions)
         self._heads = _slot_heads(llama.head, layout)
         self._graphs: dict[int, torch.cuda.CUDAGraph] | None = {} if graphs else None
-        # One stream for all captures, since each stream has workspaces of its own; before the codec, which runs beside.
+        # One stream for all captures, since each stream has workspaces of its own. A frame's kernels go before those of
+        # the codec, whose stream has no priority.
         device = llama.head.device
         self._stream = torch.cuda.Stream(device, priority=-1) if graphs else None  # type: ignore[no-untyped-call]
         self._pool: Any = None
