@@ -41,8 +41,10 @@ def deadline_of(until: str | None, minutes: float | None, now: datetime | None =
     """The deadline that `until` (a time of day like 07:00, the next one there is) and `minutes` from now ask for.
 
     Raises:
-        UsageError: `until` is no time of day.
+        UsageError: `until` is no time of day, or `minutes` no number from 0 on.
     """
+    if minutes is not None and not minutes >= 0:  # NaN is no such number either, and would never be over
+        raise UsageError(f"--max-minutes {minutes:g}: not a number of minutes from 0 on")
     return Deadline(
         None if until is None else _next(until, now or datetime.now()),
         None if minutes is None else time.monotonic() + minutes * 60,

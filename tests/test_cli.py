@@ -508,4 +508,6 @@ def test_a_deadline_that_is_none_is_a_mistake(tiny: TinyBook, cli: Cli) -> None:
     assert one_line(cli("render", tiny.path, "--until", "noon"), 2) == (
         "--until noon: not a time of day; write it like 07:00"
     )
-    assert cli("render", tiny.path, "--max-minutes", "-1").code == 2
+    assert one_line(cli("render", tiny.path, "--max-minutes", "nan"), 2) == (
+        "--max-minutes nan: not a number of minutes from 0 on"
+    )

@@ -62,6 +62,12 @@ def test_there_is_time_until_there_is_none(monkeypatch: pytest.MonkeyPatch) -> N
         Deadline(both.until).check()
 
 
+@pytest.mark.parametrize("minutes", [-1.0, -0.001, float("nan"), float("-inf")])
+def test_what_is_no_number_of_minutes_is_a_mistake(minutes: float) -> None:
+    with pytest.raises(UsageError, match="not a number of minutes from 0 on"):
+        deadline_of(None, minutes)
+
+
 def test_fractions_of_minutes_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 100.0)
     assert deadline_of(None, 0.5) == Deadline(after=130.0)

@@ -120,6 +120,9 @@ def test_a_run_that_a_tick_stops_has_been_given_what_has_ended(engine: HfEngine)
         if ticks == 5:
             raise TimeoutError
 
+    assert len(list(generate(engine, [request(1, 4)], SAMPLED, 2, tick))) == 1  # its end comes before the fifth
+    assert ticks == 4
+    ticks = 0
     rows = generate(engine, [request(1, 4), request(7, 10)], SAMPLED, 2, tick)
     with pytest.raises(TimeoutError):
         came.extend(row.key for found in rows for row in found)

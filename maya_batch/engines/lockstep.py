@@ -86,8 +86,9 @@ class Lockstep:
                 finished = self._harvest(looks.popleft())
                 if finished:
                     yield finished
-            if self._tick is not None:
-                self._tick()  # last, so that a run that it stops has been given all that has ended
+            # Last, so that a run that it stops has been given all that has ended; not when there is nothing to stop.
+            if self._tick is not None and not self._schedule.done:
+                self._tick()
 
     @torch.inference_mode()
     def band_mass(self, model: object, input_ids: torch.Tensor, **model_kwargs: torch.Tensor | None) -> float:

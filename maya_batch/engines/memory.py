@@ -97,10 +97,9 @@ def plan_budget(llama: Llama, layout: TokenLayout, needs: Sequence[Need], rows: 
     longest = whole_stride(max(need.most for need in needs))
     held = 0
     if llama.head.device.type == "cuda":
-        spare = _spare(llama.head.device) - _GRAPHS
-        held = (
-            spare - _working_set(llama, layout, rows, max(need.max_frames for need in needs))
-        ) // llama.position_bytes
+        frames = max(need.max_frames for need in needs)
+        spare = _spare(llama.head.device) - _GRAPHS - _working_set(llama, layout, rows, frames)
+        held = spare // llama.position_bytes
     if not paged:
         if llama.head.device.type == "cuda":
             # The places of a batch are more than its rows; what they take counts.
