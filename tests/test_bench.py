@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,12 @@ def test_the_figures_are_those_of_the_run() -> None:
     table = str(figures)
     assert "against padded (64 rows)              19.7 times its 1000 tokens/s" in table
     assert "A card, bfloat16, quantization none, 2.00 hours of speech" in table
+    assert "peak GPU memory, GiB                 16.00 (17.00 planned)" in table
+
+
+def test_a_table_of_a_cpu_has_no_gpu_in_it() -> None:
+    assert "GPU" in str(Figures.of(RUN, {}))
+    assert "GPU" not in str(Figures.of(replace(RUN, peak_bytes=0), {}))
 
 
 def test_the_speed_is_kept_for_each_kind_of_model(cache: Path) -> None:

@@ -73,10 +73,13 @@ class Figures:
             f"{'rows together, mean (most)':32}{self.rows:10.1f} ({self.most_rows})",
             f"{'ms/step':32}{self.ms_per_step:10.2f}",
             f"{'share of the bandwidth floor':32}{self.floor_share:10.2f} (of {self.bandwidth_gb_per_s:.0f} GB/s)",
-            f"{'peak GPU memory, GiB':32}{self.peak_gib:10.2f} ({self.planned_gib:.2f} planned)",
-            f"{'frames the GPU waited for':32}{self.gpu_waited:10.2%}, rows begun anew {self.restarts}",
             f"{'start to first frame, s':32}{self.start_s:10.1f}",
         ]
+        if self.peak_gib:  # on a GPU
+            lines += [
+                f"{'peak GPU memory, GiB':32}{self.peak_gib:10.2f} ({self.planned_gib:.2f} planned)",
+                f"{'frames the GPU waited for':32}{self.gpu_waited:10.2%}, rows begun anew {self.restarts}",
+            ]
         lines += [f"{f'stage {name}, s':32}{seconds:10.1f}" for name, seconds in self.stages.items()]
         for name, figures in self.baselines.items():
             times = self.tokens_per_s / figures["tokens_per_s"]
