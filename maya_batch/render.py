@@ -17,7 +17,8 @@ from maya_batch.engines import Decoding, Engine, Generation, Request, Work
 from maya_batch.errors import UsageError
 from maya_batch.manifest import output_folder
 from maya_batch.plan import Chapter, Chunk, Plan
-from maya_batch.quality import Problem, check
+from maya_batch.quality import Problem
+from maya_batch.quality.codes import check_codes
 from maya_batch.settings import Machine
 from maya_batch.start import start_engine
 from maya_batch.state import BookState, book_state, hidden_folder
@@ -175,7 +176,7 @@ class _Run:
             share = (time.monotonic() - began) / len(generations)
             self._outcome.spent("model", began)
             takes = [
-                _take(generation, attempts[generation.key], engine, share, check(generation, plan.layout))
+                _take(generation, attempts[generation.key], engine, share, check_codes(generation, plan.layout))
                 for generation in generations
             ]
             self._hand_over(worker, partial(self._keep, takes, by_key, missing, worker))

@@ -9,7 +9,8 @@ from maya_batch.checkpoint import find_checkpoint
 from maya_batch.engines import Request, load_engine
 from maya_batch.errors import UsageError
 from maya_batch.plan import speech_plan
-from maya_batch.quality import Problem, check
+from maya_batch.quality import Problem
+from maya_batch.quality.codes import check_codes
 from maya_batch.render import row_seed
 from maya_batch.settings import Machine, Sound
 from maya_batch.start import choose_decoding

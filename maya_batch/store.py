@@ -12,7 +12,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import yaml
 
 from maya_batch.engines import Finish
 from maya_batch.errors import MachineError
-from maya_batch.quality import Problem
+from maya_batch.quality import Hearing, Problem
 from maya_batch.tokens import SLOTS, Codes
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,10 @@ class Take:
     problems: tuple[Problem, ...]
     engine: str
     seconds: float
+    examined: bool = False
+    """Whether its sound was looked at; before that, `problems` are those of its codes."""
+    hearing: Hearing | None = None
+    """What the last recognizer heard; None as long as none has listened."""
 
 
 class TakeStore:
@@ -54,14 +58,16 @@ class TakeStore:
         self._warned: set[Path] = set()
 
     def best(self, key: str) -> Take | None:
-        """The take in use for this key: the one a person chose, else the one with the fewest problems, the oldest
-        of equals; None where there is none that can be read whole.
+        """The take in use for this key: the one a person chose, else the one with the fewest problems, of these
+        the one with the least word error, and the oldest of equals; None where there is none that can be read whole.
         """
         takes = self.all(key)
         if not takes:
             return None
         chosen = self._chosen().get(key)
-        return min(takes, key=lambda take: (take.attempt != chosen, len(take.problems), take.attempt))
+        return min(
+            takes, key=lambda take: (take.attempt != chosen, len(take.problems), _word_error(take), take.attempt)
+        )
 
     def all(self, key: str) -> list[Take]:
         """All takes of this key that can be read whole, by attempt; the others are named on the log, once."""
@@ -141,6 +147,8 @@ class TakeStore:
             "problems": [[problem.kind, problem.detail] for problem in take.problems],
             "engine": take.engine,
             "seconds": round(take.seconds, 3),
+            "examined": take.examined,
+            "hearing": None if take.hearing is None else asdict(take.hearing),
         }
         part.unlink(missing_ok=True)  # of a killed run, or no file at all
         try:
@@ -189,7 +197,21 @@ def read_take(path: Path, key: str) -> Take:
         problems,
         str(meta["engine"]),
         float(meta["seconds"]),
+        bool(meta.get("examined", False)),  # takes of version 0.1 have no such evidence
+        _hearing(meta.get("hearing")),
     )
+
+
+def _hearing(meta: dict[str, Any] | None) -> Hearing | None:
+    if meta is None:
+        return None
+    unheard = tuple(int(word) for word in meta["unheard"])
+    return Hearing(str(meta["recognizer"]), str(meta["text"]), float(meta["word_error"]), unheard)
+
+
+def _word_error(take: Take) -> float:
+    """The share of wrong words; of a take that nobody listened to, none is known."""
+    return take.hearing.word_error if take.hearing else 0.0
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> Any:
