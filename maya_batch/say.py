@@ -57,7 +57,7 @@ def say(text: str, description: str, sound: Sound, machine: Machine, path: Path)
     ]
     decoding = choose_decoding(engine, requests, sound, machine)
     rows = {row.key: row for rows in engine.generate(requests, sound.sampling, decoding) for row in rows}
-    problems = [problem for chunk in chunks for problem in check(rows[chunk.ref], engine.layout)]
+    problems = [problem for chunk in chunks for problem in check_codes(rows[chunk.ref], engine.layout)]
 
     def clips() -> "Iterator[Clip]":
         for request, chunk in zip(requests, chunks, strict=True):

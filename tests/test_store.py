@@ -15,7 +15,7 @@ import pytest
 
 from maya_batch.engines import Finish
 from maya_batch.errors import MachineError
-from maya_batch.quality import Problem
+from maya_batch.quality import Hearing, Problem
 from maya_batch.store import Take, TakeStore, unlink_all
 from maya_batch.tokens import SLOTS
 
@@ -74,6 +74,8 @@ def test_a_take_lies_under_its_key_and_numpy_reads_it(store: TakeStore, tmp_path
         "problems": [],
         "engine": "hf float32 none",
         "seconds": 1.25,
+        "examined": False,
+        "hearing": None,
     }
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file_of(tmp_path)]
 
@@ -350,3 +352,16 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "takes").write_text("in the way")
     with pytest.raises(MachineError, match=r"takes: a take cannot be stored \(Not a directory\)"):
         TakeStore(tmp_path).put([take()])
+
+
+def test_what_was_heard_of_a_take_comes_back_and_tells_equals_apart(store: TakeStore) -> None:
+    heard = [
+        replace(take(attempt=n), examined=True, hearing=Hearing("tiny.en", "as said", error, (1, 4)))
+        for n, error in ((1, 0.2), (2, 0.1))
+    ]
+    store.put(heard)
+    assert [found.hearing for found in store.all(KEY)] == [one.hearing for one in heard]
+    assert all(found.examined for found in store.all(KEY))
+    best = store.best(KEY)
+    assert best is not None
+    assert best.attempt == 2
