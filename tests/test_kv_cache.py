@@ -158,8 +158,9 @@ def test_keys_and_values_lie_where_the_table_says(page_size: int, lengths: list[
         assert cache.reserve(row, length)
     cache.sync()
     keys = numbered(rows, max(lengths))
+    lines = cache.lines(torch.tensor(rows), max(lengths))
     for layer in range(LAYERS):
-        cache.write(layer, torch.tensor(rows), keys + layer, -keys - layer)
+        cache.write(layer, lines, keys + layer, -keys - layer)
     for layer in range(LAYERS):
         for number, (row, length) in enumerate(zip(rows, lengths, strict=True)):
             wanted = keys[number, :length] + layer
@@ -175,7 +176,7 @@ def test_padding_behind_a_rows_pages_goes_to_page_0() -> None:
     assert cache.reserve(1, 9)
     cache.sync()
     keys = numbered([0, 1], 12)
-    cache.write(0, torch.tensor([0, 1]), keys, keys)
+    cache.write(0, cache.lines(torch.tensor([0, 1]), 12), keys, keys)
     assert torch.equal(read(cache, 0, 0, 4)[0], keys[0, :4])
     assert torch.equal(read(cache, 0, 1, 12)[0], keys[1])
     assert set(cache.pool[0, 0, 0].flatten().tolist()) <= set(keys[0, 4:].flatten().tolist())
@@ -190,7 +191,7 @@ def test_a_moved_row_keeps_what_it_has(page_size: int) -> None:
     cache.sync()
     keys = numbered([1, 4], 15)
     for layer in range(LAYERS):
-        cache.write(layer, torch.tensor([1, 4]), keys + layer, -keys)
+        cache.write(layer, cache.lines(torch.tensor([1, 4]), 15), keys + layer, -keys)
     kept = [read(cache, layer, 4, 15) for layer in range(LAYERS)]
     others = [read(cache, layer, 1, 12) for layer in range(LAYERS)]
     cache.move(4, 0)

@@ -45,11 +45,12 @@ class Frames:
             ids, at = ids.pin_memory(), at.pin_memory()
         ids, at = ids.to(device, non_blocking=True), at.to(device, non_blocking=True)
         cos, sin = self._cos[:longest], self._sin[:longest]
+        lines = self._cache.lines(at, longest)
 
         def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
             projected = qkv.view(*ids.shape, -1)
             queries, keys, values = split_heads(projected, self._llama.kv_heads, self._llama.head_dim, cos, sin)
-            self._cache.write(layer, at, keys, values)
+            self._cache.write(layer, lines, keys, values)
             return attend_prompt(queries, keys, values)
 
         self._llama.forward(self._llama.embed(ids.flatten()), attend)

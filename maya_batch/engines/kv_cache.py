@@ -93,16 +93,20 @@ class KvCache:
             upload(torch.from_numpy(self._owned.copy()), self.table)
             self._stale = False
 
-    def write(self, layer: int, rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Put keys and values [rows, positions, kv heads, head_dim] of `rows` [rows] at their first positions.
+    def lines(self, rows: torch.Tensor, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where the first positions of `rows` [rows] lie: pages [rows, positions], and lines [positions] of a page.
 
         What lies behind a row's pages goes to page 0.
         """
-        line = torch.arange(keys.shape[1], device=keys.device)
-        page = self.table[rows][:, line // self.page_size].long()
-        line = line % self.page_size
-        self.pool[layer, 0].transpose(1, 2)[page, line] = keys
-        self.pool[layer, 1].transpose(1, 2)[page, line] = values
+        line = torch.arange(positions, device=rows.device)
+        return self.table[rows][:, line // self.page_size].long(), line % self.page_size
+
+    def write(
+        self, layer: int, lines: tuple[torch.Tensor, torch.Tensor], keys: torch.Tensor, values: torch.Tensor
+    ) -> None:
+        """Put keys and values [rows, positions, kv heads, head_dim] into `lines`."""
+        self.pool[layer, 0].transpose(1, 2)[lines] = keys
+        self.pool[layer, 1].transpose(1, 2)[lines] = values
 
 
 def upload(source: torch.Tensor, target: torch.Tensor) -> None:

@@ -27,8 +27,9 @@ NOT_NUMBERS = (
     "the model's scores are not numbers (NaN or infinite); try --dtype bfloat16 or float32, or fetch the weights again"
 )
 
-#: On a GPU, new rows wait until a share of the places is free: a prompt's pass costs about a step, however short.
-_FREE_SHARE = 64
+#: On a GPU, new rows wait until they are this part of those that speak: a prompt's pass costs the GPU about a step and
+#: the host a thousand calls, however short it is.
+_SHARE = 20
 
 
 @dataclass
@@ -121,8 +122,8 @@ class Lockstep:
             dtype=llama.dtype,
             device=self._device,
         )
-        together = max(1, budget.rows // _FREE_SHARE) if self._on_gpu else 1
-        self._schedule = Schedule(self._requests, prompts, budget.rows, self._cache, self._work, together)
+        share = _SHARE if self._on_gpu else None
+        self._schedule = Schedule(self._requests, prompts, budget.rows, self._cache, self._work, share)
         self._state = Rows(budget.places, longest, self._layout, self._sampling, self._device)
         self._frames = Frames(llama, self._cache, self._state, self._layout, budget.positions, self._graphs)
         if self._on_gpu:

@@ -42,12 +42,14 @@ class Schedule:
         rows: int,
         cache: KvCache,
         work: Work,
-        together: int,
+        share: int | None,
     ) -> None:
-        """At most `rows` speak at a time; while others speak, new ones are let in `together`, to share a pass."""
+        """At most `rows` speak at a time. New ones are let in as soon as they can be or, with a `share`, once they are
+        that part of those that speak, to go through the model together.
+        """
         self.places: list[Row | None] = [None] * rows
         self._waiting = deque(zip(requests, prompts, strict=True))
-        self._cache, self._work, self._together = cache, work, together
+        self._cache, self._work, self._share = cache, work, share
         self._longest = max(request.max_frames for request in requests)
         self._forecast = Forecast(cache.pages, cache.page_size)
 
@@ -68,10 +70,11 @@ class Schedule:
             MachineError: the cache does not hold one prompt.
         """
         free = [place for place, row in enumerate(self.places) if row is None]
-        enough = min(self._together, len(self._waiting))
+        speaking = len(self.places) - len(free)
+        enough = min(max(speaking // self._share, 1) if self._share else 1, len(self._waiting))
         if not self._waiting or len(free) < enough:
             return []
-        idle = len(free) == len(self.places)
+        idle = speaking == 0
         fitting = self._fitting(len(free), idle)
         if fitting < enough and not idle:
             return []
