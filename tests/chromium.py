@@ -6,14 +6,14 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 _OFF = ["quic", "background-networking", "component-update", "sync", "gpu", "dev-shm-usage", "extensions"]
-_PATIENCE = 120.0
+_PATIENCE = 60.0
 """Seconds after which a browser is stopped that no longer answers."""
 
 
@@ -104,7 +104,8 @@ def browser(profile: Path) -> Iterator[Page]:
             page = Page(process)
             yield page
             page._session = None
-            page.call("Browser.close")
+            with suppress(OSError, AssertionError):  # it may have been stopped
+                page.call("Browser.close")
         finally:
             watch.cancel()
             process.kill()
