@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Protocol
 
+from maya_batch.audio.ffmpeg import ffmpeg_program
 from maya_batch.audio.tags import TrackTags, mp3_comment, wav_comment, wav_strings, write_id3
 from maya_batch.errors import MachineError
 
@@ -105,13 +106,11 @@ class _Wav:
 
 class _Mp3:
     def __init__(self, part: Path, target: Target, tags: TrackTags, sampling_rate: int) -> None:
-        import imageio_ffmpeg
-
         self._name, self._part, self._tags = target.path, part, tags
         try:
-            program = imageio_ffmpeg.get_ffmpeg_exe()
-        except RuntimeError as error:
-            raise MachineError(f"{self._name}: no ffmpeg found: {error}") from error
+            program = ffmpeg_program()
+        except MachineError as error:
+            raise MachineError(f"{self._name}: {error}") from error
         command = [program, "-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
         command += ["-f", "s16le", "-ar", str(sampling_rate), "-ac", "1", "-i", "pipe:0"]
         command += ["-c:a", "libmp3lame", "-b:a", target.bitrate or MP3_BITRATE]

@@ -1,0 +1,111 @@
+"""A real browser without a screen, told what to do by the Chrome DevTools Protocol over a pipe."""
+
+import base64
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+_OFF = ["quic", "background-networking", "component-update", "sync", "gpu", "dev-shm-usage", "extensions"]
+_PATIENCE = 60.0
+"""Seconds after which a browser is stopped that no longer answers."""
+
+
+class Page:
+    """One tab."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        self._last = 0
+        self._session: str | None = None
+        self.events: list[dict[str, Any]] = []
+        """All that the browser told by itself so far."""
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Network", "Log", "Runtime"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: object) -> dict[str, Any]:
+        """What the browser answers to a command."""
+        self._last += 1
+        message: dict[str, object] = {"id": self._last, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(message).encode() + b"\0")
+        self._process.stdin.flush()
+        while True:
+            said = self._read()
+            if said.get("id") == self._last:
+                assert "error" not in said, said["error"]
+                result: dict[str, Any] = said["result"]
+                return result
+            self.events.append(said)
+
+    def open(self, path: Path) -> None:
+        """Load a file and wait until it is there with all it needs."""
+        self.call("Page.navigate", url=path.absolute().as_uri())
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+            self.events.append(self._read())
+
+    def evaluate(self, script: str) -> Any:
+        """The value of an expression, a promise's when it is one, in the page as if a person had clicked there."""
+        options = {"awaitPromise": True, "returnByValue": True, "userGesture": True}
+        answer = self.call("Runtime.evaluate", expression=script, **options)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def look(self, width: int, dark: bool = False) -> bytes:
+        """The whole page as a PNG, on a screen of this width."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600
+        )
+        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self.call("Emulation.setEmulatedMedia", features=features)
+        size = self.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1}
+        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        return base64.b64decode(shot["data"])
+
+    def of(self, method: str) -> list[dict[str, Any]]:
+        """The events of one kind."""
+        return [event["params"] for event in self.events if event["method"] == method]
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        letters = bytearray()
+        while (letter := self._process.stdout.read(1)) != b"\0":
+            if not letter:
+                raise AssertionError("the browser is gone")
+            letters += letter
+        said: dict[str, Any] = json.loads(letters)
+        return said
+
+
+@contextmanager
+def browser(profile: Path) -> Iterator[Page]:
+    """A tab of a browser of its own, whose profile is a folder that is not there yet."""
+    assert CHROMIUM is not None
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--no-first-run", f"--user-data-dir={profile}"]
+    command += [f"--disable-{what}" for what in _OFF]
+    command += ["--remote-debugging-pipe", "about:blank"]
+    # It reads from descriptor 3 and writes to 4.
+    shell = ["/bin/sh", "-c", 'exec "$@" 3<&0 4>&1 0</dev/null 1>&2', "sh", *command]
+    with subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        watch = threading.Timer(_PATIENCE, process.kill)
+        watch.start()
+        try:
+            page = Page(process)
+            yield page
+            page._session = None
+            with suppress(OSError, AssertionError):  # it may have been stopped
+                page.call("Browser.close")
+        finally:
+            watch.cancel()
+            process.kill()
