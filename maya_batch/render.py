@@ -19,6 +19,7 @@ from maya_batch.manifest import output_folder
 from maya_batch.plan import Chapter, Chunk, Plan
 from maya_batch.quality import Problem
 from maya_batch.quality.codes import check_codes
+from maya_batch.quality.pace import Pace
 from maya_batch.settings import Machine
 from maya_batch.start import start_engine
 from maya_batch.state import BookState, book_state, hidden_folder
@@ -117,6 +118,7 @@ class _Run:
         self._state, self._machine, self._watcher, self._check_tags = state, machine, watcher, check_tags
         self._waves: Waves | None = None
         self._outcome = Outcome()
+        self._pace = Pace()
 
     def speak(self, deadline: Deadline) -> None:
         """Give every chunk of the book a take; chapters are put together meanwhile, as they become complete."""
@@ -135,6 +137,7 @@ class _Run:
         # The recipe, and with it the keys, may have been settled by the loading.
         chunks = _in_order([chunk for chunk in plan.chunks() if state.needs_take(chunk)], engine.batch_size)
         complete = [chapter for chapter in plan.chapters if state.complete(chapter)]
+        self._learn_pace()
         try:
             with Worker(beside=choose_device(self._machine.device).type == "cuda") as worker:
                 self._hand_over(worker, partial(self._publish_meanwhile, complete, worker))
@@ -144,6 +147,13 @@ class _Run:
         finally:
             self._outcome.peak_gpu_bytes = engine.peak_memory()
             self._outcome.work, self._outcome.engine = engine.work, _name(engine)
+
+    def _learn_pace(self) -> None:
+        """Know the voices from the takes that an earlier run has stored."""
+        for chunk in self._state.plan.chunks():
+            take = self._state.take(chunk)
+            if take is not None and take.finish == "eos":
+                self._pace.add(chunk.description, len(take.codes) / chunk.expected_frames)
 
     def _speak_all(self, engine: Engine, chunks: Sequence[Chunk], worker: Worker, deadline: Deadline) -> None:
         state, plan = self._state, self._state.plan
@@ -176,12 +186,21 @@ class _Run:
             share = (time.monotonic() - began) / len(generations)
             self._outcome.spent("model", began)
             takes = [
-                _take(generation, attempts[generation.key], engine, share, check_codes(generation, plan.layout))
+                _take(generation, attempts[generation.key], engine, share, self._check(generation, chunk))
                 for generation in generations
+                for chunk in [by_key[generation.key]]
             ]
             self._hand_over(worker, partial(self._keep, takes, by_key, missing, worker))
             began = time.monotonic()
         self._outcome.spent("model", began)
+
+    def _check(self, generation: Generation, chunk: Chunk) -> tuple[Problem, ...]:
+        """The problems of a chunk's codes; the voice's pace is learned from them."""
+        plan, ratio = self._state.plan, self._pace.ratio(chunk.description)
+        problems = check_codes(generation, chunk.text, chunk.expected_frames, plan.layout, ratio, plan.sound.quality)
+        if generation.finish == "eos":
+            self._pace.add(chunk.description, len(generation.codes) / chunk.expected_frames)
+        return problems
 
     def _hand_over(self, worker: Worker, job: Callable[[], None]) -> None:
         """Have a job done beside; where it is done here and now, it counts as finishing."""

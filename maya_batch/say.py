@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maya_batch.audio.export import FORMATS, Target, TrackTags, write_chapter
-from maya_batch.audio.stitch import Clip, is_silent, stitch
+from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.checkpoint import find_checkpoint
 from maya_batch.engines import Request, load_engine
 from maya_batch.errors import UsageError
 from maya_batch.plan import speech_plan
 from maya_batch.quality import Problem
 from maya_batch.quality.codes import check_codes
+from maya_batch.quality.sound import check_sound
 from maya_batch.render import row_seed
 from maya_batch.settings import Machine, Sound
 from maya_batch.start import choose_decoding
@@ -57,13 +58,17 @@ def say(text: str, description: str, sound: Sound, machine: Machine, path: Path)
     ]
     decoding = choose_decoding(engine, requests, sound, machine)
     rows = {row.key: row for rows in engine.generate(requests, sound.sampling, decoding) for row in rows}
-    problems = [problem for chunk in chunks for problem in check_codes(rows[chunk.ref], engine.layout)]
+    problems: list[Problem] = []
 
     def clips() -> "Iterator[Clip]":
         for request, chunk in zip(requests, chunks, strict=True):
-            wave = codec.decode(rows[chunk.ref].codes, request.seed)
-            if is_silent(wave):
-                problems.append(Problem("silent", f"no sound in {chunk.text[:40]!r}"))
+            row = rows[chunk.ref]
+            wave = codec.decode(row.codes, request.seed)
+            found = (
+                *check_codes(row, chunk.text, chunk.expected_frames, engine.layout, None, sound.quality),
+                *check_sound(wave, engine.layout.sampling_rate, chunk.text, sound.quality),
+            )
+            problems.extend(Problem(problem.kind, f"{problem.detail}, in {chunk.text[:40]!r}") for problem in found)
             yield Clip(wave, chunk.pause)
 
     tags = TrackTags(title=text[:60], album="", artist="", track=1, tracks=1, comment="")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from maya_batch.checkpoint import DEMO, MAYA1, SNAC_24KHZ, absolute_name
 from maya_batch.engines import Sampling
 from maya_batch.errors import Finding, ManifestError, UsageError
-from maya_batch.manifest import Render
+from maya_batch.manifest import Quality, Render
 from maya_batch.resources import builtin
 from maya_batch.source_file import way_out
 from maya_batch.yaml_source import load
@@ -24,7 +24,7 @@ MAX_TOKENS = 3500
 
 
 class Sound(BaseModel):
-    """What shapes the sound. Defaults are the published ones of Maya1."""
+    """What shapes the sound, and what it is judged by. Defaults are the published ones of Maya1."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,6 +36,7 @@ class Sound(BaseModel):
     repetition_penalty: float = 1.1
     max_tokens: int = MAX_TOKENS
     seed: int = 0
+    quality: Quality = Quality()
 
     @property
     def sampling(self) -> Sampling:

@@ -41,7 +41,7 @@ LONGWINDED = 200
 
 
 class FakeEngine:
-    """Writes codes by the row's seed alone. A word of the text decides how a row ends:
+    """Writes likely codes by the row's seed alone. A word of the text decides how a row ends:
 
     "Endless" never does, "Broken" breaks out of its frame, "Hush" is silent, "Longwinded" needs many frames.
     """
@@ -94,7 +94,7 @@ class FakeEngine:
 
     def _speak(self, request: Request) -> Generation:
         rng = np.random.default_rng(request.seed)
-        needed = LONGWINDED if "Longwinded" in request.text else 4 + len(request.text) // 8
+        needed = LONGWINDED if "Longwinded" in request.text else request.likely_frames
         if "Endless" in request.text:
             needed = request.max_frames + 1
         frames = min(needed, request.max_frames)
@@ -102,19 +102,19 @@ class FakeEngine:
         if "Broken" in request.text:
             return Generation(request.key, codes[:3], "broken", "frame 3, slot 2: token 5 is not of this slot")
         if "Hush" in request.text:
-            codes[:] = 0
+            codes[:, -1] = 0
         return Generation(request.key, codes, "eos" if needed <= request.max_frames else "cap")
 
 
 class FakeCodec:
-    """A short hum a clip, settled by its codes and seed; codes of nothing but 0 are silent."""
+    """A short hum a clip, settled by its codes and seed; codes of nothing but 0 in the last slot are silent."""
 
     def __init__(self) -> None:
         self.decoded = 0
 
     def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
         self.decoded += 1
-        if not codes.any():
+        if not codes[:, -1].any():
             return np.zeros(2400, dtype=np.float32)
         pitch = 0.02 + 0.001 * ((int(codes.sum()) + seed) % 7)
         wave: NDArray[np.float32] = (0.3 * np.sin(pitch * np.arange(2400))).astype(np.float32)

@@ -168,6 +168,9 @@ BAD_VALUES = [
     (BOOK + "pauses: {sentence: nan}\n", "5:20: `sentence` must be a finite number, not 'nan'"),
     (BOOK + "pauses: {sentence: long}\n", "5:20: `sentence` must be a number, not 'long'"),
     (BOOK + "pauses: 3\n", "5:9: `pauses` must be a mapping"),
+    (BOOK + "render: {quality: {shortes: 1}}\n", "5:20: unknown key 'shortes'; did you mean `shortest`? allow"),
+    (BOOK + "render: {quality: {shortest: 2}}\n", "5:30: `shortest` must be at most 1, not 2"),
+    (BOOK + "render: {quality: high}\n", "5:19: `quality` must be a mapping"),
     (BOOK + "output: {formats: mp3}\n", "5:19: `formats` must be a list (lines that begin with `- `), not"),
     (BOOK + "output: {formats: []}\n", "5:19: `formats` is empty"),
     (BOOK + "output: {formats: [wav, wave]}\n", "5:25: `type` cannot be 'wave'; did you mean `wav`?"),
@@ -508,6 +511,8 @@ def test_the_json_schema_takes_what_the_reader_takes_and_minds_the_keys() -> Non
     assert fits(schema, {**book, "output": {"formats": formats}}, schema)
     assert fits(schema, {**book, "render": {"seed": "7", "top_p": 0.5, "model": None}}, schema)
     assert fits(schema, {**book, "voices": {"a": {"description": "x", "seed": 1}}}, schema)
+    assert fits(schema, {**book, "render": {"quality": {"shortest": 0.5}}}, schema)
+    assert not fits(schema, {**book, "render": {"quality": {"shortest": 2}}}, schema)
     assert not fits(schema, {**book, "titel": "x"}, schema)
     assert not fits(schema, {**book, "pauses": {"sentence": 99}}, schema)
     assert not fits(schema, {**book, "chapters": [{"title": "x"}]}, schema)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from maya_batch.cli import app
+from maya_batch.manifest import Quality
 from maya_batch.settings import config_names, machine_settings
 
 ROOT = Path(__file__).parent.parent
@@ -94,6 +96,12 @@ def test_the_example_of_a_machine_is_one(tmp_path: Path) -> None:
     path.write_text(blocks("yaml")[1], encoding="utf-8")
     machine = machine_settings(str(path), {})
     assert (machine.device, machine.quantization, machine.batch_size) == ("cuda", "nf4", 64)
+
+
+def test_the_example_of_thresholds_shows_the_defaults() -> None:
+    shown = yaml.safe_load(blocks("yaml", section("What is looked at"))[0])["render"]["quality"]
+    assert shown.items() <= Quality().model_dump().items()
+    assert len(shown) >= 6
 
 
 def test_every_configuration_is_named() -> None:

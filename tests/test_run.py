@@ -20,7 +20,7 @@ from maya_batch.settings import Machine
 from maya_batch.state import book_state
 from maya_batch.store import Take, TakeStore
 from maya_batch.summary import describe, summarize
-from maya_batch.text.length import cap_tokens
+from maya_batch.text.length import cap_tokens, expected_tokens
 from maya_batch.tokens import TokenLayout
 from maya_batch.worker import Worker
 from tests.fakes import LONGWINDED, Events, FakeCodec, FakeEngine, TinyBook, write_codec
@@ -54,11 +54,12 @@ def test_a_book_is_rendered_whole(tiny: TinyBook, fake_engine: FakeEngine) -> No
     assert (outcome.chunks, outcome.problems, outcome.incomplete) == (4, [], [])
     assert [path.name for path in outcome.files] == ["01-one.wav", "02-two.wav"]
     assert sorted(audio(tiny)) == ["01-one.wav", "02-two.wav"]
-    assert outcome.speech == pytest.approx(fake_engine.layout.seconds(6) * 4)
+    expected = [chunk.expected_frames for chunk in tiny.plan().chunks()]
+    assert outcome.speech == pytest.approx(fake_engine.layout.seconds(sum(expected)))
     assert events.named("begun") == [(4, 4)]
     assert sum(events.named("rendered")) == 4
     assert events.named("published") == ["01-one.wav", "02-two.wav"]
-    assert summarize(outcome).startswith("4 chunks rendered, 0.0 minutes of speech, ")
+    assert summarize(outcome).startswith("4 chunks rendered, 0.2 minutes of speech, ")
 
 
 def test_a_row_is_asked_for_by_its_key_and_attempt_alone(tiny: TinyBook, fake_engine: FakeEngine) -> None:
@@ -186,6 +187,11 @@ def test_what_went_wrong_is_on_record_and_stays_there(
     assert "3 problems on record" in summarize(outcome)
 
 
+def allow_for_longwinded_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maya_batch.plan.cap_tokens", lambda *args: cap_tokens(*args) + 7 * LONGWINDED)
+    monkeypatch.setattr("maya_batch.plan.expected_tokens", lambda *args: 7 * LONGWINDED)
+
+
 def test_a_higher_cap_renders_the_cut_off_chunks_again_and_no_others(
     tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +202,7 @@ def test_a_higher_cap_renders_the_cut_off_chunks_again_and_no_others(
     before = take_files(tiny)
     fake_engine.batches.clear()
     fake_engine.requests.clear()
-    monkeypatch.setattr("maya_batch.plan.cap_tokens", lambda *args: cap_tokens(*args) + 7 * LONGWINDED)
+    allow_for_longwinded_texts(monkeypatch)
     assert kinds(render(tiny)) == [("1:2", "cap")]
     assert sorted(fake_engine.texts) == ["Endless talk.", "Longwinded talk."]
     assert all(request.seed == row_seed(request.key, 2) for request in fake_engine.requests)
@@ -227,7 +233,7 @@ def test_a_cut_off_take_that_a_person_chose_over_a_whole_one_is_left_alone(
 ) -> None:
     tiny.write({"One": ["Longwinded talk."]})
     render(tiny)
-    monkeypatch.setattr("maya_batch.plan.cap_tokens", lambda *args: cap_tokens(*args) + 7 * LONGWINDED)
+    allow_for_longwinded_texts(monkeypatch)
     assert kinds(render(tiny)) == []
     fake_engine.batches.clear()
     (tiny.output / ".maya" / "choices.yaml").write_text(f"{fake_engine.requests[0].key}: 1\n")
@@ -611,3 +617,26 @@ def test_a_book_that_is_whole_has_no_need_of_time(tiny: TinyBook, fake_engine: F
     tiny.write(TEXT)
     render(tiny)
     assert render_book(tiny.plan(), Machine(), Events(), deadline=Deadline(after=0.0)).incomplete == []
+
+
+def test_a_book_that_is_judged_otherwise_is_not_rendered_again(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    takes = take_files(tiny)
+    fake_engine.batches.clear()
+    lax = {"model": "./lm", "codec": "./codec", "quality": {"shortest": 0.1, "pause_seconds": 9}}
+    tiny.write(TEXT, render=lax)
+    assert kinds(render(tiny)) == []
+    assert (fake_engine.batches, take_files(tiny)) == ([], takes)
+
+
+def test_a_voice_is_known_from_the_takes_of_an_earlier_run(
+    tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slowly = [f"The old man number {number} waited by the water for a very long time." for number in range(9)]
+    monkeypatch.setattr("maya_batch.plan.expected_tokens", lambda *args: round(expected_tokens(*args) * 0.7))
+    tiny.write({"One": slowly})
+    assert kinds(render(tiny)) == []  # by what is foreseen below, this was a fast voice
+    monkeypatch.setattr("maya_batch.plan.expected_tokens", expected_tokens)
+    tiny.write({"One": [*slowly, "The old woman waited by the fire for a very long time as well."]})
+    assert kinds(render(tiny)) == [("1:10", "long")]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from maya_batch.errors import ManifestError, UsageError
-from maya_batch.manifest import Render
+from maya_batch.manifest import Quality, Render
 from maya_batch.resources import builtin
 from maya_batch.settings import Machine, Sound, config_names, machine_settings, sound_settings
 from tests.fakes import write_model
@@ -34,6 +34,12 @@ def test_the_demo_voice_has_its_own_codec_and_no_penalty(book: Render, given: Re
 def test_what_is_said_of_the_demo_voice_in_so_many_words_holds() -> None:
     book = Render(model="demo", codec="org/codec", repetition_penalty=1.2)
     assert sound_settings(book, Path(), flags()) == Sound(model="demo", codec="org/codec", repetition_penalty=1.2)
+
+
+def test_what_a_book_says_of_quality_is_laid_over_the_defaults() -> None:
+    book = Render(quality=Quality(pause_seconds=3))
+    assert sound_settings(Render(), Path(), flags()).quality == Quality()
+    assert sound_settings(book, Path(), flags(seed=3)).quality == Quality(pause_seconds=3)
 
 
 def test_another_model_instead_of_the_books_demo_voice_has_the_usual_codec() -> None:

@@ -9,7 +9,7 @@ from maya_batch.errors import Finding
 from maya_batch.manifest.checks import Checker, file_stem
 from maya_batch.manifest.editor import json_schema
 from maya_batch.manifest.salvage import read_book, shown
-from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Render, Voice
+from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
 from maya_batch.source_file import (
     Lines,
     UnreadableError,
@@ -29,6 +29,7 @@ __all__ = [
     "Manuscript",
     "Output",
     "Pauses",
+    "Quality",
     "Render",
     "Voice",
     "file_stem",

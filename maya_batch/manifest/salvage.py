@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from maya_batch.errors import Finding
-from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Render, Voice
+from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
 from maya_batch.yaml_source import Data, DataPath, YamlSource
 
 _MOST_PASSES = 20  # each pass mends all that it finds; four have been seen to be enough
@@ -153,6 +153,8 @@ def _model(path: DataPath) -> type[BaseModel]:
             return Format
         case ("render",):
             return Render
+        case ("render", "quality"):
+            return Quality
     return Book
 
 

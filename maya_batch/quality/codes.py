@@ -1,16 +1,78 @@
-"""What is wrong with a take, seen from its codes alone."""
+"""What is wrong with a take, seen from its codes alone: how it ended, how long it is, and what it says twice."""
+
+import math
 
 from maya_batch.engines import Generation
+from maya_batch.manifest import Quality
 from maya_batch.quality import Problem
-from maya_batch.tokens import TokenLayout
+from maya_batch.quality.loops import find_loop, repeated_words
+from maya_batch.text.length import tag_tokens
+from maya_batch.tokens import SLOTS, TokenLayout
+
+#: Between which paces a voice is taken to be as long as its own is not known: 37 to 55 tokens a word were reported for
+#: Maya1, and 52 are expected (text.length).
+_SLOWEST, _FASTEST = 55 / 52, 37 / 52
+
+#: What a short text may be shorter or longer by than its words say, in seconds: breath before, and silence after it.
+_SLACK_SECONDS = 0.5
+
+#: How much longer than the text's own repetition a repeated stretch has to be: words take unequal times.
+_OWN_REPETITION = 1.5
 
 
-def check_codes(generation: Generation, layout: TokenLayout) -> tuple[Problem, ...]:
-    """The problems of what an engine wrote for one chunk."""
+def check_codes(
+    generation: Generation,
+    text: str,
+    expected_frames: int,
+    layout: TokenLayout,
+    pace: float | None,
+    quality: Quality,
+) -> tuple[Problem, ...]:
+    """The problems of what an engine wrote for one chunk.
+
+    `expected_frames` is the length that the plan foresees for `text`, `pace` the voice's own factor on it
+    (`Pace.ratio`), None where it is not known yet. The kinds are `cap`, `broken`, `short`, `long` and `repeated`.
+    """
     frames = len(generation.codes)
     heard = f"{frames} frames, {layout.seconds(frames):.1f} s"
-    if generation.finish == "cap":
-        return (Problem("cap", f"no end within {heard}: it may run on, or stop before the text does"),)
     if generation.finish == "broken":
         return (Problem("broken", f"left its frame after {heard} ({generation.detail}); the rest is missing"),)
-    return ()
+    found = []
+    if generation.finish == "cap":
+        found.append(Problem("cap", f"no end within {heard}: it may run on, or stop before the text does"))
+    else:
+        found += _length(frames, text, expected_frames, layout, pace, quality)
+    return (*found, *_repetition(generation, text, layout, quality))
+
+
+def _length(
+    frames: int, text: str, expected_frames: int, layout: TokenLayout, pace: float | None, quality: Quality
+) -> list[Problem]:
+    tags = tag_tokens(text) / SLOTS
+    words = expected_frames - tags / 4  # so much of the tags is in what was expected
+    slack = _SLACK_SECONDS / layout.seconds(1)
+    least = words * (_FASTEST if pace is None else pace) * quality.shortest - slack
+    most = words * (_SLOWEST if pace is None else pace) * quality.longest + slack + tags
+    length = f"{layout.seconds(frames):.1f} s"
+    if frames < least:
+        what = f"{length} for a text that takes {layout.seconds(math.ceil(least)):.1f} s at least: words may be missing"
+        return [Problem("short", what)]
+    if frames > most:
+        what = f"{length} for a text that takes {layout.seconds(int(most)):.1f} s at most: there may be words too many"
+        return [Problem("long", what)]
+    return []
+
+
+def _repetition(generation: Generation, text: str, layout: TokenLayout, quality: Quality) -> list[Problem]:
+    frames = len(generation.codes)
+    own, words = repeated_words(text)
+    stretch = quality.repeated_seconds / layout.seconds(1)
+    if words:
+        stretch = max(stretch, _OWN_REPETITION * own * frames / words)
+    loop = find_loop(generation.codes, math.ceil(stretch))
+    if loop is None:
+        return []
+    first, again = layout.seconds(loop.start - loop.lag), layout.seconds(loop.start)
+    return [
+        Problem("repeated", f"{layout.seconds(loop.frames):.1f} s from {first:.1f} s on come again at {again:.1f} s")
+    ]

@@ -37,7 +37,7 @@ def pace(description: str) -> float:
 def expected_tokens(text: str, description: str, language: str) -> int:
     """Speech tokens this text most likely takes."""
     words = _words(text, language)
-    return math.ceil(_TOKENS_A_CLIP + words * _TOKENS_A_WORD * pace(description) + _tag_tokens(text) / 4)
+    return math.ceil(_TOKENS_A_CLIP + words * _TOKENS_A_WORD * pace(description) + tag_tokens(text) / 4)
 
 
 def cap_tokens(text: str, description: str, language: str) -> int:
@@ -48,7 +48,7 @@ def cap_tokens(text: str, description: str, language: str) -> int:
     (tests/measure_caps.py).
     """
     words = _words(text, language)
-    return math.ceil(_CAP_CONSTANT + words * _CAP_A_WORD * max(1.0, pace(description)) + _tag_tokens(text))
+    return math.ceil(_CAP_CONSTANT + words * _CAP_A_WORD * max(1.0, pace(description)) + tag_tokens(text))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -57,7 +57,8 @@ def _words(text: str, language: str) -> int:
     return spoken_words(text, language)
 
 
-def _tag_tokens(text: str) -> int:
+def tag_tokens(text: str) -> int:
+    """Speech tokens that the emotion tags of a text may last at the most; 0 where it has none."""
     if "<" not in text:
         return 0
     tags = [tag.strip("</>") for tag in TAG.findall(text)]
