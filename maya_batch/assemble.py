@@ -1,22 +1,35 @@
 """Takes become a chapter's files: decoded clip by clip, stitched, written in every format, published by rename."""
 
+import time
 from collections.abc import Iterator
 
 from maya_batch.audio.export import TrackTags, write_chapter
-from maya_batch.audio.stitch import Clip, is_silent, stitch
+from maya_batch.audio.stitch import Clip, stitch
+from maya_batch.outcome import Outcome, Watcher
 from maya_batch.plan import Chapter
-from maya_batch.quality import Problem
+from maya_batch.report.loudness import Loudness
 from maya_batch.state import BookState
-from maya_batch.store import Take
 from maya_batch.waves import Waves
 
 
-def assemble_chapter(state: BookState, chapter: Chapter, waves: Waves) -> float:
-    """Write a complete chapter's files anew; the seconds of audio in it.
+def publish(state: BookState, chapter: Chapter, waves: Waves, outcome: Outcome, watcher: Watcher) -> None:
+    """Put a chapter together, if it is complete and its files are not those of its takes already."""
+    if not state.complete(chapter) or state.current(chapter):
+        return
+    waves.load()
+    began = time.monotonic()
+    seconds = assemble_chapter(state, chapter, waves)
+    outcome.spent("codec and audio", began)
+    for target in state.targets(chapter):
+        outcome.files.append(target.path)
+        watcher.published(target.path, seconds)
 
-    A clip without any sound stays in the chapter as it is, and is put on record as a problem of its take.
+
+def assemble_chapter(state: BookState, chapter: Chapter, waves: Waves) -> float:
+    """Write a complete chapter's files anew; the seconds of audio in it, which with its loudness are kept for reports.
+
+    A clip without any sound stays in the chapter as it is; chunks that failed are left out where the book wants that.
     """
-    silent: list[Take] = []
     book, layout = state.plan.book, state.plan.layout
 
     def clips() -> Iterator[Clip]:
@@ -24,11 +37,10 @@ def assemble_chapter(state: BookState, chapter: Chapter, waves: Waves) -> float:
             take = state.take(chunk)
             if take is None:
                 raise ValueError(f"chunk {chunk.ref} has no take")
-            wave = waves.pop(take)
-            if is_silent(wave):
-                silent.append(take)
-            yield Clip(wave, chunk.pause)
+            if not state.omitted(chunk):
+                yield Clip(waves.pop(take), chunk.pause)
 
+    loudness = Loudness(layout.sampling_rate)
     pcm = stitch(
         clips(),
         start=book.pauses.chapter_start,
@@ -43,9 +55,6 @@ def assemble_chapter(state: BookState, chapter: Chapter, waves: Waves) -> float:
         tracks=len(state.plan.chapters),
         comment=state.mark(chapter),
     )
-    seconds = write_chapter(pcm, state.targets(chapter), tags, layout.sampling_rate)
-    for take in silent:
-        length = layout.seconds(len(take.codes))
-        state.store.note(take, Problem("silent", f"no sound in all of its {length:.1f} s"))
-    state.stored([take.key for take in silent])
+    seconds = write_chapter(loudness.listen(pcm), state.targets(chapter), tags, layout.sampling_rate)
+    state.figures.put(tags.comment, seconds, loudness.lufs)
     return seconds

@@ -70,3 +70,12 @@ class StoppedError(MayaBatchError):
     """The run was told to stop before its end; what is stored stays and the next run goes on."""
 
     exit_code = EXIT_STOPPED
+
+
+def exit_code_of(error: BaseException) -> int:
+    """How a program ends that this error ends."""
+    if isinstance(error, MayaBatchError):
+        return error.exit_code
+    if isinstance(error, OSError):  # a disk that is full, a folder that cannot be read: the machine, not the program
+        return EXIT_ENVIRONMENT
+    return EXIT_UNEXPECTED if isinstance(error, Exception) else EXIT_STOPPED  # a signal is no Exception

@@ -36,6 +36,8 @@ class Sound(BaseModel):
     repetition_penalty: float = 1.1
     max_tokens: int = MAX_TOKENS
     seed: int = 0
+    attempts: int = 3
+    failed: Literal["keep", "omit"] = "keep"
     quality: Quality = Quality()
 
     @property
@@ -59,6 +61,9 @@ class Machine(BaseModel):
     quantization: Literal["none", "nf4", "int8"] | None = None
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     decoding: Literal["auto", "framed", "free"] = "auto"
+    verify: Literal["all", "suspects", "off"] | None = None
+    recognizer: str | None = None
+    recognizer_device: str = "auto"
 
 
 def sound_settings(render: Render, folder: Path, flags: Render) -> Sound:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from maya_batch.engines import Decoding, Engine, Request, load_engine
 from maya_batch.errors import MachineError, UsageError
@@ -11,6 +12,9 @@ from maya_batch.plan import Chunk
 from maya_batch.settings import Machine, Sound
 from maya_batch.state import BookState, asked_recipe
 from maya_batch.text.tags import TAG
+
+if TYPE_CHECKING:
+    from maya_batch.codec import Codec
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +73,23 @@ def start_engine(state: BookState, machine: Machine, waiting: Sequence[Chunk], c
     state.lock.save()
     state.recipe = recipe
     return engine
+
+
+def load_book_codec(state: BookState, machine: Machine) -> "Codec":
+    """The codec of a book, pinned.
+
+    Raises:
+        MachineError: it is not on this machine, not what the book was begun with, or does not load.
+    """
+    from maya_batch.codec import load_codec
+    from maya_batch.engines.device import choose_device
+
+    name = state.plan.sound.codec
+    checkpoint = state.lock.locate(name, "codec")
+    codec = load_codec(checkpoint.folder, state.plan.layout, choose_device(machine.device))
+    state.codec = state.lock.identity(name, "codec")
+    state.lock.save()
+    return codec
 
 
 def choose_decoding(engine: Engine, requests: Sequence[Request], sound: Sound, machine: Machine) -> Decoding:

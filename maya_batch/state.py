@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from maya_batch.audio.export import FORMATS, Target, read_comment
+from maya_batch.chapter_figures import ChapterFigures
 from maya_batch.manifest import output_folder
 from maya_batch.pins import ModelLock, Recipe
 from maya_batch.plan import Chapter, Chunk, Plan
@@ -32,6 +33,7 @@ class BookState:
     recipe: Recipe | None
     codec: str | None
     """The identity of the codec, None as long as the book was not begun."""
+    figures: ChapterFigures
     _takes: dict[str, Take | None] = field(default_factory=dict)
 
     def key(self, chunk: Chunk) -> str:
@@ -58,8 +60,8 @@ class BookState:
         for key in keys:
             self._takes.pop(key, None)
 
-    def needs_take(self, chunk: Chunk) -> bool:
-        """Whether a chunk has to be rendered: it has no take, or only ones cut off by a cap that is higher now."""
+    def lacks_take(self, chunk: Chunk) -> bool:
+        """Whether there is nothing of a chunk: no take, or only ones cut off by a cap that is higher now."""
         best = self.take(chunk)
         if best is None:
             return True
@@ -68,9 +70,33 @@ class BookState:
         takes = self.store.all(best.key)
         return all(take.finish == "cap" and len(take.codes) < chunk.max_frames for take in takes)
 
+    def needs_take(self, chunk: Chunk) -> bool:
+        """Whether a chunk has to be rendered: it lacks a take, or its best one has problems and attempts are left."""
+        if self.lacks_take(chunk):
+            return True
+        return bool(self.problems_of(chunk)) and self.attempts(chunk) < self.plan.sound.attempts
+
+    def attempts(self, chunk: Chunk) -> int:
+        """How many attempts were made at a chunk: the number of its last take, 0 where there is none."""
+        return 0 if self.recipe is None else max((take.attempt for take in self.store.all(self.key(chunk))), default=0)
+
+    def chosen(self, chunk: Chunk) -> bool:
+        """Whether the take in use is one that a person chose."""
+        take = self.take(chunk)
+        return take is not None and self.store.chosen(take.key) == take.attempt
+
+    def problems_of(self, chunk: Chunk) -> tuple[Problem, ...]:
+        """What stands against the take in use; nothing where a person chose it, or there is none."""
+        take = self.take(chunk)
+        return () if take is None or self.chosen(chunk) else take.problems
+
+    def omitted(self, chunk: Chunk) -> bool:
+        """Whether a chunk is left out of its chapter, as the book wants it of those that failed in all attempts."""
+        return self.plan.sound.failed == "omit" and bool(self.problems_of(chunk)) and not self.needs_take(chunk)
+
     def complete(self, chapter: Chapter) -> bool:
         """Whether each chunk of the chapter has a take."""
-        return not any(self.needs_take(chunk) for chunk in chapter.chunks)
+        return not any(self.lacks_take(chunk) for chunk in chapter.chunks)
 
     def current(self, chapter: Chapter) -> bool:
         """Whether the chapter's files are there and made of the takes now in use."""
@@ -92,7 +118,11 @@ class BookState:
             "version": _AUDIO_VERSION,
             "codec": self.codec,
             "dropped": self.plan.layout.clip_start_samples,
-            "takes": [[self.key(chunk), self._attempt(chunk), chunk.pause] for chunk in chapter.chunks],
+            "takes": [
+                [self.key(chunk), self._attempt(chunk), chunk.pause]
+                for chunk in chapter.chunks
+                if not self.omitted(chunk)
+            ],
             "edges": [book.pauses.chapter_start, book.pauses.chapter_end],
             "tags": [chapter.title, book.title, book.author, chapter.number, len(self.plan.chapters)],
             "formats": [[format_.type, format_.bitrate] for format_ in book.output.formats],
@@ -103,8 +133,7 @@ class BookState:
     def problems(self) -> Iterator[tuple[Chunk, Problem]]:
         """What is on record against the takes in use, in reading order."""
         for chunk in self.plan.chunks():
-            take = self.take(chunk)
-            for problem in take.problems if take else ():
+            for problem in self.problems_of(chunk):
                 yield chunk, problem
 
     def stale_files(self) -> list[Path]:
@@ -140,7 +169,9 @@ def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> Book
     hidden = hidden_folder(folder)
     lock = ModelLock(hidden / "model.lock")
     recipe = asked_recipe(lock.recipe(plan.sound.model), machine)
-    return BookState(plan, folder, TakeStore(hidden), lock, recipe, lock.codec(plan.sound.codec))
+    return BookState(
+        plan, folder, TakeStore(hidden), lock, recipe, lock.codec(plan.sound.codec), ChapterFigures(hidden)
+    )
 
 
 def asked_recipe(recipe: Recipe | None, machine: Machine) -> Recipe | None:

@@ -12,7 +12,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from maya_batch.engines import Finish
 from maya_batch.errors import MachineError
 from maya_batch.quality import Hearing, Problem
 from maya_batch.tokens import SLOTS, Codes
+from maya_batch.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +65,14 @@ class TakeStore:
         takes = self.all(key)
         if not takes:
             return None
-        chosen = self._chosen().get(key)
+        chosen = self.chosen(key)
         return min(
             takes, key=lambda take: (take.attempt != chosen, len(take.problems), _word_error(take), take.attempt)
         )
+
+    def chosen(self, key: str) -> int | None:
+        """The attempt that a person chose; None where nobody did."""
+        return self._chosen().get(key)
 
     def all(self, key: str) -> list[Take]:
         """All takes of this key that can be read whole, by attempt; the others are named on the log, once."""
@@ -97,6 +102,7 @@ class TakeStore:
             for part, path in written:
                 self._set_aside(path)
                 part.replace(path)
+                path.with_suffix(".mp3").unlink(missing_ok=True)  # the sound of what was there before
             for folder in {path.parent for _, path in written}:
                 _sync_folder(folder)
         except OSError as error:
@@ -105,19 +111,32 @@ class TakeStore:
                     part.unlink(missing_ok=True)
             raise MachineError(f"{self._takes}: a take cannot be stored ({error.strerror or error})") from error
 
-    def note(self, take: Take, problem: Problem) -> None:
-        """Add what was found out about a stored take later, when it was heard."""
-        if problem not in take.problems:
-            self.put([replace(take, problems=(*take.problems, problem))])
+    def clip(self, take: Take) -> bytes | None:
+        """The sound of a take that was kept for reports; None where there is none that can be read."""
+        try:
+            return _read(self._clip_path(take), _LARGEST)
+        except (OSError, ValueError):
+            return None
+
+    def put_clip(self, take: Take, mp3: bytes) -> None:
+        """Keep the sound of a take, until the take is stored anew.
+
+        Raises:
+            MachineError: the disk does not take it.
+        """
+        write_whole(self._clip_path(take), mp3)
 
     def unused(self, keys: Collection[str]) -> Iterator[Path]:
         """The files of takes whose key is none of `keys`, and what killed runs left half written."""
         for path in sorted(self._takes.glob("??/*/*")):
-            if path.parent.name not in keys or not path.name.endswith(".npz"):
+            if path.parent.name not in keys or path.suffix not in (".npz", ".mp3") or path.name.startswith("."):
                 yield path
 
     def _folder(self, key: str) -> Path:
         return self._takes / key[:2] / key
+
+    def _clip_path(self, take: Take) -> Path:
+        return self._folder(take.key) / f"{take.attempt}.mp3"
 
     def _chosen(self) -> dict[str, int]:
         """A person's choices, key to attempt."""
@@ -173,11 +192,7 @@ def read_take(path: Path, key: str) -> Take:
     Raises:
         ValueError, OSError, zipfile.BadZipFile, …: anything about it is not as `TakeStore.put` wrote it.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:  # noqa: PTH123  (a descriptor, so that no link is followed)
-        data = file.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
-        raise ValueError("too large")
+    data = _read(path, _LARGEST)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
             raise ValueError("too large when unpacked")
@@ -200,6 +215,16 @@ def read_take(path: Path, key: str) -> Take:
         bool(meta.get("examined", False)),  # takes of version 0.1 have no such evidence
         _hearing(meta.get("hearing")),
     )
+
+
+def _read(path: Path, largest: int) -> bytes:
+    """A file's bytes; no link is followed, and no device or pipe waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123  (a descriptor)
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise ValueError("too large")
+    return data
 
 
 def _hearing(meta: dict[str, Any] | None) -> Hearing | None:

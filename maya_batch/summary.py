@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maya_batch.bench.figures import Speed
+from maya_batch.outcome import BESIDE, IN_TURN, Outcome
 from maya_batch.plan import Chapter
-from maya_batch.render import BESIDE, IN_TURN, Outcome
 from maya_batch.state import BookState
 from maya_batch.tokens import SLOTS
 

@@ -1,6 +1,7 @@
 """The sound of takes, decoded as they come and kept until their chapter is put together, as far as memory allows."""
 
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,27 +19,48 @@ _KEPT = 768 * 2**20
 class Waves:
     """Decoded takes."""
 
-    def __init__(self, codec: "Codec") -> None:
-        self._codec = codec
+    def __init__(self, load: Callable[[], "Codec"]) -> None:
+        """`load` is called once, when the codec is needed."""
+        self._load = load
+        self._codec: Codec | None = None
         self._kept: dict[tuple[str, int], NDArray[np.float32]] = {}
         self._bytes = 0
 
-    def prepare(self, take: Take) -> None:
-        """Decode a take now that will be asked for later."""
+    @property
+    def loaded(self) -> bool:
+        """Whether the codec is there."""
+        return self._codec is not None
+
+    def load(self) -> "Codec":
+        """Have the codec loaded."""
+        if self._codec is None:
+            self._codec = self._load()
+        return self._codec
+
+    def prepare(self, take: Take) -> NDArray[np.float32]:
+        """A take's samples, which will be asked for again."""
+        name = (take.key, take.attempt)
+        if name in self._kept:
+            return self._kept[name]
+        wave = self._decode(take)
         if self._bytes < _KEPT:
-            wave = self._kept[take.key, take.attempt] = self._decode(take)
+            self._kept[name] = wave
             self._bytes += wave.nbytes
+        return wave
+
+    def drop(self, take: Take) -> None:
+        """Keep a take's samples no longer: no chapter will ask for them."""
+        wave = self._kept.pop((take.key, take.attempt), None)
+        self._bytes -= 0 if wave is None else wave.nbytes
 
     def pop(self, take: Take) -> NDArray[np.float32]:
         """A take's samples, -1 to 1; they are kept no longer."""
-        wave = self._kept.pop((take.key, take.attempt), None)
-        if wave is None:
-            return self._decode(take)
-        self._bytes -= wave.nbytes
-        return wave
+        wave = self._kept.get((take.key, take.attempt))
+        self.drop(take)
+        return self._decode(take) if wave is None else wave
 
     def _decode(self, take: Take) -> NDArray[np.float32]:
-        return self._codec.decode(take.codes, noise_seed(take.key, take.attempt))
+        return self.load().decode(take.codes, noise_seed(take.key, take.attempt))
 
 
 def noise_seed(key: str, attempt: int) -> int:

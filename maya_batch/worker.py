@@ -4,8 +4,8 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from threading import Event, Lock
 from types import TracebackType
 
 log = logging.getLogger(__name__)
@@ -14,12 +14,15 @@ log = logging.getLogger(__name__)
 #: engine would wait at each of the thousand calls that a prompt's pass takes.
 _SWITCH = 0.0002
 
-#: Jobs that may wait. More would hold more in memory; the engine waits when there are so many.
+#: Jobs that may wait. More would hold more in memory; who gives them waits when there are so many.
 _MOST = 64
+
+#: Seconds between two looks at whether the run is to stop, while all jobs are waited for.
+_LOOK = 0.1
 
 
 class Worker:
-    """A thread that does jobs while this one speaks. What goes wrong in a job is raised here, at the next call.
+    """A thread that does jobs while this one speaks. What goes wrong in a job is raised where jobs are waited for.
 
     Not `beside`, jobs are done at once and in this thread: where the model runs on the same cores, two threads would
     only be in each other's way.
@@ -29,6 +32,7 @@ class Worker:
         self._beside, self._interval = beside, sys.getswitchinterval()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="worker")
         self._jobs: deque[Future[None]] = deque()
+        self._lock = Lock()
         self.stopping = Event()
         """Set when the run ends early: jobs are to store what they have, and leave what can be done later."""
 
@@ -44,8 +48,7 @@ class Worker:
         if kind is not None:
             self.stopping.set()
         try:
-            while self._jobs:
-                job = self._jobs.popleft()
+            while (job := self._next()) is not None:
                 if kind is None:
                     job.result()
                 elif job.exception() is not None:
@@ -58,16 +61,35 @@ class Worker:
             sys.setswitchinterval(self._interval)
 
     def do(self, job: Callable[[], None]) -> None:
-        """Put a job behind the others."""
-        if not self._beside:
-            job()
-            return
+        """Put a job behind the others; there being too many, wait for the first."""
         self.check()
-        if len(self._jobs) >= _MOST:
-            self._jobs.popleft().result()
-        self._jobs.append(self._pool.submit(job))
+        if self._beside and len(self._jobs) >= _MOST and (first := self._next()) is not None:
+            first.result()
+        self.post(job)
+
+    def post(self, job: Callable[[], None]) -> None:
+        """Put a job behind the others, however many there are."""
+        if self._beside:
+            with self._lock:
+                self._jobs.append(self._pool.submit(job))
+        else:
+            job()
 
     def check(self) -> None:
         """Raise what went wrong in a job that is done."""
-        while self._jobs and self._jobs[0].done():
-            self._jobs.popleft().result()
+        while (job := self._next(done=True)) is not None:
+            job.result()
+
+    def drain(self, tick: Callable[[], None]) -> None:
+        """Wait until no job is left; `tick` is called meanwhile, and may end the waiting by an error of its own."""
+        while self._jobs:
+            wait([self._jobs[-1]], timeout=_LOOK)
+            self.check()
+            tick()
+
+    def _next(self, done: bool = False) -> "Future[None] | None":
+        """Take the first job off the line; with `done`, only one that is over."""
+        with self._lock:
+            if not self._jobs or (done and not self._jobs[0].done()):
+                return None
+            return self._jobs.popleft()

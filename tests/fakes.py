@@ -43,7 +43,8 @@ LONGWINDED = 200
 class FakeEngine:
     """Writes likely codes by the row's seed alone. A word of the text decides how a row ends:
 
-    "Endless" never does, "Broken" breaks out of its frame, "Hush" is silent, "Longwinded" needs many frames.
+    "Endless" never does, "Broken" breaks out of its frame, "Clumsy" does so the first time, "Hush" is silent,
+    "Longwinded" needs many frames.
     """
 
     def __init__(self, layout: TokenLayout, batch_size: int = 4) -> None:
@@ -99,7 +100,8 @@ class FakeEngine:
             needed = request.max_frames + 1
         frames = min(needed, request.max_frames)
         codes = rng.integers(1, self.layout.codebook_size, (frames, SLOTS)).astype(np.uint16)
-        if "Broken" in request.text:
+        first = sum(asked.key == request.key for asked in self.requests) == 1
+        if "Broken" in request.text or ("Clumsy" in request.text and first):
             return Generation(request.key, codes[:3], "broken", "frame 3, slot 2: token 5 is not of this slot")
         if "Hush" in request.text:
             codes[:, -1] = 0

@@ -1,9 +1,11 @@
+import json
 import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 import torch
@@ -14,8 +16,9 @@ from maya_batch.deadline import Deadline
 from maya_batch.engines import Decoding, Generation, Request, Sampling
 from maya_batch.engines.hf import HfEngine
 from maya_batch.errors import BusyError, MachineError, StoppedError, UsageError
+from maya_batch.outcome import Outcome
 from maya_batch.pins import Recipe
-from maya_batch.render import Outcome, _in_order, assemble_book, render_book, row_seed
+from maya_batch.render import _in_order, assemble_book, render_book, row_seed
 from maya_batch.settings import Machine
 from maya_batch.state import book_state
 from maya_batch.store import Take, TakeStore
@@ -36,6 +39,13 @@ def render(
 
 def kinds(outcome: Outcome) -> list[tuple[str, str]]:
     return [(chunk.ref, problem.kind) for chunk, problem in outcome.problems]
+
+
+ONE_ATTEMPT = {"model": "./lm", "codec": "./codec", "attempts": 1}
+
+
+def report_of(tiny: TinyBook) -> Any:
+    return json.loads((tiny.output / "report.json").read_text(encoding="utf-8"))
 
 
 def take_files(tiny: TinyBook) -> dict[str, bytes]:
@@ -80,7 +90,8 @@ def test_a_second_run_loads_nothing_and_touches_nothing(
 ) -> None:
     tiny.write(TEXT)
     render(tiny)
-    before = {path: path.stat().st_mtime_ns for path in tiny.output.rglob("*") if path.name != "lock"}
+    new = ("lock", "report.json", "report.html")
+    before = {path: path.stat().st_mtime_ns for path in tiny.output.rglob("*") if path.name not in new}
     decoded = fake_codec.decoded
 
     def not_again(*args: object, **more: object) -> object:
@@ -95,6 +106,7 @@ def test_a_second_run_loads_nothing_and_touches_nothing(
     assert events.heard == [("begun", (4, 0))]
     assert fake_codec.decoded == decoded
     assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert report_of(tiny)["exit_reason"] == "all is rendered and put together"
 
 
 def test_an_edited_paragraph_renders_its_own_chunk_and_its_own_chapter(tiny: TinyBook, fake_engine: FakeEngine) -> None:
@@ -195,7 +207,7 @@ def allow_for_longwinded_texts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_higher_cap_renders_the_cut_off_chunks_again_and_no_others(
     tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny.write({"One": ["Longwinded talk.", "Endless talk.", "Fine."]})
+    tiny.write({"One": ["Longwinded talk.", "Endless talk.", "Fine."]}, render=ONE_ATTEMPT)
     low = next(tiny.plan().chunks()).max_frames
     assert low < LONGWINDED
     assert kinds(render(tiny)) == [("1:1", "cap"), ("1:2", "cap")]
@@ -231,14 +243,15 @@ def test_a_take_that_is_damaged_is_rendered_again_and_gives_the_same_book(
 def test_a_cut_off_take_that_a_person_chose_over_a_whole_one_is_left_alone(
     tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny.write({"One": ["Longwinded talk."]})
+    tiny.write({"One": ["Longwinded talk."]}, render=ONE_ATTEMPT)
     render(tiny)
     allow_for_longwinded_texts(monkeypatch)
     assert kinds(render(tiny)) == []
     fake_engine.batches.clear()
     (tiny.output / ".maya" / "choices.yaml").write_text(f"{fake_engine.requests[0].key}: 1\n")
-    assert kinds(render(tiny)) == [("1:1", "cap")]
+    assert kinds(render(tiny)) == []  # what a person chose is no problem any more
     assert fake_engine.batches == []
+    assert report_of(tiny)["characters"]["waived"] == len("Longwinded talk.")
 
 
 class Stop(BaseException):
@@ -327,7 +340,7 @@ def test_what_has_ended_before_a_stop_is_stored_and_no_chapter_begun(
 
     fake_engine.before_batch = stop_at_the_last
     monkeypatch.setattr(TakeStore, "put", slow_put)
-    monkeypatch.setattr("maya_batch.render.Worker", lambda **_: Worker(beside=True))
+    monkeypatch.setattr("maya_batch.render.Worker", lambda _: Worker(beside=True))
     with pytest.raises(stop):
         render(tiny)
     assert len(take_files(tiny)) == 2
@@ -338,7 +351,7 @@ def test_what_has_ended_before_a_stop_is_stored_and_no_chapter_begun(
 def test_a_take_that_cannot_be_stored_ends_the_run_while_it_speaks(
     beside: bool, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maya_batch.render.Worker", lambda **_: Worker(beside))
+    monkeypatch.setattr("maya_batch.render.Worker", lambda _: Worker(beside))
     tiny.write(BOOK)
     fake_engine.batch_size = 1
     takes = tiny.output / ".maya" / "takes"

@@ -305,17 +305,6 @@ def test_choices_that_are_none_are_an_error(content: bytes, store: TakeStore, tm
         TakeStore(tmp_path).best(KEY)
 
 
-def test_a_problem_found_later_is_added_once(store: TakeStore, tmp_path: Path) -> None:
-    silent = Problem("silent", "no sound")
-    store.put([take(1, problems=(CAP,))])
-    store.note(take(1, problems=(CAP,)), silent)
-    noted = take(1, problems=(CAP, silent))
-    assert same(TakeStore(tmp_path).best(KEY), noted)
-    changed = file_of(tmp_path).stat().st_mtime_ns
-    store.note(noted, silent)
-    assert file_of(tmp_path).stat().st_mtime_ns == changed
-
-
 DISK_FULL = """
 import resource, signal, sys
 from pathlib import Path

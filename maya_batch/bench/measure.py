@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from maya_batch.errors import UsageError
 from maya_batch.logs import log_to_terminal
 from maya_batch.manifest import Render
+from maya_batch.outcome import BESIDE, IN_TURN
 from maya_batch.plan import make_plan
 from maya_batch.progress import LogWatcher
-from maya_batch.render import BESIDE, IN_TURN, render_book
+from maya_batch.render import render_book
 from maya_batch.settings import Machine
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None
         _limit(gpu_memory, machine.device)
     plan = make_plan(book, flags)
     with tempfile.TemporaryDirectory(prefix="maya-batch-bench-") as folder:
-        outcome = render_book(plan, machine, LogWatcher(), Path(folder))
+        outcome = render_book(plan, machine, LogWatcher(), Path(folder), report=False)
     import torch
 
     from maya_batch.engines.device import choose_device

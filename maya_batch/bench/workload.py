@@ -52,7 +52,7 @@ def write_book(path: Path, hours: float, model: str) -> Path:
     manifest = {
         "title": "Benchmark",
         "voices": {"narrator": VOICE},
-        "render": {"chunk_words": most},
+        "render": {"chunk_words": most, "attempts": 1},
         "chapters": [
             {"title": f"Part {number}", "text": "\n\n".join(chapter)}
             for number, chapter in enumerate(chapters, start=1)

@@ -79,7 +79,7 @@ def render(
         outcome = render_book(plan, machine, watcher, output, check_tags=not allow_unknown_tags, deadline=deadline)
     finally:
         watcher.close()
-    finish(summarize(outcome), bool(outcome.problems), False)
+    finish(summarize(outcome), outcome.exit_code)
 
 
 def assemble(
@@ -108,7 +108,7 @@ def assemble(
     outcome = assemble_book(plan, machine, LogWatcher(), output)
     for chapter in outcome.incomplete:
         log.warning("%s: not all of its chunks are rendered yet; run `maya-batch render %s`", chapter.stem, book)
-    finish(summarize(outcome), bool(outcome.problems), bool(outcome.incomplete))
+    finish(summarize(outcome), outcome.exit_code)
 
 
 def plan(

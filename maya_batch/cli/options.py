@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from maya_batch.errors import EXIT_PROBLEMS, EXIT_STOPPED, UsageError
+from maya_batch.errors import UsageError
 from maya_batch.manifest import Render
 from maya_batch.settings import Machine, machine_settings
 
@@ -67,10 +67,8 @@ def flags_of(**values: object) -> Render:
     return checked.model_copy(update=names)
 
 
-def finish(summary: str, problems: bool, unfinished: bool) -> None:
+def finish(summary: str, exit_code: int) -> None:
     """The last line, and the exit code."""
-    log.log(logging.WARNING if problems or unfinished else logging.INFO, "%s", summary)
-    if unfinished:
-        raise typer.Exit(EXIT_STOPPED)
-    if problems:
-        raise typer.Exit(EXIT_PROBLEMS)
+    log.log(logging.WARNING if exit_code else logging.INFO, "%s", summary)
+    if exit_code:
+        raise typer.Exit(exit_code)

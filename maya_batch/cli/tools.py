@@ -27,7 +27,7 @@ from maya_batch.cli.options import (
     flags_of,
     machine_of,
 )
-from maya_batch.errors import MachineError
+from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError
 from maya_batch.logs import log_to_terminal
 from maya_batch.manifest import Render, json_schema
 from maya_batch.settings import sound_settings
@@ -75,7 +75,7 @@ def say(
     seconds, problems = say_text(text, description, sound_settings(Render(), Path(), flags), machine, path)
     for problem in problems:
         log.warning("%s: %s", problem.kind, problem.detail)
-    finish(f"{path}  {seconds:.1f} s", bool(problems), False)
+    finish(f"{path}  {seconds:.1f} s", EXIT_PROBLEMS if problems else EXIT_WHOLE)
 
 
 def fetch(

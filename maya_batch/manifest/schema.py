@@ -191,7 +191,11 @@ class Quality(Part):
 
 
 class Render(Part):
-    """What shapes the sound; None leaves it to the default. `quality` is what a take of it is judged by."""
+    """What shapes the sound, and what a take of it is judged by; None leaves it to the default.
+
+    A take with problems is made again, up to `attempts` in all; `failed` says whether one that still has some is kept
+    in its chapter or left out.
+    """
 
     model: Annotated[Line, AfterValidator(lambda name: _checkpoint(name, "--model"))] | None = None
     codec: Annotated[Line, AfterValidator(lambda name: _checkpoint(name, "--codec"))] | None = None
@@ -201,6 +205,8 @@ class Render(Part):
     repetition_penalty: Annotated[float, Field(ge=1, le=2, allow_inf_nan=False)] | None = None
     max_tokens: Annotated[int, Field(ge=56)] | None = None
     seed: Seed | None = None
+    attempts: Annotated[int, Field(ge=1, le=100)] | None = None
+    failed: Literal["keep", "omit"] | None = None
     quality: Quality | None = None
 
 

@@ -26,7 +26,7 @@ class Characters:
     missing: int
     """Not spoken: there is no take."""
     waived: int
-    """In takes with problems that a person has chosen all the same."""
+    """In takes with problems that a person has chosen all the same, or that are left out as the book wants it."""
 
     def __post_init__(self) -> None:
         parts = (self.heard, self.unheard, self.with_problems, self.missing, self.waived)
@@ -64,6 +64,8 @@ class ChunkReport:
     """Whether a person chose this take."""
     unheard: tuple[int, ...] = ()
     """Which words of `text` are not in the transcript, as `quality.Hearing` counts them."""
+    omitted: bool = False
+    """Whether it is left out of its chapter, as the book wants it of what failed in all attempts."""
 
     @property
     def name(self) -> str:

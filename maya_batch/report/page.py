@@ -42,7 +42,7 @@ _PARTS = (
     ("unheard", "unheard", "spoken, not listened to"),
     ("with_problems", "with problems", "kept all the same"),
     ("missing", "missing", "not spoken"),
-    ("waived", "waived", "with problems, chosen by hand"),
+    ("waived", "waived", "with problems, chosen by hand or left out as the book wants it"),
 )
 _BAR = 1000
 """Width of the bar of characters, in its own units."""

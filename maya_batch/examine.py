@@ -1,0 +1,105 @@
+"""A stored take is looked at and listened to: its sound's problems, and which words of its text are heard in it."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maya_batch.plan import Plan
+from maya_batch.quality import Problem
+from maya_batch.quality.sound import check_sound
+from maya_batch.settings import Machine
+from maya_batch.store import Take
+
+if TYPE_CHECKING:
+    from maya_batch.hearing import Recognizer
+
+log = logging.getLogger(__name__)
+
+
+class Examiner:
+    """Knows what a take of a plan must sound like, and whether takes are listened to, by whom."""
+
+    def __init__(
+        self, plan: Plan, recognizer: "Callable[[], Recognizer] | None" = None, suspects_only: bool = False
+    ) -> None:
+        """`recognizer` loads the one that listens; it is called once. Suspects are takes with problems."""
+        self._quality, self._rate = plan.sound.quality, plan.layout.sampling_rate
+        self._language = plan.book.language
+        self._load, self._suspects_only = recognizer, suspects_only
+        self._recognizer: Recognizer | None = None
+
+    def load(self) -> None:
+        """Have the recognizer loaded, where there is one.
+
+        Raises:
+            MachineError: it cannot be had.
+        """
+        if self._load is not None and self._recognizer is None:
+            self._recognizer = self._load()
+
+    def has_work(self, take: Take) -> bool:
+        """Whether a take has not been looked at, or not been listened to though it should be."""
+        return not take.examined or self.listens_to(take)
+
+    def listens_to(self, take: Take) -> bool:
+        """Whether a take that was looked at is yet to be listened to."""
+        if self._load is None or take.hearing is not None:
+            return False
+        return bool(take.problems) or not self._suspects_only
+
+    def look(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
+        """The take, with what its sound shows; unchanged where it was looked at before."""
+        if take.examined:
+            return take
+        found = check_sound(wave, self._rate, text, self._quality)
+        return replace(take, examined=True, problems=_joined(take.problems, found))
+
+    def listen(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
+        """The take, with what the recognizer hears in it."""
+        if self._recognizer is None:
+            raise ValueError("nobody is there to listen")
+        from maya_batch.hearing import listen
+
+        hearing, problems = listen(self._recognizer, wave, self._rate, text, self._language, self._quality)
+        return replace(take, hearing=hearing, problems=_joined(take.problems, problems))
+
+
+def _joined(known: tuple[Problem, ...], found: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """Problems of both; of a kind that is known, no second one."""
+    kinds = {problem.kind for problem in known}
+    return (*known, *(problem for problem in found if problem.kind not in kinds))
+
+
+def make_examiner(plan: Plan, machine: Machine) -> Examiner:
+    """The examiner that the machine's `verify` asks for: who listens to all takes, to suspects, or to none.
+
+    Where nothing was asked for, all takes are listened to if the recognizer lies on this machine; if not, that is said.
+    """
+    from maya_batch.hearing import default_recognizer, load_recognizer, recognizer_installed, recognizer_ready
+
+    language = plan.book.language
+    name = machine.recognizer or default_recognizer(language)
+    if machine.verify == "off":
+        return Examiner(plan)
+    if machine.verify is None and machine.recognizer is None and not recognizer_ready(name):
+        if recognizer_installed():
+            log.warning("nobody listens to the takes: `maya-batch fetch --recognizer %s`, or --verify off", name)
+        else:
+            log.info("nobody listens to the takes; with pip install 'maya-batch[verify]' each word is checked")
+        return Examiner(plan)
+
+    def load() -> "Recognizer":
+        from maya_batch.engines.device import choose_device
+
+        device = machine.recognizer_device
+        if device == "auto":
+            device = choose_device(machine.device).type
+        who = "takes with problems" if machine.verify == "suspects" else "each take"
+        log.info("listening to %s with %s on %s", who, name, device)
+        return load_recognizer(name, device, language)
+
+    return Examiner(plan, load, machine.verify == "suspects")

@@ -1,0 +1,146 @@
+"""What becomes of takes as they come: stored, looked at, listened to; once all of a chapter are settled, its files.
+
+A take is settled when it has been examined and its chunk is not to be spoken again. On a GPU the work is done on two
+threads beside the model: one keeps the files, the codec and the books, the other one only listens.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maya_batch.assemble import publish
+from maya_batch.examine import Examiner
+from maya_batch.outcome import Outcome, Watcher
+from maya_batch.plan import Chunk
+from maya_batch.state import BookState
+from maya_batch.store import Take
+from maya_batch.waves import Waves
+from maya_batch.worker import Worker
+
+log = logging.getLogger(__name__)
+
+
+class Intake:
+    """The way of all takes of one run. Only the thread of `worker` touches the store, the codec and the outcome."""
+
+    def __init__(
+        self,
+        state: BookState,
+        examiner: Examiner,
+        waves: Waves,
+        outcome: Outcome,
+        watcher: Watcher,
+        worker: Worker,
+        ear: Worker,
+    ) -> None:
+        self._state, self._examiner, self._waves = state, examiner, waves
+        self._outcome, self._watcher = outcome, watcher
+        self._worker, self._ear = worker, ear
+        self._chunks: dict[str, Chunk] = {}
+        self._open: dict[int, set[str]] = {}
+        self._once: frozenset[str] = frozenset()
+
+    def expect(self, chunks: Iterable[Chunk], once: bool = False) -> None:
+        """These chunks are to be settled; with `once`, by their next take, whatever it is like."""
+        for chunk in chunks:
+            key = self._state.key(chunk)
+            self._chunks[key] = chunk
+            self._open.setdefault(chunk.chapter, set()).add(key)
+        if once:
+            self._once = frozenset(self._chunks)
+
+    def receive(self, takes: list[Take]) -> None:
+        """Take in what has just been spoken."""
+        self._hand_over(partial(self._keep, takes))
+
+    def examine(self, takes: Iterable[Take]) -> None:
+        """Examine takes that are stored already."""
+        for take in takes:
+            self._hand_over(partial(self._look, take))
+
+    def publish_settled(self) -> None:
+        """Put together the chapters that wait for nothing."""
+        chapters = [chapter for chapter in self._state.plan.chapters if not self._open.get(chapter.number)]
+        self._hand_over(lambda: self._publish({chapter.number for chapter in chapters}))
+
+    def drain(self, tick: Callable[[], None]) -> None:
+        """Wait until all takes are through; `tick` is called meanwhile."""
+        began = time.monotonic()
+        # What is kept goes to be heard, and what was heard comes back.
+        for line in (self._worker, self._ear, self._worker):
+            line.drain(tick)
+        self._outcome.spent("finishing", began)
+
+    def _hand_over(self, job: Callable[[], None]) -> None:
+        """Have a job done beside; where it is done here and now, it counts as finishing."""
+        began = time.monotonic()
+        self._worker.do(job)
+        self._outcome.spent("finishing", began)
+
+    def _keep(self, takes: list[Take]) -> None:
+        """Store takes that ended together, before anything else can go wrong."""
+        self._store(takes)
+        for take in takes:
+            self._look(take)
+
+    def _look(self, take: Take) -> None:
+        if self._worker.stopping.is_set():
+            return  # the next run does it
+        began = time.monotonic()
+        wave = self._waves.prepare(take)
+        take = self._examiner.look(take, self._chunks[take.key].text, wave)
+        self._outcome.spent("codec and audio", began)
+        if self._examiner.listens_to(take):
+            self._ear.do(partial(self._listen, take, wave))
+        else:
+            self._settle(take)
+
+    def _listen(self, take: Take, wave: NDArray[np.float32]) -> None:
+        """On the thread that listens; what it finds goes back to the other one."""
+        if self._worker.stopping.is_set():
+            return
+        began = time.monotonic()
+        heard = self._examiner.listen(take, self._chunks[take.key].text, wave)
+        self._outcome.spent("hearing", began)
+        if not self._worker.stopping.is_set():
+            self._worker.post(partial(self._settle, heard))
+
+    def _settle(self, take: Take) -> None:
+        """A take with all its evidence: stored again; and its chunk is done, or goes back to be spoken once more."""
+        state, chunk = self._state, self._chunks[take.key]
+        self._store([take])
+        again = take.key not in self._once and state.needs_take(chunk)
+        for problem in take.problems:
+            level = logging.INFO if again else logging.WARNING
+            log.log(level, "%s %s: %s%s", chunk.ref, problem.kind, problem.detail, "; once more" if again else "")
+        if again:
+            self._waves.drop(take)
+            return
+        self._count(chunk)
+        self._open[chunk.chapter].discard(take.key)
+        if not self._open[chunk.chapter]:
+            self._publish({chunk.chapter})
+
+    def _count(self, chunk: Chunk) -> None:
+        best = self._state.take(chunk)
+        if best is None:
+            raise ValueError(f"chunk {chunk.ref} has no take")
+        speech = self._state.plan.layout.seconds(len(best.codes))
+        self._outcome.chunks += 1
+        self._outcome.speech += speech
+        self._watcher.rendered(1, speech)
+
+    def _store(self, takes: list[Take]) -> None:
+        began = time.monotonic()
+        self._state.store.put(takes)
+        self._state.stored([take.key for take in takes])
+        self._outcome.spent("files", began)
+
+    def _publish(self, numbers: set[int]) -> None:
+        for chapter in self._state.plan.chapters:
+            if chapter.number in numbers and not self._worker.stopping.is_set():
+                publish(self._state, chapter, self._waves, self._outcome, self._watcher)

@@ -1,0 +1,61 @@
+"""Every character of a book accounted for: heard, spoken but unheard, in takes with problems, missing, or waived."""
+
+from difflib import SequenceMatcher
+from itertools import pairwise
+
+from maya_batch.plan import Chapter, Chunk
+from maya_batch.report.data import Characters
+from maya_batch.state import BookState
+
+
+def chapter_characters(state: BookState, chapter: Chapter) -> Characters:
+    """Where the characters of a chapter have gone: those of all its chunks, which together are its text."""
+    return Characters.sum(chunk_characters(state, chunk) for chunk in chapter.chunks)
+
+
+def chunk_characters(state: BookState, chunk: Chunk) -> Characters:
+    """Where the manifest's characters of a chunk have gone.
+
+    Of a take that was listened to, those of words that the recognizer did not find are unheard. What is between words,
+    and what is never spoken, goes with the word before it.
+    """
+    total, take = len(chunk.source), state.take(chunk)
+    if take is None or state.lacks_take(chunk):
+        return Characters(total, 0, 0, 0, total, 0)
+    if take.problems and (state.chosen(chunk) or state.omitted(chunk)):
+        return Characters(total, 0, 0, 0, 0, total)
+    if take.problems:
+        return Characters(total, 0, 0, total, 0, 0)
+    if take.hearing is None:
+        return Characters(total, 0, total, 0, 0, 0)
+    unheard = unheard_characters(chunk.source, chunk.text, set(take.hearing.unheard))
+    return Characters(total, total - unheard, unheard, 0, 0, 0)
+
+
+def unheard_characters(source: str, text: str, unheard: set[int]) -> int:
+    """How many characters of `source` belong to `unheard` words of `text`, counted as whitespace parts them.
+
+    `text` is `source` as it is spoken: words that are in both are the same ones, and those in `source` alone count as
+    unheard where a word of `text` in their place is.
+    """
+    if not unheard:
+        return 0
+    words, spoken = source.split(), text.split()
+    lost = [False] * len(words)
+    for _, first, last, begin, end in SequenceMatcher(None, words, spoken, autojunk=False).get_opcodes():
+        whole = last - first == end - begin
+        for place in range(first, last):
+            those = {begin + place - first} if whole else set(range(begin, end))
+            lost[place] = bool(those & unheard)
+    return sum(length for length, is_lost in zip(_lengths(source), lost, strict=True) if is_lost)
+
+
+def _lengths(source: str) -> list[int]:
+    """The characters of each word and of what follows it; what is before the first one goes with that."""
+    starts, place = [], 0
+    for word in source.split():
+        place = source.index(word, place)
+        starts.append(place)
+        place += len(word)
+    edges = [0, *starts[1:], len(source)]
+    return [end - start for start, end in pairwise(edges)]

@@ -1,0 +1,37 @@
+"""A small file that is there whole or as it was before."""
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from maya_batch.audio.export import part_of
+from maya_batch.errors import MachineError
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write the file beside its place, through to the disk, and rename it.
+
+    Raises:
+        MachineError: it cannot be written; what was there is as it was.
+    """
+    part = part_of(path)
+    try:
+        part.unlink(missing_ok=True)  # of a killed run
+        with part.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        why = "the disk is full" if full else error.strerror or str(error)
+        raise MachineError(f"{path}: cannot be written: {why}") from error
+    with suppress(OSError):  # some network file systems cannot; the file is in place all the same
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

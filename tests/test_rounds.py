@@ -1,0 +1,278 @@
+"""What happens to takes with problems: they are made again, chosen among, kept, left out, and accounted for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from maya_batch.errors import MachineError
+from maya_batch.outcome import Outcome
+from maya_batch.quality import Hearing, Problem
+from maya_batch.render import assemble_book, render_book, row_seed
+from maya_batch.settings import Machine
+from maya_batch.state import book_state
+from maya_batch.store import Take, TakeStore
+from maya_batch.worker import Worker
+from tests.fakes import Events, FakeCodec, FakeEngine, TinyBook
+from tests.test_run import audio, kinds, report_of, take_files
+
+RENDER = {"model": "./lm", "codec": "./codec"}
+
+
+def render(tiny: TinyBook, machine: Machine | None = None, **more: Any) -> Outcome:
+    return render_book(tiny.plan(), machine or Machine(verify="off"), Events(), **more)
+
+
+def takes_of(tiny: TinyBook, ref: str) -> list[Take]:
+    state = book_state(tiny.plan(), Machine())
+    return next(state.store.all(state.key(chunk)) for chunk in state.plan.chunks() if chunk.ref == ref)
+
+
+@pytest.fixture(params=[True, False], ids=["beside", "inline"])
+def beside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr("maya_batch.render.Worker", lambda _: Worker(request.param))
+    return bool(request.param)
+
+
+def test_a_take_with_problems_is_made_again_with_the_next_seed_by_the_same_engine(
+    beside: bool, tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    tiny.write({"One": ["Fine talk.", "Clumsy talk.", "More talk."], "Two": ["The end."]})
+    outcome = render(tiny)
+    assert fake_engine.texts == ["Fine talk.", "Clumsy talk.", "More talk.", "The end.", "Clumsy talk."]
+    first, second = takes_of(tiny, "1:2")
+    assert (first.attempt, [problem.kind for problem in first.problems]) == (1, ["broken"])
+    assert (second.attempt, second.problems, second.seed) == (2, (), row_seed(second.key, 2))
+    assert (outcome.retries, outcome.chunks, outcome.problems, outcome.exit_code) == (1, 4, [], 0)
+    assert sorted(audio(tiny)) == ["01-one.wav", "02-two.wav"]
+    chunk = report_of(tiny)["chunks"][1]
+    assert (chunk["ref"], chunk["attempt"], chunk["attempts"], chunk["problems"]) == ("1:2", 2, 2, [])
+
+
+def test_no_chapter_is_put_together_while_one_of_its_takes_is_to_be_made_again(
+    beside: bool, tiny: TinyBook, fake_engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny.write({"One": ["Clumsy talk."], "Two": ["The end."]})
+    events = Events()
+    render_book(tiny.plan(), Machine(verify="off"), events)
+    assert events.named("published") == ["02-two.wav", "01-one.wav"]
+    assert sum(events.named("rendered")) == 2
+    assert "broken" not in caplog.text  # a take that was made again is nobody's business in the morning
+
+
+def test_attempts_end_and_raising_them_makes_nothing_anew_that_is_good(
+    tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    tiny.write({"One": ["Fine talk.", "Broken talk."]})
+    outcome = render(tiny)
+    assert fake_engine.texts == ["Fine talk.", "Broken talk.", "Broken talk.", "Broken talk."]
+    assert (kinds(outcome), outcome.exit_code, outcome.retries) == ([("1:2", "broken")], 3, 2)
+    assert book_state(tiny.plan(), Machine()).complete(tiny.plan().chapters[0])  # and kept, with its problems
+    fake_engine.batches.clear()
+    assert render(tiny).exit_code == 3
+    assert fake_engine.texts == []
+    tiny.write({"One": ["Fine talk.", "Broken talk."]}, render={**RENDER, "attempts": 5})
+    assert render(tiny).retries == 2
+    assert fake_engine.texts == ["Broken talk."] * 2
+    assert [take.attempt for take in takes_of(tiny, "1:2")] == [1, 2, 3, 4, 5]
+
+
+def test_what_failed_is_left_out_where_the_book_wants_it(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    chapters = {"One": ["Fine talk.", "Broken talk.", "More talk."]}
+    tiny.write(chapters)
+    render(tiny)
+    kept = audio(tiny)
+    tiny.write(chapters, render={**RENDER, "failed": "omit"})
+    outcome = render(tiny)
+    assert (kinds(outcome), outcome.exit_code) == ([("1:2", "broken")], 3)  # left out, not hushed up
+    left_out = audio(tiny)
+    assert len(left_out["01-one.wav"]) < len(kept["01-one.wav"])
+    characters = report_of(tiny)["characters"]
+    assert (characters["waived"], characters["with_problems"]) == (len(tiny_source(tiny, "1:2")), 0)
+    assert report_of(tiny)["chunks"][1]["omitted"]
+    tiny.write(chapters)
+    assemble_book(tiny.plan(), Machine(), Events())
+    assert audio(tiny) == kept
+
+
+def tiny_source(tiny: TinyBook, ref: str) -> str:
+    return next(chunk.source for chunk in tiny.plan().chunks() if chunk.ref == ref)
+
+
+def test_a_take_that_was_stored_but_not_looked_at_is_examined_by_the_next_run(
+    tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.write({"One": ["Hush now.", "Fine talk."]})
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr("maya_batch.intake.Intake._look", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        render(tiny)
+    assert [take.examined for take in takes_of(tiny, "1:1")] == [False]
+    fake_engine.batches.clear()
+    outcome = render(tiny)
+    assert fake_engine.texts == ["Hush now."] * 2  # only what the examination found wanting
+    assert kinds(outcome) == [("1:1", "silent")]
+    assert all(take.examined for ref in ("1:1", "1:2") for take in takes_of(tiny, ref))
+
+
+def test_a_deadline_between_rounds_leaves_the_rest_to_the_next_run(
+    tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.write({"One": ["Clumsy talk.", "Fine talk."]})
+
+    def stop_before_the_second_round(done: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    fake_engine.before_batch = stop_before_the_second_round
+    with pytest.raises(KeyboardInterrupt):
+        render(tiny)
+    assert audio(tiny) == {}
+    report = report_of(tiny)
+    assert (report["exit_code"], report["characters"]["with_problems"]) == (4, len(tiny_source(tiny, "1:1")))
+    fake_engine.before_batch = lambda done: None
+    assert render(tiny).exit_code == 0
+    assert list(audio(tiny)) == ["01-one.wav"]
+
+
+class Listener:
+    """Hears what it is told to hear, by text."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.listened: list[str] = []
+        self.errors: dict[str, list[float]] = {}
+        monkeypatch.setattr("maya_batch.hearing.recognizer_ready", lambda name: True)
+        monkeypatch.setattr("maya_batch.hearing.load_recognizer", lambda name, device, language: name)
+        monkeypatch.setattr("maya_batch.hearing.listen", self.listen)
+
+    def listen(
+        self, recognizer: object, wave: NDArray[np.float32], rate: int, text: str, language: str, quality: object
+    ) -> tuple[Hearing, tuple[Problem, ...]]:
+        self.listened.append(text)
+        errors = self.errors.get(text, [])
+        error = errors.pop(0) if errors else 0.0
+        hearing = Hearing("fake", text, error, (0,) if error else ())
+        return hearing, (Problem("missing", "a word"),) if error else ()
+
+
+@pytest.fixture
+def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
+    return Listener(monkeypatch)
+
+
+def test_each_take_is_listened_to_and_of_several_the_one_best_understood_is_used(
+    beside: bool, tiny: TinyBook, fake_engine: FakeEngine, listener: Listener
+) -> None:
+    tiny.write({"One": ["First words here.", "Other words here."]})
+    listener.errors = {"Other words here.": [0.5, 0.3, 0.4]}
+    outcome = render(tiny, Machine())
+    assert sorted(listener.listened) == ["First words here.", *["Other words here."] * 3]
+    assert kinds(outcome) == [("1:2", "missing")]
+    assert [take.hearing.word_error for take in takes_of(tiny, "1:2") if take.hearing] == [0.5, 0.3, 0.4]
+    chunks = report_of(tiny)["chunks"]
+    assert [(chunk["attempt"], chunk["word_error"]) for chunk in chunks] == [(1, 0.0), (2, 0.3)]
+
+
+def test_what_was_rendered_unheard_is_listened_to_later_without_the_model(
+    tiny: TinyBook, fake_engine: FakeEngine, listener: Listener
+) -> None:
+    tiny.write({"One": ["First words here.", "Other words here."]})
+    render(tiny, Machine(verify="off"))
+    assert report_of(tiny)["characters"]["unheard"] == report_of(tiny)["characters"]["total"]
+    fake_engine.batches.clear()
+    assert render(tiny, Machine()).exit_code == 0
+    assert (sorted(listener.listened), fake_engine.batches) == (["First words here.", "Other words here."], [])
+    assert report_of(tiny)["characters"]["heard"] == report_of(tiny)["characters"]["total"]
+    listener.listened.clear()
+    render(tiny, Machine())
+    assert listener.listened == []
+
+
+def test_of_suspects_only_takes_with_problems_are_listened_to(
+    tiny: TinyBook, fake_engine: FakeEngine, listener: Listener
+) -> None:
+    tiny.write({"One": ["Fine words here.", "Hush words here."]}, render={**RENDER, "attempts": 2})
+    render(tiny, Machine(verify="suspects"))
+    assert listener.listened == ["Hush words here."] * 2
+
+
+def test_a_recognizer_that_was_asked_for_and_is_not_there_ends_the_run_before_the_model_is_loaded(
+    tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path
+) -> None:
+    tiny.write({"One": ["Fine words here."]})
+    with pytest.raises(MachineError, match="nowhere"):
+        render(tiny, Machine(verify="all", recognizer=str(tmp_path / "nowhere")))
+    assert fake_engine.batches == []
+
+
+def test_a_failure_while_listening_ends_the_run_and_loses_no_take(
+    beside: bool, tiny: TinyBook, fake_engine: FakeEngine, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.write({"One": ["Fine words here.", "Other words here."]})
+
+    def fail(*_: object) -> object:
+        raise MachineError("the recognizer failed")
+
+    with monkeypatch.context() as broken, pytest.raises(MachineError, match="the recognizer failed"):
+        broken.setattr("maya_batch.hearing.listen", fail)
+        render(tiny, Machine())
+    assert len(take_files(tiny)) == 2
+    fake_engine.batches.clear()
+    assert render(tiny, Machine()).exit_code == 0
+    assert fake_engine.batches == []
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_one_more_take_of_a_chunk_is_chosen_if_it_is_good(left: int, tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write({"One": ["Fine talk.", "Other talk."], "Two": ["The end."]})
+    render(tiny)
+    before = audio(tiny)
+    state = book_state(tiny.plan(), Machine())
+    key = state.key(next(chunk for chunk in state.plan.chunks() if chunk.ref == "1:2"))
+    fake_engine.batches.clear()
+    outcome = render(tiny, again={key: 7 if left else None})
+    assert fake_engine.texts == ["Other talk."]
+    assert [take.seed for take in takes_of(tiny, "1:2")] == [row_seed(key, 1), 7 if left else row_seed(key, 2)]
+    assert TakeStore(tiny.output / ".maya").chosen(key) == 2
+    assert [path.name for path in outcome.files] == ["01-one.wav"]
+    assert audio(tiny)["02-two.wav"] == before["02-two.wav"]
+    assert audio(tiny)["01-one.wav"] != before["01-one.wav"]
+
+
+def test_one_more_take_with_problems_is_kept_and_not_chosen(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write({"One": ["Fine talk.", "Broken talk."]})
+    render(tiny)
+    before = audio(tiny)
+    state = book_state(tiny.plan(), Machine())
+    keys = [state.key(chunk) for chunk in state.plan.chunks()]
+    render(tiny, again={keys[1]: None})
+    assert [take.attempt for take in takes_of(tiny, "1:2")] == [1, 2, 3, 4]
+    assert TakeStore(tiny.output / ".maya").chosen(keys[1]) is None
+    assert audio(tiny) == before
+
+
+def test_reports_have_the_sound_of_takes_with_problems(
+    tiny: TinyBook, fake_engine: FakeEngine, fake_codec: FakeCodec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.write({"One": ["Fine talk.", "Broken talk."]})
+    render(tiny)
+    assert (tiny.output / "report.html").read_text(encoding="utf-8").count("<audio") == 1
+    decoded = fake_codec.decoded
+    render(tiny)  # nothing is loaded, and the clip lies beside its take
+    assert fake_codec.decoded == decoded
+    assert (tiny.output / "report.html").read_text(encoding="utf-8").count("<audio") == 1
+    assert [path.name for path in book_state(tiny.plan(), Machine()).unused_takes()] == []
+
+
+def test_a_report_that_cannot_be_written_is_an_error_of_the_machine(
+    tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    tiny.write({"One": ["Fine talk."]})
+    (tiny.output / "report.json").mkdir(parents=True)
+    with pytest.raises(MachineError, match=r"report.json: cannot be written"):
+        render(tiny)
+    assert list(audio(tiny)) == ["01-one.wav"]
+
+
