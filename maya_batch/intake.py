@@ -45,7 +45,7 @@ class Intake:
         self._once: frozenset[str] = frozenset()
 
     def expect(self, chunks: Iterable[Chunk], once: bool = False) -> None:
-        """These chunks are to be settled; with `once`, by their next take, whatever it is like."""
+        """These chunks are to be settled; with `once`, by their next take, which is chosen if it is good."""
         for chunk in chunks:
             key = self._state.key(chunk)
             self._chunks[key] = chunk
@@ -113,6 +113,9 @@ class Intake:
         """A take with all its evidence: stored again; and its chunk is done, or goes back to be spoken once more."""
         state, chunk = self._state, self._chunks[take.key]
         self._store([take])
+        if take.key in self._once and not take.problems:
+            state.store.choose(take.key, take.attempt)
+            state.stored([take.key])
         again = take.key not in self._once and state.needs_take(chunk)
         for problem in take.problems:
             level = logging.INFO if again else logging.WARNING

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
@@ -14,7 +14,7 @@ from maya_batch.book_lock import hold_book
 from maya_batch.book_report import write_book_report
 from maya_batch.deadline import Deadline
 from maya_batch.engines import Decoding, Engine, Generation, Request
-from maya_batch.errors import UsageError, exit_code_of
+from maya_batch.errors import exit_code_of
 from maya_batch.examine import Examiner, make_examiner
 from maya_batch.intake import Intake
 from maya_batch.manifest import output_folder
@@ -25,7 +25,7 @@ from maya_batch.quality.codes import check_codes
 from maya_batch.quality.pace import Pace
 from maya_batch.settings import Machine
 from maya_batch.start import load_book_codec, start_engine
-from maya_batch.state import BookState, book_state, hidden_folder
+from maya_batch.state import BookState, begun_state, book_state, hidden_folder
 from maya_batch.store import Take
 from maya_batch.waves import Waves
 from maya_batch.worker import Worker
@@ -61,15 +61,31 @@ def render_book(
             return run.finished()
 
 
-def assemble_book(plan: Plan, machine: Machine, watcher: Watcher, output: Path | None = None) -> Outcome:
-    """Put together the chapters whose takes are all there, without a language model."""
-    state = book_state(plan, machine, output)
-    if state.recipe is None:
-        raise UsageError(f"{state.folder}: nothing of this book was rendered yet with {plan.sound.model}; render it")
-    with hold_book(hidden_folder(state.folder)):
+def assemble_book(
+    plan: Plan,
+    machine: Machine,
+    watcher: Watcher,
+    output: Path | None = None,
+    choices: Mapping[str, int | None] | None = None,
+) -> Outcome:
+    """Put together the chapters whose takes are all there, without a language model.
+
+    With `choices`, an attempt by key, or None for no choice: they are kept, and only chapters they touch put together.
+
+    Raises:
+        UsageError: the book was not begun, or there is no such take.
+        BusyError: another run holds the book.
+        MachineError: the codec, the disk or ffmpeg is not as it must be.
+    """
+    with hold_book(hidden_folder(begun_state(plan, machine, output).folder)):
         run = _Run(book_state(plan, machine, output), machine, watcher, False, Deadline())
+        for key, attempt in (choices or {}).items():
+            if attempt is None:
+                run.state.store.unchoose(key)
+            else:
+                run.state.store.choose(key, attempt)
         with _reported(run):
-            run.publish(None)
+            run.publish(choices)
             return run.finished()
 
 
@@ -114,10 +130,10 @@ class _Run:
             if waiting:
                 self._rounds(waiting, again, intake, tick)
 
-    def publish(self, again: Mapping[str, int | None] | None) -> None:
-        """Put together those chapters that are complete and not current; with `again`, only those it touches."""
+    def publish(self, keys: Container[str] | None) -> None:
+        """Put together those chapters that are complete and not current; with `keys`, only those of these chunks."""
         for chapter in self.state.plan.chapters:
-            if again is None or any(self.state.key(chunk) in again for chunk in chapter.chunks):
+            if keys is None or any(self.state.key(chunk) in keys for chunk in chapter.chunks):
                 publish(self.state, chapter, self.waves, self.outcome, self._watcher)
 
     def finished(self) -> Outcome:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from maya_batch.audio.export import FORMATS, Target, read_comment
 from maya_batch.chapter_figures import ChapterFigures
+from maya_batch.errors import UsageError
 from maya_batch.manifest import output_folder
 from maya_batch.pins import ModelLock, Recipe
 from maya_batch.plan import Chapter, Chunk, Plan
@@ -172,6 +173,18 @@ def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> Book
     return BookState(
         plan, folder, TakeStore(hidden), lock, recipe, lock.codec(plan.sound.codec), ChapterFigures(hidden)
     )
+
+
+def begun_state(plan: Plan, machine: Machine, output: Path | None = None) -> BookState:
+    """What is on the disk of a book that was begun.
+
+    Raises:
+        UsageError: nothing of it was rendered yet with this model.
+    """
+    state = book_state(plan, machine, output)
+    if state.recipe is None:
+        raise UsageError(f"{state.folder}: nothing of this book was rendered yet with {plan.sound.model}; render it")
+    return state
 
 
 def asked_recipe(recipe: Recipe | None, machine: Machine) -> Recipe | None:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from maya_batch.choices import Choices
 from maya_batch.engines import Finish
-from maya_batch.errors import MachineError
+from maya_batch.errors import MachineError, UsageError
 from maya_batch.quality import Hearing, Problem
 from maya_batch.tokens import SLOTS, Codes
 from maya_batch.whole_file import write_whole
@@ -54,8 +54,7 @@ class TakeStore:
 
     def __init__(self, folder: Path) -> None:
         self._takes = folder / "takes"
-        self._choices = folder / "choices.yaml"
-        self._choice: dict[str, int] | None = None
+        self._choices = Choices(folder / "choices.yaml")
         self._warned: set[Path] = set()
 
     def best(self, key: str) -> Take | None:
@@ -72,7 +71,29 @@ class TakeStore:
 
     def chosen(self, key: str) -> int | None:
         """The attempt that a person chose; None where nobody did."""
-        return self._chosen().get(key)
+        return self._choices.get(key)
+
+    def choose(self, key: str, attempt: int) -> None:
+        """Use this attempt from now on, whatever is known of it.
+
+        Raises:
+            UsageError: there is no such take that can be read whole.
+            MachineError: choices.yaml is none, or cannot be written.
+        """
+        there = [take.attempt for take in self.all(key)]
+        if attempt not in there:
+            raise UsageError(
+                f"chunk {key[:8]} has no take {attempt}; there are: {', '.join(map(str, there)) or 'none'}"
+            )
+        self._choices.put(key, attempt)
+
+    def unchoose(self, key: str) -> None:
+        """Let the evidence say again which take is used.
+
+        Raises:
+            MachineError: choices.yaml is none, or cannot be written.
+        """
+        self._choices.put(key, None)
 
     def all(self, key: str) -> list[Take]:
         """All takes of this key that can be read whole, by attempt; the others are named on the log, once."""
@@ -137,21 +158,6 @@ class TakeStore:
 
     def _clip_path(self, take: Take) -> Path:
         return self._folder(take.key) / f"{take.attempt}.mp3"
-
-    def _chosen(self) -> dict[str, int]:
-        """A person's choices, key to attempt."""
-        if self._choice is None:
-            try:
-                data = yaml.safe_load(self._choices.read_text(encoding="utf-8")) or {}
-                self._choice = {str(key): int(attempt) for key, attempt in data.items()}
-            except FileNotFoundError:
-                self._choice = {}
-            except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
-                why = " ".join(str(error).split())
-                raise MachineError(
-                    f"{self._choices}: not a mapping of keys to attempts ({why}); mend or remove it"
-                ) from error
-        return self._choice
 
     def _write_part(self, take: Take) -> tuple[Path, Path]:
         """Write the take beside its place, through to the disk; the two paths."""

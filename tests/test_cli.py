@@ -19,7 +19,8 @@ from tests.fakes import FakeEngine, TinyBook
 
 ROOT = Path(__file__).parent.parent
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
-COMMANDS = ["render", "assemble", "plan", "status", "clean", "say", "fetch", "doctor", "bench", "tags", "schema"]
+COMMANDS = ["render", "assemble", "redo", "plan", "status", "clean"]
+COMMANDS += ["say", "fetch", "doctor", "bench", "tags", "schema"]
 
 Cli = Callable[..., Said]
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from maya_batch.cli import book, tools
+from maya_batch.cli import book, redo, tools
 from maya_batch.errors import EXIT_ENVIRONMENT, EXIT_STOPPED, EXIT_UNEXPECTED, MayaBatchError, StoppedError
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ for _command in (
     book.plan,
     book.status,
     book.assemble,
+    redo.redo,
     book.clean,
     tools.say,
     tools.fetch,

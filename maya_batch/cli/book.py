@@ -37,6 +37,7 @@ from maya_batch.deadline import deadline_of
 from maya_batch.errors import UsageError
 from maya_batch.logs import log_to_file, log_to_terminal
 from maya_batch.manifest import output_folder
+from maya_batch.outcome import Outcome
 from maya_batch.plan import Plan, make_plan
 from maya_batch.progress import LogWatcher, TerminalWatcher
 from maya_batch.state import BookState, book_state, hidden_folder
@@ -71,7 +72,7 @@ def render(
     from maya_batch.render import render_book
 
     deadline = deadline_of(until, max_minutes)
-    plan = _begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
+    plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
     machine = machine_of(config, engine, device, dtype, quantization, batch_size, decoding)
     log_to_file(hidden_folder(output_folder(plan.manuscript, output)) / "render.log")
     watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
@@ -103,11 +104,10 @@ def assemble(
     """
     from maya_batch.render import assemble_book
 
-    plan = _begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
+    plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
     machine = machine_of(config, None, device, dtype, quantization, None, decoding)
     outcome = assemble_book(plan, machine, LogWatcher(), output)
-    for chapter in outcome.incomplete:
-        log.warning("%s: not all of its chunks are rendered yet; run `maya-batch render %s`", chapter.stem, book)
+    warn_of_incomplete(outcome, book)
     finish(summarize(outcome), outcome.exit_code)
 
 
@@ -191,7 +191,7 @@ def clean(
         print(f"removed, {unlink_all([*stale, *takes]) / 2**20:.1f} MiB freed")
 
 
-def _begin(
+def begin(
     book: Path,
     model: str | None,
     codec: str | None,
@@ -210,6 +210,12 @@ def _begin(
     return made
 
 
+def warn_of_incomplete(outcome: Outcome, book: Path) -> None:
+    """Name the chapters that could not be put together."""
+    for chapter in outcome.incomplete:
+        log.warning("%s: not all of its chunks are rendered yet; run `maya-batch render %s`", chapter.stem, book)
+
+
 def _look(
     book: Path,
     output: Path | None,
@@ -221,7 +227,7 @@ def _look(
     allow_unknown_tags: bool,
 ) -> BookState:
     """A book and what is on the disk of it, without touching anything."""
-    made = _begin(book, model, None, allow_unknown_tags, False, False, None)
+    made = begin(book, model, None, allow_unknown_tags, False, False, None)
     return book_state(made, machine_of(config, None, None, dtype, quantization, None, decoding), output)
 
 

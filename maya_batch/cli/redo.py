@@ -1,0 +1,93 @@
+"""The commands for what a person has heard: redo, audition."""
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from maya_batch.cli.book import begin, warn_of_incomplete
+from maya_batch.cli.options import (
+    AllowTags,
+    BatchSize,
+    Book,
+    Codec,
+    Config,
+    DecodingName,
+    Device,
+    Dtype,
+    EngineName,
+    LogFile,
+    Model,
+    Output,
+    Quantization,
+    Quiet,
+    Verbose,
+    finish,
+    flags_of,
+    machine_of,
+)
+from maya_batch.errors import UsageError
+from maya_batch.logs import log_to_file
+from maya_batch.progress import LogWatcher, TerminalWatcher
+from maya_batch.state import begun_state, hidden_folder
+from maya_batch.summary import summarize
+
+log = logging.getLogger(__name__)
+
+
+def redo(
+    book: Book,
+    refs: Annotated[
+        list[str],
+        typer.Argument(metavar="REF...", help="Chunks: 3:17, 3:20-25, or 3:17@a1b2 as reports have it."),
+    ],
+    seed: Annotated[int | None, typer.Option(help="Of the new takes' draws, instead of one of their own.")] = None,
+    keep: Annotated[str | None, typer.Option(help="Use this take; `auto` takes the choice back.")] = None,
+    output: Output = None,
+    config: Config = None,
+    model: Model = None,
+    codec: Codec = None,
+    engine: EngineName = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
+    batch_size: BatchSize = None,
+    decoding: DecodingName = None,
+    allow_unknown_tags: AllowTags = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """Speak chunks once more, or keep another take.
+
+    For instance: `maya-batch redo book.yaml 3:17`; if the old take was better, the same with `--keep 1`.
+    """
+    from maya_batch.redo import keep_takes, redo_chunks
+
+    flags_of(seed=seed)  # within its bounds
+    if seed is not None and keep is not None:
+        raise UsageError("--seed makes a take, --keep uses one that is there: give one of them")
+    attempt = None if keep is None else _attempt(keep)
+    plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
+    machine = machine_of(config, engine, device, dtype, quantization, batch_size, decoding)
+    log_to_file(hidden_folder(begun_state(plan, machine, output).folder) / "render.log")
+    watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
+    try:
+        if keep is None:
+            outcome = redo_chunks(refs, seed, plan, machine, watcher, output, not allow_unknown_tags)
+        else:
+            outcome = keep_takes(refs, attempt, plan, machine, watcher, output)
+    finally:
+        watcher.close()
+    warn_of_incomplete(outcome, book)
+    finish(summarize(outcome), outcome.exit_code)
+
+
+def _attempt(keep: str) -> int | None:
+    """The number of a take; None for `auto`."""
+    if keep == "auto":
+        return None
+    if not (keep.isascii() and keep.isdigit() and len(keep) < 10):
+        raise UsageError(f"--keep {keep}: write the number of a take, or `auto`")
+    return int(keep)

@@ -1,0 +1,96 @@
+"""A chunk is spoken once more, or another of its takes is kept: what a person does after listening."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from maya_batch.errors import UsageError
+from maya_batch.outcome import Outcome, Watcher
+from maya_batch.plan import Chunk, Plan
+from maya_batch.refs import find_chunks
+from maya_batch.render import assemble_book, render_book
+from maya_batch.settings import Machine
+from maya_batch.state import BookState, begun_state
+from maya_batch.store import Take
+
+log = logging.getLogger(__name__)
+
+
+def redo_chunks(
+    refs: Sequence[str],
+    seed: int | None,
+    plan: Plan,
+    machine: Machine,
+    watcher: Watcher,
+    output: Path | None = None,
+    check_tags: bool = True,
+) -> Outcome:
+    """Make one more take of each chunk, use it if it has no problems, and put the chapters it is in together.
+
+    `seed` settles the takes' draws; without it each take's own number does.
+
+    Raises:
+        UsageError: the book was not begun, or a ref names no chunk of it.
+        BusyError, StoppedError, MachineError: as `render_book` has them.
+    """
+    state = begun_state(plan, machine, output)
+    chunks = find_chunks(refs, plan, state.key)
+    before = {chunk.ref: (state.attempts(chunk), state.take(chunk)) for chunk in chunks}
+    again = {state.key(chunk): seed for chunk in chunks}
+    outcome = render_book(plan, machine, watcher, output, check_tags=check_tags, again=again)
+    state = begun_state(plan, machine, output)
+    for chunk in chunks:
+        _tell(state, chunk, *before[chunk.ref])
+    return outcome
+
+
+def keep_takes(
+    refs: Sequence[str],
+    attempt: int | None,
+    plan: Plan,
+    machine: Machine,
+    watcher: Watcher,
+    output: Path | None = None,
+) -> Outcome:
+    """Use this take of each chunk from now on, without a language model, and put the chapters it is in together.
+
+    None takes a choice back: the take with the least against it is used.
+
+    Raises:
+        UsageError: the book was not begun, a ref names no chunk of it, or a chunk has no such take; nothing is kept.
+        BusyError, MachineError: as `assemble_book` has them.
+    """
+    state = begun_state(plan, machine, output)
+    chunks = find_chunks(refs, plan, state.key)
+    for chunk in chunks:
+        there = [take.attempt for take in state.store.all(state.key(chunk))]
+        if attempt is not None and attempt not in there:
+            takes = ", ".join(map(str, there)) or "none"
+            raise UsageError(f"chunk {chunk.ref} has no take {attempt} to keep; there are: {takes}")
+    return assemble_book(plan, machine, watcher, output, {state.key(chunk): attempt for chunk in chunks})
+
+
+def _tell(state: BookState, chunk: Chunk, attempts: int, before: Take | None) -> None:
+    """Say which take is used now, and which others there are."""
+    takes, used = state.store.all(state.key(chunk)), state.take(chunk)
+    if used is None or takes[-1].attempt <= attempts:
+        raise UsageError(
+            f"chunk {chunk.ref}: the model does not load as this book has it; leave out --dtype and --quantization"
+        )
+    if not takes[-1].problems:
+        back = f"; redo {chunk.ref} --keep {before.attempt} goes back to take {before.attempt}" if before else ""
+        log.info("%s: take %d is used from now on%s", chunk.ref, used.attempt, back)
+        return
+    log.warning(
+        "%s: take %d has problems; of these takes, redo %s --keep and a number uses that one:",
+        *(chunk.ref, takes[-1].attempt, chunk.ref),
+    )
+    for take in takes:
+        in_use = "; in use" if take.attempt == used.attempt else ""
+        log.warning("  take %d: %s%s", take.attempt, _evidence(take), in_use)
+
+
+def _evidence(take: Take) -> str:
+    problems = ", ".join(f"{problem.kind} ({problem.detail})" for problem in take.problems) or "no problems"
+    heard = "nobody listened" if take.hearing is None else f"word error {take.hearing.word_error:.2f}"
+    return f"{problems}; {heard}"
