@@ -141,7 +141,7 @@ def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False) -> Pl
     return Plan(manuscript, sound, layout, chapters, tuple(warnings))
 
 
-def speech_plan(text: str, description: str, sound: Sound) -> list[Chunk]:
+def speech_plan(text: str, description: str, sound: Sound, language: str = "en") -> list[Chunk]:
     """The chunks of a single text in one voice.
 
     Raises:
@@ -158,7 +158,12 @@ def speech_plan(text: str, description: str, sound: Sound) -> list[Chunk]:
         raise ManifestError(findings)
     try:
         book = Book.model_validate(
-            {"title": "-", "voices": {"voice": description}, "chapters": [{"title": "1", "text": text}]}
+            {
+                "title": "-",
+                "language": language,
+                "voices": {"voice": description},
+                "chapters": [{"title": "1", "text": text}],
+            }
         )
     except ValidationError as error:
         raise UsageError(f"--description: it {error.errors(include_url=False)[0]['msg']}") from error

@@ -29,10 +29,32 @@ def start_engine(state: BookState, machine: Machine, waiting: Sequence[Chunk], c
         MachineError: the model is not on this machine, not what the book was begun with, or does not load.
         UsageError: a tag of these chunks is none of the checkpoint's, and `check_tags` is on.
     """
+    model = state.plan.sound.model
+    before = state.lock.recipe(model)
+    engine, recipe = load_book_engine(state, machine, waiting, check_tags)
+    if before is not None and recipe != before:
+        log.warning(
+            "this book was begun with %s, %s, %s; what was rendered so is rendered anew with %s, %s, %s",
+            *(before.dtype, before.quantization, before.decoding),
+            *(recipe.dtype, recipe.quantization, recipe.decoding),
+        )
+    state.lock.pin(model, recipe)
+    state.lock.save()
+    state.recipe = recipe
+    return engine
+
+
+def load_book_engine(
+    state: BookState, machine: Machine, chunks: Sequence[Chunk], check_tags: bool
+) -> tuple[Engine, Recipe]:
+    """The engine for these chunks of a book, and the recipe it renders them by; nothing is written.
+
+    Raises:
+        MachineError, UsageError: as `start_engine` has them.
+    """
     sound = state.plan.sound
     checkpoint = state.lock.find(sound.model, "model")
-    before = state.lock.recipe(sound.model)
-    asked = asked_recipe(before, machine)
+    asked = asked_recipe(state.lock.recipe(sound.model), machine)
     # Beside the loading: reading all of a model once more takes seconds.
     with ThreadPoolExecutor(1) as pool:
         same = pool.submit(state.lock.locate, sound.model, "model")
@@ -48,11 +70,11 @@ def start_engine(state: BookState, machine: Machine, waiting: Sequence[Chunk], c
     if engine.layout != state.plan.layout:
         raise MachineError(f"{checkpoint.folder}: its token layout has changed; run again")
     if check_tags:
-        _refuse_unknown_tags(engine, waiting)
+        _refuse_unknown_tags(engine, chunks)
     identity = state.lock.identity(sound.model, "model")
     probes = [
         Request(chunk.ref, chunk.description, chunk.text, 0, chunk.max_frames, chunk.expected_frames)
-        for chunk in waiting
+        for chunk in chunks
     ]
     known = (
         asked.decoding if asked and (asked.dtype, asked.quantization) == (engine.dtype, engine.quantization) else None
@@ -63,16 +85,7 @@ def start_engine(state: BookState, machine: Machine, waiting: Sequence[Chunk], c
         engine.quantization,
         known or choose_decoding(engine, probes, sound, machine),
     )
-    if before is not None and recipe != before:
-        log.warning(
-            "this book was begun with %s, %s, %s; what was rendered so is rendered anew with %s, %s, %s",
-            *(before.dtype, before.quantization, before.decoding),
-            *(recipe.dtype, recipe.quantization, recipe.decoding),
-        )
-    state.lock.pin(sound.model, recipe)
-    state.lock.save()
-    state.recipe = recipe
-    return engine
+    return engine, recipe
 
 
 def load_book_codec(state: BookState, machine: Machine) -> "Codec":

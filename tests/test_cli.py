@@ -19,7 +19,7 @@ from tests.fakes import FakeEngine, TinyBook
 
 ROOT = Path(__file__).parent.parent
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
-COMMANDS = ["render", "assemble", "redo", "plan", "status", "clean"]
+COMMANDS = ["render", "assemble", "redo", "audition", "plan", "status", "clean"]
 COMMANDS += ["say", "fetch", "doctor", "bench", "tags", "schema"]
 
 Cli = Callable[..., Said]

@@ -26,6 +26,7 @@ for _command in (
     book.status,
     book.assemble,
     redo.redo,
+    redo.audition,
     book.clean,
     tools.say,
     tools.fetch,

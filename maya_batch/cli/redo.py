@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,7 +28,7 @@ from maya_batch.cli.options import (
     flags_of,
     machine_of,
 )
-from maya_batch.errors import UsageError
+from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, UsageError
 from maya_batch.logs import log_to_file
 from maya_batch.progress import LogWatcher, TerminalWatcher
 from maya_batch.state import begun_state, hidden_folder
@@ -82,6 +83,46 @@ def redo(
         watcher.close()
     warn_of_incomplete(outcome, book)
     finish(summarize(outcome), outcome.exit_code)
+
+
+def audition(
+    book: Book,
+    voice: Annotated[str, typer.Option(help="A voice of the book, by its name.", show_default=False)],
+    seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, 2, …")] = 5,
+    text: Annotated[str | None, typer.Option(help="What to say, instead of the voice's first words.")] = None,
+    output: Annotated[Path | None, typer.Option(help="A folder, instead of `<book>-audition`.")] = None,
+    config: Config = None,
+    model: Model = None,
+    codec: Codec = None,
+    engine: EngineName = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
+    batch_size: BatchSize = None,
+    decoding: DecodingName = None,
+    allow_unknown_tags: AllowTags = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """Hear a voice in several seeds.
+
+    For instance: `maya-batch audition book.yaml --voice anna --seeds 5`; the book itself is not touched.
+    """
+    from maya_batch.audition import audition as hear
+    from maya_batch.audition import pinning
+
+    plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
+    machine = machine_of(config, engine, device, dtype, quantization, batch_size, decoding)
+    samples = hear(plan, voice, seeds, machine, text, output, not allow_unknown_tags)
+    for sample in samples:
+        log.info("%s  %.1f s", sample.path, sample.seconds)
+        for problem in sample.problems:
+            log.warning("seed %d %s: %s", sample.seed, problem.kind, problem.detail)
+    good = next((sample.seed for sample in samples if not sample.problems), 0)
+    pinned = pinning(voice, plan.book.voices[voice].description, good)
+    bad = any(sample.problems for sample in samples)
+    finish(f"give the voice the seed that you like in {book}:\n{pinned}", EXIT_PROBLEMS if bad else EXIT_WHOLE)
 
 
 def _attempt(keep: str) -> int | None:
