@@ -60,6 +60,13 @@ def test_a_tag_may_be_silent_or_last_for_seconds() -> None:
     assert kinds(expected(plain) + 100, plain) == ["long"]
 
 
+def test_a_number_may_be_read_in_fewer_words_than_were_counted() -> None:
+    text = "In 1984, Mr. Smith paid $1,250.75."
+    assert kinds(83, text, pace=0.94) == []  # as the demo voice reads it
+    assert kinds(40, text, pace=0.94) == ["short"]
+    assert kinds(83, "In " + "nineteen " * 14 + "seven.", pace=0.94) == ["short"]
+
+
 def test_thresholds_are_the_books() -> None:
     short = round(expected(TEXT) * 0.6)
     assert kinds(short, quality=Quality(shortest=0.4)) == []
