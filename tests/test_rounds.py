@@ -108,7 +108,7 @@ def test_a_take_that_was_stored_but_not_looked_at_is_examined_by_the_next_run(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr("maya_batch.intake.Intake._look", killed)
+        broken.setattr("maya_batch.intake.Intake._decode", killed)
         with pytest.raises(KeyboardInterrupt):
             render(tiny)
     assert [take.examined for take in takes_of(tiny, "1:1")] == [False]
