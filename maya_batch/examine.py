@@ -24,12 +24,19 @@ class Examiner:
     """Knows what a take of a plan must sound like, and whether takes are listened to, by whom."""
 
     def __init__(
-        self, plan: Plan, recognizer: "Callable[[], Recognizer] | None" = None, suspects_only: bool = False
+        self,
+        plan: Plan,
+        recognizer: "Callable[[], Recognizer] | None" = None,
+        suspects_only: bool = False,
+        alone: str | None = None,
     ) -> None:
-        """`recognizer` loads the one that listens; it is called once. Suspects are takes with problems."""
+        """`recognizer` loads the one that listens; it is called once. Suspects are takes with problems.
+
+        `alone` says why nobody listens, where nobody said that nobody should.
+        """
         self._quality, self._rate = plan.sound.quality, plan.layout.sampling_rate
         self._language = plan.book.language
-        self._load, self._suspects_only = recognizer, suspects_only
+        self._load, self._suspects_only, self._alone = recognizer, suspects_only, alone
         self._recognizer: Recognizer | None = None
 
     def load(self) -> None:
@@ -38,6 +45,8 @@ class Examiner:
         Raises:
             MachineError: it cannot be had.
         """
+        if self._alone is not None:
+            log.info("%s", self._alone)
         if self._load is not None and self._recognizer is None:
             self._recognizer = self._load()
 
@@ -77,7 +86,8 @@ def _joined(known: tuple[Problem, ...], found: tuple[Problem, ...]) -> tuple[Pro
 def make_examiner(plan: Plan, machine: Machine) -> Examiner:
     """The examiner that the machine's `verify` asks for: who listens to all takes, to suspects, or to none.
 
-    Where nothing was asked for, all takes are listened to if the recognizer lies on this machine; if not, that is said.
+    Where nothing was asked for, all takes are listened to if the recognizer lies on this machine; if not, that is said
+    when the examiner is loaded.
     """
     from maya_batch.hearing import default_recognizer, load_recognizer, recognizer_installed, recognizer_ready
 
@@ -86,11 +96,8 @@ def make_examiner(plan: Plan, machine: Machine) -> Examiner:
     if machine.verify == "off":
         return Examiner(plan)
     if machine.verify is None and machine.recognizer is None and not recognizer_ready(name):
-        if recognizer_installed():
-            log.warning("nobody listens to the takes: `maya-batch fetch --recognizer %s`, or --verify off", name)
-        else:
-            log.info("nobody listens to the takes; with pip install 'maya-batch[verify]' each word is checked")
-        return Examiner(plan)
+        how = f"maya-batch fetch --recognizer {name}" if recognizer_installed() else "pip install 'maya-batch[verify]'"
+        return Examiner(plan, alone=f"nobody listens to the takes; after `{how}` each word is checked")
 
     def load() -> "Recognizer":
         from maya_batch.engines.device import choose_device

@@ -1,7 +1,7 @@
 """What becomes of takes as they come: stored, looked at, listened to; once all of a chapter are settled, its files.
 
 A take is settled when it has been examined and its chunk is not to be spoken again. On a GPU the work is done on two
-threads beside the model: one keeps the files, the codec and the books, the other one only listens.
+threads beside the model: one keeps the files, the codec and the books, the other one only looks and listens.
 """
 
 import logging
@@ -60,7 +60,7 @@ class Intake:
     def examine(self, takes: Iterable[Take]) -> None:
         """Examine takes that are stored already."""
         for take in takes:
-            self._hand_over(partial(self._look, take))
+            self._hand_over(partial(self._decode, take))
 
     def publish_settled(self) -> None:
         """Put together the chapters that wait for nothing."""
@@ -85,29 +85,27 @@ class Intake:
         """Store takes that ended together, before anything else can go wrong."""
         self._store(takes)
         for take in takes:
-            self._look(take)
+            self._decode(take)
 
-    def _look(self, take: Take) -> None:
+    def _decode(self, take: Take) -> None:
         if self._worker.stopping.is_set():
             return  # the next run does it
         began = time.monotonic()
         wave = self._waves.prepare(take)
-        take = self._examiner.look(take, self._chunks[take.key].text, wave)
         self._outcome.spent("codec and audio", began)
-        if self._examiner.listens_to(take):
-            self._ear.do(partial(self._listen, take, wave))
-        else:
-            self._settle(take)
+        self._ear.do(partial(self._examine, take, wave))
 
-    def _listen(self, take: Take, wave: NDArray[np.float32]) -> None:
-        """On the thread that listens; what it finds goes back to the other one."""
+    def _examine(self, take: Take, wave: NDArray[np.float32]) -> None:
+        """On the thread that looks and listens; what it finds goes back to the other one."""
         if self._worker.stopping.is_set():
             return
-        began = time.monotonic()
-        heard = self._examiner.listen(take, self._chunks[take.key].text, wave)
-        self._outcome.spent("hearing", began)
+        began, text = time.monotonic(), self._chunks[take.key].text
+        take = self._examiner.look(take, text, wave)
+        if self._examiner.listens_to(take):
+            take = self._examiner.listen(take, text, wave)
+        self._outcome.spent("examining", began)
         if not self._worker.stopping.is_set():
-            self._worker.post(partial(self._settle, heard))
+            self._worker.post(partial(self._settle, take))
 
     def _settle(self, take: Take) -> None:
         """A take with all its evidence: stored again; and its chunk is done, or goes back to be spoken once more."""

@@ -38,9 +38,9 @@ def unheard_characters(source: str, text: str, unheard: set[int]) -> int:
     `text` is `source` as it is spoken: words that are in both are the same ones, and those in `source` alone count as
     unheard where a word of `text` in their place is.
     """
-    if not unheard:
-        return 0
     words, spoken = source.split(), text.split()
+    if not unheard or not words:
+        return 0
     lost = [False] * len(words)
     for _, first, last, begin, end in SequenceMatcher(None, words, spoken, autojunk=False).get_opcodes():
         whole = last - first == end - begin

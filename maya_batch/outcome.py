@@ -12,7 +12,7 @@ from maya_batch.plan import Chapter, Chunk
 from maya_batch.quality import Problem
 
 #: Stages of a run that follow each other, and what is done in the last of them or, on a GPU, beside the model.
-IN_TURN, BESIDE = ("loading", "model", "finishing"), ("files", "codec and audio", "hearing")
+IN_TURN, BESIDE = ("loading", "model", "finishing"), ("files", "codec and audio", "examining")
 
 
 class Watcher(Protocol):
@@ -38,8 +38,8 @@ class Watcher(Protocol):
 @dataclass
 class Outcome:
     """What a run did. Times in seconds, by stage: loading, model and finishing follow each other, and while the model
-    speaks on a GPU, threads beside it spend some on files, on codec and audio, and on hearing; on a CPU these are in
-    finishing.
+    speaks on a GPU, threads beside it spend some on files, on codec and audio, and on examining takes; on a CPU these
+    are in finishing.
     """
 
     chunks: int = 0

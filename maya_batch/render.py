@@ -111,6 +111,7 @@ class _Run:
             return
         self._deadline.check()
         began = time.monotonic()
+        engine = start_engine(state, self._machine, waiting, self._check_tags) if waiting else None
         # Before the first step: what is wrong with them must not be found out in the morning.
         self.waves.load()
         examiner.load()
@@ -126,9 +127,11 @@ class _Run:
                 intake.expect(chunk for chunk, _ in unexamined)
                 intake.examine(take for _, take in unexamined)
                 intake.drain(tick)
-                waiting = self._waiting(again)
+            # The recipe, and with it the keys, may have been settled by the loading; the examination may add to them.
+            waiting = self._waiting(again)
             if waiting:
-                self._rounds(waiting, again, intake, tick)
+                engine = engine or start_engine(state, self._machine, waiting, self._check_tags)
+                self._rounds(engine, waiting, again, intake, tick)
 
     def publish(self, keys: Container[str] | None) -> None:
         """Put together those chapters that are complete and not current; with `keys`, only those of these chunks."""
@@ -156,14 +159,15 @@ class _Run:
                 yield chunk, take
 
     def _rounds(
-        self, waiting: list[Chunk], again: Mapping[str, int | None] | None, intake: Intake, tick: Callable[[], None]
+        self,
+        engine: Engine,
+        waiting: list[Chunk],
+        again: Mapping[str, int | None] | None,
+        intake: Intake,
+        tick: Callable[[], None],
     ) -> None:
         """Speak the chunks; those whose takes have problems once more, as long as attempts are left."""
         state = self.state
-        began = time.monotonic()
-        engine = start_engine(state, self._machine, waiting, self._check_tags)
-        self.outcome.spent("loading", began)
-        waiting = self._waiting(again)  # the recipe, and with it the keys, may have been settled by the loading
         self._learn_pace()
         intake.expect(waiting, once=again is not None)
         intake.publish_settled()

@@ -1,12 +1,14 @@
 """A book in a few lines: what it comes to, what is rendered, what is wrong."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from maya_batch.bench.figures import Speed
+from maya_batch.ledger import chapter_characters
 from maya_batch.outcome import BESIDE, IN_TURN, Outcome
 from maya_batch.plan import Chapter
+from maya_batch.report.data import Characters
 from maya_batch.state import BookState
 from maya_batch.tokens import SLOTS
 
@@ -27,6 +29,7 @@ class ChapterLine:
     tokens: int
     file: str
     problems: list[str]
+    characters: Characters
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Description:
     render_minutes: float | None
     """How long the missing chunks take to render, by the last benchmark of this machine; None without one."""
     notes: list[str]
+    characters: Characters
+    """Where all characters of the book have gone."""
 
     def __str__(self) -> str:
         head = f"{self.title}, {self.author}" if self.author else self.title
@@ -65,6 +70,7 @@ class Description:
             "",
             f"{self.words} words in {self.chunks} chunks, {self.tokens} tokens: {self.minutes:.1f} minutes of audio",
             f"{self.rendered} of {self.chunks} chunks rendered",
+            f"{self.characters.total} characters: {accounted(self.characters)}",
             f"disk: about {self.disk_bytes / 1e6:.0f} MB in all, {self.free_bytes / 1e9:.0f} GB free",
         ]
         lines += [f"left over: {path}" for path in self.stale_files]
@@ -106,7 +112,14 @@ def describe(state: BookState, takes: bool, speed: Speed | None = None) -> Descr
         unused_takes=len(state.unused_takes()) if takes else 0,
         render_minutes=minutes,
         notes=notes,
+        characters=Characters.sum(line.characters for line in lines),
     )
+
+
+def accounted(characters: Characters) -> str:
+    """Where characters have gone, in a few words; what there is none of is not named."""
+    parts = {name: count for name, count in asdict(characters).items() if name != "total" and count}
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in parts.items()) or "none"
 
 
 def summarize(outcome: Outcome) -> str:
@@ -116,7 +129,8 @@ def summarize(outcome: Outcome) -> str:
     if outcome.chunks:
         rendering = spent - outcome.stages.get("loading", 0.0)
         speed = f", {outcome.speech / rendering:.1f}x real time" if rendering else ""
-        lines.append(f"{outcome.chunks} chunks rendered, {outcome.speech / 60:.1f} minutes of speech{speed}")
+        again = f", {outcome.retries} takes made again" if outcome.retries else ""
+        lines.append(f"{outcome.chunks} chunks rendered, {outcome.speech / 60:.1f} minutes of speech{speed}{again}")
         lines.append(f"{spent:.1f} s: {_stages(outcome, IN_TURN)} ({_stages(outcome, BESIDE)})")
         if outcome.peak_gpu_bytes:
             lines.append(f"peak GPU memory {outcome.peak_gpu_bytes / 2**30:.2f} GiB")
@@ -125,7 +139,11 @@ def summarize(outcome: Outcome) -> str:
     if outcome.problems:
         lines.append(f"{len(outcome.problems)} problems on record; listen to these chunks, or change their text:")
         lines += [f"  {chunk.ref} {problem.kind}: {problem.detail}" for chunk, problem in outcome.problems]
-    return "\n".join(lines or ["chapters put together"])
+    if not lines:
+        lines.append("chapters put together")
+    if outcome.report is not None and (outcome.chunks or outcome.files or outcome.problems):
+        lines.append(f"report: {outcome.report}")
+    return "\n".join(lines)
 
 
 def _stages(outcome: Outcome, names: tuple[str, ...]) -> str:
@@ -133,7 +151,7 @@ def _stages(outcome: Outcome, names: tuple[str, ...]) -> str:
 
 
 def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:
-    rendered = sum(not state.needs_take(chunk) for chunk in chapter.chunks)
+    rendered = sum(not state.lacks_take(chunk) for chunk in chapter.chunks)
     if rendered < len(chapter.chunks):
         file = "incomplete" if rendered else "missing"
     elif state.current(chapter):
@@ -141,7 +159,6 @@ def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:
     else:
         there = all(target.path.is_file() for target in state.targets(chapter))
         file = "outdated" if there else "missing"
-    takes = [(chunk, state.take(chunk)) for chunk in chapter.chunks]
     return ChapterLine(
         number=chapter.number,
         title=chapter.title,
@@ -153,9 +170,10 @@ def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:
         file=file,
         problems=[
             f"{chunk.ref} {problem.kind}: {problem.detail}"
-            for chunk, take in takes
-            for problem in (take.problems if take else ())
+            for chunk in chapter.chunks
+            for problem in state.problems_of(chunk)
         ],
+        characters=chapter_characters(state, chapter),
     )
 
 

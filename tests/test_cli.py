@@ -97,6 +97,7 @@ def test_a_whole_book_ends_with_0_and_names_its_files(tiny: TinyBook, fake_engin
     assert (said.code, said.out) == (0, "")
     lines = said.err.splitlines()
     assert lines[0] == "3 of 3 chunks to render"
+    assert lines.pop(1).startswith("nobody listens to the takes; ")
     assert lines[1:3] == [f"{tiny.output / name}  0:00" for name in ("01-one.wav", "02-two.wav")]
     assert lines[3].startswith("3 chunks rendered, ")
     again = cli("render", tiny.path)

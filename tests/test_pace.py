@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maya_batch.quality.pace import ENOUGH, Pace
@@ -28,6 +28,7 @@ def test_voices_are_told_apart() -> None:
     assert (pace.ratio("Fast pacing"), pace.ratio("Slow pacing")) == (0.8, 1.5)
 
 
+@settings(derandomize=True, deadline=None)
 @given(good=st.lists(st.floats(0.9, 1.1), min_size=ENOUGH, max_size=60), data=st.data())
 def test_failed_takes_do_not_move_the_pace_out_of_the_good_ones(good: list[float], data: st.DataObject) -> None:
     bad = data.draw(st.lists(RATIOS, max_size=(len(good) - 1) // 2))
@@ -36,6 +37,7 @@ def test_failed_takes_do_not_move_the_pace_out_of_the_good_ones(good: list[float
     assert min(good) <= ratio <= max(good)
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.lists(RATIOS, max_size=300))
 def test_a_voice_that_changes_is_followed_and_old_takes_are_forgotten(old: list[float]) -> None:
     assert fed([*old, *[2.0] * 101]).ratio("A calm voice") == 2.0

@@ -1,6 +1,5 @@
 """What happens to takes with problems: they are made again, chosen among, kept, left out, and accounted for."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +62,7 @@ def test_no_chapter_is_put_together_while_one_of_its_takes_is_to_be_made_again(
     assert "broken" not in caplog.text  # a take that was made again is nobody's business in the morning
 
 
-def test_attempts_end_and_raising_them_makes_nothing_anew_that_is_good(
-    tiny: TinyBook, fake_engine: FakeEngine
-) -> None:
+def test_attempts_end_and_raising_them_makes_nothing_anew_that_is_good(tiny: TinyBook, fake_engine: FakeEngine) -> None:
     tiny.write({"One": ["Fine talk.", "Broken talk."]})
     outcome = render(tiny)
     assert fake_engine.texts == ["Fine talk.", "Broken talk.", "Broken talk.", "Broken talk."]
@@ -106,9 +103,14 @@ def test_a_take_that_was_stored_but_not_looked_at_is_examined_by_the_next_run(
     tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny.write({"One": ["Hush now.", "Fine talk."]})
-    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
-        killed.setattr("maya_batch.intake.Intake._look", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        render(tiny)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr("maya_batch.intake.Intake._decode", killed)
+        with pytest.raises(KeyboardInterrupt):
+            render(tiny)
     assert [take.examined for take in takes_of(tiny, "1:1")] == [False]
     fake_engine.batches.clear()
     outcome = render(tiny)
@@ -215,9 +217,10 @@ def test_a_failure_while_listening_ends_the_run_and_loses_no_take(
     def fail(*_: object) -> object:
         raise MachineError("the recognizer failed")
 
-    with monkeypatch.context() as broken, pytest.raises(MachineError, match="the recognizer failed"):
+    with monkeypatch.context() as broken:
         broken.setattr("maya_batch.hearing.listen", fail)
-        render(tiny, Machine())
+        with pytest.raises(MachineError, match="the recognizer failed"):
+            render(tiny, Machine())
     assert len(take_files(tiny)) == 2
     fake_engine.batches.clear()
     assert render(tiny, Machine()).exit_code == 0
@@ -266,13 +269,9 @@ def test_reports_have_the_sound_of_takes_with_problems(
     assert [path.name for path in book_state(tiny.plan(), Machine()).unused_takes()] == []
 
 
-def test_a_report_that_cannot_be_written_is_an_error_of_the_machine(
-    tiny: TinyBook, fake_engine: FakeEngine
-) -> None:
+def test_a_report_that_cannot_be_written_is_an_error_of_the_machine(tiny: TinyBook, fake_engine: FakeEngine) -> None:
     tiny.write({"One": ["Fine talk."]})
     (tiny.output / "report.json").mkdir(parents=True)
     with pytest.raises(MachineError, match=r"report.json: cannot be written"):
         render(tiny)
     assert list(audio(tiny)) == ["01-one.wav"]
-
-

@@ -89,3 +89,40 @@ def test_a_run_that_ends_early_does_what_was_given_and_says_what_went_wrong(capl
         interrupted_after(worker, job, failing)
     assert done == [True]
     assert "disk full" in caplog.text
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_all_jobs_are_waited_for_those_too_that_jobs_give_to_another_worker(beside: bool) -> None:
+    done: list[str] = []
+    ticks: list[int] = []
+
+    def slow(number: int) -> None:
+        time.sleep(0.01)
+        second.do(lambda: first.post(lambda: done.append(f"back {number}")))
+
+    with Worker(beside) as first, Worker(beside) as second:
+        for number in range(100):  # more than may wait: who has to come back must not wait for those who wait for him
+            first.do(lambda number=number: slow(number))  # type: ignore[misc]
+        for line in (first, second, first):
+            line.drain(lambda: ticks.append(1))
+        assert sorted(done) == sorted(f"back {number}" for number in range(100))
+    assert bool(ticks) == beside
+
+
+def test_waiting_ends_with_what_the_waiter_is_told() -> None:
+    go = threading.Event()
+    with pytest.raises(KeyboardInterrupt), Worker(beside=True) as worker:
+        worker.do(waiting(go, [], 1))
+
+        def stop() -> None:
+            go.set()
+            raise KeyboardInterrupt
+
+        worker.drain(stop)
+    assert worker.stopping.is_set()
+
+
+def test_what_goes_wrong_while_jobs_are_waited_for_is_raised() -> None:
+    with pytest.raises(OSError, match="disk full"), Worker(beside=True) as worker:
+        worker.do(failing)
+        worker.drain(lambda: None)

@@ -172,21 +172,21 @@ class Output(Part):
 class Quality(Part):
     """When a take counts as a failed one. What stands here shapes no take, so it may change at any time.
 
-    The lengths were tuned on 64 takes of the demo voice (texts of 10 to 45 words) and measured on 300 others:
-    `python -m tests.measure_detection`.
+    The thresholds were tuned on 64 takes of the demo voice, of texts of 10 to 45 words, and measured on 300 others
+    (`python -m tests.measure_detection`); what is said of honest takes was seen on all of them.
     """
 
-    #: A take's length as a factor of what its words take at the voice's own pace. Honest takes of the demo voice of 10
-    #: words and more lie within 0.84 and 1.19 of it; a quarter of the words missing, or a third too many, lie outside.
+    #: A take's length as a factor of what its words take at the voice's own pace. Honest takes have 0.80 to 1.19.
     shortest: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.75
     longest: Annotated[float, Field(ge=1, le=10, allow_inf_nan=False)] = 1.3
-    #: Seconds of speech said twice that the text does not say twice: two to four words, at Maya1's 0.45 to 0.67 s each.
+    #: Seconds of speech said twice which the text does not say twice: about three words, at the 0.45 to 0.67 s a word
+    #: reported for Maya1.
     repeated_seconds: Annotated[float, Field(ge=0.5, le=60, allow_inf_nan=False)] = 1.5
-    #: Seconds of silence inside a take: Maya1's own pauses between sentences are under a second.
+    #: Seconds of silence inside a take. Honest ones pause for 0.7 s at most.
     pause_seconds: Annotated[float, Field(ge=0.2, le=60, allow_inf_nan=False)] = 1.5
-    #: Seconds of noise in one piece: the longest fricatives last 0.2 s, a drawn breath 0.5 s.
+    #: Seconds of noise in one piece. Honest takes hiss for 0.22 s at most, in their longest consonants.
     noise_seconds: Annotated[float, Field(ge=0.1, le=60, allow_inf_nan=False)] = 0.6
-    #: Seconds at a take's end in which speech has to have faded: an open stop or a vowel fades within 0.1 s.
+    #: Seconds at a take's end in which there must be no speech any more. Honest takes are silent for 0.39 s and more.
     ending_seconds: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.1
 
 

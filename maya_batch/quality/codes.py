@@ -13,8 +13,12 @@ from maya_batch.tokens import SLOTS, TokenLayout
 #: Maya1, and 52 are expected (text.length).
 _SLOWEST, _FASTEST = 55 / 52, 37 / 52
 
-#: What a short text may be shorter or longer by than its words say, in seconds: breath before, and silence after it.
-_SLACK_SECONDS = 0.5
+#: What a take may be shorter or longer by than its words say, in seconds, be the text ever so short: there may be a
+#: breath before it, and silence after it or none.
+_LESS_SECONDS, _MORE_SECONDS = 0.25, 0.5
+
+#: What each figure of a number adds to that: 1984 is read as three words or as six, whichever were counted.
+_FIGURE_SECONDS = 0.25
 
 #: How much longer than the text's own repetition a repeated stretch has to be: words take unequal times.
 _OWN_REPETITION = 1.5
@@ -50,9 +54,10 @@ def _length(
 ) -> list[Problem]:
     tags = tag_tokens(text) / SLOTS
     words = expected_frames - tags / 4  # so much of the tags is in what was expected
-    slack = _SLACK_SECONDS / layout.seconds(1)
-    least = words * (_FASTEST if pace is None else pace) * quality.shortest - slack
-    most = words * (_SLOWEST if pace is None else pace) * quality.longest + slack + tags
+    frame = layout.seconds(1)
+    numbers = _FIGURE_SECONDS * sum(character.isdigit() for character in text)
+    least = words * (_FASTEST if pace is None else pace) * quality.shortest - (_LESS_SECONDS + numbers) / frame
+    most = words * (_SLOWEST if pace is None else pace) * quality.longest + (_MORE_SECONDS + numbers) / frame + tags
     length = f"{layout.seconds(frames):.1f} s"
     if frames < least:
         what = f"{length} for a text that takes {layout.seconds(math.ceil(least)):.1f} s at least: words may be missing"

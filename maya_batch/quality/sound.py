@@ -1,5 +1,6 @@
 """What is wrong with a take, seen from its samples: silence, noise, a voice that breaks off, a bad signal."""
 
+import math
 import re
 
 import numpy as np
@@ -18,8 +19,8 @@ _STEP_SECONDS = 0.01
 _SILENCE_DBFS = -50.0
 
 #: A take is as loud as its steps that sound but for the loudest tenth. Of that: below -35 dB nothing is heard beside
-#: speech; an end within 20 dB has not faded.
-_LOUD_SHARE, _UNHEARD_DB, _FADED_DB = 0.9, -35.0, -20.0
+#: speech; an end within 25 dB has not faded.
+_LOUD_SHARE, _UNHEARD_DB, _FADED_DB = 0.9, -35.0, -25.0
 
 #: Full scale, nearly: SNAC ends in a tanh, which comes near 1 and never there. So many samples (1 ms at 24 kHz) in
 #: flat tops of four and more are heard as crackle.
@@ -60,7 +61,7 @@ def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Qualit
         _clipped(wave, rate),
         _offset(wave),
         None if _WHISPER.search(text) else _noise(wave, rate, unheard, quality.noise_seconds + tags),
-        None if _ends_in_tag(text) else _ending(wave, rate, loud, quality.ending_seconds),
+        None if _ends_in_tag(text) else _ending(levels, loud, quality.ending_seconds),
     )
     return tuple(problem for problem in found if problem is not None)
 
@@ -113,14 +114,14 @@ def _noise(wave: NDArray[np.float32], rate: int, unheard: float, longest: float)
     return Problem("noise", f"{seconds:.1f} s of noise at {start:.1f} s") if seconds > longest else None
 
 
-def _ending(wave: NDArray[np.float32], rate: int, loud: float, seconds: float) -> Problem | None:
-    last = wave[len(wave) - round(seconds * rate) :] if 0 < round(seconds * rate) < len(wave) else wave[:0]
-    if not len(last):
+def _ending(levels: NDArray[np.float64], loud: float, seconds: float) -> Problem | None:
+    steps = math.ceil(seconds / _STEP_SECONDS)
+    if not 0 < steps < len(levels):
         return None
-    level = 10 * np.log10(float(np.mean(np.square(last, dtype=np.float64))) + 1e-20)
-    if level < loud + _FADED_DB:
+    over = float(levels[-steps:].max()) - loud
+    if over < _FADED_DB:
         return None
-    return Problem("ending", f"it breaks off: its last {seconds:g} s are {level - loud:+.0f} dB of its speech")
+    return Problem("ending", f"it breaks off: in its last {seconds:g} s it comes up to {over:+.0f} dB of its speech")
 
 
 def _ends_in_tag(text: str) -> bool:
