@@ -68,6 +68,8 @@ def audition(
         raise UsageError(f"--voice {shown(name)}: {suggestion(name, voices, 'the voices of the book')}")
     if folder is None:
         folder = plan.manuscript.folder / f"{plan.manuscript.path.stem}-audition"
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder; move it, or name another --output")
     paths = [folder / f"{name}-seed-{seed}.wav" for seed in range(seeds)]
     for path in paths:
         if (path.exists() or path.is_symlink()) and read_comment(path) != _MARK:

@@ -4,12 +4,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from maya_batch.errors import UsageError
+from maya_batch.errors import MachineError, UsageError
 from maya_batch.outcome import Outcome, Watcher
 from maya_batch.plan import Chunk, Plan
 from maya_batch.refs import find_chunks
 from maya_batch.render import assemble_book, render_book
 from maya_batch.settings import Machine
+from maya_batch.start import refuse_other_recipe
 from maya_batch.state import BookState, begun_state
 from maya_batch.store import Take
 
@@ -30,10 +31,12 @@ def redo_chunks(
     `seed` settles the takes' draws; without it each take's own number does.
 
     Raises:
-        UsageError: the book was not begun, or a ref names no chunk of it.
+        UsageError: the book was not begun, or in another number format or decoding than this would be, or a ref names
+            no chunk of it.
         BusyError, StoppedError, MachineError: as `render_book` has them.
     """
     state = begun_state(plan, machine, output)
+    refuse_other_recipe(state, state.recipe)
     chunks = find_chunks(refs, plan, state.key)
     before = {chunk.ref: (state.attempts(chunk), state.take(chunk)) for chunk in chunks}
     again = {state.key(chunk): seed for chunk in chunks}
@@ -57,10 +60,11 @@ def keep_takes(
     None takes a choice back: the take with the least against it is used.
 
     Raises:
-        UsageError: the book was not begun, a ref names no chunk of it, or a chunk has no such take; nothing is kept.
+        UsageError: as `redo_chunks` has it, or a chunk has no such take; nothing is kept.
         BusyError, MachineError: as `assemble_book` has them.
     """
     state = begun_state(plan, machine, output)
+    refuse_other_recipe(state, state.recipe)
     chunks = find_chunks(refs, plan, state.key)
     for chunk in chunks:
         there = [take.attempt for take in state.store.all(state.key(chunk))]
@@ -74,9 +78,7 @@ def _tell(state: BookState, chunk: Chunk, attempts: int, before: Take | None) ->
     """Say which take is used now, and which others there are."""
     takes, used = state.store.all(state.key(chunk)), state.take(chunk)
     if used is None or takes[-1].attempt <= attempts:
-        raise UsageError(
-            f"chunk {chunk.ref}: the model does not load as this book has it; leave out --dtype and --quantization"
-        )
+        raise MachineError(f"chunk {chunk.ref}: the take that was just made cannot be read back from {state.folder}")
     if not takes[-1].problems:
         back = f"; redo {chunk.ref} --keep {before.attempt} goes back to take {before.attempt}" if before else ""
         log.info("%s: take %d is used from now on%s", chunk.ref, used.attempt, back)

@@ -111,7 +111,7 @@ class _Run:
             return
         self._deadline.check()
         began = time.monotonic()
-        engine = start_engine(state, self._machine, waiting, self._check_tags) if waiting else None
+        engine = start_engine(state, self._machine, waiting, self._check_tags, again is not None) if waiting else None
         # Before the first step: what is wrong with them must not be found out in the morning.
         self.waves.load()
         examiner.load()
@@ -170,7 +170,8 @@ class _Run:
         state = self.state
         self._learn_pace()
         intake.expect(waiting, once=again is not None)
-        intake.publish_settled()
+        if again is None:
+            intake.publish_settled()
         try:
             while waiting:
                 self._speak_all(engine, _in_order(waiting, engine.batch_size), again or {}, intake, tick)

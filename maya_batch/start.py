@@ -22,16 +22,23 @@ log = logging.getLogger(__name__)
 LEAST_BAND_MASS = 0.9
 
 
-def start_engine(state: BookState, machine: Machine, waiting: Sequence[Chunk], check_tags: bool) -> Engine:
+def start_engine(
+    state: BookState, machine: Machine, waiting: Sequence[Chunk], check_tags: bool, same_recipe: bool = False
+) -> Engine:
     """The engine for the chunks that wait; the book's recipe is settled and written to its model.lock.
+
+    With `same_recipe` the book stays at the one it has.
 
     Raises:
         MachineError: the model is not on this machine, not what the book was begun with, or does not load.
-        UsageError: a tag of these chunks is none of the checkpoint's, and `check_tags` is on.
+        UsageError: a tag of these chunks is none of the checkpoint's, and `check_tags` is on; or the model loads in
+            another way than the book has it, and it is to be the same.
     """
     model = state.plan.sound.model
     before = state.lock.recipe(model)
     engine, recipe = load_book_engine(state, machine, waiting, check_tags)
+    if same_recipe:
+        refuse_other_recipe(state, recipe)
     if before is not None and recipe != before:
         log.warning(
             "this book was begun with %s, %s, %s; what was rendered so is rendered anew with %s, %s, %s",
@@ -42,6 +49,21 @@ def start_engine(state: BookState, machine: Machine, waiting: Sequence[Chunk], c
     state.lock.save()
     state.recipe = recipe
     return engine
+
+
+def refuse_other_recipe(state: BookState, recipe: Recipe | None) -> None:
+    """Let a book have takes of one recipe only: with another one all of its keys would be others.
+
+    Raises:
+        UsageError: `recipe` is not the one in the book's model.lock.
+    """
+    pinned = state.lock.recipe(state.plan.sound.model)
+    if pinned is not None and recipe is not None and recipe != pinned:
+        theirs, ours = (", ".join((one.dtype, one.quantization, one.decoding)) for one in (pinned, recipe))
+        raise UsageError(
+            f"{state.folder}: this book was begun with {theirs}, and this would be {ours}; leave out --dtype, "
+            "--quantization, --decoding and a --config that sets them, or render the whole book so first"
+        )
 
 
 def load_book_engine(

@@ -120,6 +120,15 @@ def test_files_made_here_are_made_anew_and_no_others(book: TinyBook, fake_engine
     assert (names(folder), fake_engine.batches) == (["anna-seed-1.wav"], [])
 
 
+def test_a_file_where_the_folder_should_be_is_seen_before_anything_is_loaded(
+    book: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    (book.folder / "book-audition").write_text("mine")
+    line = one_line(cli("audition", book.path, "--voice", "anna"), 2)
+    assert line == f"{book.folder / 'book-audition'} is no folder; move it, or name another --output"
+    assert (fake_engine.batches, (book.folder / "book-audition").read_text()) == ([], "mine")
+
+
 def test_samples_in_the_books_own_folder_are_nothing_left_over(
     book: TinyBook, fake_engine: FakeEngine, cli: Cli
 ) -> None:

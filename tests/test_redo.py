@@ -195,7 +195,22 @@ def test_a_book_that_another_run_holds_is_left_alone(flags: list[str], rendered:
     assert chosen(rendered) == {}
 
 
-def test_a_model_that_loads_otherwise_than_was_asked_for_is_not_silently_nothing(
+@pytest.mark.parametrize("flags", [["--quantization", "nf4"], ["--decoding", "free"], ["--dtype", "bfloat16"]])
+@pytest.mark.parametrize("keep", [[], ["--keep", "1"], ["--keep", "auto"]])
+def test_takes_of_another_recipe_do_not_cost_the_book_its_own(
+    keep: list[str], flags: list[str], rendered: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    before = everything_but_the_log(rendered)
+    line = one_line(cli("redo", rendered.path, "1:1", *keep, *flags), 2)
+    assert line.startswith(f"{rendered.output}: this book was begun with float32, none, framed, and this would be ")
+    assert flags[1] in line
+    assert (fake_engine.batches, everything_but_the_log(rendered)) == ([], before)
+    assert (
+        cli("redo", rendered.path, "1:1", "--quantization", "none", "--dtype", "float32").code == 0
+    )  # its own, in words
+
+
+def test_a_model_that_loads_otherwise_than_was_asked_for_leaves_the_book_as_it_is(
     rendered: TinyBook, fake_engine: FakeEngine, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def load(*_: object, **__: object) -> FakeEngine:
@@ -203,9 +218,23 @@ def test_a_model_that_loads_otherwise_than_was_asked_for_is_not_silently_nothing
         return fake_engine
 
     monkeypatch.setattr("maya_batch.start.load_engine", load)
+    lock = (rendered.output / ".maya" / "model.lock").read_bytes()
     said = cli("redo", rendered.path, "1:1")
     assert said.code == 2
-    assert said.err.splitlines()[-1].startswith("chunk 1:1: the model does not load as this book has it")
+    assert "this book was begun with float32, none, framed, and this would be float32, nf4" in said.err.splitlines()[-1]
+    assert (fake_engine.batches, (rendered.output / ".maya" / "model.lock").read_bytes()) == ([], lock)
+
+
+@pytest.mark.parametrize("keep", [[], ["--keep", "1"]])
+def test_other_chapters_are_left_alone_though_they_are_outdated(
+    keep: list[str], rendered: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    before = audio(rendered)
+    rendered.write(TEXT, pauses={"sentence": 0.5, "paragraph": 1.5})
+    assert cli("redo", rendered.path, "1:2", *keep).code == 0
+    after = audio(rendered)
+    assert after["01-one.wav"] != before["01-one.wav"]
+    assert after["02-two.wav"] == before["02-two.wav"]
 
 
 def stamps(book: Rendered) -> dict[str, tuple[int, bytes]]:
