@@ -228,7 +228,9 @@ def test_a_failure_while_listening_ends_the_run_and_loses_no_take(
 
 
 @pytest.mark.parametrize("left", [0, 1])
-def test_one_more_take_of_a_chunk_is_chosen_if_it_is_good(left: int, tiny: TinyBook, fake_engine: FakeEngine) -> None:
+def test_one_more_take_of_a_chunk_is_chosen_if_it_is_good(
+    beside: bool, left: int, tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
     tiny.write({"One": ["Fine talk.", "Other talk."], "Two": ["The end."]})
     render(tiny)
     before = audio(tiny)
@@ -244,7 +246,9 @@ def test_one_more_take_of_a_chunk_is_chosen_if_it_is_good(left: int, tiny: TinyB
     assert audio(tiny)["01-one.wav"] != before["01-one.wav"]
 
 
-def test_one_more_take_with_problems_is_kept_and_not_chosen(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+def test_one_more_take_with_problems_is_kept_and_not_chosen(
+    beside: bool, tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
     tiny.write({"One": ["Fine talk.", "Broken talk."]})
     render(tiny)
     before = audio(tiny)
