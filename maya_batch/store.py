@@ -1,52 +1,23 @@
 """Takes on disk, by key: `takes/ab/<key>/<attempt>.npz`, each written whole or not at all.
 
-A take is an ordinary npz of two arrays: `codes` (uint16, [frames, 7]) and `meta` (a JSON string). What cannot be read
-whole counts as missing and is said so; nothing is ever unpickled.
+What cannot be read whole counts as missing and is said so.
 """
 
 import contextlib
-import io
-import json
 import logging
 import os
 import shutil
-import zipfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from maya_batch.choices import Choices
-from maya_batch.engines import Finish
 from maya_batch.errors import MachineError, UsageError
-from maya_batch.quality import Hearing, Problem
-from maya_batch.tokens import SLOTS, Codes
+from maya_batch.take import Take, read_small, read_take, write_take
 from maya_batch.whole_file import write_whole
 
+__all__ = ["Take", "TakeStore", "unlink_all"]
+
 log = logging.getLogger(__name__)
-
-#: No honest take comes near: 8 MiB of codes are 13 hours of speech.
-_LARGEST = 8 * 2**20
-
-
-@dataclass(frozen=True)
-class Take:
-    """One rendering of one chunk, with its evidence. `seconds` is the time its share of the batch took."""
-
-    key: str
-    attempt: int
-    codes: Codes
-    seed: int
-    finish: Finish
-    problems: tuple[Problem, ...]
-    engine: str
-    seconds: float
-    examined: bool = False
-    """Whether its sound was looked at; before that, `problems` are those of its codes."""
-    hearing: Hearing | None = None
-    """What the last recognizer heard; None as long as none has listened."""
 
 
 class TakeStore:
@@ -135,7 +106,7 @@ class TakeStore:
     def clip(self, take: Take) -> bytes | None:
         """The sound of a take that was kept for reports; None where there is none that can be read."""
         try:
-            return _read(self._clip_path(take), _LARGEST)
+            return read_small(self._clip_path(take))
         except (OSError, ValueError):
             return None
 
@@ -164,21 +135,10 @@ class TakeStore:
         path = self._folder(take.key) / f"{take.attempt}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
-        meta = {
-            "key": take.key,
-            "attempt": take.attempt,
-            "seed": take.seed,
-            "finish": take.finish,
-            "problems": [[problem.kind, problem.detail] for problem in take.problems],
-            "engine": take.engine,
-            "seconds": round(take.seconds, 3),
-            "examined": take.examined,
-            "hearing": None if take.hearing is None else asdict(take.hearing),
-        }
         part.unlink(missing_ok=True)  # of a killed run, or no file at all
         try:
             with part.open("xb") as file:
-                np.savez(file, codes=take.codes, meta=np.array(json.dumps(meta)))
+                write_take(file, take)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
@@ -192,62 +152,9 @@ class TakeStore:
             path.rename(path.with_name(f"{path.name}.aside-{os.getpid()}"))
 
 
-def read_take(path: Path, key: str) -> Take:
-    """The take in this file.
-
-    Raises:
-        ValueError, OSError, zipfile.BadZipFile, …: anything about it is not as `TakeStore.put` wrote it.
-    """
-    data = _read(path, _LARGEST)
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
-            raise ValueError("too large when unpacked")
-        codes = _array(archive, "codes.npy")
-        meta: dict[str, Any] = json.loads(str(_array(archive, "meta.npy")))
-    if codes.dtype != np.uint16 or codes.ndim != 2 or codes.shape[1] != SLOTS:
-        raise ValueError(f"codes of {codes.dtype} {list(codes.shape)}")
-    if meta["key"] != key or meta["attempt"] != int(path.stem) or meta["finish"] not in ("eos", "cap", "broken"):
-        raise ValueError("it is the take of another chunk")
-    problems = tuple(Problem(str(kind), str(detail)) for kind, detail in meta["problems"])
-    return Take(
-        key,
-        int(meta["attempt"]),
-        codes,
-        int(meta["seed"]),
-        meta["finish"],
-        problems,
-        str(meta["engine"]),
-        float(meta["seconds"]),
-        bool(meta.get("examined", False)),  # takes of version 0.1 have no such evidence
-        _hearing(meta.get("hearing")),
-    )
-
-
-def _read(path: Path, largest: int) -> bytes:
-    """A file's bytes; no link is followed, and no device or pipe waited for."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:  # noqa: PTH123  (a descriptor)
-        data = file.read(largest + 1)
-    if len(data) > largest:
-        raise ValueError("too large")
-    return data
-
-
-def _hearing(meta: dict[str, Any] | None) -> Hearing | None:
-    if meta is None:
-        return None
-    unheard = tuple(int(word) for word in meta["unheard"])
-    return Hearing(str(meta["recognizer"]), str(meta["text"]), float(meta["word_error"]), unheard)
-
-
 def _word_error(take: Take) -> float:
     """The share of wrong words; of a take that nobody listened to, none is known."""
     return take.hearing.word_error if take.hearing else 0.0
-
-
-def _array(archive: zipfile.ZipFile, name: str) -> Any:
-    """One array of an npz, its checksum checked."""
-    return np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
 
 
 def _sync_folder(folder: Path) -> None:

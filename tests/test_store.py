@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from maya_batch.engines import Finish
-from maya_batch.errors import MachineError
+from maya_batch.errors import MachineError, UsageError
 from maya_batch.quality import Hearing, Problem
 from maya_batch.store import Take, TakeStore, unlink_all
 from maya_batch.tokens import SLOTS
@@ -289,6 +289,26 @@ def test_the_take_a_person_chose_is_used(store: TakeStore, tmp_path: Path) -> No
     again = TakeStore(tmp_path)
     assert same(again.best(KEY), take(3, problems=(CAP,)))
     assert same(again.best(OTHER), take(1, OTHER))  # the one chosen is not there
+
+
+def test_a_take_is_chosen_and_the_choice_taken_back(store: TakeStore, tmp_path: Path) -> None:
+    store.put([take(1), take(2, problems=(CAP,)), take(1, OTHER), take(2, OTHER)])
+    store.choose(OTHER, 2)
+    store.choose(KEY, 2)
+    for read in (store, TakeStore(tmp_path)):
+        assert same(read.best(KEY), take(2, problems=(CAP,)))
+        assert same(read.best(OTHER), take(2, OTHER))
+    store.unchoose(KEY)
+    assert same(TakeStore(tmp_path).best(KEY), take(1))
+    assert TakeStore(tmp_path).chosen(OTHER) == 2
+
+
+@pytest.mark.parametrize(("key", "there"), [(KEY, "1"), (OTHER, "none")])
+def test_a_take_that_is_not_there_is_not_chosen(key: str, there: str, store: TakeStore, tmp_path: Path) -> None:
+    store.put([take(1)])
+    with pytest.raises(UsageError, match=f"^chunk {key[:8]} has no take 2; there are: {there}$"):
+        store.choose(key, 2)
+    assert not (tmp_path / "choices.yaml").exists()
 
 
 def test_no_choices_are_none(store: TakeStore, tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""A take and its file: an ordinary npz of two arrays, `codes` (uint16, [frames, 7]) and `meta` (a JSON string).
+
+Nothing is ever unpickled.
+"""
+
+import io
+import json
+import os
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from maya_batch.engines import Finish
+from maya_batch.quality import Hearing, Problem
+from maya_batch.tokens import SLOTS, Codes
+
+#: No honest take comes near: 8 MiB of codes are 13 hours of speech.
+_LARGEST = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class Take:
+    """One rendering of one chunk, with its evidence. `seconds` is the time its share of the batch took."""
+
+    key: str
+    attempt: int
+    codes: Codes
+    seed: int
+    finish: Finish
+    problems: tuple[Problem, ...]
+    engine: str
+    seconds: float
+    examined: bool = False
+    """Whether its sound was looked at; before that, `problems` are those of its codes."""
+    hearing: Hearing | None = None
+    """What the last recognizer heard; None as long as none has listened."""
+
+
+def write_take(file: BinaryIO, take: Take) -> None:
+    """Write the take into an open file.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    meta = {
+        "key": take.key,
+        "attempt": take.attempt,
+        "seed": take.seed,
+        "finish": take.finish,
+        "problems": [[problem.kind, problem.detail] for problem in take.problems],
+        "engine": take.engine,
+        "seconds": round(take.seconds, 3),
+        "examined": take.examined,
+        "hearing": None if take.hearing is None else asdict(take.hearing),
+    }
+    np.savez(file, codes=take.codes, meta=np.array(json.dumps(meta)))
+
+
+def read_take(path: Path, key: str) -> Take:
+    """The take in this file.
+
+    Raises:
+        ValueError, OSError, zipfile.BadZipFile, …: anything about it is not as `write_take` wrote it.
+    """
+    data = read_small(path)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
+            raise ValueError("too large when unpacked")
+        codes = _array(archive, "codes.npy")
+        meta: dict[str, Any] = json.loads(str(_array(archive, "meta.npy")))
+    if codes.dtype != np.uint16 or codes.ndim != 2 or codes.shape[1] != SLOTS:
+        raise ValueError(f"codes of {codes.dtype} {list(codes.shape)}")
+    if meta["key"] != key or meta["attempt"] != int(path.stem) or meta["finish"] not in ("eos", "cap", "broken"):
+        raise ValueError("it is the take of another chunk")
+    problems = tuple(Problem(str(kind), str(detail)) for kind, detail in meta["problems"])
+    return Take(
+        key,
+        int(meta["attempt"]),
+        codes,
+        int(meta["seed"]),
+        meta["finish"],
+        problems,
+        str(meta["engine"]),
+        float(meta["seconds"]),
+        bool(meta.get("examined", False)),  # takes of version 0.1 have no such evidence
+        _hearing(meta.get("hearing")),
+    )
+
+
+def read_small(path: Path) -> bytes:
+    """The bytes of a file that is no larger than a take may be; no link is followed, no device or pipe waited for.
+
+    Raises:
+        ValueError, OSError: it is larger, or cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123  (a descriptor)
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise ValueError("too large")
+    return data
+
+
+def _hearing(meta: dict[str, Any] | None) -> Hearing | None:
+    if meta is None:
+        return None
+    unheard = tuple(int(word) for word in meta["unheard"])
+    return Hearing(str(meta["recognizer"]), str(meta["text"]), float(meta["word_error"]), unheard)
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> Any:
+    """One array of an npz, its checksum checked."""
+    return np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
