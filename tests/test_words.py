@@ -120,6 +120,13 @@ def test_a_stretch_said_twice_is_named() -> None:
     assert problem.detail.startswith("6 words are said twice: “")
 
 
+def test_a_stretch_said_twice_is_named_though_it_is_misheard_both_times() -> None:
+    text = "The road climbed slowly through the forest and came out at last on a wide green hill."
+    again = "forest and game out at last"
+    heard = f"The road glends slowly through the {again} {again} on a wide green hill."
+    assert kinds(text, heard)[0] == "repeated"
+
+
 def test_a_stretch_that_stands_nowhere_is_added() -> None:
     spoken = "Realistic female voice in the thirties with an american accent. " + SENTENCE
     problem = check(SENTENCE, spoken)[1][0]
