@@ -65,6 +65,8 @@ def test_words_dropped_in_a_row_are_missing_and_named(count: int, at: int, draw:
         ("the 21st of May at 10:30", "The twenty-first of May at ten thirty"),
         ("at 10:05 it cost $5.50", "At ten oh five, it cost five dollars and fifty cents."),
         ("It cost five dollars.", "It cost $5."),
+        ("They had $5 million in 2010.", "They had five million dollars in twenty ten."),
+        ("It is 6:00 now, ten o'clock there", "It's six o'clock now, 10:00 there."),
         ("Room 305", "room three oh five"),
         ("Louis XIV in Chapter IV", "Louis fourteen? In chapter four."),
         ("The colour of the theatre, organised in grey", "The color of the theater organized in gray."),

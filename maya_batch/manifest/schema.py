@@ -189,7 +189,7 @@ class Quality(Part):
     #: Seconds at a take's end in which speech has to have faded: an open stop or a vowel fades within 0.1 s.
     ending_seconds: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.1
     #: Words a recognizer heard otherwise than they stand: this share of the text's words, and this many more. The
-    #: smallest recognizer, tiny.en, misheard 6 % of the words of 35 good takes of the demo voice, 4 of 17 at worst.
+    #: smallest recognizer, tiny.en, misheard 6 % of the words of 36 good takes of the demo voice, 4 of 17 at worst.
     word_error: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.3
     wrong_words: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 1.5
     #: Words in a row that are not heard, or are heard though they do not stand there: in those takes, never over one.

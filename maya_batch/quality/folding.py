@@ -20,6 +20,9 @@ _PART = re.compile(
     r"|(?P<word>(?:(?![\u3040-\u30ff\u3400-\u9fff])[^\W\d_])+(?:'[^\W\d_]+)*)|(?P<symbol>[&%+=@°])",
     re.VERBOSE,
 )
+#: "$5 million" has its dollars at the end.
+_MILLIONS = re.compile(r"([$£€])(\d[\d.,]*\s+(?:thousand|million|billion|trillion))\b", re.IGNORECASE)
+_COINS = {"$": "dollars", "£": "pounds", "€": "euros"}
 _DOTTED = re.compile(r"\b(?:[^\W\d_]\.){2,}")
 _ROMAN = re.compile(r"(?=[IVXLC]{2})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
@@ -43,6 +46,8 @@ class Part:
 
 def fold(text: str, language: str) -> list[Part]:
     """The parts of a text that sound, tags left out; places count what whitespace parts."""
+    if language == "en":
+        text = _MILLIONS.sub(lambda match: f"{match[2]}-{_COINS[match[1]]}", text)
     return [
         Part(place, readings)
         for place, written in enumerate(text.split())

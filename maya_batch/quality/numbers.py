@@ -102,7 +102,7 @@ def _money(sign: str, amount: str, cents: str | None) -> list[str]:
 def _time(hour: int, minute: int) -> list[str]:
     said = _say(str(hour), "en")
     if minute == 0:
-        return [said, f"{said} oclock", f"{said} hundred", f"{said} hundred hours"]
+        return [f"{said} oclock", said, f"{said} hundred", f"{said} hundred hours"]
     late = _say(str(minute), "en")
     return [f"{said} oh {late}", f"{said} {late}"] if minute < 10 else [f"{said} {late}"]
 

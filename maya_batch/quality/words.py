@@ -10,14 +10,14 @@ from maya_batch.quality.alignment import Gap, gaps, join_compounds, pair
 from maya_batch.quality.folding import Sound, fold, fold_transcript, settle
 from maya_batch.text.tags import TAG
 
-#: Words at the end of a text that are not heard, from which on the take counts as cut off. One may be swallowed where it
-#: is spoken low; of 35 whole takes of the demo voice (14 to 23 words), tiny.en left out two of none.
+#: Words at the end of a text that are not heard, from which on the take counts as cut off. One may be swallowed where
+#: it is spoken low; of 36 whole takes of the demo voice (14 to 22 words), tiny.en left out two of none.
 _TAIL = 2
 
 #: Pairs of words that are alike by accident in the middle of a lost or an added stretch.
 _BRIDGE = 2
 
-#: How alike, of 100, an added stretch is to what it says again; a recognizer mishears both. So 32 of 35 stretches that
+#: How alike, of 100, an added stretch is to what it says again; a recognizer mishears both. So 33 of 36 stretches that
 #: were said twice are named as such; the others are called missing or added.
 _AGAIN = 80
 
