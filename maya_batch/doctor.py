@@ -10,6 +10,7 @@ from pathlib import Path
 
 from maya_batch.checkpoint import DEMO, MAYA1, SNAC_24KHZ, Kind, find_checkpoint
 from maya_batch.errors import MayaBatchError
+from maya_batch.hearing import default_recognizer, recognizer_installed, recognizers_here
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def checks() -> Iterator[Check]:
     yield _checkpoint(DEMO, "codec")
     yield _checkpoint(MAYA1, "model", needed=False)
     yield _checkpoint(SNAC_24KHZ, "codec", needed=False)
+    yield _recognizer()
 
 
 def _ffmpeg() -> Check:
@@ -127,6 +129,21 @@ def _bitsandbytes() -> Iterator[Check]:
             continue
         # nf4 keeps a normal weight to about 9 %.
         yield Check(name, error < 0.2, f"bitsandbytes {bitsandbytes.__version__} ran, {error:.0%} off", needed=False)
+
+
+def _recognizer() -> Check:
+    """Who can listen to the takes: the models of faster-whisper that lie on this disk."""
+    if not recognizer_installed():
+        return Check("recognizer", False, "not installed: pip install 'maya-batch[verify]'", needed=False)
+    try:
+        here = recognizers_here()
+    except (ImportError, OSError, RuntimeError) as error:
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        return Check("recognizer", False, f"does not load: {why}", needed=False)
+    wanted = default_recognizer("en")
+    if not here:
+        return Check("recognizer", False, f"no model here: maya-batch fetch --recognizer {wanted}", needed=False)
+    return Check("recognizer", True, ", ".join(here), needed=False)
 
 
 def _checkpoint(name: str, kind: Kind, needed: bool = True) -> Check:

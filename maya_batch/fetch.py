@@ -1,19 +1,22 @@
 """Getting a model or codec from the Hugging Face hub: the one place that uses the network."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from maya_batch.errors import MachineError, UsageError
 
 #: What is needed to load safely: no pickled weights but the codec's one file, no code.
-_PATTERNS = ["*.json", "*.safetensors", "tokenizer/*", "tokenizer*", "pytorch_model.bin"]
+_PATTERNS = ("*.json", "*.safetensors", "tokenizer/*", "tokenizer*", "pytorch_model.bin")
+
+#: What a recognizer is made of, as faster-whisper loads it; its model.bin is CTranslate2's own format, no pickle.
+RECOGNIZER_PATTERNS = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 
 
-def fetch(name: str, to: Path | None, say: Callable[[str], None]) -> Path:
+def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequence[str] = _PATTERNS) -> Path:
     """Download `org/name` or `org/name@revision` into the hub's cache, or as a folder into `to`; where it lies.
 
-    A download that broke off goes on where it was.
+    A download that broke off goes on where it was. Only files that `patterns` match are taken.
 
     Raises:
         UsageError: there is no such repository.
@@ -37,7 +40,7 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None]) -> Path:
             repo,
             revision=revision or None,
             local_dir=folder,
-            allow_patterns=_PATTERNS,
+            allow_patterns=list(patterns),
             # A repository that has safetensors needs no second copy of its weights in pickled form.
             ignore_patterns=["*.bin.index.json"],
         )
@@ -46,7 +49,7 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None]) -> Path:
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HTTPError, ConnectionError) as error:
         raise MachineError(
             f"{name}: the hub cannot be reached; run this again when the network is back, or copy the repository's "
-            "files from another machine into a folder and name that folder with --model or --codec"
+            "files from another machine into a folder and name that folder with --model, --codec or --recognizer"
         ) from error
     except OSError as error:
         raise MachineError(

@@ -1,21 +1,196 @@
-def default_recognizer(l):
-    return "small.en"
+"""What a take says, written down by a speech recognizer: Whisper, as faster-whisper runs it.
+
+It is an extra: `pip install 'maya-batch[verify]'`. Nothing here uses the network; models come by
+`maya-batch fetch --recognizer`.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maya_batch.errors import MachineError, UsageError
+from maya_batch.manifest import Quality
+from maya_batch.quality import Hearing, Problem
+
+#: What Whisper hears, in samples a second.
+_RATE = 16_000
+
+#: The weights of a CTranslate2 model, and what is read beside them.
+_FILES = ("config.json", "model.bin", "tokenizer.json")
 
 
-def recognizer_installed():
-    return False
+@dataclass(frozen=True)
+class Recognizer:
+    """A recognizer that is loaded."""
+
+    name: str
+    """As a person gave it."""
+    model: Any
+    """faster-whisper's WhisperModel."""
 
 
-def recognizer_ready(n):
-    return False
+def default_recognizer(language: str) -> str:
+    """The recognizer for a book's language: small.en hears names and numbers that the smaller ones do not."""
+    return "small.en" if language.lower().replace("_", "-").partition("-")[0] == "en" else "small"
 
 
-def load_recognizer(*a):
-    raise ValueError
+def recognizer_installed() -> bool:
+    """Whether faster-whisper is there; it is not loaded."""
+    return find_spec("faster_whisper") is not None
 
 
-def listen(*a):
-    raise ValueError
+def recognizer_ready(name: str) -> bool:
+    """Whether faster-whisper is installed and this model lies whole on this disk."""
+    if not recognizer_installed():
+        return False
+    try:
+        find_recognizer(name)
+    except (MachineError, UsageError):
+        return False
+    return True
 
 
-class Recognizer: ...
+def recognizers_here() -> list[str]:
+    """The models that faster-whisper names and that lie whole on this disk.
+
+    Raises:
+        ImportError: faster-whisper cannot be loaded.
+    """
+    from faster_whisper import available_models
+
+    return [name for name in available_models() if recognizer_ready(name)]
+
+
+def recognizer_repository(name: str) -> str:
+    """The hub id of a model that faster-whisper names, like small.en; a hub id is its own.
+
+    Raises:
+        MachineError: faster-whisper is not installed.
+        UsageError: it names no such model.
+    """
+    if not recognizer_installed():
+        raise MachineError("the speech recognizer is not installed: pip install 'maya-batch[verify]', or --verify off")
+    if "/" in name:
+        return name
+    from faster_whisper import utils
+
+    repositories = utils._MODELS  # its only table; available_models() has the names alone
+    if name not in repositories:
+        raise UsageError(f"recognizer {name}: unknown; known are {', '.join(repositories)}, hub ids and folders")
+    return str(repositories[name])
+
+
+def find_recognizer(name: str) -> Path:
+    """The folder of a model, given as that folder, by faster-whisper's name or by hub id.
+
+    Raises:
+        MachineError: faster-whisper is not installed, or the model does not lie whole on this disk.
+        UsageError: it names no such model.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_absolute() or name.startswith(".") or folder.is_dir():
+        lacking = [file for file in _FILES if not (folder / file).is_file()]
+        if lacking:
+            raise MachineError(
+                f"recognizer {name}: no {lacking[0]} there; give the folder of a CTranslate2 Whisper model"
+            )
+        return folder
+    repository = recognizer_repository(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    mend = f"get it with `maya-batch fetch --recognizer {name}`, or go on with --verify off"
+    try:
+        found = Path(snapshot_download(repository, local_files_only=True))
+    except HFValidationError as error:
+        raise UsageError(f"recognizer {name}: neither a folder nor a hub id") from error
+    except LocalEntryNotFoundError as error:
+        raise MachineError(f"recognizer {name} is not on this disk: {mend}") from error
+    if not all((found / file).is_file() for file in _FILES):
+        raise MachineError(f"recognizer {name} is not whole: {mend}")
+    return found
+
+
+def load_recognizer(name: str, device: str, language: str) -> Recognizer:
+    """Load a model onto `cpu`, `cuda` or `cuda:N`, where it computes with 8-bit weights or in float16.
+
+    On a CPU it uses one thread: the others are the model's that speaks, and what it hears does not depend on them.
+
+    Raises:
+        MachineError: faster-whisper is not installed, the model is not on this disk, or it cannot be loaded.
+        UsageError: there is no such model, or it knows English alone and the book's `language` is another.
+    """
+    folder = find_recognizer(name)
+    recognizer_repository("org/any")  # a folder needs the library too
+    from faster_whisper import WhisperModel
+
+    kind, _, index = device.partition(":")
+    compute = "int8" if kind == "cpu" else "float16"
+    try:
+        model = WhisperModel(
+            str(folder),
+            device=kind,
+            device_index=int(index or 0),
+            compute_type=compute,
+            cpu_threads=1,
+            local_files_only=True,
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        hint = "" if kind == "cpu" else "; try --recognizer-device cpu"
+        raise MachineError(f"recognizer {name} cannot be loaded on {device}: {why}{hint}") from error
+    if not model.model.is_multilingual and default_recognizer(language) != default_recognizer("en"):
+        raise UsageError(f"recognizer {name} knows English alone, and the book's language is {language}; take `small`")
+    return Recognizer(name, model)
+
+
+def listen(
+    recognizer: Recognizer, wave: NDArray[np.float32], rate: int, text: str, language: str, quality: Quality
+) -> tuple[Hearing, tuple[Problem, ...]]:
+    """What is heard in a take that is to say `text`, and what is wrong with it.
+
+    `wave` are samples [n] in -1..1, `rate` of them a second. The same samples give the same result on the same
+    machine: the likeliest of five transcripts is taken, nothing is drawn.
+
+    Raises:
+        MachineError: the recognizer fails, as when the GPU's memory is full.
+    """
+    from maya_batch.quality.words import check_words
+
+    transcript = _transcribe(recognizer, _resample(wave, rate), language)
+    return check_words(text, transcript, recognizer.name, language, quality)
+
+
+def _resample(wave: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """To Whisper's rate, by a polyphase filter that keeps what lies above its band out of it."""
+    from math import gcd
+
+    from scipy.signal import resample_poly
+
+    common = gcd(rate, _RATE)
+    return np.ascontiguousarray(resample_poly(wave, _RATE // common, rate // common), dtype=np.float32)
+
+
+def _transcribe(recognizer: Recognizer, wave: NDArray[np.float32], language: str) -> str:
+    code = language.lower().replace("_", "-").partition("-")[0]
+    if not len(wave):
+        return ""
+    try:
+        segments, _ = recognizer.model.transcribe(
+            wave,
+            language=code,
+            beam_size=5,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            without_timestamps=True,
+        )
+        return " ".join(segment.text.strip() for segment in segments)
+    except ValueError as error:
+        raise MachineError(f"recognizer {recognizer.name} does not know the language {code}") from error
+    except RuntimeError as error:
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise MachineError(f"recognizer {recognizer.name}: {why}; try --recognizer-device cpu") from error

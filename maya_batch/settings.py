@@ -63,7 +63,7 @@ class Machine(BaseModel):
     decoding: Literal["auto", "framed", "free"] = "auto"
     verify: Literal["all", "suspects", "off"] | None = None
     recognizer: str | None = None
-    recognizer_device: str = "auto"
+    recognizer_device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
 
 
 def sound_settings(render: Render, folder: Path, flags: Render) -> Sound:

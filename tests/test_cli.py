@@ -74,6 +74,7 @@ def test_help_of_the_program_names_every_command(cli: Cli) -> None:
 
 def test_the_command_line_is_there_without_torch_and_its_kin() -> None:
     heavy = {"torch", "transformers", "snac", "huggingface_hub", "jinja2", "scipy", "pyloudnorm"}
+    heavy |= {"faster_whisper", "ctranslate2", "num2words", "rapidfuzz"}
     check = f"import sys, maya_batch.cli; print({heavy} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
     assert (said.stdout, said.stderr) == ("set()\n", "")
@@ -440,7 +441,7 @@ def test_without_a_network_fetching_says_what_else_can_be_done(tmp_path: Path) -
     assert said.stderr.splitlines() == [
         "fetching org/voice from the Hugging Face hub",
         "org/voice: the hub cannot be reached; run this again when the network is back, or copy the repository's "
-        "files from another machine into a folder and name that folder with --model or --codec",
+        "files from another machine into a folder and name that folder with --model, --codec or --recognizer",
     ]
 
 
@@ -472,6 +473,37 @@ def test_a_revision_can_be_fetched_into_a_folder(
     said = cli("fetch", "org/voice@v1", "--to", tmp_path)
     assert downloads == [("org/voice", "v1", tmp_path / "voice")]
     assert said.out == f"org/voice@v1: {tmp_path}/voice\nuse it with --model {tmp_path}/voice\n"
+
+
+def test_a_recognizer_is_fetched_by_its_short_name_and_without_what_is_not_needed(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, list[str]]] = []
+
+    def download(repo: str, *, allow_patterns: list[str], **more: object) -> str:
+        asked.append((repo, allow_patterns))
+        return "/cache"
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    said = cli("fetch", "--recognizer", "small.en")
+    assert (said.code, said.out) == (0, "small.en: /cache\n")
+    files = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
+    assert asked == [("Systran/faster-whisper-small.en", files)]
+    said = cli("fetch", "--recognizer", "smal.en")
+    assert (said.code, len(asked)) == (2, 1)
+    assert said.err.startswith("recognizer smal.en: unknown; known are tiny.en, tiny, base.en")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--verify", "some"), ("--recognizer-device", "gpu"), ("--recognizer-device", "cuda:x")]
+)
+def test_how_takes_are_listened_to_is_checked(
+    flag: str, value: str, tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    tiny.write(TEXT)
+    said = cli("render", tiny.path, flag, value)
+    assert said.code == 2
+    assert said.err.startswith(f"{flag}: ")
 
 
 def test_a_disk_that_is_full_while_fetching(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

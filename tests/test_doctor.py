@@ -25,7 +25,7 @@ def checked() -> dict[str, Check]:
 
 def test_every_part_of_the_machine_is_looked_at(found: dict[str, Check]) -> None:
     names = [*NAMES, *(["4-bit on cuda"] if torch.cuda.is_available() else [])]
-    assert list(found) == [*names, "model demo", "codec demo", f"model {MAYA1}", f"codec {SNAC_24KHZ}"]
+    assert list(found) == [*names, "model demo", "codec demo", f"model {MAYA1}", f"codec {SNAC_24KHZ}", "recognizer"]
 
 
 def test_a_machine_that_runs_these_tests_can_render(found: dict[str, Check]) -> None:

@@ -27,8 +27,11 @@ from maya_batch.cli.options import (
     Output,
     Quantization,
     Quiet,
+    RecognizerDevice,
+    RecognizerName,
     Until,
     Verbose,
+    Verify,
     finish,
     flags_of,
     machine_of,
@@ -58,6 +61,9 @@ def render(
     quantization: Quantization = None,
     batch_size: BatchSize = None,
     decoding: DecodingName = None,
+    verify: Verify = None,
+    recognizer: RecognizerName = None,
+    recognizer_device: RecognizerDevice = None,
     until: Until = None,
     max_minutes: MaxMinutes = None,
     allow_unknown_tags: AllowTags = False,
@@ -73,7 +79,9 @@ def render(
 
     deadline = deadline_of(until, max_minutes)
     plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
-    machine = machine_of(config, engine, device, dtype, quantization, batch_size, decoding)
+    machine = machine_of(
+        config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
+    )
     log_to_file(hidden_folder(output_folder(plan.manuscript, output)) / "render.log")
     watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
     try:

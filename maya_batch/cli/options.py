@@ -24,6 +24,9 @@ Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or floa
 Quantization = Annotated[str | None, typer.Option(help="none, nf4 or int8.")]
 BatchSize = Annotated[int | None, typer.Option(help="Rows generated together.")]
 DecodingName = Annotated[str | None, typer.Option("--decoding", help="auto, framed or free.")]
+Verify = Annotated[str | None, typer.Option(help="Which takes are listened to: all, suspects or off.")]
+RecognizerName = Annotated[str | None, typer.Option("--recognizer", help="Who listens: small.en, a folder...")]
+RecognizerDevice = Annotated[str | None, typer.Option(help="Where it listens: auto, cpu, cuda or cuda:N.")]
 AllowTags = Annotated[bool, typer.Option("--allow-unknown-tags", help="Only warn of tags the model may not know.")]
 Until = Annotated[str | None, typer.Option(help="Stop at this time of day, like 07:00.")]
 MaxMinutes = Annotated[float | None, typer.Option(help="Stop after so many minutes.")]
@@ -41,6 +44,9 @@ def machine_of(
     quantization: str | None,
     batch_size: int | None,
     decoding: str | None,
+    verify: str | None = None,
+    recognizer: str | None = None,
+    recognizer_device: str | None = None,
 ) -> Machine:
     """The machine, from a configuration and the flags that were given."""
     return machine_settings(
@@ -52,6 +58,9 @@ def machine_of(
             "quantization": quantization,
             "batch_size": batch_size,
             "decoding": decoding,
+            "verify": verify,
+            "recognizer": recognizer,
+            "recognizer_device": recognizer_device,
         },
     )
 

@@ -81,14 +81,22 @@ def say(
 def fetch(
     names: Annotated[list[str] | None, typer.Argument(help="Hub ids, `org/name` or `org/name@revision`.")] = None,
     to: Annotated[Path | None, typer.Option(help="A folder, instead of the hub's cache.")] = None,
+    recognizer: Annotated[str | None, typer.Option(help="A speech recognizer, like small.en.")] = None,
 ) -> None:
     """Get models and codecs from the hub.
 
-    Without names, Maya1 and its codec. A download that broke off goes on where it was.
+    Without names, Maya1 and its codec; or the recognizer that listens to the takes. A download that broke off goes on
+    where it was.
     """
+    from maya_batch.fetch import RECOGNIZER_PATTERNS
     from maya_batch.fetch import fetch as fetch_one
 
-    for name in names or [MAYA1, SNAC_24KHZ]:
+    if recognizer is not None:
+        from maya_batch.hearing import recognizer_repository
+
+        path = fetch_one(recognizer_repository(recognizer), to, _say_now, RECOGNIZER_PATTERNS)
+        print(f"{recognizer}: {path}" + (f"\nuse it with --recognizer {path}" if to else ""))
+    for name in names or ([MAYA1, SNAC_24KHZ] if recognizer is None else []):
         path = fetch_one(name, to, _say_now)
         print(f"{name}: {path}" + (f"\nuse it with --model {path}" if to else ""))
 
