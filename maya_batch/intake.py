@@ -57,9 +57,10 @@ class Intake:
         """Take in what has just been spoken."""
         self._hand_over(partial(self._keep, takes))
 
-    def examine(self, takes: Iterable[Take]) -> None:
-        """Examine takes that are stored already."""
+    def examine(self, takes: Iterable[Take], tick: Callable[[], None]) -> None:
+        """Examine takes that are stored already; `tick` is called before each."""
         for take in takes:
+            tick()
             self._hand_over(partial(self._look, take))
 
     def publish_settled(self) -> None:

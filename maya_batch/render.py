@@ -16,6 +16,7 @@ from maya_batch.deadline import Deadline
 from maya_batch.engines import Decoding, Engine, Generation, Request
 from maya_batch.errors import UsageError, exit_code_of
 from maya_batch.examine import Examiner, make_examiner
+from maya_batch.failures import failures_told
 from maya_batch.intake import Intake
 from maya_batch.manifest import output_folder
 from maya_batch.outcome import Outcome, Watcher, process_age
@@ -26,6 +27,7 @@ from maya_batch.quality.pace import Pace
 from maya_batch.settings import Machine
 from maya_batch.start import load_book_codec, start_engine
 from maya_batch.state import BookState, book_state, hidden_folder
+from maya_batch.stop import Stop
 from maya_batch.store import Take
 from maya_batch.waves import Waves
 from maya_batch.worker import Worker
@@ -42,20 +44,23 @@ def render_book(
     deadline: Deadline | None = None,
     again: Mapping[str, int | None] | None = None,
     report: bool = True,
+    stop: Stop | None = None,
 ) -> Outcome:
     """Render what of the book has no take that stays, put its chapters together, and write the report.
 
     With `again`, a seed or None by key, one more take of each of these chunks and nothing else; one without problems
-    is chosen from then on.
+    is chosen from then on. `stop` is told when the run must not be interrupted between two frames.
 
     Raises:
         BusyError: another run holds the book.
         StoppedError: the deadline has passed before all was spoken; what was, is stored.
+        Interruption: a signal came, of which the same is true.
+        GpuLostError: the GPU failed; what is stored stays.
         MachineError: a model, the GPU, the disk or ffmpeg is not as it must be; what is stored stays.
     """
     with hold_book(hidden_folder(output_folder(plan.manuscript, output))):
-        run = _Run(book_state(plan, machine, output), machine, watcher, check_tags, deadline or Deadline())
-        with _reported(run) if report else nullcontext():
+        run = _Run(book_state(plan, machine, output), machine, watcher, check_tags, deadline or Deadline(), stop)
+        with _reported(run) if report else nullcontext(), failures_told(run.waves.forget):
             run.speak(again)
             run.publish(again)
             return run.finished()
@@ -68,7 +73,7 @@ def assemble_book(plan: Plan, machine: Machine, watcher: Watcher, output: Path |
         raise UsageError(f"{state.folder}: nothing of this book was rendered yet with {plan.sound.model}; render it")
     with hold_book(hidden_folder(state.folder)):
         run = _Run(book_state(plan, machine, output), machine, watcher, False, Deadline())
-        with _reported(run):
+        with _reported(run), failures_told(run.waves.forget):
             run.publish(None)
             return run.finished()
 
@@ -77,12 +82,18 @@ class _Run:
     """One run over a book that is held."""
 
     def __init__(
-        self, state: BookState, machine: Machine, watcher: Watcher, check_tags: bool, deadline: Deadline
+        self,
+        state: BookState,
+        machine: Machine,
+        watcher: Watcher,
+        check_tags: bool,
+        deadline: Deadline,
+        stop: Stop | None = None,
     ) -> None:
         self.state, self.outcome, self.began = state, Outcome(), datetime.now().astimezone()
         self.waves = Waves(partial(load_book_codec, state, machine))
         self._machine, self._watcher, self._check_tags, self._deadline = machine, watcher, check_tags, deadline
-        self._pace = Pace()
+        self._pace, self._stop = Pace(), stop or Stop()
 
     def speak(self, again: Mapping[str, int | None] | None) -> None:
         """Give every chunk a take that stays; chapters are put together meanwhile, as they become complete."""
@@ -102,13 +113,14 @@ class _Run:
         from maya_batch.engines.device import choose_device
 
         beside = choose_device(self._machine.device).type == "cuda"
-        with Worker(beside) as worker, Worker(beside) as ear:
+        # The workers end inside: what they still have is stored before the signal is raised.
+        with self._stop.put_off(), Worker(beside) as worker, Worker(beside) as ear:
             tick = partial(self._tick, (worker, ear))
             intake = Intake(state, examiner, self.waves, self.outcome, self._watcher, worker, ear)
             if unexamined:
                 log.info("examining %d takes that were rendered earlier", len(unexamined))
                 intake.expect(chunk for chunk, _ in unexamined)
-                intake.examine(take for _, take in unexamined)
+                intake.examine((take for _, take in unexamined), tick)
                 intake.drain(tick)
                 waiting = self._waiting(again)
             if waiting:
@@ -145,7 +157,8 @@ class _Run:
         """Speak the chunks; those whose takes have problems once more, as long as attempts are left."""
         state = self.state
         began = time.monotonic()
-        engine = start_engine(state, self._machine, waiting, self._check_tags)
+        with self._stop.at_once():
+            engine = start_engine(state, self._machine, waiting, self._check_tags)
         self.outcome.spent("loading", began)
         waiting = self._waiting(again)  # the recipe, and with it the keys, may have been settled by the loading
         self._learn_pace()
@@ -236,6 +249,7 @@ class _Run:
         self._watcher.tick()
         for worker in workers:
             worker.check()
+        self._stop.check()
         self._deadline.check()
 
 

@@ -64,7 +64,7 @@ class Rendered:
 
     def files(self) -> list[Path]:
         """The audio files, sorted."""
-        return sorted(path for path in self.folder.iterdir() if path.is_file())
+        return sorted(path for path in self.folder.iterdir() if path.suffix in (".wav", ".mp3"))
 
     def log(self) -> list[str]:
         """The lines of the book's log."""

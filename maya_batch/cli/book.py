@@ -1,8 +1,7 @@
-"""The commands on a book: render, plan, status, assemble, clean."""
+"""The commands that look at a book: plan, status, clean."""
 
 import json
 import logging
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,103 +11,22 @@ import typer
 from maya_batch.bench.figures import bench_key, saved_speed
 from maya_batch.cli.options import (
     AllowTags,
-    BatchSize,
     Book,
-    Codec,
     Config,
     DecodingName,
-    Device,
     Dtype,
-    EngineName,
     Json,
-    LogFile,
-    MaxMinutes,
     Model,
     Output,
     Quantization,
-    Quiet,
-    Until,
-    Verbose,
-    finish,
-    flags_of,
+    begin,
     machine_of,
 )
-from maya_batch.deadline import deadline_of
 from maya_batch.errors import UsageError
-from maya_batch.logs import log_to_file, log_to_terminal
-from maya_batch.manifest import output_folder
-from maya_batch.plan import Plan, make_plan
-from maya_batch.progress import LogWatcher, TerminalWatcher
 from maya_batch.state import BookState, book_state, hidden_folder
-from maya_batch.summary import Description, describe, summarize
+from maya_batch.summary import Description, describe
 
 log = logging.getLogger(__name__)
-
-
-def render(
-    book: Book,
-    output: Output = None,
-    config: Config = None,
-    model: Model = None,
-    codec: Codec = None,
-    engine: EngineName = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantization: Quantization = None,
-    batch_size: BatchSize = None,
-    decoding: DecodingName = None,
-    until: Until = None,
-    max_minutes: MaxMinutes = None,
-    allow_unknown_tags: AllowTags = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    log_file: LogFile = None,
-) -> None:
-    """Render what is not rendered yet.
-
-    For instance: `maya-batch render book.yaml --config maya1-bf16-24gb`.
-    """
-    from maya_batch.render import render_book
-
-    deadline = deadline_of(until, max_minutes)
-    plan = _begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
-    machine = machine_of(config, engine, device, dtype, quantization, batch_size, decoding)
-    log_to_file(hidden_folder(output_folder(plan.manuscript, output)) / "render.log")
-    watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
-    try:
-        outcome = render_book(plan, machine, watcher, output, check_tags=not allow_unknown_tags, deadline=deadline)
-    finally:
-        watcher.close()
-    finish(summarize(outcome), outcome.exit_code)
-
-
-def assemble(
-    book: Book,
-    output: Output = None,
-    config: Config = None,
-    model: Model = None,
-    codec: Codec = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantization: Quantization = None,
-    decoding: DecodingName = None,
-    allow_unknown_tags: AllowTags = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    log_file: LogFile = None,
-) -> None:
-    """Put chapters together from their takes.
-
-    Without the language model: after a change of pauses, formats or titles.
-    """
-    from maya_batch.render import assemble_book
-
-    plan = _begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
-    machine = machine_of(config, None, device, dtype, quantization, None, decoding)
-    outcome = assemble_book(plan, machine, LogWatcher(), output)
-    for chapter in outcome.incomplete:
-        log.warning("%s: not all of its chunks are rendered yet; run `maya-batch render %s`", chapter.stem, book)
-    finish(summarize(outcome), outcome.exit_code)
 
 
 def plan(
@@ -191,25 +109,6 @@ def clean(
         print(f"removed, {unlink_all([*stale, *takes]) / 2**20:.1f} MiB freed")
 
 
-def _begin(
-    book: Path,
-    model: str | None,
-    codec: str | None,
-    allow_unknown_tags: bool,
-    quiet: bool,
-    verbose: bool,
-    log_file: Path | None,
-) -> Plan:
-    """What every command that writes begins with: the log, and the plan with its warnings."""
-    log_to_terminal(quiet, verbose)
-    if log_file is not None:
-        log_to_file(log_file)
-    made = make_plan(book, flags_of(model=model, codec=codec), allow_unknown_tags)
-    for warning in made.warnings:
-        log.warning("%s", warning)
-    return made
-
-
 def _look(
     book: Path,
     output: Path | None,
@@ -221,7 +120,7 @@ def _look(
     allow_unknown_tags: bool,
 ) -> BookState:
     """A book and what is on the disk of it, without touching anything."""
-    made = _begin(book, model, None, allow_unknown_tags, False, False, None)
+    made = begin(book, model, None, allow_unknown_tags, False, False, None)
     return book_state(made, machine_of(config, None, None, dtype, quantization, None, decoding), output)
 
 

@@ -8,7 +8,9 @@ import typer
 from pydantic import ValidationError
 
 from maya_batch.errors import UsageError
+from maya_batch.logs import log_to_file, log_to_terminal
 from maya_batch.manifest import Render
+from maya_batch.plan import Plan, make_plan
 from maya_batch.settings import Machine, machine_settings
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,9 @@ MaxMinutes = Annotated[float | None, typer.Option(help="Stop after so many minut
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing unless something went wrong.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print details.")]
+Notify = Annotated[
+    str | None, typer.Option(help="Run this command when the run has ended; its last argument is the report.")
+]
 LogFile = Annotated[Path | None, typer.Option(help="Append all messages to this file too.")]
 
 
@@ -72,3 +77,22 @@ def finish(summary: str, exit_code: int) -> None:
     log.log(logging.WARNING if exit_code else logging.INFO, "%s", summary)
     if exit_code:
         raise typer.Exit(exit_code)
+
+
+def begin(
+    book: Path,
+    model: str | None,
+    codec: str | None,
+    allow_unknown_tags: bool,
+    quiet: bool,
+    verbose: bool,
+    log_file: Path | None,
+) -> Plan:
+    """What every command that writes begins with: the log, and the plan with its warnings."""
+    log_to_terminal(quiet, verbose)
+    if log_file is not None:
+        log_to_file(log_file)
+    made = make_plan(book, flags_of(model=model, codec=codec), allow_unknown_tags)
+    for warning in made.warnings:
+        log.warning("%s", warning)
+    return made
