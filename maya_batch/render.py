@@ -14,7 +14,7 @@ from maya_batch.book_lock import hold_book
 from maya_batch.book_report import write_book_report
 from maya_batch.deadline import Deadline
 from maya_batch.engines import Decoding, Engine, Generation, Request
-from maya_batch.errors import UsageError, exit_code_of
+from maya_batch.errors import EXIT_STOPPED, MachineError, UsageError, exit_code_of
 from maya_batch.examine import Examiner, make_examiner
 from maya_batch.failures import failures_told
 from maya_batch.intake import Intake
@@ -255,11 +255,19 @@ class _Run:
 
 @contextmanager
 def _reported(run: _Run) -> Iterator[None]:
-    """The report is written when the run has ended, however it did; the disk not taking it is an error of its own."""
+    """The report is written when the run has ended, however it did. That the disk does not take it is an error of its
+    own, which weighs more than that the run was told to stop, but not more than what else went wrong.
+    """
     try:
         yield
     except BaseException as error:
-        _report(run, exit_code_of(error), str(error) or type(error).__name__)
+        exit_code = exit_code_of(error)
+        try:
+            _report(run, exit_code, str(error) or type(error).__name__)
+        except MachineError as second:
+            if exit_code == EXIT_STOPPED:
+                raise
+            log.error("%s", second)
         raise
     _report(run, run.outcome.exit_code, "")
 
