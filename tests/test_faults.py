@@ -294,11 +294,11 @@ def link_instead(path: Path) -> None:
     path.symlink_to(aside)
 
 
-DAMAGES: dict[str, Callable[[Path], None]] = {
-    "empty": lambda path: path.write_bytes(b"") and None,
-    "cut in the local header": lambda path: path.write_bytes(path.read_bytes()[:17]) and None,
-    "cut in the array's header": lambda path: path.write_bytes(path.read_bytes()[:100]) and None,
-    "cut in the codes": lambda path: path.write_bytes(path.read_bytes()[:400]) and None,
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut in the local header": lambda path: path.write_bytes(path.read_bytes()[:17]),
+    "cut in the array's header": lambda path: path.write_bytes(path.read_bytes()[:100]),
+    "cut in the codes": lambda path: path.write_bytes(path.read_bytes()[:400]),
     "cut in the evidence": cut(0.5, b"PK\x03\x04"),
     "cut before the directory": cut(0.0, b"PK\x01\x02"),
     "cut in the directory": cut(0.4, b"PK\x01\x02"),
