@@ -19,8 +19,8 @@ from maya_batch.plan import Chunk, Plan, speech_plan
 from maya_batch.quality import Problem
 from maya_batch.quality.codes import check_codes
 from maya_batch.quality.sound import check_sound
-from maya_batch.render import row_seed
 from maya_batch.settings import Machine
+from maya_batch.speaking import row_seed
 from maya_batch.start import load_book_engine
 from maya_batch.state import book_state
 from maya_batch.text.spoken import finish_description

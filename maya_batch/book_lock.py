@@ -17,7 +17,7 @@ def hold_book(folder: Path) -> Iterator[None]:
 
     Raises:
         BusyError: another run holds it; the message says who.
-        MachineError: the folder cannot be written.
+        MachineError: the folder cannot be written, or the disk is full.
     """
     path = folder / "lock"
     try:
@@ -32,8 +32,12 @@ def hold_book(folder: Path) -> Iterator[None]:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another run"
             raise BusyError(f"{folder.parent} is being rendered by {holder}; wait for it, or stop it") from error
         started = datetime.now().astimezone().isoformat(timespec="seconds")
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {started}\n".encode(), 0)
+        holder = f"process {os.getpid()} on {socket.gethostname()} since {started}\n"
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, holder.encode(), 0)
+        except OSError as error:
+            raise MachineError(f"{path}: cannot be written ({error.strerror})") from error
         yield
     finally:
         os.close(descriptor)

@@ -60,6 +60,10 @@ class MachineError(MayaBatchError):
     exit_code = EXIT_ENVIRONMENT
 
 
+class GpuLostError(MachineError):
+    """The GPU failed in mid-run, and nothing in this process can use it any more; a new process may."""
+
+
 class BusyError(MayaBatchError):
     """Another run holds the book."""
 

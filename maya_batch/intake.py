@@ -57,9 +57,10 @@ class Intake:
         """Take in what has just been spoken."""
         self._hand_over(partial(self._keep, takes))
 
-    def examine(self, takes: Iterable[Take]) -> None:
-        """Examine takes that are stored already."""
+    def examine(self, takes: Iterable[Take], tick: Callable[[], None]) -> None:
+        """Examine takes that are stored already; `tick` is called before each."""
         for take in takes:
+            tick()
             self._hand_over(partial(self._decode, take))
 
     def publish_settled(self) -> None:
@@ -99,17 +100,24 @@ class Intake:
         """On the thread that looks and listens; what it finds goes back to the other one."""
         if self._worker.stopping.is_set():
             return
-        began, text = time.monotonic(), self._chunks[take.key].text
+        began, text, known = time.monotonic(), self._chunks[take.key].text, take.problems
         take = self._examiner.look(take, text, wave)
         if self._examiner.listens_to(take):
             take = self._examiner.listen(take, text, wave)
         self._outcome.spent("examining", began)
         if not self._worker.stopping.is_set():
-            self._worker.post(partial(self._settle, take))
+            self._worker.post(partial(self._settle, take, take.problems != known))
 
-    def _settle(self, take: Take) -> None:
-        """A take with all its evidence: stored again; and its chunk is done, or goes back to be spoken once more."""
+    def _settle(self, take: Take, more: bool) -> None:
+        """A take with all its evidence: stored again; and its chunk is done, or goes back to be spoken once more.
+
+        There being `more` against it than was known, a choice that was made without knowing it is given up.
+        """
         state, chunk = self._state, self._chunks[take.key]
+        if more and state.store.chosen(take.key) == take.attempt:
+            how = f"`--keep {take.attempt}` chooses it once more"
+            log.warning("%s: what is found now was not known when take %d was chosen; %s", chunk.ref, take.attempt, how)
+            state.store.unchoose(take.key)
         self._store([take])
         if take.key in self._once and not take.problems:
             state.store.choose(take.key, take.attempt)

@@ -16,6 +16,22 @@ class _AboveBar(logging.Handler):
         tqdm.write(self.format(record), file=sys.stderr)
 
 
+class _LogFile(logging.FileHandler):
+    """A file that grows as long as the disk takes it: the book does not end for want of its log."""
+
+    _failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+        """Say once on standard error that the file lacks lines."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._failed:
+            self._failed = True
+            why = error.strerror or str(error)
+            print(f"{self.baseFilename}: cannot be written ({why}); messages are lost there", file=sys.stderr)
+
+
 def log_to_terminal(quiet: bool, verbose: bool) -> None:
     """Show this program's messages: warnings alone when quiet, details when verbose.
 
@@ -43,7 +59,7 @@ def log_to_file(path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = _LogFile(path, encoding="utf-8")
     except OSError as error:
         raise MachineError(f"{path}: cannot be written ({error.strerror})") from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))

@@ -13,6 +13,7 @@ import yaml
 
 from maya_batch.checkpoint import Checkpoint, Kind, cached_commit, find_checkpoint
 from maya_batch.errors import MachineError
+from maya_batch.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -101,11 +102,9 @@ class ModelLock:
         try:
             if self._path.is_file() and self._path.read_text(encoding="utf-8") == text:
                 return
-            part = self._path.with_name(f".{self._path.name}.part")
-            part.write_text(text, encoding="utf-8")
-            part.replace(self._path)
-        except OSError as error:
-            raise MachineError(f"{self._path}: cannot be written ({error.strerror})") from error
+        except (OSError, ValueError) as error:
+            raise MachineError(f"{self._path}: cannot be read ({error})") from error
+        write_whole(self._path, text.encode())
 
     def _commit(self, name: str, kind: Kind) -> str | None:
         """The commit of the hub that a book stays at."""

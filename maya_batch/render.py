@@ -1,6 +1,5 @@
 """The run: chunks without a take that stays are spoken, round by round while the model is loaded, and taken in."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -13,19 +12,19 @@ from maya_batch.assemble import publish
 from maya_batch.book_lock import hold_book
 from maya_batch.book_report import write_book_report
 from maya_batch.deadline import Deadline
-from maya_batch.engines import Decoding, Engine, Generation, Request
-from maya_batch.errors import exit_code_of
+from maya_batch.engines import Engine
+from maya_batch.errors import EXIT_STOPPED, MachineError, exit_code_of
 from maya_batch.examine import Examiner, make_examiner
+from maya_batch.failures import failures_told
 from maya_batch.intake import Intake
 from maya_batch.manifest import output_folder
-from maya_batch.outcome import Outcome, Watcher, process_age
+from maya_batch.outcome import Outcome, Watcher
 from maya_batch.plan import Chunk, Plan
-from maya_batch.quality import Problem
-from maya_batch.quality.codes import check_codes
-from maya_batch.quality.pace import Pace
 from maya_batch.settings import Machine
+from maya_batch.speaking import Speaker, engine_name, in_order
 from maya_batch.start import load_book_codec, start_engine
 from maya_batch.state import BookState, begun_state, book_state, hidden_folder
+from maya_batch.stop import Stop
 from maya_batch.store import Take
 from maya_batch.waves import Waves
 from maya_batch.worker import Worker
@@ -42,20 +41,23 @@ def render_book(
     deadline: Deadline | None = None,
     again: Mapping[str, int | None] | None = None,
     report: bool = True,
+    stop: Stop | None = None,
 ) -> Outcome:
     """Render what of the book has no take that stays, put its chapters together, and write the report.
 
     With `again`, a seed or None by key, one more take of each of these chunks and nothing else; one without problems
-    is chosen from then on.
+    is chosen from then on. `stop` is told when the run must not be interrupted between two frames.
 
     Raises:
         BusyError: another run holds the book.
         StoppedError: the deadline has passed before all was spoken; what was, is stored.
+        Interruption: a signal came, of which the same is true.
+        GpuLostError: the GPU failed; what is stored stays.
         MachineError: a model, the GPU, the disk or ffmpeg is not as it must be; what is stored stays.
     """
     with hold_book(hidden_folder(output_folder(plan.manuscript, output))):
-        run = _Run(book_state(plan, machine, output), machine, watcher, check_tags, deadline or Deadline())
-        with _reported(run) if report else nullcontext():
+        run = _Run(book_state(plan, machine, output), machine, watcher, check_tags, deadline or Deadline(), stop)
+        with _reported(run) if report else nullcontext(), failures_told(run.waves.forget):
             run.speak(again)
             run.publish(again)
             return run.finished()
@@ -84,7 +86,7 @@ def assemble_book(
                 run.state.store.unchoose(key)
             else:
                 run.state.store.choose(key, attempt)
-        with _reported(run):
+        with _reported(run), failures_told(run.waves.forget):
             run.publish(choices)
             return run.finished()
 
@@ -93,12 +95,18 @@ class _Run:
     """One run over a book that is held."""
 
     def __init__(
-        self, state: BookState, machine: Machine, watcher: Watcher, check_tags: bool, deadline: Deadline
+        self,
+        state: BookState,
+        machine: Machine,
+        watcher: Watcher,
+        check_tags: bool,
+        deadline: Deadline,
+        stop: Stop | None = None,
     ) -> None:
         self.state, self.outcome, self.began = state, Outcome(), datetime.now().astimezone()
         self.waves = Waves(partial(load_book_codec, state, machine))
         self._machine, self._watcher, self._check_tags, self._deadline = machine, watcher, check_tags, deadline
-        self._pace = Pace()
+        self._stop = stop or Stop()
 
     def speak(self, again: Mapping[str, int | None] | None) -> None:
         """Give every chunk a take that stays; chapters are put together meanwhile, as they become complete."""
@@ -119,18 +127,21 @@ class _Run:
         from maya_batch.engines.device import choose_device
 
         beside = choose_device(self._machine.device).type == "cuda"
-        with Worker(beside) as worker, Worker(beside) as ear:
+        # The workers end inside: what they still have is stored before the signal is raised.
+        with self._stop.put_off(), Worker(beside) as worker, Worker(beside) as ear:
             tick = partial(self._tick, (worker, ear))
             intake = Intake(state, examiner, self.waves, self.outcome, self._watcher, worker, ear)
             if unexamined:
                 log.info("examining %d takes that were rendered earlier", len(unexamined))
                 intake.expect(chunk for chunk, _ in unexamined)
-                intake.examine(take for _, take in unexamined)
+                intake.examine((take for _, take in unexamined), tick)
                 intake.drain(tick)
             # The recipe, and with it the keys, may have been settled by the loading; the examination may add to them.
             waiting = self._waiting(again)
             if waiting:
-                engine = engine or start_engine(state, self._machine, waiting, self._check_tags)
+                if engine is None:
+                    with self._stop.at_once():
+                        engine = start_engine(state, self._machine, waiting, self._check_tags)
                 self._rounds(engine, waiting, again, intake, tick)
 
     def publish(self, keys: Container[str] | None) -> None:
@@ -168,13 +179,14 @@ class _Run:
     ) -> None:
         """Speak the chunks; those whose takes have problems once more, as long as attempts are left."""
         state = self.state
-        self._learn_pace()
+        speaker = Speaker(engine, state, self.outcome)
+        speaker.learn_pace()
         intake.expect(waiting, once=again is not None)
         if again is None:
             intake.publish_settled()
         try:
             while waiting:
-                self._speak_all(engine, _in_order(waiting, engine.batch_size), again or {}, intake, tick)
+                speaker.speak(in_order(waiting, engine.batch_size), again or {}, intake.receive, tick)
                 intake.drain(tick)
                 if again is not None:
                     break
@@ -185,115 +197,33 @@ class _Run:
             self.outcome.peak_gpu_bytes = engine.peak_memory()
             self.outcome.work, self.outcome.engine = engine.work, engine_name(engine)
 
-    def _learn_pace(self) -> None:
-        """Know the voices from the takes that an earlier run has stored."""
-        for chunk in self.state.plan.chunks():
-            take = self.state.take(chunk)
-            if take is not None and take.finish == "eos":
-                self._pace.add(chunk.description, len(take.codes) / chunk.expected_frames)
-
-    def _speak_all(
-        self,
-        engine: Engine,
-        chunks: Sequence[Chunk],
-        seeds: Mapping[str, int | None],
-        intake: Intake,
-        tick: Callable[[], None],
-    ) -> None:
-        state, plan = self.state, self.state.plan
-        by_key = {state.key(chunk): chunk for chunk in chunks}
-        attempts = {key: state.attempts(chunk) + 1 for key, chunk in by_key.items()}
-        self.outcome.retries += sum(attempt > 1 for key, attempt in attempts.items() if key not in seeds)
-        requests = [
-            Request(
-                key,
-                chunk.description,
-                chunk.text,
-                _seed(key, attempts[key], seeds.get(key)),
-                chunk.max_frames,
-                chunk.expected_frames,
-            )
-            for key, chunk in by_key.items()
-        ]
-        row_seeds = {request.key: request.seed for request in requests}
-        decoding: Decoding = "free" if state.recipe is not None and state.recipe.decoding == "free" else "framed"
-
-        def frame() -> None:
-            self.outcome.first_frame = self.outcome.first_frame or process_age()
-            tick()
-
-        began = time.monotonic()
-        for generations in engine.generate(requests, plan.sound.sampling, decoding, frame):
-            share = (time.monotonic() - began) / len(generations)
-            self.outcome.spent("model", began)
-            intake.receive(
-                [
-                    Take(
-                        key=generation.key,
-                        attempt=attempts[generation.key],
-                        codes=generation.codes,
-                        seed=row_seeds[generation.key],
-                        finish=generation.finish,
-                        problems=self._check(generation, by_key[generation.key]),
-                        engine=engine_name(engine),
-                        seconds=share,
-                    )
-                    for generation in generations
-                ]
-            )
-            began = time.monotonic()
-        self.outcome.spent("model", began)
-
-    def _check(self, generation: Generation, chunk: Chunk) -> tuple[Problem, ...]:
-        """The problems of a chunk's codes; the voice's pace is learned from them."""
-        plan, ratio = self.state.plan, self._pace.ratio(chunk.description)
-        problems = check_codes(generation, chunk.text, chunk.expected_frames, plan.layout, ratio, plan.sound.quality)
-        if generation.finish == "eos":
-            self._pace.add(chunk.description, len(generation.codes) / chunk.expected_frames)
-        return problems
-
     def _tick(self, workers: Sequence[Worker]) -> None:
         """Time has passed: what went wrong beside is raised here, and so is the end of the time there is."""
         self._watcher.tick()
         for worker in workers:
             worker.check()
+        self._stop.check()
         self._deadline.check()
 
 
 @contextmanager
 def _reported(run: _Run) -> Iterator[None]:
-    """The report is written when the run has ended, however it did; the disk not taking it is an error of its own."""
+    """The report is written when the run has ended, however it did. That the disk does not take it is an error of its
+    own, which weighs more than that the run was told to stop, but not more than what else went wrong.
+    """
     try:
         yield
     except BaseException as error:
-        _report(run, exit_code_of(error), str(error) or type(error).__name__)
+        exit_code = exit_code_of(error)
+        try:
+            _report(run, exit_code, str(error) or type(error).__name__)
+        except MachineError as second:
+            if exit_code == EXIT_STOPPED:
+                raise
+            log.error("%s", second)
         raise
     _report(run, run.outcome.exit_code, "")
 
 
 def _report(run: _Run, exit_code: int, reason: str) -> None:
     run.outcome.report = write_book_report(run.state, run.outcome, run.waves, run.began, exit_code, reason)
-
-
-def _in_order(chunks: Sequence[Chunk], rows: int) -> list[Chunk]:
-    """Reading order, so that chapters are whole during the night; but the last rows by length, the longest first, so
-    that none is left alone on the GPU at the end. More of them would leave more chapters to be put together then, and
-    long rows alone fill a small memory with few of them.
-    """
-    last = max(min(rows, len(chunks)) // 4, 1)
-    head, tail = chunks[:-last], chunks[-last:]
-    return [*head, *sorted(tail, key=lambda chunk: -chunk.expected_frames)]
-
-
-def row_seed(key: str, attempt: int) -> int:
-    """What settles a row's draws: its chunk and which attempt this is, nothing else."""
-    return int.from_bytes(hashlib.sha256(f"row {key} {attempt}".encode()).digest()[:7])
-
-
-def _seed(key: str, attempt: int, given: int | None) -> int:
-    return row_seed(key, attempt) if given is None else given
-
-
-def engine_name(engine: Engine) -> str:
-    """Engine, number format and quantization, in three words."""
-    return f"hf {engine.dtype} {engine.quantization}"

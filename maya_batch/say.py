@@ -12,8 +12,8 @@ from maya_batch.plan import speech_plan
 from maya_batch.quality import Problem
 from maya_batch.quality.codes import check_codes
 from maya_batch.quality.sound import check_sound
-from maya_batch.render import row_seed
 from maya_batch.settings import Machine, Sound
+from maya_batch.speaking import row_seed
 from maya_batch.start import choose_decoding
 
 if TYPE_CHECKING:

@@ -37,6 +37,10 @@ class Waves:
             self._codec = self._load()
         return self._codec
 
+    def forget(self) -> None:
+        """The codec is of no use any more; for the rest of the run it counts as not loaded."""
+        self._codec = None
+
     def prepare(self, take: Take) -> NDArray[np.float32]:
         """A take's samples, which will be asked for again."""
         name = (take.key, take.attempt)

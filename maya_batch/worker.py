@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Event, Lock
 from types import TracebackType
 
+from maya_batch.errors import EXIT_STOPPED, exit_code_of
+
 log = logging.getLogger(__name__)
 
 #: Seconds until a thread that computes in Python lets the other one have the interpreter. By default 5 ms, which the
@@ -44,15 +46,18 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for all jobs."""
+        """Wait for all jobs. What goes wrong in one weighs more than that the run was told to stop."""
         if kind is not None:
             self.stopping.set()
+        told_to_stop = error is not None and exit_code_of(error) == EXIT_STOPPED
         try:
             while (job := self._next()) is not None:
                 if kind is None:
                     job.result()
-                elif job.exception() is not None:
-                    log.error("%s", job.exception())  # the run ends for another reason, which is raised
+                elif (failure := job.exception()) is not None:
+                    if told_to_stop:
+                        raise failure
+                    log.error("%s", failure)  # the run ends for another reason, which is raised
         except BaseException:
             self.stopping.set()
             raise

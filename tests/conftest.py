@@ -97,7 +97,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 @contextmanager
 def _untouched_process() -> Iterator[None]:
     """Signals and logging are afterwards as they were."""
-    signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     loggers = [logging.getLogger(), logging.getLogger("maya_batch")]
     before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
     try:

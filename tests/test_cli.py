@@ -178,8 +178,7 @@ engine = FakeEngine(read_layout(book.parent / "lm"), batch_size=1)
 def wait_for_a_signal(done):
     if done == 2:
         print("two batches are done", flush=True)
-        while True:
-            signal.pause()
+        __import__("time").sleep(1)  # the signal is noted meanwhile, and ends the run at the next frame
 
 engine.before_batch = wait_for_a_signal
 # In the place of the modules that would import torch.

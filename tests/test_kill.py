@@ -15,10 +15,10 @@ import pytest
 
 from tests.demo import ROOT, Rendered, environment, write_book
 
-KILLS = 20
+KILLS = 10
 #: Two books are rendered and killed side by side, each by a process of one thread.
 TRACKS = 2
-BETWEEN = 15
+BETWEEN = 7
 CHAPTERS = [
     [
         "Yes.",

@@ -261,5 +261,5 @@ def test_the_file_is_written_only_where_it_changed_and_whole(path: Path, tmp_pat
 
 def test_a_lock_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "model.lock"
-    with pytest.raises(MachineError, match=r"model.lock: cannot be written \(No such file or directory\)"):
+    with pytest.raises(MachineError, match=r"model.lock: cannot be written: No such file or directory"):
         ModelLock(path).save()

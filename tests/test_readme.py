@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -151,3 +152,23 @@ def test_the_crontab_line_works_in_crons_environment(book: Path) -> None:
         done = run(["/bin/sh", "-c", command], Path("/"), bare)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert sorted(path.name for path in (book / "audio").glob("*.wav")) == ["01-the-ferry.wav", "02-the-hill.wav"]
+
+
+def test_the_unit_and_its_timer_work_in_systemds_environment(book: Path, tmp_path: Path) -> None:
+    service, timer = blocks("ini", section("Every night from cron"))
+    program = f"{sys.executable} -m maya_batch"
+    service = service.replace("/home/me/maya-batch/.venv/bin/maya-batch", program).replace("User=me\n", "")
+    service = service.replace("/home/me/books", str(book))
+    units = [tmp_path / "audiobook.service", tmp_path / "audiobook.timer"]
+    for path, text in zip(units, (service, timer), strict=True):
+        path.write_text(text, encoding="utf-8")
+    if shutil.which("systemd-analyze"):
+        done = run(["systemd-analyze", "verify", *map(str, units)], tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+    settings = dict(line.split("=", 1) for line in service.splitlines() if "=" in line)
+    assert settings["SuccessExitStatus"] == "4"
+    assert "%" not in settings["ExecStart"]
+    command = settings["ExecStart"].replace("--config maya1-bf16-24gb", "--config demo --model demo")
+    done = run(["/usr/bin/env", "-i", "PATH=/usr/bin:/bin", *shlex.split(command)], Path("/"))
+    assert (done.returncode, done.stdout, done.stderr) in [(0, "", ""), (4, "", "")]  # at 07:00, it stops
+    assert [path.name for path in (book / "audio").glob("report.html")] == ["report.html"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from maya_batch.book_lock import hold_book
-from maya_batch.render import row_seed
 from maya_batch.settings import Machine
+from maya_batch.speaking import row_seed
 from maya_batch.state import BookState, book_state
 from maya_batch.store import Take
 from tests.conftest import Said

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from maya_batch.errors import MachineError
 from maya_batch.outcome import Outcome
 from maya_batch.quality import Hearing, Problem
-from maya_batch.render import assemble_book, render_book, row_seed
+from maya_batch.render import assemble_book, render_book
 from maya_batch.settings import Machine
+from maya_batch.speaking import row_seed
 from maya_batch.state import book_state
 from maya_batch.store import Take, TakeStore
 from maya_batch.worker import Worker
@@ -190,6 +191,21 @@ def test_what_was_rendered_unheard_is_listened_to_later_without_the_model(
     listener.listened.clear()
     render(tiny, Machine())
     assert listener.listened == []
+
+
+def test_a_choice_does_not_hide_what_was_not_known_when_it_was_made(
+    tiny: TinyBook, fake_engine: FakeEngine, listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny.write({"One": ["First words here.", "Other words here."]})
+    render(tiny)
+    state = book_state(tiny.plan(), Machine())
+    keys = [state.key(chunk) for chunk in state.plan.chunks()]
+    render(tiny, again={keys[1]: None})
+    assert TakeStore(tiny.output / ".maya").chosen(keys[1]) == 2
+    listener.errors = {"Other words here.": [0.5, 0.0, 0.0, 0.0]}
+    assert render(tiny, Machine()).exit_code == 0
+    assert "1:2: what is found now was not known when take 2 was chosen; `--keep 2` chooses it once more" in caplog.text
+    assert [(chunk["attempt"], chunk["problems"]) for chunk in report_of(tiny)["chunks"]] == [(1, []), (1, [])]
 
 
 def test_of_suspects_only_takes_with_problems_are_listened_to(

@@ -18,8 +18,9 @@ from maya_batch.engines.hf import HfEngine
 from maya_batch.errors import BusyError, MachineError, StoppedError, UsageError
 from maya_batch.outcome import Outcome
 from maya_batch.pins import Recipe
-from maya_batch.render import _in_order, assemble_book, render_book, row_seed
+from maya_batch.render import assemble_book, render_book
 from maya_batch.settings import Machine
+from maya_batch.speaking import in_order, row_seed
 from maya_batch.state import book_state
 from maya_batch.store import Take, TakeStore
 from maya_batch.summary import describe, summarize
@@ -587,7 +588,7 @@ def test_the_last_quarter_of_what_runs_together_begins_with_the_longest(
     tiny.write({"One": [f"A {'very ' * number}short text." for number in range(1, chunks + 1)]})
     plan = list(tiny.plan().chunks())
     assert len(plan) == chunks
-    order = _in_order(plan, rows)
+    order = in_order(plan, rows)
     assert order[: chunks - sorted_] == plan[: chunks - sorted_]
     assert order[chunks - sorted_ :] == plan[: chunks - sorted_ - 1 : -1]
 

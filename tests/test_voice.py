@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from maya_batch.engines import Request, Sampling
 from maya_batch.manifest import Render
 from maya_batch.plan import Chunk, make_plan
-from maya_batch.render import row_seed
+from maya_batch.speaking import row_seed
 from maya_batch.text.length import cap_tokens
 from maya_batch.tokens import SLOTS, Codes
 from maya_batch.waves import noise_seed

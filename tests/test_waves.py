@@ -22,7 +22,7 @@ def take_of(number: int, frames: int = 10) -> Take:
 
 def test_a_prepared_take_is_decoded_once_and_given_away_once() -> None:
     codec = CountingCodec()
-    waves = Waves(lambda: codec)  # type: ignore[arg-type]
+    waves = Waves(lambda: codec)  # type: ignore[return-value,arg-type]
     waves.prepare(take_of(1))
     first = waves.pop(take_of(1))
     assert codec.decoded == [noise_seed("key1", 1)]
@@ -32,14 +32,14 @@ def test_a_prepared_take_is_decoded_once_and_given_away_once() -> None:
 
 def test_what_was_not_prepared_is_decoded_when_it_is_needed() -> None:
     codec = CountingCodec()
-    assert len(Waves(lambda: codec).pop(take_of(3))) == 1000  # type: ignore[arg-type]
+    assert len(Waves(lambda: codec).pop(take_of(3))) == 1000  # type: ignore[return-value,arg-type]
     assert codec.decoded == [noise_seed("key3", 1)]
 
 
 def test_no_more_is_kept_than_memory_is_meant_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maya_batch.waves._KEPT", 5 * 1000 * 4)
     codec = CountingCodec()
-    waves = Waves(lambda: codec)  # type: ignore[arg-type]
+    waves = Waves(lambda: codec)  # type: ignore[return-value,arg-type]
     for number in range(20):
         waves.prepare(take_of(number))
     assert len(codec.decoded) == 20
@@ -54,7 +54,7 @@ def test_no_more_is_kept_than_memory_is_meant_for(monkeypatch: pytest.MonkeyPatc
 def test_a_take_that_is_dropped_leaves_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maya_batch.waves._KEPT", 1)
     codec = CountingCodec()
-    waves = Waves(lambda: codec)  # type: ignore[arg-type]
+    waves = Waves(lambda: codec)  # type: ignore[return-value,arg-type]
     waves.prepare(take_of(1))
     waves.drop(take_of(1))
     waves.drop(take_of(2))

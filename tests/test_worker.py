@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from maya_batch.errors import MachineError, StoppedError
+from maya_batch.stop import Interruption
 from maya_batch.worker import Worker
 
 
@@ -24,12 +26,6 @@ def look_on(worker: Worker, job: Callable[[], None]) -> None:
     for _ in range(500):
         worker.check()
         time.sleep(0.01)
-
-
-def interrupted_after(worker: Worker, *jobs: Callable[[], None]) -> None:
-    for job in jobs:
-        worker.do(job)
-    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("beside", [True, False])
@@ -84,11 +80,23 @@ def test_a_run_that_ends_early_does_what_was_given_and_says_what_went_wrong(capl
         time.sleep(0.05)
         done.append(worker.stopping.is_set())
 
+    def fail_after_jobs() -> None:
+        with worker:
+            worker.do(job)
+            worker.do(failing)
+            raise MachineError("the model failed")
+
     worker = Worker(beside=True)
-    with pytest.raises(KeyboardInterrupt), worker:
-        interrupted_after(worker, job, failing)
+    with pytest.raises(MachineError, match="the model failed"):
+        fail_after_jobs()
     assert done == [True]
     assert "disk full" in caplog.text
+
+
+def drain_after(worker: Worker, job: Callable[[], None], tick: Callable[[], None]) -> None:
+    with worker:
+        worker.do(job)
+        worker.drain(tick)
 
 
 @pytest.mark.parametrize("beside", [True, False])
@@ -111,18 +119,33 @@ def test_all_jobs_are_waited_for_those_too_that_jobs_give_to_another_worker(besi
 
 def test_waiting_ends_with_what_the_waiter_is_told() -> None:
     go = threading.Event()
-    with pytest.raises(KeyboardInterrupt), Worker(beside=True) as worker:
-        worker.do(waiting(go, [], 1))
 
-        def stop() -> None:
-            go.set()
-            raise KeyboardInterrupt
+    def stop() -> None:
+        go.set()
+        raise KeyboardInterrupt
 
-        worker.drain(stop)
+    worker = Worker(beside=True)
+    with pytest.raises(KeyboardInterrupt):
+        drain_after(worker, waiting(go, [], 1), stop)
     assert worker.stopping.is_set()
 
 
 def test_what_goes_wrong_while_jobs_are_waited_for_is_raised() -> None:
-    with pytest.raises(OSError, match="disk full"), Worker(beside=True) as worker:
-        worker.do(failing)
-        worker.drain(lambda: None)
+    with pytest.raises(OSError, match="disk full"):
+        drain_after(Worker(beside=True), failing, lambda: None)
+
+
+@pytest.mark.parametrize("told", [Interruption(), StoppedError("the minutes are over")])
+def test_a_disk_that_is_full_weighs_more_than_being_told_to_stop(told: BaseException) -> None:
+    done: list[bool] = []
+
+    def stop_after_jobs() -> None:
+        with Worker(beside=True) as worker:
+            worker.do(lambda: time.sleep(0.05))
+            worker.do(failing)
+            worker.do(lambda: done.append(True))
+            raise told
+
+    with pytest.raises(OSError, match="disk full"):
+        stop_after_jobs()
+    assert done == [True]

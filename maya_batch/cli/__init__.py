@@ -2,14 +2,14 @@
 
 import logging
 import os
-import signal
 import sys
 from typing import NoReturn
 
 import typer
 
-from maya_batch.cli import book, redo, tools
+from maya_batch.cli import book, redo, render, tools
 from maya_batch.errors import EXIT_ENVIRONMENT, EXIT_STOPPED, EXIT_UNEXPECTED, MayaBatchError, StoppedError
+from maya_batch.stop import Interruption, Stop
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +21,10 @@ app = typer.Typer(
     help="Turn a book into an audiobook overnight with the Maya1 text-to-speech model.",
 )
 for _command in (
-    book.render,
+    render.render,
     book.plan,
     book.status,
-    book.assemble,
+    render.assemble,
     redo.redo,
     redo.audition,
     book.clean,
@@ -42,16 +42,16 @@ def main() -> NoReturn:
     """Run the command line; what is wrong ends in one clear line and the exit code of its kind."""
     # Clips of all lengths would leave the GPU's memory in pieces too small for each other. Read when CUDA starts.
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stop, _interrupt)
+    stop = Stop()
     try:
-        app(standalone_mode=True)
+        stop.listen()
+        app(standalone_mode=True, obj=stop)
     except StoppedError as error:
         _end(str(error), error.exit_code, logging.INFO)  # as was asked for: nothing went wrong
     except MayaBatchError as error:
         _end(str(error), error.exit_code)
-    except _Interruption:
-        _end("stopped; what is stored stays, and the same command goes on from there", EXIT_STOPPED)
+    except Interruption as error:
+        _end(str(error), EXIT_STOPPED)
     except OSError as error:
         # A disk that is full, a folder that cannot be read: the machine, not the program.
         _end(f"{error.filename or 'input or output'}: {error.strerror or error}", EXIT_ENVIRONMENT)
@@ -65,11 +65,3 @@ def _end(line: str, exit_code: int, level: int = logging.ERROR) -> NoReturn:
     else:
         print(line, file=sys.stderr)
     sys.exit(exit_code)
-
-
-class _Interruption(BaseException):
-    """A signal to stop. Not a KeyboardInterrupt, which Typer would end with an exit code of its own."""
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise _Interruption

@@ -1,8 +1,7 @@
-"""The commands on a book: render, plan, status, assemble, clean."""
+"""The commands that look at a book: plan, status, clean."""
 
 import json
 import logging
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,111 +11,22 @@ import typer
 from maya_batch.bench.figures import bench_key, saved_speed
 from maya_batch.cli.options import (
     AllowTags,
-    BatchSize,
     Book,
-    Codec,
     Config,
     DecodingName,
-    Device,
     Dtype,
-    EngineName,
     Json,
-    LogFile,
-    MaxMinutes,
     Model,
     Output,
     Quantization,
-    Quiet,
-    RecognizerDevice,
-    RecognizerName,
-    Until,
-    Verbose,
-    Verify,
-    finish,
-    flags_of,
+    begin,
     machine_of,
 )
-from maya_batch.deadline import deadline_of
 from maya_batch.errors import UsageError
-from maya_batch.logs import log_to_file, log_to_terminal
-from maya_batch.manifest import output_folder
-from maya_batch.outcome import Outcome
-from maya_batch.plan import Plan, make_plan
-from maya_batch.progress import LogWatcher, TerminalWatcher
 from maya_batch.state import BookState, book_state, hidden_folder
-from maya_batch.summary import Description, describe, summarize
+from maya_batch.summary import Description, describe
 
 log = logging.getLogger(__name__)
-
-
-def render(
-    book: Book,
-    output: Output = None,
-    config: Config = None,
-    model: Model = None,
-    codec: Codec = None,
-    engine: EngineName = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantization: Quantization = None,
-    batch_size: BatchSize = None,
-    decoding: DecodingName = None,
-    verify: Verify = None,
-    recognizer: RecognizerName = None,
-    recognizer_device: RecognizerDevice = None,
-    until: Until = None,
-    max_minutes: MaxMinutes = None,
-    allow_unknown_tags: AllowTags = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    log_file: LogFile = None,
-) -> None:
-    """Render what is not rendered yet.
-
-    For instance: `maya-batch render book.yaml --config maya1-bf16-24gb`.
-    """
-    from maya_batch.render import render_book
-
-    deadline = deadline_of(until, max_minutes)
-    plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
-    machine = machine_of(
-        config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
-    )
-    log_to_file(hidden_folder(output_folder(plan.manuscript, output)) / "render.log")
-    watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
-    try:
-        outcome = render_book(plan, machine, watcher, output, check_tags=not allow_unknown_tags, deadline=deadline)
-    finally:
-        watcher.close()
-    finish(summarize(outcome), outcome.exit_code)
-
-
-def assemble(
-    book: Book,
-    output: Output = None,
-    config: Config = None,
-    model: Model = None,
-    codec: Codec = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantization: Quantization = None,
-    decoding: DecodingName = None,
-    allow_unknown_tags: AllowTags = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    log_file: LogFile = None,
-) -> None:
-    """Put chapters together from their takes.
-
-    Without the language model: after a change of pauses, formats or titles.
-    """
-    from maya_batch.render import assemble_book
-
-    plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
-    machine = machine_of(config, None, device, dtype, quantization, None, decoding)
-    outcome = assemble_book(plan, machine, LogWatcher(), output)
-    warn_of_incomplete(outcome, book)
-    finish(summarize(outcome), outcome.exit_code)
 
 
 def plan(
@@ -197,31 +107,6 @@ def clean(
         if not sure:
             raise UsageError("nothing was removed")
         print(f"removed, {unlink_all([*stale, *takes]) / 2**20:.1f} MiB freed")
-
-
-def begin(
-    book: Path,
-    model: str | None,
-    codec: str | None,
-    allow_unknown_tags: bool,
-    quiet: bool,
-    verbose: bool,
-    log_file: Path | None,
-) -> Plan:
-    """What every command that writes begins with: the log, and the plan with its warnings."""
-    log_to_terminal(quiet, verbose)
-    if log_file is not None:
-        log_to_file(log_file)
-    made = make_plan(book, flags_of(model=model, codec=codec), allow_unknown_tags)
-    for warning in made.warnings:
-        log.warning("%s", warning)
-    return made
-
-
-def warn_of_incomplete(outcome: Outcome, book: Path) -> None:
-    """Name the chapters that could not be put together."""
-    for chapter in outcome.incomplete:
-        log.warning("%s: not all of its chunks are rendered yet; run `maya-batch render %s`", chapter.stem, book)
 
 
 def _look(

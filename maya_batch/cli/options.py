@@ -8,7 +8,10 @@ import typer
 from pydantic import ValidationError
 
 from maya_batch.errors import UsageError
+from maya_batch.logs import log_to_file, log_to_terminal
 from maya_batch.manifest import Render
+from maya_batch.outcome import Outcome
+from maya_batch.plan import Plan, make_plan
 from maya_batch.settings import Machine, machine_settings
 
 log = logging.getLogger(__name__)
@@ -28,11 +31,15 @@ Verify = Annotated[str | None, typer.Option(help="Which takes are listened to: a
 RecognizerName = Annotated[str | None, typer.Option("--recognizer", help="Who listens: small.en, a folder...")]
 RecognizerDevice = Annotated[str | None, typer.Option(help="Where it listens: auto, cpu, cuda or cuda:N.")]
 AllowTags = Annotated[bool, typer.Option("--allow-unknown-tags", help="Only warn of tags the model may not know.")]
+Attempts = Annotated[int | None, typer.Option(help="Takes a chunk may have until one is without problems.")]
 Until = Annotated[str | None, typer.Option(help="Stop at this time of day, like 07:00.")]
 MaxMinutes = Annotated[float | None, typer.Option(help="Stop after so many minutes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing unless something went wrong.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print details.")]
+Notify = Annotated[
+    str | None, typer.Option(help="Run this command when the run has ended; its last argument is the report.")
+]
 LogFile = Annotated[Path | None, typer.Option(help="Append all messages to this file too.")]
 
 
@@ -81,3 +88,29 @@ def finish(summary: str, exit_code: int) -> None:
     log.log(logging.WARNING if exit_code else logging.INFO, "%s", summary)
     if exit_code:
         raise typer.Exit(exit_code)
+
+
+def begin(
+    book: Path,
+    model: str | None,
+    codec: str | None,
+    allow_unknown_tags: bool,
+    quiet: bool,
+    verbose: bool,
+    log_file: Path | None,
+    attempts: int | None = None,
+) -> Plan:
+    """What every command that writes begins with: the log, and the plan with its warnings."""
+    log_to_terminal(quiet, verbose)
+    if log_file is not None:
+        log_to_file(log_file)
+    made = make_plan(book, flags_of(model=model, codec=codec, attempts=attempts), allow_unknown_tags)
+    for warning in made.warnings:
+        log.warning("%s", warning)
+    return made
+
+
+def warn_of_incomplete(outcome: Outcome, book: Path) -> None:
+    """Name the chapters that could not be put together."""
+    for chapter in outcome.incomplete:
+        log.warning("%s: not all of its chunks are rendered yet; run `maya-batch render %s`", chapter.stem, book)

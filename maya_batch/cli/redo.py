@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from maya_batch.cli.book import begin, warn_of_incomplete
 from maya_batch.cli.options import (
     AllowTags,
     BatchSize,
@@ -24,9 +23,11 @@ from maya_batch.cli.options import (
     Quantization,
     Quiet,
     Verbose,
+    begin,
     finish,
     flags_of,
     machine_of,
+    warn_of_incomplete,
 )
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, UsageError
 from maya_batch.logs import log_to_file

@@ -1,0 +1,136 @@
+"""The commands that make chapters: render and assemble."""
+
+import logging
+import sys
+
+import typer
+
+from maya_batch.cli.options import (
+    AllowTags,
+    Attempts,
+    BatchSize,
+    Book,
+    Codec,
+    Config,
+    DecodingName,
+    Device,
+    Dtype,
+    EngineName,
+    LogFile,
+    MaxMinutes,
+    Model,
+    Notify,
+    Output,
+    Quantization,
+    Quiet,
+    RecognizerDevice,
+    RecognizerName,
+    Until,
+    Verbose,
+    Verify,
+    begin,
+    finish,
+    machine_of,
+    warn_of_incomplete,
+)
+from maya_batch.deadline import deadline_of
+from maya_batch.errors import GpuLostError
+from maya_batch.logs import log_to_file
+from maya_batch.manifest import output_folder
+from maya_batch.notify import check_command, notifying
+from maya_batch.progress import LogWatcher, TerminalWatcher
+from maya_batch.restart import begin_anew, begun_anew
+from maya_batch.state import hidden_folder
+from maya_batch.stop import Stop
+from maya_batch.summary import summarize
+
+log = logging.getLogger(__name__)
+
+
+def render(
+    context: typer.Context,
+    book: Book,
+    output: Output = None,
+    config: Config = None,
+    model: Model = None,
+    codec: Codec = None,
+    engine: EngineName = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
+    batch_size: BatchSize = None,
+    decoding: DecodingName = None,
+    verify: Verify = None,
+    recognizer: RecognizerName = None,
+    recognizer_device: RecognizerDevice = None,
+    attempts: Attempts = None,
+    until: Until = None,
+    max_minutes: MaxMinutes = None,
+    notify: Notify = None,
+    allow_unknown_tags: AllowTags = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """Render what is not rendered yet.
+
+    For instance: `maya-batch render book.yaml --config maya1-bf16-24gb`.
+    """
+    from maya_batch.render import render_book
+    from maya_batch.report.files import PAGE_NAME
+
+    deadline = begun_anew() or deadline_of(until, max_minutes)
+    check_command(notify)
+    plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file, attempts)
+    machine = machine_of(
+        config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
+    )
+    folder = output_folder(plan.manuscript, output)
+    log_to_file(hidden_folder(folder) / "render.log")
+    with notifying(notify, folder / PAGE_NAME) as notice:
+        watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
+        try:
+            outcome = render_book(
+                *(plan, machine, watcher, output),
+                check_tags=not allow_unknown_tags,
+                deadline=deadline,
+                stop=context.find_object(Stop),
+            )
+            notice.exit_code = outcome.exit_code
+        except GpuLostError as error:
+            if begun_anew() is not None:
+                raise
+            watcher.close()
+            log.warning("%s; the run begins anew", error)
+            begin_anew(deadline)
+        finally:
+            watcher.close()
+    finish(summarize(outcome), outcome.exit_code)
+
+
+def assemble(
+    book: Book,
+    output: Output = None,
+    config: Config = None,
+    model: Model = None,
+    codec: Codec = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
+    decoding: DecodingName = None,
+    allow_unknown_tags: AllowTags = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """Put chapters together from their takes.
+
+    Without the language model: after a change of pauses, formats or titles.
+    """
+    from maya_batch.render import assemble_book
+
+    plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
+    machine = machine_of(config, None, device, dtype, quantization, None, decoding)
+    outcome = assemble_book(plan, machine, LogWatcher(), output)
+    warn_of_incomplete(outcome, book)
+    finish(summarize(outcome), outcome.exit_code)

@@ -1,0 +1,116 @@
+"""Chunks become takes: asked for in an order that keeps the engine busy, and checked by their codes as they come."""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from maya_batch.engines import Decoding, Engine, Generation, Request
+from maya_batch.outcome import Outcome, process_age
+from maya_batch.plan import Chunk
+from maya_batch.quality import Problem
+from maya_batch.quality.codes import check_codes
+from maya_batch.quality.pace import Pace
+from maya_batch.state import BookState
+from maya_batch.store import Take
+
+
+class Speaker:
+    """An engine, and what is known of the voices that it speaks with."""
+
+    def __init__(self, engine: Engine, state: BookState, outcome: Outcome) -> None:
+        self._engine, self._state, self._outcome = engine, state, outcome
+        self._pace = Pace()
+
+    def learn_pace(self) -> None:
+        """Know the voices from the takes that an earlier run has stored."""
+        for chunk in self._state.plan.chunks():
+            take = self._state.take(chunk)
+            if take is not None and take.finish == "eos":
+                self._pace.add(chunk.description, len(take.codes) / chunk.expected_frames)
+
+    def speak(
+        self,
+        chunks: Sequence[Chunk],
+        seeds: Mapping[str, int | None],
+        receive: Callable[[list[Take]], None],
+        tick: Callable[[], None],
+    ) -> None:
+        """Have the next take of each chunk spoken; `seeds`, by key, are those that a person gave, or None.
+
+        `receive` is given takes as they end, `tick` called between two frames.
+        """
+        state, plan, engine = self._state, self._state.plan, self._engine
+        by_key = {state.key(chunk): chunk for chunk in chunks}
+        attempts = {key: state.attempts(chunk) + 1 for key, chunk in by_key.items()}
+        self._outcome.retries += sum(attempt > 1 for key, attempt in attempts.items() if key not in seeds)
+        requests = [
+            Request(
+                key,
+                chunk.description,
+                chunk.text,
+                _seed(key, attempts[key], seeds.get(key)),
+                chunk.max_frames,
+                chunk.expected_frames,
+            )
+            for key, chunk in by_key.items()
+        ]
+        row_seeds = {request.key: request.seed for request in requests}
+        decoding: Decoding = "free" if state.recipe is not None and state.recipe.decoding == "free" else "framed"
+
+        def frame() -> None:
+            self._outcome.first_frame = self._outcome.first_frame or process_age()
+            tick()
+
+        began = time.monotonic()
+        for generations in engine.generate(requests, plan.sound.sampling, decoding, frame):
+            share = (time.monotonic() - began) / len(generations)
+            self._outcome.spent("model", began)
+            receive(
+                [
+                    Take(
+                        key=generation.key,
+                        attempt=attempts[generation.key],
+                        codes=generation.codes,
+                        seed=row_seeds[generation.key],
+                        finish=generation.finish,
+                        problems=self._check(generation, by_key[generation.key]),
+                        engine=engine_name(engine),
+                        seconds=share,
+                    )
+                    for generation in generations
+                ]
+            )
+            began = time.monotonic()
+        self._outcome.spent("model", began)
+
+    def _check(self, generation: Generation, chunk: Chunk) -> tuple[Problem, ...]:
+        """The problems of a chunk's codes; the voice's pace is learned from them."""
+        plan, ratio = self._state.plan, self._pace.ratio(chunk.description)
+        problems = check_codes(generation, chunk.text, chunk.expected_frames, plan.layout, ratio, plan.sound.quality)
+        if generation.finish == "eos":
+            self._pace.add(chunk.description, len(generation.codes) / chunk.expected_frames)
+        return problems
+
+
+def in_order(chunks: Sequence[Chunk], rows: int) -> list[Chunk]:
+    """Reading order, so that chapters are whole during the night; but the last rows by length, the longest first, so
+    that none is left alone on the GPU at the end. More of them would leave more chapters to be put together then, and
+    long rows alone fill a small memory with few of them.
+    """
+    last = max(min(rows, len(chunks)) // 4, 1)
+    head, tail = chunks[:-last], chunks[-last:]
+    return [*head, *sorted(tail, key=lambda chunk: -chunk.expected_frames)]
+
+
+def row_seed(key: str, attempt: int) -> int:
+    """What settles a row's draws: its chunk and which attempt this is, nothing else."""
+    return int.from_bytes(hashlib.sha256(f"row {key} {attempt}".encode()).digest()[:7])
+
+
+def _seed(key: str, attempt: int, given: int | None) -> int:
+    return row_seed(key, attempt) if given is None else given
+
+
+def engine_name(engine: Engine) -> str:
+    """Engine, number format and quantization, in three words."""
+    return f"hf {engine.dtype} {engine.quantization}"
