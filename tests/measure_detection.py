@@ -8,13 +8,13 @@ With `--hear`, a recognizer listens, too.
 """
 
 import argparse
-import importlib
 import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from maya_batch.engines import Generation
+from maya_batch.hearing import listen, load_recognizer
 from maya_batch.manifest import Quality
 from maya_batch.quality import Problem
 from maya_batch.quality.codes import check_codes
@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     lines = draw_lines(options.texts, options.takes, options.seed)
     spoken = speak(options.folder, lines)
-    pace, listen = Pace(), _listener(options.hear)
+    pace, hear = Pace(), _listener(options.hear)
 
     def look(take: Take) -> list[Problem]:
         line, quality = take.line, Quality()
@@ -47,7 +47,7 @@ def main() -> None:
         return [
             *check_codes(generation, line.text, line.expected_frames, layout(), ratio, quality),
             *check_sound(take.wave, RATE, line.text, quality),
-            *listen(take),
+            *hear(take),
         ]
 
     accused = []
@@ -71,17 +71,13 @@ def _listener(name: str | None) -> Check:
     """What a recognizer holds against a take; nothing where none is asked for."""
     if name is None:
         return lambda take: []
-    try:
-        hearing = importlib.import_module("maya_batch.hearing")
-    except ModuleNotFoundError as error:
-        raise SystemExit(f"nobody can listen: {error}; leave --hear out") from error
-    recognizer = hearing.load_recognizer(name, "cpu", "en")
+    recognizer = load_recognizer(name, "cpu", "en")
 
-    def listen(take: Take) -> list[Problem]:
-        _, problems = hearing.listen(recognizer, take.wave, RATE, take.line.text, "en", Quality())
+    def hear(take: Take) -> list[Problem]:
+        _, problems = listen(recognizer, take.wave, RATE, take.line.text, "en", Quality())
         return list(problems)
 
-    return listen
+    return hear
 
 
 def _report(kind: str, found: list[list[Problem]]) -> None:

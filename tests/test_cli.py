@@ -298,7 +298,7 @@ def test_an_error_of_the_system_is_one_line(cli: Cli, tiny: TinyBook, monkeypatc
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "/disk/file")
 
-    monkeypatch.setattr("maya_batch.cli.book.make_plan", full)
+    monkeypatch.setattr("maya_batch.cli.options.make_plan", full)
     assert one_line(cli("plan", tiny.path), 5) == "/disk/file: No space left on device"
 
 
