@@ -1,14 +1,15 @@
 """The report of a run: gathered from the book's state and the run's outcome, and written beside the chapters."""
 
 import logging
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from maya_batch.checkpoint import DEMO
 from maya_batch.ledger import chapter_characters
+from maya_batch.manifest import Render, output_folder
 from maya_batch.outcome import Outcome
 from maya_batch.plan import Chapter, Chunk
 from maya_batch.report.clip import Clip, make_clip, read_clip
@@ -16,6 +17,7 @@ from maya_batch.report.data import ChapterReport, Characters, ChunkReport, Repor
 from maya_batch.report.files import write_report
 from maya_batch.report.loudness import file_loudness
 from maya_batch.report.worst import MOST_TAKES, worst_takes
+from maya_batch.settings import sound_settings
 from maya_batch.state import BookState
 from maya_batch.waves import Waves
 
@@ -48,7 +50,7 @@ def make_report(state: BookState, outcome: Outcome, began: datetime, exit_code: 
         title=plan.book.title,
         author=plan.book.author,
         language=plan.book.language,
-        book=os.path.relpath(plan.manuscript.path),
+        book=str(plan.manuscript.path.absolute()),
         model=plan.sound.model,
         engine=outcome.engine,
         started=began.isoformat(timespec="seconds"),
@@ -63,7 +65,20 @@ def make_report(state: BookState, outcome: Outcome, began: datetime, exit_code: 
         chapters=chapters,
         chunks=chunks,
         version=version("maya-batch"),
+        flags=tuple(_flags(state)),
     )
+
+
+def _flags(state: BookState) -> Iterator[str]:
+    """Those that a command needs to find these takes, as far as the book does not say it itself."""
+    plan = state.plan
+    if output_folder(plan.manuscript).absolute() != state.folder.absolute():
+        yield from ("--output", str(state.folder.absolute()))
+    own = sound_settings(plan.book.render, plan.manuscript.folder, Render())
+    if plan.sound.model != own.model:
+        yield from ("--model", plan.sound.model)
+    if plan.sound.codec != own.codec and plan.sound.model != DEMO:
+        yield from ("--codec", plan.sound.codec)
 
 
 def _reason(outcome: Outcome) -> str:

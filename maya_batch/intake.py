@@ -98,15 +98,14 @@ class Intake:
 
     def _examine(self, take: Take, wave: NDArray[np.float32]) -> None:
         """On the thread that looks and listens; what it finds goes back to the other one."""
-        if self._worker.stopping.is_set():
-            return
+        if self._ear.stopping.is_set():
+            return  # the next run does it
         began, text, known = time.monotonic(), self._chunks[take.key].text, take.problems
         take = self._examiner.look(take, text, wave)
         if self._examiner.listens_to(take):
             take = self._examiner.listen(take, text, wave)
         self._outcome.spent("examining", began)
-        if not self._worker.stopping.is_set():
-            self._worker.post(partial(self._settle, take, take.problems != known))
+        self._worker.post(partial(self._settle, take, take.problems != known))
 
     def _settle(self, take: Take, more: bool) -> None:
         """A take with all its evidence: stored again; and its chunk is done, or goes back to be spoken once more.

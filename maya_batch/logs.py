@@ -32,6 +32,13 @@ class _LogFile(logging.FileHandler):
             print(f"{self.baseFilename}: cannot be written ({why}); messages are lost there", file=sys.stderr)
 
 
+class _OneLine(logging.Formatter):
+    """What is said, without the traceback that files have of it."""
+
+    def formatException(self, ei: object) -> str:  # noqa: N802  (logging's name)
+        return ""
+
+
 def log_to_terminal(quiet: bool, verbose: bool) -> None:
     """Show this program's messages: warnings alone when quiet, details when verbose.
 
@@ -44,7 +51,7 @@ def log_to_terminal(quiet: bool, verbose: bool) -> None:
     ours = logging.getLogger("maya_batch")
     ours.handlers.clear()
     handler = _AboveBar()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_OneLine("%(message)s"))
     handler.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
     ours.addHandler(handler)
     ours.setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -46,18 +46,17 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for all jobs. What goes wrong in one weighs more than that the run was told to stop."""
+        """Wait for all jobs. What went wrong in one weighs more than being told to stop."""
+        stopped = error is not None and exit_code_of(error) == EXIT_STOPPED
         if kind is not None:
-            self.stopping.set()
-        told_to_stop = error is not None and exit_code_of(error) == EXIT_STOPPED
+            with self._lock:
+                self.stopping.set()
         try:
             while (job := self._next()) is not None:
-                if kind is None:
+                if kind is None or stopped:
                     job.result()
-                elif (failure := job.exception()) is not None:
-                    if told_to_stop:
-                        raise failure
-                    log.error("%s", failure)  # the run ends for another reason, which is raised
+                elif job.exception() is not None:
+                    log.error("%s", job.exception())  # the run ends for another reason, which is raised
         except BaseException:
             self.stopping.set()
             raise
@@ -73,10 +72,11 @@ class Worker:
         self.post(job)
 
     def post(self, job: Callable[[], None]) -> None:
-        """Put a job behind the others, however many there are."""
+        """Put a job behind the others, however many there are; `stopping`, it can be done later and is not taken."""
         if self._beside:
             with self._lock:
-                self._jobs.append(self._pool.submit(job))
+                if not self.stopping.is_set():
+                    self._jobs.append(self._pool.submit(job))
         else:
             job()
 

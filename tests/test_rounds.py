@@ -1,5 +1,7 @@
 """What happens to takes with problems: they are made again, chosen among, kept, left out, and accounted for."""
 
+import html
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +297,14 @@ def test_a_report_that_cannot_be_written_is_an_error_of_the_machine(tiny: TinyBo
     with pytest.raises(MachineError, match=r"report.json: cannot be written"):
         render(tiny)
     assert list(audio(tiny)) == ["01-one.wav"]
+
+
+def test_the_page_names_the_command_that_finds_these_takes(
+    tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path
+) -> None:
+    tiny.write({"One": ["Fine talk.", "Broken talk."]})
+    folder = tmp_path / "another place"
+    render_book(tiny.plan(), Machine(verify="off"), Events(), folder)
+    key = book_state(tiny.plan(), Machine(), folder).key(list(tiny.plan().chunks())[1])
+    command = f"maya-batch redo {tiny.path} 1:2@{key[:4]} --output {shlex.quote(str(folder))}"
+    assert command in html.unescape((folder / "report.html").read_text(encoding="utf-8"))

@@ -42,6 +42,7 @@ def main() -> NoReturn:
     """Run the command line; what is wrong ends in one clear line and the exit code of its kind."""
     # Clips of all lengths would leave the GPU's memory in pieces too small for each other. Read when CUDA starts.
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+    os.environ.setdefault("PATH", os.defpath)  # pydub cannot do without, and cron need not give one
     stop = Stop()
     try:
         stop.listen()
@@ -49,7 +50,7 @@ def main() -> NoReturn:
     except StoppedError as error:
         _end(str(error), error.exit_code, logging.INFO)  # as was asked for: nothing went wrong
     except MayaBatchError as error:
-        _end(str(error), error.exit_code)
+        _end(str(error), error.exit_code, cause=error.__cause__)
     except Interruption as error:
         _end(str(error), EXIT_STOPPED)
     except OSError as error:
@@ -58,10 +59,10 @@ def main() -> NoReturn:
     sys.exit(EXIT_UNEXPECTED)
 
 
-def _end(line: str, exit_code: int, level: int = logging.ERROR) -> NoReturn:
-    """Say why it ends, on the log too where there is one, so that it stands there in the morning."""
+def _end(line: str, exit_code: int, level: int = logging.ERROR, cause: BaseException | None = None) -> NoReturn:
+    """Say why it ends, on the log too where there is one, so that it stands there in the morning; with its cause."""
     if logging.getLogger("maya_batch").handlers:
-        log.log(level, "%s", line)
+        log.log(level, "%s", line, exc_info=cause)
     else:
         print(line, file=sys.stderr)
     sys.exit(exit_code)

@@ -122,6 +122,8 @@ class Report:
     """In reading order."""
     version: str
     """Of maya-batch."""
+    flags: tuple[str, ...] = ()
+    """What a command on the book has to be given to find the same takes: --output, --model, --codec."""
 
 
 def count_problems(chunks: Iterable[ChunkReport]) -> dict[str, int]:

@@ -42,7 +42,7 @@ _PARTS = (
     ("unheard", "unheard", "spoken, not listened to"),
     ("with_problems", "with problems", "kept all the same"),
     ("missing", "missing", "not spoken"),
-    ("waived", "waived", "with problems, chosen by hand or left out as the book wants it"),
+    ("waived", "waived", "chosen by hand all the same, or left out as the book wants it"),
 )
 _BAR = 1000
 """Width of the bar of characters, in its own units."""
@@ -79,6 +79,7 @@ def render_page(report: Report, clips: Mapping[str, Clip]) -> str:
     worst = worst_takes(report.chunks)
     return environment.from_string(_resource("page.html")).render(
         report=report,
+        flags="".join(f" {shlex.quote(flag)}" for flag in report.flags),
         # Whatever a text might smuggle in: nothing runs but this script, and nothing is loaded from anywhere.
         policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; media-src data:; "
         "base-uri 'none'; form-action 'none'",
