@@ -1,32 +1,45 @@
 """Takes become a chapter's files: decoded clip by clip, stitched, written in every format, published by rename."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 from maya_batch.audio.export import TrackTags, write_chapter
 from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.outcome import Outcome, Watcher
 from maya_batch.plan import Chapter
-from maya_batch.report.loudness import Loudness
+from maya_batch.report.loudness import file_loudness
 from maya_batch.state import BookState
 from maya_batch.waves import Waves
 
 
-def publish(state: BookState, chapter: Chapter, waves: Waves, outcome: Outcome, watcher: Watcher) -> None:
-    """Put a chapter together, if it is complete and its files are not those of its takes already."""
+def publish(
+    state: BookState,
+    chapter: Chapter,
+    waves: Waves,
+    outcome: Outcome,
+    watcher: Watcher,
+    aside: Callable[[Callable[[], None]], None],
+) -> None:
+    """Put a chapter together, if it is complete and its files are not those of its takes already.
+
+    Its loudness, which only reports ask for, is measured by a job that `aside` is given.
+    """
     if not state.complete(chapter) or state.current(chapter):
         return
     waves.load()
     began = time.monotonic()
     seconds = assemble_chapter(state, chapter, waves)
     outcome.spent("codec and audio", began)
+    aside(partial(_measure, state, state.mark(chapter), state.targets(chapter)[0].path, seconds))
     for target in state.targets(chapter):
         outcome.files.append(target.path)
         watcher.published(target.path, seconds)
 
 
 def assemble_chapter(state: BookState, chapter: Chapter, waves: Waves) -> float:
-    """Write a complete chapter's files anew; the seconds of audio in it, which with its loudness are kept for reports.
+    """Write a complete chapter's files anew; the seconds of audio in it.
 
     A clip without any sound stays in the chapter as it is; chunks that failed are left out where the book wants that.
     """
@@ -40,7 +53,6 @@ def assemble_chapter(state: BookState, chapter: Chapter, waves: Waves) -> float:
             if not state.omitted(chunk):
                 yield Clip(waves.pop(take), chunk.pause)
 
-    loudness = Loudness(layout.sampling_rate)
     pcm = stitch(
         clips(),
         start=book.pauses.chapter_start,
@@ -55,6 +67,9 @@ def assemble_chapter(state: BookState, chapter: Chapter, waves: Waves) -> float:
         tracks=len(state.plan.chapters),
         comment=state.mark(chapter),
     )
-    seconds = write_chapter(loudness.listen(pcm), state.targets(chapter), tags, layout.sampling_rate)
-    state.figures.put(tags.comment, seconds, loudness.lufs)
-    return seconds
+    return write_chapter(pcm, state.targets(chapter), tags, layout.sampling_rate)
+
+
+def _measure(state: BookState, mark: str, path: Path, seconds: float) -> None:
+    """Keep a chapter's length and loudness for reports."""
+    state.figures.put(mark, seconds, file_loudness(path))

@@ -151,4 +151,4 @@ class Intake:
     def _publish(self, numbers: set[int]) -> None:
         for chapter in self._state.plan.chapters:
             if chapter.number in numbers and not self._worker.stopping.is_set():
-                publish(self._state, chapter, self._waves, self._outcome, self._watcher)
+                publish(self._state, chapter, self._waves, self._outcome, self._watcher, self._ear.post)

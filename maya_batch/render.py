@@ -148,7 +148,7 @@ class _Run:
         """Put together those chapters that are complete and not current; with `keys`, only those of these chunks."""
         for chapter in self.state.plan.chapters:
             if keys is None or any(self.state.key(chunk) in keys for chunk in chapter.chunks):
-                publish(self.state, chapter, self.waves, self.outcome, self._watcher)
+                publish(self.state, chapter, self.waves, self.outcome, self._watcher, aside=lambda job: job())
 
     def finished(self) -> Outcome:
         """The outcome, with all that is on record against the takes in use, from this run or an earlier one."""

@@ -3,7 +3,6 @@
 import subprocess
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +38,6 @@ class Loudness:
         self._rate = rate
         self._samples = 0
         self._powers = array("d")  # sums of squares of the weighted samples, hop by hop
-
-    def listen(self, pcm: Iterable[bytes]) -> Iterator[bytes]:
-        """Pass on `pcm` (pieces of whole s16le mono samples) as it is, and measure it.
-
-        Raises:
-            ValueError: a piece holds half a sample.
-        """
-        for piece in pcm:
-            if len(piece) % 2:
-                raise ValueError(f"a piece of {len(piece)} bytes holds half a sample")
-            self.add(np.frombuffer(piece, "<i2"), 1 << 15)
-            yield piece
 
     def add(self, wave: NDArray[Any], full_scale: float = 1.0) -> None:
         """Measure more of the sound: `wave` [samples], mono, where `full_scale` is the loudest."""
