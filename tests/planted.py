@@ -1,6 +1,7 @@
 """Faults planted into honest takes: each as Maya1 and its like were seen to fail, with its text left as it was."""
 
 import random
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.engines import Finish
+from maya_batch.text.tags import MAYA1_TAGS
 from maya_batch.tokens import Codes
 from tests.honest_takes import Line, Spoken
 from tests.waves import hush, noise, pink_noise
@@ -115,8 +117,17 @@ def _description(line: Line) -> str:
 
 
 def _tag(line: Line) -> str:
+    return _with_tag(line, _tag_of(line).replace("_", " "))
+
+
+def _tag_of(line: Line) -> str:
+    """One of the tags, another one for each line."""
+    return MAYA1_TAGS[zlib.crc32(line.key.encode()) % len(MAYA1_TAGS)]
+
+
+def _with_tag(line: Line, tag: str) -> str:
     words = line.text.split()
-    return " ".join([*words[: len(words) // 2], "laugh harder", *words[len(words) // 2 :]])
+    return " ".join([*words[: len(words) // 2], tag, *words[len(words) // 2 :]])
 
 
 def _twice(line: Line) -> str:
@@ -132,7 +143,7 @@ def _gap(line: Line) -> str:
 SAID: dict[str, tuple[Callable[[Line], str], int, int]] = {
     "sentence said twice": (_twice, 10, 20),
     "description spoken": (_description, 10, 25),
-    "tag spoken as words": (_tag, 10, 25),
+    "name of a tag spoken": (_tag, 10, 25),
     "8 words of 40 missing": (_gap, 30, 45),
 }
 """Faults that the demo voice is told to make: what it says, and the fewest and most words of the texts for it.
@@ -146,5 +157,13 @@ def planted_lines(lines: Sequence[Line], count: int) -> dict[str, list[Line]]:
     planted = {}
     for kind, (said, fewest, most) in SAID.items():
         fit = [line for line in lines if fewest <= len(line.text.split()) <= most][:count]
-        planted[kind] = [replace(line, key=f"{line.key}-{kind.replace(' ', '-')}", said=said(line)) for line in fit]
+        planted[kind] = [
+            replace(
+                line,
+                key=f"{line.key}-{kind.replace(' ', '-')}",
+                text=_with_tag(line, f"<{_tag_of(line)}>") if said is _tag else line.text,
+                said=said(line),
+            )
+            for line in fit
+        ]
     return planted

@@ -21,8 +21,8 @@ _BRIDGE = 2
 #: were said twice are named as such; the others are called missing or added.
 _AGAIN = 80
 
-#: How alike, of 100, a heard word is to a tag's name.
-_TAG_NAME = 80
+#: How alike, of 100, a heard word is to a tag's name: anywhere, and where the tag stands and a word is too many.
+_TAG_NAME, _TAG_NAME_THERE = 80, 55
 
 #: Sounds that a recognizer may write down or leave out; nobody misses them.
 _NOISES = frozenset(
@@ -61,6 +61,7 @@ def check_words(
         *_missing(expected, found, stretches, text, quality),
         *_added(expected, heard, pairs, stretches, transcript, quality),
         *names,
+        *_tag_names_there(text, expected, heard, gaps(pairs, len(expected), len(heard))),
     ]
     if errors > quality.word_error * len(expected) + quality.wrong_words:
         problems.append(Problem("words", f"{errors} words wrong, of {len(expected)}; heard: {_quote(transcript)}"))
@@ -149,6 +150,23 @@ def _tag_names(text: str, heard: Sequence[Sound], expected: Sequence[Sound]) -> 
         near = any(fuzz.ratio(part, sound.word) >= _TAG_NAME for part in parts for sound in expected)
         if parts and all(like) and not near:
             return [Problem("added", f"the name of {tag} is spoken: {' '.join(word for word in like if word)}")]
+    return []
+
+
+def _tag_names_there(
+    text: str, expected: Sequence[Sound], heard: Sequence[Sound], stretches: Sequence[Gap]
+) -> list[Problem]:
+    """A tag whose name is spoken, however misheard: in its place there are words too many that are like it."""
+    for place, word in enumerate(text.split()):
+        for tag in TAG.findall(word):
+            name = tag.strip("</>").lower().replace("-", " ").replace("_", " ")
+            before = sum(max(sound.places) < place for sound in expected)
+            after = sum(max(sound.places) <= place for sound in expected)
+            for gap in stretches:
+                there = " ".join(sound.word for sound in heard[gap.begin : gap.finish])
+                near = gap.start <= after and gap.end >= before and gap.missing < 0
+                if near and fuzz.partial_ratio(name, there) >= _TAG_NAME_THERE:
+                    return [Problem("added", f"the name of {tag} seems to be spoken: {there}")]
     return []
 
 
