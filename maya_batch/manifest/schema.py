@@ -192,7 +192,7 @@ class Quality(Part):
     #: smallest recognizer, tiny.en, misheard 6 % of the words of 36 good takes of the demo voice, 4 of 17 at worst; of
     #: 300 takes of two novels, full of names it never heard, a share of 0.3 and 1.5 words more accused 9.
     word_error: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.35
-    wrong_words: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 2
+    wrong_words: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 1.9
     #: Words in a row that are not heard, or are heard though they do not stand there: in those takes, never over one.
     stretch_words: Annotated[int, Field(ge=1, le=100)] = 4
 
