@@ -36,6 +36,7 @@ class BookState:
     """The identity of the codec, None as long as the book was not begun."""
     figures: ChapterFigures
     _takes: dict[str, Take | None] = field(default_factory=dict)
+    _attempts: dict[str, int] = field(default_factory=dict)
     _keys: dict[tuple[int, int, Recipe], str] = field(default_factory=dict)
 
     def key(self, chunk: Chunk) -> str:
@@ -58,7 +59,9 @@ class BookState:
             return None
         key = self.key(chunk)
         if key not in self._takes:
-            self._takes[key] = self.store.best(key)
+            takes = self.store.all(key)
+            self._takes[key] = self.store.best_of(key, takes)
+            self._attempts[key] = max((take.attempt for take in takes), default=0)
         return self._takes[key]
 
     def stored(self, keys: list[str]) -> None:
@@ -84,7 +87,7 @@ class BookState:
 
     def attempts(self, chunk: Chunk) -> int:
         """How many attempts were made at a chunk: the number of its last take, 0 where there is none."""
-        return 0 if self.recipe is None else max((take.attempt for take in self.store.all(self.key(chunk))), default=0)
+        return 0 if self.take(chunk) is None else self._attempts[self.key(chunk)]
 
     def chosen(self, chunk: Chunk) -> bool:
         """Whether the take in use is one that a person chose."""

@@ -32,7 +32,10 @@ class TakeStore:
         """The take in use for this key: the one a person chose, else the one with the fewest problems, of these
         the one with the least word error, and the oldest of equals; None where there is none that can be read whole.
         """
-        takes = self.all(key)
+        return self.best_of(key, self.all(key))
+
+    def best_of(self, key: str, takes: Sequence[Take]) -> Take | None:
+        """As `best`, of takes that were read already."""
         if not takes:
             return None
         chosen = self.chosen(key)

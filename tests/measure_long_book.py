@@ -72,7 +72,7 @@ def main() -> None:
         print(f"{hours:g} hours: {sum(1 for _ in plan.chunks())} chunks in {len(plan.chapters)} chapters")
         measure("render, which puts all chapters together", "tests.fake_run", "render", book.path)
         measure("status", "maya_batch", "status", book.path)
-        measure("render, nothing to do", "tests.fake_run", "render", book.path)
+        measure("render, nothing to do", "maya_batch", "render", book.path)
         next(iter(sorted(book.output.rglob("*.npz")))).unlink()
         measure("render, one chunk to do", "tests.fake_run", "render", book.path)
 
