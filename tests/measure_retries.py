@@ -49,6 +49,8 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=80)
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--temperature", type=float, default=0.4)
+    parser.add_argument("--word-error", type=float, default=0.35, help="`word_error` of the book's quality")
+    parser.add_argument("--wrong-words", type=float, default=1.9, help="`wrong_words`")
     options = parser.parse_args()
     log_to_terminal(quiet=False, verbose=False)
     state, outcome = _render(options)
@@ -83,7 +85,11 @@ def _render(options: argparse.Namespace) -> tuple[BookState, Outcome]:
     book = {
         "title": "Retries",
         "voices": {"anna": FEMALE, "tom": MALE},
-        "render": {"model": "demo", "temperature": options.temperature},
+        "render": {
+            "model": "demo",
+            "temperature": options.temperature,
+            "quality": {"word_error": options.word_error, "wrong_words": options.wrong_words},
+        },
         "chapters": [{"title": "Lines", "text": text}],
     }
     path.write_text(json.dumps(book), encoding="utf-8")

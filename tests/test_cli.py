@@ -167,7 +167,7 @@ def test_chapters_that_are_not_whole_end_assembling_with_4(rendered: TinyBook, c
 
 
 STOPPED = """
-import signal, sys, types
+import signal, sys, time, types
 from pathlib import Path
 from tests.fakes import FakeCodec, FakeEngine
 from maya_batch.tokens import read_layout
@@ -178,7 +178,7 @@ engine = FakeEngine(read_layout(book.parent / "lm"), batch_size=1)
 def wait_for_a_signal(done):
     if done == 2:
         print("two batches are done", flush=True)
-        __import__("time").sleep(1)  # the signal is noted meanwhile, and ends the run at the next frame
+        time.sleep(1)  # the signal is noted meanwhile, and ends the run at the next frame
 
 engine.before_batch = wait_for_a_signal
 # In the place of the modules that would import torch.

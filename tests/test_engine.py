@@ -331,7 +331,7 @@ def test_a_model_that_does_not_is_left_free_and_its_broken_frames_are_told(tmp_p
     book = write_book(
         tmp_path / "book.yaml",
         [["The night was dark.", "The river was high."]],
-        render={"codec": "demo", "repetition_penalty": 1.0},
+        render={"codec": "demo", "repetition_penalty": 1.0, "attempts": 1},
     )
 
     def render(share: float) -> tuple[str, list[str]]:
