@@ -71,7 +71,7 @@ def test_the_wheel_renders(python: Path, clean: dict[str, str], tmp_path: Path) 
     book = write_book(tmp_path / "book.yaml", [["Come in.", "Who is there?"]], formats=["wav", "mp3"])
     run(python, "-m", "maya_batch", "render", book, "--config", "demo", cwd=tmp_path, env=clean)
     names = sorted(path.name for path in (tmp_path / "book").iterdir() if path.is_file())
-    assert names == ["01-part-1.mp3", "01-part-1.wav"]
+    assert names == ["01-part-1.mp3", "01-part-1.wav", "report.html", "report.json"]
 
 
 def test_the_wheel_has_the_command(python: Path, clean: dict[str, str], tmp_path: Path) -> None:
