@@ -41,7 +41,7 @@ def stitch(clips: Iterable[Clip], *, start: float, end: float, sampling_rate: in
 
     Silence at a clip's edges is cut down to `MARGIN_MS`, and what is kept counts towards the pause beside it,
     so that the silence heard is the one asked for, to about `STEP_MS`. A clip with no sound in it is kept
-    whole (`is_silent` tells). `start` and `end` are the seconds of silence around the whole.
+    whole. `start` and `end` are the seconds of silence around the whole.
 
     Raises:
         ValueError: a sample is not a number within -1..1 (never clamped: whoever made it has a bug), a clip
@@ -61,14 +61,6 @@ def stitch(clips: Iterable[Clip], *, start: float, end: float, sampling_rate: in
         # Below zero when the margin alone is longer than the pause: the head that follows may not add to it.
         owed = _samples(f"{name}: pause", clip.pause, sampling_rate) - tail
     yield bytes(max(0, owed + closing) * _BYTES)
-
-
-def is_silent(wave: NDArray[np.float32], sampling_rate: int = 24000) -> bool:
-    """Whether `wave` [samples], -1..1, is below `SILENCE_DBFS` from end to end; an empty one is, too."""
-    pydub = _pydub()
-    segment = _segment(pydub, wave, "clip", sampling_rate)
-    lead = pydub.silence.detect_leading_silence(segment, SILENCE_DBFS, STEP_MS)
-    return bool(lead >= len(segment))
 
 
 def _pydub() -> ModuleType:

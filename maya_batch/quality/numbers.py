@@ -4,7 +4,7 @@ import re
 
 from num2words import num2words
 
-_ERRORS = (NotImplementedError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+from maya_batch.text.spoken import NUM2WORDS_ERRORS
 
 #: Digits up to which a number is read as one.
 _LONGEST = 15
@@ -58,7 +58,7 @@ def _say(digits: str, language: str, to: str = "cardinal") -> str:
         return ""
     try:
         return str(num2words(int(digits), lang=language, to=to))
-    except _ERRORS:
+    except NUM2WORDS_ERRORS:
         return ""
 
 

@@ -53,7 +53,8 @@ _PART = re.compile(
 )
 _WORD = re.compile(_LETTER + "+")
 _ADDRESS_PART = re.compile(rf"({_LETTER}+)|(\d+)|[^\w\s]|_")
-_NUM2WORDS_ERRORS = (NotImplementedError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+NUM2WORDS_ERRORS = (NotImplementedError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What num2words raises over a number or a language that it cannot read."""
 
 # Characters without a sound: controls, soft hyphen, zero-width and direction marks, lone surrogates.
 _INVISIBLE = re.compile(
@@ -223,6 +224,6 @@ def _read(digits: str, kind: str, language: str) -> int:
 
     try:
         words = num2words(int(digits), lang=language, to=kind)
-    except _NUM2WORDS_ERRORS:
+    except NUM2WORDS_ERRORS:
         words = num2words(int(digits), lang="en", to=kind)
     return sum(_word(word.lower(), language) for word in _WORD.findall(words))
