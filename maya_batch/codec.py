@@ -5,6 +5,8 @@ differently from a single one, so a neighbour would change a clip's samples; alo
 codes give the same samples, bit for bit, on one machine.
 """
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -18,6 +20,17 @@ from torch.nn.utils import parametrize
 from maya_batch.errors import MachineError
 from maya_batch.tokens import Codes, TokenLayout, levels
 
+log = logging.getLogger(__name__)
+
+#: SNAC's activation as one kernel: beside a model that speaks, each of a clip's kernels waits until one of the model's
+#: is through, so that their number is what a clip takes.
+_SNAKE = """
+template <typename T> T snake(T x, T alpha, T inverse) {
+    T waved = sin(alpha * x);
+    return x + waved * waved * inverse;
+}
+"""
+
 
 class Codec:
     """A loaded SNAC on one device."""
@@ -28,7 +41,7 @@ class Codec:
         self._noise = torch.Generator(device)
         # A stream of its own, so that a clip is decoded while the GPU speaks the next rows.
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-        _prepare(model, self._noise)
+        _prepare(model, self._noise, _one_kernel(device))
 
     def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
         """The sound of codes [frames, 7] as samples [frames * frame_samples - clip_start_samples], -1 to 1.
@@ -66,25 +79,44 @@ class _Noise(torch.nn.Module):
 
 
 class _Snake(torch.nn.Module):
-    """SNAC's activation, x + sin(ax)^2 / a, to the same bits with one tensor of its own instead of five."""
+    """SNAC's activation, x + sin(ax)^2 / a: as `one_kernel` makes it, or to the same bits as SNAC's own, with one
+    tensor instead of five.
+    """
 
-    def __init__(self, alpha: torch.Tensor) -> None:
+    def __init__(self, alpha: torch.Tensor, one_kernel: Callable[..., torch.Tensor] | None = None) -> None:
         super().__init__()
         self.alpha, self._inverse = torch.nn.Parameter(alpha), (alpha + 1e-9).reciprocal()
+        self._one_kernel = one_kernel
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Hidden [1, channels, samples] as such."""
+        if self._one_kernel is not None:
+            return self._one_kernel(hidden, self.alpha, self._inverse)
         waved = (self.alpha * hidden).sin_()
         return waved.mul_(waved).mul_(self._inverse).add_(hidden)
 
 
-def _prepare(model: SNAC, generator: torch.Generator) -> None:
+def _one_kernel(device: torch.device) -> Callable[..., torch.Tensor] | None:
+    """SNAC's activation for a GPU, compiled; None on a CPU, and where it does not compile."""
+    if device.type != "cuda":
+        return None
+    snake: Callable[..., torch.Tensor] = torch.cuda.jiterator._create_jit_fn(_SNAKE)
+    one = torch.ones(1, device=device)
+    try:
+        snake(one, one, one)
+    except RuntimeError as error:
+        log.debug("SNAC's activation is computed step by step: %s", error)
+        return None
+    return snake
+
+
+def _prepare(model: SNAC, generator: torch.Generator, one_kernel: Callable[..., torch.Tensor] | None) -> None:
     for module in list(model.modules()):
         for name, child in module.named_children():
             if isinstance(child, NoiseBlock):
                 setattr(module, name, _Noise(child.linear, generator))
             if isinstance(child, Snake1d):
-                setattr(module, name, _Snake(child.alpha.detach()))
+                setattr(module, name, _Snake(child.alpha.detach(), one_kernel))
         if parametrize.is_parametrized(module, "weight"):
             # Weight normalization would be computed anew at every clip.
             parametrize.remove_parametrizations(module, "weight")
