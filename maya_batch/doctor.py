@@ -10,7 +10,7 @@ from pathlib import Path
 
 from maya_batch.checkpoint import DEMO, MAYA1, SNAC_24KHZ, Kind, find_checkpoint
 from maya_batch.errors import MayaBatchError
-from maya_batch.hearing import default_recognizer, recognizer_installed, recognizers_here
+from maya_batch.hearing import default_recognizer, load_recognizer, recognizer_installed, recognizers_here
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,13 @@ def _recognizer() -> Check:
     wanted = default_recognizer("en")
     if not here:
         return Check("recognizer", False, f"no model here: maya-batch fetch --recognizer {wanted}", needed=False)
+    import torch
+
+    if torch.cuda.is_available():
+        try:
+            load_recognizer(here[0], "cuda", "en")
+        except MayaBatchError as error:
+            return Check("recognizer", False, f"{', '.join(here)}; not on the GPU: {error}", needed=False)
     return Check("recognizer", True, ", ".join(here), needed=False)
 
 

@@ -1,6 +1,7 @@
 """A stored take is looked at and listened to: its sound's problems, and which words of its text are heard in it."""
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -8,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from maya_batch.plan import Plan
+from maya_batch.errors import MachineError
+from maya_batch.plan import Chunk, Plan
 from maya_batch.quality import Problem
-from maya_batch.quality.sound import check_sound
+from maya_batch.quality.ends import Ends
+from maya_batch.quality.sound import check_sound, quiet_end
 from maya_batch.settings import Machine
 from maya_batch.store import Take
 
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from maya_batch.hearing import Recognizer
 
 log = logging.getLogger(__name__)
+
+#: Cores that a recognizer leaves to the threads that speak on a GPU and keep the files.
+_OTHERS = 2
 
 
 class Examiner:
@@ -38,6 +44,7 @@ class Examiner:
         self._language = plan.book.language
         self._load, self._suspects_only, self._alone = recognizer, suspects_only, alone
         self._recognizer: Recognizer | None = None
+        self._ends = Ends()
 
     def load(self) -> None:
         """Have the recognizer loaded, where there is one.
@@ -60,12 +67,20 @@ class Examiner:
             return False
         return bool(take.problems) or not self._suspects_only
 
-    def look(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
-        """The take, with what its sound shows; unchanged where it was looked at before."""
+    def learn(self, take: Take, description: str) -> None:
+        """Know a voice from one of its takes."""
+        if take.finish == "eos" and take.quiet is not None:
+            self._ends.add(description, take.quiet)
+
+    def look(self, take: Take, chunk: Chunk, wave: NDArray[np.float32]) -> Take:
+        """The take, with what its sound shows, from which its voice is learned; unchanged where it was looked at."""
         if take.examined:
             return take
-        found = check_sound(wave, self._rate, text, self._quality)
-        return replace(take, examined=True, problems=_joined(take.problems, found))
+        found = check_sound(wave, self._rate, chunk.text, self._quality, self._ends.least(chunk.description))
+        quiet = quiet_end(wave, self._rate, chunk.text)
+        take = replace(take, examined=True, quiet=quiet, problems=_joined(take.problems, found))
+        self.learn(take, chunk.description)
+        return take
 
     def listen(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
         """The take, with what the recognizer hears in it."""
@@ -89,7 +104,13 @@ def make_examiner(plan: Plan, machine: Machine) -> Examiner:
     Where nothing was asked for, all takes are listened to if the recognizer lies on this machine; if not, that is said
     when the examiner is loaded.
     """
-    from maya_batch.hearing import default_recognizer, load_recognizer, recognizer_installed, recognizer_ready
+    from maya_batch.hearing import (
+        default_recognizer,
+        find_recognizer,
+        load_recognizer,
+        recognizer_installed,
+        recognizer_ready,
+    )
 
     language = plan.book.language
     name = machine.recognizer or default_recognizer(language)
@@ -102,11 +123,19 @@ def make_examiner(plan: Plan, machine: Machine) -> Examiner:
     def load() -> "Recognizer":
         from maya_batch.engines.device import choose_device
 
-        device = machine.recognizer_device
-        if device == "auto":
-            device = choose_device(machine.device).type
+        speaks, device = choose_device(machine.device).type, machine.recognizer_device
+        # On a CPU that speaks, too, all other threads are the model's.
+        threads = 1 if speaks == "cpu" else max(1, (os.cpu_count() or 1) - _OTHERS)
         who = "takes with problems" if machine.verify == "suspects" else "each take"
-        log.info("listening to %s with %s on %s", who, name, device)
-        return load_recognizer(name, device, language)
+        find_recognizer(name)
+        try:
+            recognizer = load_recognizer(name, speaks if device == "auto" else device, language, threads)
+        except MachineError as error:
+            if device != "auto" or speaks == "cpu":
+                raise
+            log.warning("%s; the CPU is what listens now, and may be slower than the voice", error)
+            recognizer, speaks = load_recognizer(name, "cpu", language, threads), "cpu"
+        log.info("listening to %s with %s on %s", who, name, speaks if device == "auto" else device)
+        return recognizer
 
     return Examiner(plan, load, machine.verify == "suspects")

@@ -6,6 +6,7 @@ threads beside the model: one keeps the files, the codec and the books, the othe
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -42,10 +43,12 @@ class Intake:
         self._worker, self._ear = worker, ear
         self._chunks: dict[str, Chunk] = {}
         self._open: dict[int, set[str]] = {}
+        self._again: deque[Chunk] = deque()
         self._once: frozenset[str] = frozenset()
 
     def expect(self, chunks: Iterable[Chunk], once: bool = False) -> None:
         """These chunks are to be settled; with `once`, by their next take, which is chosen if it is good."""
+        self._again.clear()  # they are among these
         for chunk in chunks:
             key = self._state.key(chunk)
             self._chunks[key] = chunk
@@ -56,6 +59,10 @@ class Intake:
     def receive(self, takes: list[Take]) -> None:
         """Take in what has just been spoken."""
         self._hand_over(partial(self._keep, takes))
+
+    def again(self) -> list[Chunk]:
+        """Chunks that are to be spoken once more, their last take being known now; each is told once."""
+        return [self._again.popleft() for _ in range(len(self._again))]
 
     def examine(self, takes: Iterable[Take], tick: Callable[[], None]) -> None:
         """Examine takes that are stored already; `tick` is called before each."""
@@ -100,10 +107,10 @@ class Intake:
         """On the thread that looks and listens; what it finds goes back to the other one."""
         if self._ear.stopping.is_set():
             return  # the next run does it
-        began, text, known = time.monotonic(), self._chunks[take.key].text, take.problems
-        take = self._examiner.look(take, text, wave)
+        began, chunk, known = time.monotonic(), self._chunks[take.key], take.problems
+        take = self._examiner.look(take, chunk, wave)
         if self._examiner.listens_to(take):
-            take = self._examiner.listen(take, text, wave)
+            take = self._examiner.listen(take, chunk.text, wave)
         self._outcome.spent("examining", began)
         self._worker.post(partial(self._settle, take, take.problems != known))
 
@@ -127,6 +134,7 @@ class Intake:
             log.log(level, "%s %s: %s%s", chunk.ref, problem.kind, problem.detail, "; once more" if again else "")
         if again:
             self._waves.drop(take)
+            self._again.append(chunk)
             return
         self._count(chunk)
         self._open[chunk.chapter].discard(take.key)

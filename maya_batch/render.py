@@ -112,6 +112,9 @@ class _Run:
         """Give every chunk a take that stays; chapters are put together meanwhile, as they become complete."""
         state, plan = self.state, self.state.plan
         examiner = make_examiner(plan, self._machine)
+        for chunk in plan.chunks():
+            if (take := state.take(chunk)) is not None:
+                examiner.learn(take, chunk.description)
         waiting = self._waiting(again)
         unexamined = [] if again is not None else list(self._unexamined(examiner))
         self._watcher.begun(sum(1 for _ in plan.chunks()), len(waiting))
@@ -177,20 +180,19 @@ class _Run:
         intake: Intake,
         tick: Callable[[], None],
     ) -> None:
-        """Speak the chunks; those whose takes have problems once more, as long as attempts are left."""
-        state = self.state
-        speaker = Speaker(engine, state, self.outcome)
+        """Speak the chunks; those whose takes have problems once more, as long as attempts are left: beside the others,
+        and in a round of their own when nothing was left that they could join.
+        """
+        speaker = Speaker(engine, self.state, self.outcome)
         speaker.learn_pace()
         intake.expect(waiting, once=again is not None)
         if again is None:
             intake.publish_settled()
         try:
             while waiting:
-                speaker.speak(in_order(waiting, engine.batch_size), again or {}, intake.receive, tick)
+                speaker.speak(in_order(waiting, engine.batch_size), again or {}, intake.receive, tick, intake.again)
                 intake.drain(tick)
-                if again is not None:
-                    break
-                waiting = [chunk for chunk in waiting if state.needs_take(chunk)]
+                waiting = sorted(intake.again(), key=lambda chunk: (chunk.chapter, chunk.index))
                 if waiting:
                     log.info("%d chunks are spoken once more", len(waiting))
         finally:

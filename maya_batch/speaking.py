@@ -34,27 +34,29 @@ class Speaker:
         seeds: Mapping[str, int | None],
         receive: Callable[[list[Take]], None],
         tick: Callable[[], None],
+        again: Callable[[], Sequence[Chunk]],
     ) -> None:
         """Have the next take of each chunk spoken; `seeds`, by key, are those that a person gave, or None.
 
-        `receive` is given takes as they end, `tick` called between two frames.
+        `receive` is given takes as they end, `tick` called between two frames; so is `again`, which has those of the
+        chunks that are to be spoken once more, what they said last being received.
         """
         state, plan, engine = self._state, self._state.plan, self._engine
         by_key = {state.key(chunk): chunk for chunk in chunks}
-        attempts = {key: state.attempts(chunk) + 1 for key, chunk in by_key.items()}
-        self._outcome.retries += sum(attempt > 1 for key, attempt in attempts.items() if key not in seeds)
-        requests = [
-            Request(
-                key,
-                chunk.description,
-                chunk.text,
-                _seed(key, attempts[key], seeds.get(key)),
-                chunk.max_frames,
-                chunk.expected_frames,
-            )
-            for key, chunk in by_key.items()
-        ]
-        row_seeds = {request.key: request.seed for request in requests}
+        attempts = {key: state.attempts(chunk) for key, chunk in by_key.items()}
+        row_seeds: dict[str, int] = {}
+
+        def ask(key: str, chunk: Chunk) -> Request:
+            attempts[key] += 1
+            self._outcome.retries += attempts[key] > 1 and key not in seeds
+            given = seeds.get(key)
+            row_seeds[key] = row_seed(key, attempts[key]) if given is None else given
+            return Request(key, chunk.description, chunk.text, row_seeds[key], chunk.max_frames, chunk.expected_frames)
+
+        def more() -> list[Request]:
+            return [ask(state.key(chunk), chunk) for chunk in again()]
+
+        requests = [ask(key, chunk) for key, chunk in by_key.items()]
         decoding: Decoding = "free" if state.recipe is not None and state.recipe.decoding == "free" else "framed"
 
         def frame() -> None:
@@ -62,7 +64,7 @@ class Speaker:
             tick()
 
         began = time.monotonic()
-        for generations in engine.generate(requests, plan.sound.sampling, decoding, frame):
+        for generations in engine.generate(requests, plan.sound.sampling, decoding, frame, more):
             share = (time.monotonic() - began) / len(generations)
             self._outcome.spent("model", began)
             receive(
@@ -105,10 +107,6 @@ def in_order(chunks: Sequence[Chunk], rows: int) -> list[Chunk]:
 def row_seed(key: str, attempt: int) -> int:
     """What settles a row's draws: its chunk and which attempt this is, nothing else."""
     return int.from_bytes(hashlib.sha256(f"row {key} {attempt}".encode()).digest()[:7])
-
-
-def _seed(key: str, attempt: int, given: int | None) -> int:
-    return row_seed(key, attempt) if given is None else given
 
 
 def engine_name(engine: Engine) -> str:

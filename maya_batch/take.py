@@ -37,6 +37,8 @@ class Take:
     """Whether its sound was looked at; before that, `problems` are those of its codes."""
     hearing: Hearing | None = None
     """What the last recognizer heard; None as long as none has listened."""
+    quiet: float | None = None
+    """Seconds of quiet after its last word; None as long as it was not examined, and where it ends with a tag."""
 
 
 def write_take(file: BinaryIO, take: Take) -> None:
@@ -55,6 +57,7 @@ def write_take(file: BinaryIO, take: Take) -> None:
         "seconds": round(take.seconds, 3),
         "examined": take.examined,
         "hearing": None if take.hearing is None else asdict(take.hearing),
+        "quiet": take.quiet,
     }
     np.savez(file, codes=take.codes, meta=np.array(json.dumps(meta)))
 
@@ -87,6 +90,7 @@ def read_take(path: Path, key: str) -> Take:
         float(meta["seconds"]),
         bool(meta.get("examined", False)),  # takes of version 0.1 have no such evidence
         _hearing(meta.get("hearing")),
+        None if meta.get("quiet") is None else float(meta["quiet"]),
     )
 
 

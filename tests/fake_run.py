@@ -1,4 +1,5 @@
-"""`python -m tests.fake_run …` is `maya-batch …` with the stand-ins for model and codec, in a process of its own.
+"""`python -m tests.fake_run …` is `maya-batch …` with stand-ins for model and codec, in a process of its own, which has
+no need of PyTorch.
 
 The environment says how the stand-ins behave: FAKE_BATCH, FAKE_LOAD and FAKE_CLIP are seconds that a batch of two
 rows, the loading and a clip's decoding take; FAKE_FAIL is what the engine raises before its second batch (see
@@ -7,9 +8,11 @@ line at each step: "load", "batch N", "clip".
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -71,10 +74,14 @@ def before_batch(count: int) -> None:
 def main() -> None:
     from maya_batch.cli import main as run
 
-    with (
-        patch("maya_batch.start.load_engine", load_engine),
-        patch("maya_batch.codec.load_codec", lambda folder, layout, device: SlowCodec()),
-    ):
+    stand_ins: dict[str, dict[str, Any]] = {
+        "maya_batch.codec": {"load_codec": lambda folder, layout, device: SlowCodec()},
+        "maya_batch.engines.device": {"choose_device": lambda name: SimpleNamespace(type="cpu")},
+    }
+    modules = {name: ModuleType(name) for name in stand_ins}
+    for name, parts in stand_ins.items():
+        vars(modules[name]).update(parts)
+    with patch("maya_batch.start.load_engine", load_engine), patch.dict(sys.modules, modules):
         run()
 
 

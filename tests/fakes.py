@@ -82,9 +82,11 @@ class FakeEngine:
         sampling: Sampling,
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
+        more: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
-        for at in range(0, len(requests), self.batch_size):
-            batch = requests[at : at + self.batch_size]
+        waiting = list(requests)
+        while waiting := [*(more() if more is not None else ()), *waiting]:
+            batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
             self.before_batch(len(self.batches))
             if tick is not None:
                 tick()

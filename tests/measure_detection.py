@@ -18,8 +18,9 @@ from maya_batch.hearing import listen, load_recognizer
 from maya_batch.manifest import Quality
 from maya_batch.quality import Problem
 from maya_batch.quality.codes import check_codes
+from maya_batch.quality.ends import Ends
 from maya_batch.quality.pace import Pace
-from maya_batch.quality.sound import check_sound
+from maya_batch.quality.sound import check_sound, quiet_end
 from tests.honest_takes import draw_lines, layout, speak
 from tests.planted import RATE, SPLICED, Take, honest, planted_lines
 
@@ -38,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     lines = draw_lines(options.texts, options.takes, options.seed)
     spoken = speak(options.folder, lines)
-    pace, hear = Pace(), _listener(options.hear)
+    pace, ends, hear = Pace(), Ends(), _listener(options.hear)
 
     def look(take: Take) -> list[Problem]:
         line, quality = take.line, Quality()
@@ -46,7 +47,7 @@ def main() -> None:
         ratio = pace.ratio(line.description)
         return [
             *check_codes(generation, line.text, line.expected_frames, layout(), ratio, quality),
-            *check_sound(take.wave, RATE, line.text, quality),
+            *check_sound(take.wave, RATE, line.text, quality, ends.least(line.description)),
             *hear(take),
         ]
 
@@ -54,6 +55,8 @@ def main() -> None:
     for take in map(honest, spoken):
         problems = look(take)
         pace.add(take.line.description, len(take.codes) / take.line.expected_frames)
+        if (quiet := quiet_end(take.wave, RATE, take.line.text)) is not None:
+            ends.add(take.line.description, quiet)
         accused += [(take, problem) for problem in problems]
     keys = {take.line.key for take, _ in accused}
     print(f"{len(spoken)} honest takes, {len(keys)} accused ({len(keys) / len(spoken):.1%})")

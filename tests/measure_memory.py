@@ -28,7 +28,12 @@ class LongEngine(FakeEngine):
     """Writes as many frames as are expected, and tells the memory of the process now and then."""
 
     def generate(
-        self, requests: Sequence[Request], sampling: Sampling, decoding: Decoding, tick: object = None
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        decoding: Decoding,
+        tick: object = None,
+        more: object = None,
     ) -> Iterator[list[Generation]]:
         rng = np.random.default_rng(0)
         for number, request in enumerate(requests):

@@ -1,4 +1,6 @@
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -152,6 +154,8 @@ def test_a_recognizer_of_english_alone_does_not_listen_to_other_languages() -> N
 class Failing:
     """A model that fails in one of its ways."""
 
+    model: Any
+
     def __init__(self, error: Exception) -> None:
         self.error = error
 
@@ -163,6 +167,10 @@ class Failing:
     ("error", "told"),
     [
         (RuntimeError("CUDA failed with error out of memory\nat x.cc"), "out of memory; try --recognizer-device cpu"),
+        (
+            RuntimeError("Library libcublas.so.12 is not found or cannot be loaded"),
+            r"loaded; pip install 'maya-batch\[verify-cuda\]', or --recognizer-device cpu",
+        ),
         (ValueError("'xx' is not a valid language code"), "does not know the language xx"),
     ],
 )
@@ -170,3 +178,67 @@ def test_a_recognizer_that_fails_is_an_error_of_the_machine(error: Exception, to
     with pytest.raises(MachineError, match=told) as raised:
         listen(Recognizer("tiny", Failing(error)), tones(1.0), RATE, TEXT, "xx", Quality())
     assert "\n" not in str(raised.value)
+
+
+def test_what_the_gpu_lacks_is_found_when_the_recognizer_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = Failing(RuntimeError("Library libcublas.so.12 is not found or cannot be loaded"))
+    failing.model = SimpleNamespace(is_multilingual=False)
+    monkeypatch.setattr("faster_whisper.WhisperModel", lambda *_, **__: failing)
+    with pytest.raises(MachineError, match=r"verify-cuda"):
+        load_recognizer(TINY, "cuda:1", "en")
+
+
+def test_cuda_12s_library_is_loaded_from_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr("ctypes.CDLL", lambda name, mode: loaded.append(name))
+    package = tmp_path / "nvidia" / "cublas"
+    (package / "lib").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "nvidia", raising=False)
+    hearing._load_cublas()
+    assert loaded == []
+    names = [package / "lib" / "libcublasLt.so.12", package / "lib" / "libcublas.so.12"]
+    for name in names:
+        name.touch()
+    hearing._load_cublas()
+    assert loaded == [str(name) for name in names]
+
+
+def test_what_is_heard_does_not_depend_on_the_threads(tiny: Recognizer, takes: dict[str, Spoken]) -> None:
+    more = load_recognizer(TINY, "cpu", "en", threads=2)
+    assert heard_of(more, takes[TEXT]) == heard_of(tiny, takes[TEXT])
+
+
+def heard_of(recognizer: Recognizer, take: Spoken) -> object:
+    return listen(recognizer, take.wave, RATE, TEXT, "en", Quality())[0].text
+
+
+class Twice:
+    """A model that hears one thing first and another one with time stamps."""
+
+    def __init__(self, first: str, second: str) -> None:
+        self.said = {True: first, False: second}
+        self.calls: list[bool] = []
+
+    def transcribe(self, wave: NDArray[np.float32], without_timestamps: bool, **_: Any) -> tuple[list[Any], None]:
+        self.calls.append(without_timestamps)
+        return [SimpleNamespace(text=self.said[without_timestamps])], None
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "second", "kinds", "heard", "calls"),
+    [
+        (TEXT, TEXT, CUT, [], TEXT, 1),
+        (TEXT, CUT, TEXT, [], TEXT, 2),
+        (TEXT, CUT, "They went.", ["missing", "words"], CUT, 2),
+        ("He went <sigh> home again.", "He went sigh home again.", "He went home again.", ["tag"], None, 1),
+    ],
+)
+def test_where_words_seem_wrong_it_listens_once_more(
+    text: str, first: str, second: str, kinds: list[str], heard: str | None, calls: int
+) -> None:
+    model = Twice(first, second)
+    found, problems = listen(Recognizer("tiny", model), tones(1.0), RATE, text, "en", Quality())
+    assert [problem.kind for problem in problems] == kinds
+    assert found.text == (heard or first)
+    assert len(model.calls) == calls

@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maya_batch.engines import Generation, Request, Sampling, Work
+from maya_batch.engines import Decoding, Generation, Request, Sampling, Work
 from maya_batch.engines.frames import Frames
 from maya_batch.engines.hf import HfEngine
 from maya_batch.engines.kv_cache import KvCache
@@ -37,12 +38,13 @@ def generate(
     rows: int,
     tick: Callable[[], None] | None = None,
     work: Work | None = None,
+    more: Callable[[], Sequence[Request]] | None = None,
 ) -> Iterator[list[Generation]]:
     """At most so many rows together."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "batch_size", rows)
         patch.setattr(engine, "work", work or Work())
-        yield from engine.generate(requests, sampling, "framed", tick)
+        yield from engine.generate(requests, sampling, "framed", tick, more)
 
 
 def speak(engine: HfEngine, requests: Sequence[Request], sampling: Sampling, rows: int) -> dict[str, Generation]:
@@ -95,6 +97,43 @@ def test_so_it_is_in_any_order_with_any_rows_left_out(
     rows: int,
 ) -> None:
     assert_same(speak(engine, order[:count], sampling, rows), alone)
+
+
+@pytest.mark.parametrize("decoding", ["framed", "free"])
+def test_what_is_asked_again_joins_the_batch_before_all_that_wait(decoding: Decoding, engine: HfEngine) -> None:
+    first, second = [request(number, 4) for number in range(6)], replace(request(0, 4), seed=7)
+    came: list[Generation] = []
+    asked = False
+
+    def more() -> list[Request]:
+        nonlocal asked
+        if asked or not came:
+            return []
+        asked = True
+        return [second]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "batch_size", 2)
+        for found in engine.generate(first, SAMPLED, decoding, None, more):
+            came += found
+    assert Counter(row.key for row in came) == Counter(["0", "0", "1", "2", "3", "4", "5"])
+    again = max(at for at, row in enumerate(came) if row.key == "0")
+    assert 0 < again < 4
+    if decoding == "framed":
+        assert_same({"0": came[again]}, speak(engine, [second], SAMPLED, 1))
+
+
+def test_a_last_row_that_is_asked_again_is_spoken_by_the_same_call(engine: HfEngine) -> None:
+    seeds = [replace(request(0, 4), seed=seed) for seed in (8, 9)]
+    came: list[Generation] = []
+
+    def more() -> list[Request]:
+        return [seeds.pop()] if seeds and len(came) == 3 - len(seeds) else []
+
+    for rows in generate(engine, [request(0, 4)], SAMPLED, 2, more=more):
+        came += rows
+    assert [row.key for row in came] == ["0"] * 3
+    assert len({row.codes.tobytes() for row in came}) == 3
 
 
 def test_a_row_comes_out_as_soon_as_it_has_ended(engine: HfEngine) -> None:

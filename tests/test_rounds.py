@@ -54,6 +54,14 @@ def test_a_take_with_problems_is_made_again_with_the_next_seed_by_the_same_engin
     assert (chunk["ref"], chunk["attempt"], chunk["attempts"], chunk["problems"]) == ("1:2", 2, 2, [])
 
 
+def test_a_second_attempt_joins_the_batch_and_waits_for_no_round(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write({"One": ["Clumsy talk."], "Two": [f"Number {at}." for at in range(8)]})
+    events = Events()
+    render_book(tiny.plan(), Machine(verify="off"), events)
+    assert [batch.count("Clumsy talk.") for batch in fake_engine.batches] == [1, 1, 0]
+    assert events.named("published") == ["01-one.wav", "02-two.wav"]
+
+
 def test_no_chapter_is_put_together_while_one_of_its_takes_is_to_be_made_again(
     beside: bool, tiny: TinyBook, fake_engine: FakeEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -149,7 +157,8 @@ class Listener:
         self.listened: list[str] = []
         self.errors: dict[str, list[float]] = {}
         monkeypatch.setattr("maya_batch.hearing.recognizer_ready", lambda name: True)
-        monkeypatch.setattr("maya_batch.hearing.load_recognizer", lambda name, device, language: name)
+        monkeypatch.setattr("maya_batch.hearing.load_recognizer", lambda name, device, language, threads: name)
+        monkeypatch.setattr("maya_batch.hearing.find_recognizer", lambda name: name)
         monkeypatch.setattr("maya_batch.hearing.listen", self.listen)
 
     def listen(

@@ -509,7 +509,11 @@ class SmallGpu:
         self.tried: list[int] = []
 
     def speak(
-        self, requests: Sequence[Request], sampling: Sampling, tick: Callable[[], None] | None
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        tick: Callable[[], None] | None,
+        more: Callable[[], Sequence[Request]],
     ) -> Iterator[list[Generation]]:
         """Rows one by one; the first `rows` end before the memory is full."""
         together = min(self.engine.batch_size, len(requests))

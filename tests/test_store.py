@@ -45,7 +45,7 @@ def file_of(folder: Path, attempt: int = 1, key: str = KEY) -> Path:
 
 
 def test_a_take_comes_back_as_it_was(store: TakeStore, tmp_path: Path) -> None:
-    stored = take(3, problems=(CAP, Problem("silent", "“é”")), finish="cap")
+    stored = replace(take(3, problems=(CAP, Problem("silent", "“é”")), finish="cap"), quiet=0.25)
     store.put([stored])
     read = TakeStore(tmp_path).all(KEY)
     assert len(read) == 1
@@ -76,6 +76,7 @@ def test_a_take_lies_under_its_key_and_numpy_reads_it(store: TakeStore, tmp_path
         "seconds": 1.25,
         "examined": False,
         "hearing": None,
+        "quiet": None,
     }
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file_of(tmp_path)]
 

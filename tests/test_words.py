@@ -140,8 +140,8 @@ def test_a_stretch_that_stands_nowhere_is_added() -> None:
 
 def test_the_name_of_a_tag_that_is_spoken_is_added() -> None:
     (problem,) = check("He went <sigh> home.", "He went sigh home.")[1]
-    assert problem == Problem("added", "the name of <sigh> is spoken: sigh")
-    assert kinds("He went <laugh_harder> home, dear friend.", "He went laugh harder home dear friend.") == ["added"]
+    assert problem == Problem("tag", "the name of <sigh> is spoken: sigh")
+    assert kinds("He went <laugh_harder> home, dear friend.", "He went laugh harder home dear friend.") == ["tag"]
     assert kinds("I sigh and <sigh> leave.", "I sigh and leave.") == []
 
 

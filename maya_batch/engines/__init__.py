@@ -108,10 +108,12 @@ class Engine(Protocol):
         sampling: Sampling,
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
+        more: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
         """Codes for all requests, each as soon as it has ended; they are begun in the order given.
 
-        `tick` is called between frames, so that a caller can show the time or stop the run by raising.
+        `tick` is called between frames, so that a caller can show the time or stop the run by raising. `more`, asked
+        as often, has requests that were answered and come again with other seeds; they go before all that wait.
         """
         ...
 

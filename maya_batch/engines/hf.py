@@ -90,7 +90,7 @@ class HfEngine:
         """The mean probability, over the first frames of these requests, that a free draw keeps to its slot."""
         rows = [replace(request, max_frames=MIN_FRAMES) for request in requests[: min(self.batch_size, _PROBED)]]
         prompts = self._prompts(rows)
-        return float(self._run(rows, prompts, self._lockstep(rows, prompts, sampling, None).band_mass))
+        return float(self._run(rows, prompts, self._lockstep(rows, prompts, sampling).band_mass))
 
     def peak_memory(self) -> int:
         """The most GPU memory this process ever held, in bytes; 0 on a CPU."""
@@ -102,8 +102,10 @@ class HfEngine:
         sampling: Sampling,
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
+        more: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
-        """Codes for all requests, each as soon as it has ended; they are begun in the order given.
+        """Codes for all requests, each as soon as it has ended; they are begun in the order given, and those that
+        `more` has, which are none but answered ones with other seeds, before all that wait.
 
         Framed rows are decoded in lockstep. Where the GPU's memory is full after all, half as many are tried, and the
         number that worked is kept.
@@ -113,11 +115,17 @@ class HfEngine:
         """
         self._say_what_begins()
         pending = {request.key: request for request in requests}
+
+        def again() -> Sequence[Request]:
+            joining = more() if more is not None else ()
+            pending.update((request.key, request) for request in joining)
+            return joining
+
         speak = self._speak_framed if decoding == "framed" else self._speak_free
-        while pending:
+        while pending or again():
             rows = list(pending.values())
             try:
-                for generations in speak(rows, sampling, tick):
+                for generations in speak(rows, sampling, tick, again):
                     for generation in generations:
                         del pending[generation.key]
                     yield generations
@@ -138,17 +146,26 @@ class HfEngine:
             log.warning("GPU memory full with %d rows; going on with %d (batch_size)", tried, self.batch_size)
 
     def _speak_framed(
-        self, requests: Sequence[Request], sampling: Sampling, tick: Callable[[], None] | None
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        tick: Callable[[], None] | None,
+        more: Callable[[], Sequence[Request]],
     ) -> Iterator[list[Generation]]:
+        def joining() -> list[tuple[Request, list[int]]]:
+            asked = more()
+            return list(zip(asked, self._prompts(asked), strict=True)) if asked else []
+
         prompts = self._prompts(requests)
-        yield from self._run(requests, prompts, self._lockstep(requests, prompts, sampling, tick).decode)
+        yield from self._run(requests, prompts, self._lockstep(requests, prompts, sampling, tick, joining).decode)
 
     def _lockstep(
         self,
         requests: Sequence[Request],
         prompts: Sequence[Sequence[int]],
         sampling: Sampling,
-        tick: Callable[[], None] | None,
+        tick: Callable[[], None] | None = None,
+        more: Callable[[], list[tuple[Request, list[int]]]] | None = None,
     ) -> Lockstep:
         needs = [
             Need(len(prompt), request.max_frames, request.likely_frames)
@@ -159,7 +176,7 @@ class HfEngine:
             # The plan has room for a clip cut off at its cap; what is held in fact is one that ended.
             frames = max(request.likely_frames for request in requests)
             self.work.planned_bytes = predicted_peak(self._llama, self.layout, budget, frames)
-        return Lockstep(self._llama, self.layout, requests, sampling, budget, self.work, self._graphs, tick)
+        return Lockstep(self._llama, self.layout, requests, sampling, budget, self.work, self._graphs, tick, more)
 
     def _run(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]], decode: Callable[..., Any]) -> Any:
         """What `decode` makes of these prompts, within the model's `generate`."""
@@ -172,11 +189,16 @@ class HfEngine:
         return self.model.generate(**self._inputs(prompts), generation_config=config, custom_generate=decode)
 
     def _speak_free(
-        self, requests: Sequence[Request], sampling: Sampling, tick: Callable[[], None] | None
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        tick: Callable[[], None] | None,
+        more: Callable[[], Sequence[Request]],
     ) -> Iterator[list[Generation]]:
         """A batch after the other through plain `generate`; a batch's rows come together."""
-        for first in range(0, len(requests), self.batch_size):
-            batch = requests[first : first + self.batch_size]
+        waiting = list(requests)
+        while waiting := [*more(), *waiting]:
+            batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
             inputs = self._inputs(self._prompts(batch))
             length = inputs["input_ids"].shape[1]
             caps = torch.tensor([request.max_frames for request in batch], device=self.device)

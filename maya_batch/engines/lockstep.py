@@ -58,10 +58,12 @@ class Lockstep:
         work: Work,
         graphs: bool,
         tick: Callable[[], None] | None = None,
+        more: Callable[[], Sequence[tuple[Request, list[int]]]] | None = None,
     ) -> None:
+        """`tick` is called between frames; `more`, asked then, too, has requests and prompts that are to join."""
         self._llama, self._layout, self._requests = llama, layout, requests
         self._sampling, self._budget, self._work = sampling, budget, work
-        self._graphs, self._tick = graphs, tick
+        self._graphs, self._tick, self._more = graphs, tick, more
         self._device = llama.head.device
         self._on_gpu = self._device.type == "cuda"
         self._moved: torch.cuda.Event | None = None
@@ -79,6 +81,8 @@ class Lockstep:
         self._begin(input_ids, model_kwargs.get("attention_mask"))
         looks: deque[_Look] = deque()
         while not self._schedule.done:
+            if self._more is not None:
+                self._schedule.join(self._more())
             self._admit()
             if looks and looks[-1].has_arrived():
                 self._work.waits += 1

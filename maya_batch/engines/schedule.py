@@ -63,6 +63,10 @@ class Schedule:
         """Whether no row speaks or waits."""
         return not self._waiting and not self.speaking
 
+    def join(self, rows: Sequence[tuple[Request, list[int]]]) -> None:
+        """Have these requests with their prompts, none of them longer than those there were, wait before all others."""
+        self._waiting.extendleft(reversed(rows))
+
     def admit(self) -> list[Row]:
         """Let in as many of those that wait as have a place and, until they end, room in the cache.
 

@@ -36,8 +36,11 @@ _TOKENS_A_SECOND = 82
 _WHISPER = re.compile(r"<whisper\w*>")
 
 
-def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Quality) -> tuple[Problem, ...]:
-    """The problems of a take's wave [samples], mono, -1 to 1, of `rate` samples a second.
+def check_sound(
+    wave: NDArray[np.float32], rate: int, text: str, quality: Quality, least_quiet: float = 0.0
+) -> tuple[Problem, ...]:
+    """The problems of a take's wave [samples], mono, -1 to 1, of `rate` samples a second, in whose voice a whole take
+    ends with `least_quiet` seconds of quiet or more, if that is known.
 
     The kinds are `silent`, `pause`, `clipped`, `dc`, `noise` and `ending`; `broken` where samples are no numbers. Where
     `text` has emotion tags, they may be silent or noisy for as long as they may last.
@@ -53,7 +56,7 @@ def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Qualit
     levels = _levels(wave, rate)
     if not len(levels) or levels.max() < _SILENCE_DBFS:
         return (Problem("silent", f"no sound in all of its {len(wave) / rate:.1f} s"),)
-    loud = float(np.quantile(levels[levels >= _SILENCE_DBFS], _LOUD_SHARE))
+    loud = _loudness(levels)
     unheard = max(_SILENCE_DBFS, loud + _UNHEARD_DB)
     tags = tag_tokens(text) / _TOKENS_A_SECOND
     found = (
@@ -61,9 +64,26 @@ def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Qualit
         _clipped(wave, rate),
         _offset(wave),
         None if _WHISPER.search(text) else _noise(wave, rate, unheard, quality.noise_seconds + tags),
-        None if _ends_in_tag(text) else _ending(levels, loud, quality.ending_seconds),
+        None if _ends_in_tag(text) else _ending(levels, loud, quality.ending_seconds, least_quiet),
     )
     return tuple(problem for problem in found if problem is not None)
+
+
+def quiet_end(wave: NDArray[np.float32], rate: int, text: str) -> float | None:
+    """Seconds after the last sound of a take's wave [samples]; None where there is none, or it is that of a tag."""
+    levels = _levels(wave, rate)
+    if _ends_in_tag(text) or not len(levels) or not levels.max() >= _SILENCE_DBFS:
+        return None
+    return _quiet(levels, _loudness(levels))
+
+
+def _loudness(levels: NDArray[np.float64]) -> float:
+    return float(np.quantile(levels[levels >= _SILENCE_DBFS], _LOUD_SHARE))
+
+
+def _quiet(levels: NDArray[np.float64], loud: float) -> float:
+    """Seconds behind the last step that has not faded."""
+    return float(np.argmax(levels[::-1] - loud >= _FADED_DB)) * _STEP_SECONDS
 
 
 def _levels(wave: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
@@ -114,14 +134,20 @@ def _noise(wave: NDArray[np.float32], rate: int, unheard: float, longest: float)
     return Problem("noise", f"{seconds:.1f} s of noise at {start:.1f} s") if seconds > longest else None
 
 
-def _ending(levels: NDArray[np.float64], loud: float, seconds: float) -> Problem | None:
+def _ending(levels: NDArray[np.float64], loud: float, seconds: float, least: float) -> Problem | None:
     steps = math.ceil(seconds / _STEP_SECONDS)
     if not 0 < steps < len(levels):
         return None
     over = float(levels[-steps:].max()) - loud
-    if over < _FADED_DB:
+    if over >= _FADED_DB:
+        return Problem(
+            "ending", f"it breaks off: in its last {seconds:g} s it comes up to {over:+.0f} dB of its speech"
+        )
+    quiet = _quiet(levels, loud)
+    if quiet >= least:
         return None
-    return Problem("ending", f"it breaks off: in its last {seconds:g} s it comes up to {over:+.0f} dB of its speech")
+    usual = f"whole takes of this voice end with {least:.2f} s or more"
+    return Problem("ending", f"it breaks off: {quiet:.2f} s of quiet at its end; {usual}")
 
 
 def _ends_in_tag(text: str) -> bool:

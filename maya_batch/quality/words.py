@@ -8,7 +8,7 @@ from maya_batch.manifest.schema import Quality
 from maya_batch.quality import Hearing, Problem
 from maya_batch.quality.alignment import Gap, gaps, join_compounds, pair
 from maya_batch.quality.folding import Sound, fold, fold_transcript, settle
-from maya_batch.text.tags import TAG
+from maya_batch.quality.tag_names import spoken_tags
 
 #: Words at the end of a text that are not heard, from which on the take counts as cut off. One may be swallowed where
 #: it is spoken low; of 36 whole takes of the demo voice (14 to 22 words), tiny.en left out two of none.
@@ -20,9 +20,6 @@ _BRIDGE = 2
 #: How alike, of 100, an added stretch is to what it says again; a recognizer mishears both. So 33 of 36 stretches that
 #: were said twice are named as such; the others are called missing or added.
 _AGAIN = 80
-
-#: How alike, of 100, a heard word is to a tag's name: anywhere, and where the tag stands and a word is too many.
-_TAG_NAME, _TAG_NAME_THERE = 80, 55
 
 #: Sounds that a recognizer may write down or leave out; nobody misses them.
 _NOISES = frozenset(
@@ -40,18 +37,19 @@ def check_words(
     short forms and spellings are those of English. The problems, of each kind one at most:
 
     - `missing`: `quality.stretch_words` words in a row are not heard, or two words at the end;
-    - `repeated`, `added`: so many words too much, that are in the text, or are not; also the name of a tag, spoken;
+    - `repeated`, `added`: so many words too much, that are in the text, or are not;
+    - `tag`: the name of a tag is spoken;
     - `words`: more words are wrong than `quality.word_error` of the text's and `quality.wrong_words` more.
     """
     code = language.replace("_", "-").partition("-")[0].lower()
     written, said = fold(text, code), fold_transcript(transcript, text, code)
     expected, heard = settle(written, said), settle(said, written)
     expected, heard = join_compounds(expected, heard), join_compounds(heard, expected)
-    names = _tag_names(text, heard, expected)
     wanted = {sound.word for sound in expected}
     heard = [sound for sound in heard if sound.word in wanted or sound.word not in _NOISES]
     pairs = pair([sound.word for sound in expected], [sound.word for sound in heard])
-    errors = sum(gap.errors for gap in gaps(pairs, len(expected), len(heard)))
+    differing = gaps(pairs, len(expected), len(heard))
+    errors = sum(gap.errors for gap in differing)
     found = {i for i, _ in pairs}
     hearing = Hearing(
         recognizer_name, transcript, errors / max(1, len(expected)), _unheard(expected, found, text.split())
@@ -60,12 +58,12 @@ def check_words(
     problems = [
         *_missing(expected, found, stretches, text, quality),
         *_added(expected, heard, pairs, stretches, transcript, quality),
-        *names,
-        *_tag_names_there(text, expected, heard, gaps(pairs, len(expected), len(heard))),
     ]
+    if (spoken := spoken_tags(text, expected, heard, differing)) is not None:
+        problems.append(spoken)
     if errors > quality.word_error * len(expected) + quality.wrong_words:
         problems.append(Problem("words", f"{errors} words wrong, of {len(expected)}; heard: {_quote(transcript)}"))
-    return hearing, tuple({problem.kind: problem for problem in reversed(problems)}.values())[::-1]
+    return hearing, tuple(problems)
 
 
 def _unheard(expected: Sequence[Sound], found: set[int], words: Sequence[str]) -> tuple[int, ...]:
@@ -138,36 +136,6 @@ def _said_before(gap: Gap, heard: Sequence[Sound]) -> bool:
         fuzz.ratio(" ".join(words[at : at + count]), " ".join(words[at + count : at + 2 * count])) >= _AGAIN
         for at in range(max(0, gap.begin - count), gap.finish - count + 1)
     )
-
-
-def _tag_names(text: str, heard: Sequence[Sound], expected: Sequence[Sound]) -> list[Problem]:
-    """A tag of the text whose name is spoken: all its words are heard, and the text has none like them."""
-    spare = {sound.word for sound in heard} - {sound.word for sound in expected}
-    for tag in TAG.findall(text):
-        name = tag.strip("</>").lower().replace("-", "_")
-        parts = [sound.word for sound in settle(fold(name.replace("_", " "), "en"), ())]
-        like = [next((word for word in spare if fuzz.ratio(part, word) >= _TAG_NAME), None) for part in parts]
-        near = any(fuzz.ratio(part, sound.word) >= _TAG_NAME for part in parts for sound in expected)
-        if parts and all(like) and not near:
-            return [Problem("added", f"the name of {tag} is spoken: {' '.join(word for word in like if word)}")]
-    return []
-
-
-def _tag_names_there(
-    text: str, expected: Sequence[Sound], heard: Sequence[Sound], stretches: Sequence[Gap]
-) -> list[Problem]:
-    """A tag whose name is spoken, however misheard: in its place there are words too many that are like it."""
-    for place, word in enumerate(text.split()):
-        for tag in TAG.findall(word):
-            name = tag.strip("</>").lower().replace("-", " ").replace("_", " ")
-            before = sum(max(sound.places) < place for sound in expected)
-            after = sum(max(sound.places) <= place for sound in expected)
-            for gap in stretches:
-                there = " ".join(sound.word for sound in heard[gap.begin : gap.finish])
-                near = gap.start <= after and gap.end >= before and gap.missing < 0
-                if near and fuzz.partial_ratio(name, there) >= _TAG_NAME_THERE:
-                    return [Problem("added", f"the name of {tag} seems to be spoken: {there}")]
-    return []
 
 
 def _quote(words: str) -> str:

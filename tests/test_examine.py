@@ -1,0 +1,83 @@
+"""Who listens, and on which device."""
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from maya_batch.errors import MachineError
+from maya_batch.examine import make_examiner
+from maya_batch.hearing import Recognizer
+from maya_batch.settings import Machine
+from tests.fakes import TinyBook
+
+
+class Loaded:
+    """What was to be loaded, and on which devices that can be done."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, speaks: str, *devices: str) -> None:
+        self.devices, self.calls = devices, list[tuple[str, int]]()
+        monkeypatch.setattr("maya_batch.engines.device.choose_device", lambda name: SimpleNamespace(type=speaks))
+        monkeypatch.setattr("maya_batch.hearing.find_recognizer", lambda name: Path(name))
+        monkeypatch.setattr("maya_batch.hearing.load_recognizer", self.load)
+        monkeypatch.setattr("maya_batch.examine.os.cpu_count", lambda: 16)
+
+    def load(self, name: str, device: str, language: str, threads: int) -> Recognizer:
+        self.calls.append((device, threads))
+        if device.partition(":")[0] not in self.devices:
+            raise MachineError(f"recognizer {name}: no library for {device}")
+        return Recognizer(name, None)
+
+
+def load(tiny: TinyBook, **machine: Any) -> None:
+    tiny.write({"One": ["Fine talk."]})
+    make_examiner(tiny.plan(), Machine(verify="all", recognizer="small.en", **machine)).load()
+
+
+def test_on_a_gpu_that_cannot_listen_the_cpu_does_and_it_is_said(
+    tiny: TinyBook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    loaded = Loaded(monkeypatch, "cuda", "cpu")
+    load(tiny)
+    assert loaded.calls == [("cuda", 14), ("cpu", 14)]
+    assert caplog.messages == [
+        "recognizer small.en: no library for cuda; the CPU is what listens now, and may be slower than the voice",
+        "listening to each take with small.en on cpu",
+    ]
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_gpu_that_was_asked_for_and_cannot_listen_is_an_error(
+    device: str, tiny: TinyBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Loaded(monkeypatch, "cuda", "cpu")
+    with pytest.raises(MachineError, match=f"no library for {device}"):
+        load(tiny, recognizer_device=device)
+    assert loaded.calls == [(device, 14)]
+
+
+@pytest.mark.parametrize(
+    ("speaks", "machine", "call"),
+    [
+        ("cpu", {}, ("cpu", 1)),
+        ("cuda", {}, ("cuda", 14)),
+        ("cuda", {"recognizer_device": "cpu"}, ("cpu", 14)),
+        ("cpu", {"recognizer_device": "cuda:1"}, ("cuda:1", 1)),
+    ],
+)
+def test_who_listens_has_the_cores_that_nobody_speaks_on(
+    speaks: str, machine: dict[str, str], call: tuple[str, int], tiny: TinyBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Loaded(monkeypatch, speaks, "cpu", "cuda")
+    load(tiny, **machine)
+    assert loaded.calls == [call]
+
+
+def test_a_recognizer_that_fails_on_the_cpu_is_not_tried_again(tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = Loaded(monkeypatch, "cpu")
+    with pytest.raises(MachineError, match="no library for cpu"):
+        load(tiny)
+    assert loaded.calls == [("cpu", 1)]
