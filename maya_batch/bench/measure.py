@@ -1,6 +1,7 @@
 """What is measured in the process that renders, and how fast its memory is."""
 
 import gc
+import logging
 import tempfile
 import time
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ class Run:
 def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None) -> Run:
     """Render a book into a folder that is thrown away. Nothing is imported before `render` itself would do it."""
     log_to_terminal(quiet=True, verbose=False)
+    # Nothing is judged: what stands against takes that are noise would be thousands of lines.
+    logging.getLogger("maya_batch.intake").setLevel(logging.ERROR)
     if gpu_memory is not None:
         _limit(gpu_memory, machine.device)
     plan = make_plan(book, flags)
