@@ -3,8 +3,8 @@
     python -m tests.measure_detection FOLDER TEXT [TEXT ...] [--hear tiny.en]
 
 TEXT are plain text files, from which the demo voice speaks sentences of 10 to 45 words; its takes and their sound stay
-in FOLDER (0.5 GB) and are used again. The thresholds were tuned on `--seed 1 --takes 64` and are measured on seed 2.
-With `--hear`, a recognizer listens, too.
+in FOLDER (0.5 GB) and are used again. The thresholds were tuned on seeds 1, 3 and 4 and are measured on seed 5. With
+`--hear`, a recognizer listens, too.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("texts", nargs="+", type=Path)
     parser.add_argument("--takes", type=int, default=300)
     parser.add_argument("--planted", type=int, default=40, help="faults of each kind")
-    parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--hear", help="the recognizer's name or folder")
     options = parser.parse_args()
     lines = draw_lines(options.texts, options.takes, options.seed)
