@@ -92,6 +92,11 @@ class Examiner:
         return replace(take, hearing=hearing, problems=_joined(take.problems, problems))
 
 
+def _cores() -> int:
+    """CPU cores that this process may use, which may be fewer than there are; not all systems tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _joined(known: tuple[Problem, ...], found: tuple[Problem, ...]) -> tuple[Problem, ...]:
     """Problems of both; of a kind that is known, no second one."""
     kinds = {problem.kind for problem in known}
@@ -123,19 +128,21 @@ def make_examiner(plan: Plan, machine: Machine) -> Examiner:
     def load() -> "Recognizer":
         from maya_batch.engines.device import choose_device
 
-        speaks, device = choose_device(machine.device).type, machine.recognizer_device
+        speaks = str(choose_device(machine.device))
+        device = speaks if machine.recognizer_device == "auto" else machine.recognizer_device
         # On a CPU that speaks, too, all other threads are the model's.
-        threads = 1 if speaks == "cpu" else max(1, (os.cpu_count() or 1) - _OTHERS)
+        threads = 1 if speaks == "cpu" else max(1, _cores() - _OTHERS)
         who = "takes with problems" if machine.verify == "suspects" else "each take"
         find_recognizer(name)
         try:
-            recognizer = load_recognizer(name, speaks if device == "auto" else device, language, threads)
+            recognizer = load_recognizer(name, device, language, threads)
         except MachineError as error:
-            if device != "auto" or speaks == "cpu":
+            if device == "cpu" or machine.recognizer_device != "auto":
                 raise
             log.warning("%s; the CPU is what listens now, and may be slower than the voice", error)
-            recognizer, speaks = load_recognizer(name, "cpu", language, threads), "cpu"
-        log.info("listening to %s with %s on %s", who, name, speaks if device == "auto" else device)
+            device = "cpu"
+            recognizer = load_recognizer(name, device, language, threads)
+        log.info("listening to %s with %s on %s", who, name, device)
         return recognizer
 
     return Examiner(plan, load, machine.verify == "suspects")

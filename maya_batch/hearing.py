@@ -35,7 +35,12 @@ class Recognizer:
 
 def default_recognizer(language: str) -> str:
     """The recognizer for a book's language: small.en hears names and numbers that the smaller ones do not."""
-    return "small.en" if language.lower().replace("_", "-").partition("-")[0] == "en" else "small"
+    return "small.en" if _code(language) == "en" else "small"
+
+
+def _code(language: str) -> str:
+    """Whisper's name of a book's language."""
+    return language.lower().replace("_", "-").partition("-")[0]
 
 
 def recognizer_installed() -> bool:
@@ -124,7 +129,7 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
     Raises:
         MachineError: faster-whisper is not installed, the model is not on this disk, it cannot be loaded, or does not
             run on the GPU.
-        UsageError: there is no such model, or it knows English alone and the book's `language` is another.
+        UsageError: there is no such model, or it does not know the book's `language`.
     """
     folder = find_recognizer(name)
     recognizer_repository("org/any")  # a folder needs the library too
@@ -147,8 +152,9 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         hint = "" if kind == "cpu" else "; try --recognizer-device cpu"
         raise MachineError(f"recognizer {name} cannot be loaded on {device}: {why}{hint}") from error
-    if not model.model.is_multilingual and default_recognizer(language) != default_recognizer("en"):
-        raise UsageError(f"recognizer {name} knows English alone, and the book's language is {language}; take `small`")
+    if _code(language) not in model.supported_languages:
+        mend = "" if model.model.is_multilingual else "take `small`, which knows many, or "
+        raise UsageError(f"recognizer {name} does not know the book's language, {language}; {mend}--verify off")
     recognizer = Recognizer(name, model)
     if kind != "cpu":
         _transcribe(recognizer, np.zeros(_RATE, dtype=np.float32), language)
@@ -158,14 +164,21 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
 def _load_cublas() -> None:
     """Have CUDA 12's cuBLAS where its Python package is installed: CTranslate2 asks the system for it by these names,
     and PyTorch brings CUDA 13's. Where it is not, the first use says so.
+
+    Raises:
+        MachineError: it is installed and cannot be loaded.
     """
     from ctypes import CDLL, RTLD_GLOBAL
 
     spec = find_spec("nvidia.cublas") if find_spec("nvidia") is not None else None
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         for name in ("libcublasLt.so.12", "libcublas.so.12"):
-            if (library := Path(folder, "lib", name)).is_file():
+            if not (library := Path(folder, "lib", name)).is_file():
+                continue
+            try:
                 CDLL(str(library), mode=RTLD_GLOBAL)
+            except OSError as error:
+                raise MachineError(f"{library}: cannot be loaded ({error}); try --recognizer-device cpu") from error
 
 
 def listen(
@@ -209,21 +222,18 @@ def _resample(wave: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
 
 
 def _transcribe(recognizer: Recognizer, wave: NDArray[np.float32], language: str, timed: bool = False) -> str:
-    code = language.lower().replace("_", "-").partition("-")[0]
     if not len(wave):
         return ""
     try:
         segments, _ = recognizer.model.transcribe(
             wave,
-            language=code,
+            language=_code(language),
             beam_size=5,
             temperature=0.0,
             condition_on_previous_text=False,
             without_timestamps=not timed,
         )
         return " ".join(segment.text.strip() for segment in segments)
-    except ValueError as error:
-        raise MachineError(f"recognizer {recognizer.name} does not know the language {code}") from error
     except RuntimeError as error:
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         mend = "pip install 'maya-batch[verify-cuda]', or" if "libcublas" in why else "try"

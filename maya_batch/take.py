@@ -90,7 +90,7 @@ def read_take(path: Path, key: str) -> Take:
         float(meta["seconds"]),
         bool(meta.get("examined", False)),  # takes of version 0.1 have no such evidence
         _hearing(meta.get("hearing")),
-        None if meta.get("quiet") is None else float(meta["quiet"]),
+        _quiet(meta.get("quiet")),
     )
 
 
@@ -106,6 +106,14 @@ def read_small(path: Path) -> bytes:
     if len(data) > _LARGEST:
         raise ValueError("too large")
     return data
+
+
+def _quiet(seconds: object) -> float | None:
+    if seconds is None:
+        return None
+    if not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
+        raise ValueError(f"{seconds} seconds of quiet")
+    return float(seconds)
 
 
 def _hearing(meta: dict[str, Any] | None) -> Hearing | None:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -53,6 +53,15 @@ class SlowCodec(FakeCodec):
         return super().decode(codes, seed)
 
 
+class Cpu:
+    """As much of a device as is asked about."""
+
+    type = "cpu"
+
+    def __str__(self) -> str:
+        return self.type
+
+
 def load_engine(name: str, folder: Path, **_: Any) -> FakeEngine:
     say("load")
     time.sleep(seconds("FAKE_LOAD"))
@@ -76,7 +85,7 @@ def main() -> None:
 
     stand_ins: dict[str, dict[str, Any]] = {
         "maya_batch.codec": {"load_codec": lambda folder, layout, device: SlowCodec()},
-        "maya_batch.engines.device": {"choose_device": lambda name: SimpleNamespace(type="cpu")},
+        "maya_batch.engines.device": {"choose_device": lambda name: Cpu()},
     }
     modules = {name: ModuleType(name) for name in stand_ins}
     for name, parts in stand_ins.items():

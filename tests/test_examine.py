@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,10 +18,10 @@ class Loaded:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, speaks: str, *devices: str) -> None:
         self.devices, self.calls = devices, list[tuple[str, int]]()
-        monkeypatch.setattr("maya_batch.engines.device.choose_device", lambda name: SimpleNamespace(type=speaks))
+        monkeypatch.setattr("maya_batch.engines.device.choose_device", lambda name: speaks)
         monkeypatch.setattr("maya_batch.hearing.find_recognizer", lambda name: Path(name))
         monkeypatch.setattr("maya_batch.hearing.load_recognizer", self.load)
-        monkeypatch.setattr("maya_batch.examine.os.cpu_count", lambda: 16)
+        monkeypatch.setattr("maya_batch.examine.os.sched_getaffinity", lambda pid: set(range(16)))
 
     def load(self, name: str, device: str, language: str, threads: int) -> Recognizer:
         self.calls.append((device, threads))
@@ -40,11 +39,11 @@ def test_on_a_gpu_that_cannot_listen_the_cpu_does_and_it_is_said(
     tiny: TinyBook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    loaded = Loaded(monkeypatch, "cuda", "cpu")
+    loaded = Loaded(monkeypatch, "cuda:0", "cpu")
     load(tiny)
-    assert loaded.calls == [("cuda", 14), ("cpu", 14)]
+    assert loaded.calls == [("cuda:0", 14), ("cpu", 14)]
     assert caplog.messages == [
-        "recognizer small.en: no library for cuda; the CPU is what listens now, and may be slower than the voice",
+        "recognizer small.en: no library for cuda:0; the CPU is what listens now, and may be slower than the voice",
         "listening to each take with small.en on cpu",
     ]
 
@@ -63,7 +62,8 @@ def test_a_gpu_that_was_asked_for_and_cannot_listen_is_an_error(
     ("speaks", "machine", "call"),
     [
         ("cpu", {}, ("cpu", 1)),
-        ("cuda", {}, ("cuda", 14)),
+        ("cuda:0", {}, ("cuda:0", 14)),
+        ("cuda:1", {}, ("cuda:1", 14)),
         ("cuda", {"recognizer_device": "cpu"}, ("cpu", 14)),
         ("cpu", {"recognizer_device": "cuda:1"}, ("cuda:1", 1)),
     ],

@@ -146,15 +146,24 @@ def test_without_the_library_the_way_to_install_it_is_told(monkeypatch: pytest.M
             load_recognizer(name, "cpu", "en")
 
 
-def test_a_recognizer_of_english_alone_does_not_listen_to_other_languages() -> None:
-    with pytest.raises(UsageError, match="knows English alone, and the book's language is de; take `small`"):
-        load_recognizer(TINY, "cpu", "de")
+@pytest.mark.parametrize("language", ["de", "fil", "nb-NO"])
+def test_a_recognizer_does_not_listen_to_a_language_it_does_not_know(language: str) -> None:
+    with pytest.raises(UsageError, match=f"does not know the book's language, {language}; take `small`, which knows"):
+        load_recognizer(TINY, "cpu", language)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_so_it_is_with_one_of_many_languages(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = SimpleNamespace(supported_languages=["en", "no"], model=SimpleNamespace(is_multilingual=True))
+    monkeypatch.setattr("faster_whisper.WhisperModel", lambda *_, **__: many)
+    with pytest.raises(UsageError, match="does not know the book's language, nb; --verify off"):
+        load_recognizer(TINY, device, "nb")
 
 
 class Failing:
     """A model that fails in one of its ways."""
 
-    model: Any
+    supported_languages = ("en",)
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -171,18 +180,16 @@ class Failing:
             RuntimeError("Library libcublas.so.12 is not found or cannot be loaded"),
             r"loaded; pip install 'maya-batch\[verify-cuda\]', or --recognizer-device cpu",
         ),
-        (ValueError("'xx' is not a valid language code"), "does not know the language xx"),
     ],
 )
 def test_a_recognizer_that_fails_is_an_error_of_the_machine(error: Exception, told: str) -> None:
     with pytest.raises(MachineError, match=told) as raised:
-        listen(Recognizer("tiny", Failing(error)), tones(1.0), RATE, TEXT, "xx", Quality())
+        listen(Recognizer("tiny", Failing(error)), tones(1.0), RATE, TEXT, "en", Quality())
     assert "\n" not in str(raised.value)
 
 
 def test_what_the_gpu_lacks_is_found_when_the_recognizer_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     failing = Failing(RuntimeError("Library libcublas.so.12 is not found or cannot be loaded"))
-    failing.model = SimpleNamespace(is_multilingual=False)
     monkeypatch.setattr("faster_whisper.WhisperModel", lambda *_, **__: failing)
     with pytest.raises(MachineError, match=r"verify-cuda"):
         load_recognizer(TINY, "cuda:1", "en")
@@ -202,6 +209,16 @@ def test_cuda_12s_library_is_loaded_from_its_package(tmp_path: Path, monkeypatch
         name.touch()
     hearing._load_cublas()
     assert loaded == [str(name) for name in names]
+
+
+def test_a_library_of_cuda_12_that_is_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = tmp_path / "nvidia" / "cublas" / "lib" / "libcublasLt.so.12"
+    library.parent.mkdir(parents=True)
+    library.write_bytes(b"no library")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "nvidia", raising=False)
+    with pytest.raises(MachineError, match=r"libcublasLt.so.12: cannot be loaded .*; try --recognizer-device cpu"):
+        hearing._load_cublas()
 
 
 def test_what_is_heard_does_not_depend_on_the_threads(tiny: Recognizer, takes: dict[str, Spoken]) -> None:
@@ -232,6 +249,8 @@ class Twice:
         (TEXT, CUT, TEXT, [], TEXT, 2),
         (TEXT, CUT, "They went.", ["missing", "words"], CUT, 2),
         ("He went <sigh> home again.", "He went sigh home again.", "He went home again.", ["tag"], None, 1),
+        ("He went <sigh> home again.", "He went side home again.", "He went side home again.", ["added"], None, 2),
+        ("He went <sigh> home again.", "He went far home again.", "He went home again.", [], "He went home again.", 2),
     ],
 )
 def test_where_words_seem_wrong_it_listens_once_more(

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +80,12 @@ def test_a_take_lies_under_its_key_and_numpy_reads_it(store: TakeStore, tmp_path
         "quiet": None,
     }
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file_of(tmp_path)]
+
+
+@pytest.mark.parametrize("quiet", [float("nan"), float("inf"), -1.0, "long"])
+def test_a_take_whose_quiet_is_no_time_counts_as_missing(quiet: Any, store: TakeStore) -> None:
+    store.put([replace(take(), quiet=quiet)])
+    assert store.all(KEY) == []
 
 
 def test_what_was_never_stored_is_missing(store: TakeStore) -> None:
@@ -329,6 +336,7 @@ def test_choices_that_are_none_are_an_error(content: bytes, store: TakeStore, tm
 DISK_FULL = """
 import resource, signal, sys
 from pathlib import Path
+from typing import Any
 import numpy as np
 from maya_batch.errors import MachineError
 from maya_batch.store import Take, TakeStore

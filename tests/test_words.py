@@ -138,11 +138,37 @@ def test_a_stretch_that_stands_nowhere_is_added() -> None:
     )
 
 
-def test_the_name_of_a_tag_that_is_spoken_is_added() -> None:
+def test_the_name_of_a_tag_that_is_spoken_is_found() -> None:
     (problem,) = check("He went <sigh> home.", "He went sigh home.")[1]
     assert problem == Problem("tag", "the name of <sigh> is spoken: sigh")
     assert kinds("He went <laugh_harder> home, dear friend.", "He went laugh harder home dear friend.") == ["tag"]
     assert kinds("I sigh and <sigh> leave.", "I sigh and leave.") == []
+
+
+@pytest.mark.parametrize("heard", ["side", "van guard", "sigt"])
+def test_words_in_the_place_of_a_tag_are_too_many(heard: str) -> None:
+    (problem,) = check("He went <sigh> home again, dear friend.", f"He went {heard} home again dear friend.")[1]
+    assert problem in (
+        Problem("added", f"where <sigh> stands, this is heard: {heard}"),
+        Problem("tag", f"the name of <sigh> is spoken: {heard}"),
+    )
+
+
+@pytest.mark.parametrize(
+    "heard", ["ha", "hahahaha", "hee hee", "Bwa ha ha", "aaaah", "ahh", "Ugh", "pfft", "(sighs)", "hmmm", "shh", "phew"]
+)
+@pytest.mark.parametrize("place", [2, 5])
+def test_the_sound_of_a_tag_is_not_its_name(heard: str, place: int) -> None:
+    words = ["He", "went", "quietly", "home", "again."]
+    text, spoken = (" ".join([*words[:place], sound, *words[place:]]) for sound in ("<laugh>", heard))
+    assert kinds(text, spoken) == []
+
+
+@pytest.mark.parametrize(
+    ("heard", "expected"), [("you", []), ("Thank you.", []), ("sigh", ["tag"]), ("side", ["added"])]
+)
+def test_after_the_last_word_only_a_tags_name_is_too_much(heard: str, expected: list[str]) -> None:
+    assert kinds("He went quietly home again. <sigh>", f"He went quietly home again. {heard}") == expected
 
 
 def test_another_text_has_wrong_words_with_their_count() -> None:

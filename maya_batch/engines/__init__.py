@@ -113,7 +113,8 @@ class Engine(Protocol):
         """Codes for all requests, each as soon as it has ended; they are begun in the order given.
 
         `tick` is called between frames, so that a caller can show the time or stop the run by raising. `more`, asked
-        as often, has requests that were answered and come again with other seeds; they go before all that wait.
+        between frames, too, as long as there are rows that others can join, has requests that were answered and come
+        again with other seeds; they go before all that wait.
         """
         ...
 

@@ -105,7 +105,8 @@ class HfEngine:
         more: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
         """Codes for all requests, each as soon as it has ended; they are begun in the order given, and those that
-        `more` has, which are none but answered ones with other seeds, before all that wait.
+        `more` has, which are none but answered ones with other seeds, before all that wait. It is not asked any more
+        when the last row has ended.
 
         Framed rows are decoded in lockstep. Where the GPU's memory is full after all, half as many are tried, and the
         number that worked is kept.
@@ -115,17 +116,20 @@ class HfEngine:
         """
         self._say_what_begins()
         pending = {request.key: request for request in requests}
+        everyone = len(pending)
 
-        def again() -> Sequence[Request]:
-            joining = more() if more is not None else ()
-            pending.update((request.key, request) for request in joining)
-            return joining
+        def joining() -> Sequence[Request]:
+            # The cache is made for the longest of the rows that are begun with. Nobody who joins is longer than that
+            # when those are all there are; when the memory was full and some are gone, somebody might be.
+            joined = more() if more is not None and len(rows) == everyone else ()
+            pending.update((request.key, request) for request in joined)
+            return joined
 
         speak = self._speak_framed if decoding == "framed" else self._speak_free
-        while pending or again():
+        while pending:
             rows = list(pending.values())
             try:
-                for generations in speak(rows, sampling, tick, again):
+                for generations in speak(rows, sampling, tick, joining):
                     for generation in generations:
                         del pending[generation.key]
                     yield generations

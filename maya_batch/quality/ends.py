@@ -10,12 +10,17 @@ ENOUGH = 20
 _REMEMBERED = 101
 
 #: So many times the distance from the median down to the shortest tenth is an end below that tenth no accident: in a
-#: normal distribution that is one of 16,000. Ends that vary much are so left alone.
-_FENCE = 2.0
+#: normal distribution that is one of 16,000. Ends that vary much are so left alone. It counts as two of the steps that
+#: they are measured in (sound.py) at least.
+_FENCE, _NARROWEST = 2.0, 0.02
 
 
 class Ends:
-    """The last quiet seconds of each voice's takes. The quantiles bear it that some of them were cut off."""
+    """The last quiet seconds of each voice's takes. The quantiles bear it that some of them were cut off.
+
+    Which takes are known when one is judged depends on the order they come in, so a run that was killed and went on
+    may judge one on the very edge otherwise than a run that was not.
+    """
 
     def __init__(self) -> None:
         self._quiet: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
@@ -36,4 +41,4 @@ class Ends:
         if len(known) < ENOUGH:
             return 0.0
         tenth = quantiles(known, n=10, method="inclusive")[0]
-        return max(0.0, tenth - _FENCE * (median(known) - tenth))
+        return max(0.0, tenth - _FENCE * max(median(known) - tenth, _NARROWEST))

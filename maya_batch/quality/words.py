@@ -1,5 +1,6 @@
 """Whether a take says its text: a recognizer's transcript of it compared with the text, word by word; pure."""
 
+import re
 from collections.abc import Sequence
 
 from rapidfuzz import fuzz
@@ -8,7 +9,7 @@ from maya_batch.manifest.schema import Quality
 from maya_batch.quality import Hearing, Problem
 from maya_batch.quality.alignment import Gap, gaps, join_compounds, pair
 from maya_batch.quality.folding import Sound, fold, fold_transcript, settle
-from maya_batch.quality.tag_names import spoken_tags
+from maya_batch.quality.tag_names import spoken_name, words_for_a_tag
 
 #: Words at the end of a text that are not heard, from which on the take counts as cut off. One may be swallowed where
 #: it is spoken low; of 36 whole takes of the demo voice (14 to 22 words), tiny.en left out two of none.
@@ -21,10 +22,11 @@ _BRIDGE = 2
 #: were said twice are named as such; the others are called missing or added.
 _AGAIN = 80
 
-#: Sounds that a recognizer may write down or leave out; nobody misses them.
-_NOISES = frozenset(
-    {"ah", "eh", "er", "ha", "hah", "haha", "hahaha", "heh", "hm", "hmm", "mhm", "mm", "mmm", "oh", "ooh", "ow"}
-    | {"phew", "ugh", "uh", "um", "whew"}
+#: Sounds that a recognizer may write down, as long as they last, or leave out; nobody misses them.
+_NOISE = re.compile(
+    r"a?(?:[hj][aeiou]+h*){2,}|h(?:a+h*|e+h+|ee+|o+h*|i+h+)|[bm]wa+h*"  # a laugh
+    r"|a+h+|aa+|e+h+|ee+k?|o+h+|oo+|u+h+|a+w+|e+w+|o+w+|u+g+h+|a+r+g+h+|p?h+e+w+|whe+w+"
+    r"|h+m+(?:ph)?|m+h*m+|u+m+|er+m|er|s+h+|tsk|pf+t?"
 )
 
 
@@ -37,7 +39,7 @@ def check_words(
     short forms and spellings are those of English. The problems, of each kind one at most:
 
     - `missing`: `quality.stretch_words` words in a row are not heard, or two words at the end;
-    - `repeated`, `added`: so many words too much, that are in the text, or are not;
+    - `repeated`, `added`: so many words too much, that are in the text, or are not; or some where a tag stands;
     - `tag`: the name of a tag is spoken;
     - `words`: more words are wrong than `quality.word_error` of the text's and `quality.wrong_words` more.
     """
@@ -46,7 +48,7 @@ def check_words(
     expected, heard = settle(written, said), settle(said, written)
     expected, heard = join_compounds(expected, heard), join_compounds(heard, expected)
     wanted = {sound.word for sound in expected}
-    heard = [sound for sound in heard if sound.word in wanted or sound.word not in _NOISES]
+    heard = [sound for sound in heard if sound.word in wanted or not _is_noise(sound)]
     pairs = pair([sound.word for sound in expected], [sound.word for sound in heard])
     differing = gaps(pairs, len(expected), len(heard))
     errors = sum(gap.errors for gap in differing)
@@ -59,11 +61,17 @@ def check_words(
         *_missing(expected, found, stretches, text, quality),
         *_added(expected, heard, pairs, stretches, transcript, quality),
     ]
-    if (spoken := spoken_tags(text, expected, heard, differing)) is not None:
-        problems.append(spoken)
+    if (name := spoken_name(text, expected, heard)) is not None:
+        problems.append(name)
+    elif all(problem.kind != "added" for problem in problems):
+        problems += words_for_a_tag(text, expected, heard, differing)
     if errors > quality.word_error * len(expected) + quality.wrong_words:
         problems.append(Problem("words", f"{errors} words wrong, of {len(expected)}; heard: {_quote(transcript)}"))
     return hearing, tuple(problems)
+
+
+def _is_noise(sound: Sound) -> bool:
+    return _NOISE.fullmatch(sound.word) is not None
 
 
 def _unheard(expected: Sequence[Sound], found: set[int], words: Sequence[str]) -> tuple[int, ...]:
@@ -72,7 +80,7 @@ def _unheard(expected: Sequence[Sound], found: set[int], words: Sequence[str]) -
     for i, sound in enumerate(expected):
         for place in sound.places:
             whole[place] += 1
-            heard[place] += i in found or sound.word in _NOISES
+            heard[place] += i in found or _is_noise(sound)
     return tuple(place for place, count in enumerate(whole) if heard[place] * 2 < count)
 
 
@@ -81,13 +89,13 @@ def _missing(
 ) -> list[Problem]:
     """The longest stretch that is not heard; if there is none, a cut tail."""
     words = text.split()
-    if stretches and stretches[0].missing == len(expected) and any(sound.word not in _NOISES for sound in expected):
+    if stretches and stretches[0].missing == len(expected) and not all(map(_is_noise, expected)):
         return [Problem("missing", f"nothing is heard of: {_quote(text)}")]
     for gap in sorted(stretches, key=lambda gap: -gap.missing):
         at_end = gap.end == len(expected)
         if gap.missing < (min(_TAIL, quality.stretch_words) if at_end else quality.stretch_words):
             continue
-        lost = [i for i in range(gap.start, gap.end) if i not in found and expected[i].word not in _NOISES]
+        lost = [i for i in range(gap.start, gap.end) if i not in found and not _is_noise(expected[i])]
         if at_end and len(lost) < min(_TAIL, quality.stretch_words):
             continue
         places = sorted({place for i in lost for place in expected[i].places})
