@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maya_batch.engines import Finish
+from maya_batch.errors import MachineError
 from maya_batch.quality import Hearing, Problem
 from maya_batch.tokens import SLOTS, Codes
 
@@ -22,12 +24,35 @@ _LARGEST = 8 * 2**20
 
 
 @dataclass(frozen=True)
+class StoredCodes:
+    """A take's codes, left on the disk until an array is made of them: so a book of any length takes little memory."""
+
+    path: Path
+    key: str
+    frames: int
+
+    def __len__(self) -> int:
+        return self.frames
+
+    def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """The codes [frames, 7].
+
+        Raises:
+            MachineError: the take was whole when it was looked at, and is not any more.
+        """
+        try:
+            return np.asarray(read_take(self.path, self.key).codes, dtype)
+        except Exception as error:  # as in TakeStore.all
+            raise MachineError(f"{self.path}: the take cannot be read any more ({error}); render again") from error
+
+
+@dataclass(frozen=True)
 class Take:
     """One rendering of one chunk, with its evidence. `seconds` is the time its share of the batch took."""
 
     key: str
     attempt: int
-    codes: Codes
+    codes: Codes | StoredCodes
     seed: int
     finish: Finish
     problems: tuple[Problem, ...]
@@ -59,7 +84,7 @@ def write_take(file: BinaryIO, take: Take) -> None:
         "hearing": None if take.hearing is None else asdict(take.hearing),
         "quiet": take.quiet,
     }
-    np.savez(file, codes=take.codes, meta=np.array(json.dumps(meta)))
+    np.savez(file, codes=np.asarray(take.codes), meta=np.array(json.dumps(meta)))
 
 
 def read_take(path: Path, key: str) -> Take:

@@ -64,7 +64,7 @@ class Waves:
         return self._decode(take) if wave is None else wave
 
     def _decode(self, take: Take) -> NDArray[np.float32]:
-        return self.load().decode(take.codes, noise_seed(take.key, take.attempt))
+        return self.load().decode(np.asarray(take.codes), noise_seed(take.key, take.attempt))
 
 
 def noise_seed(key: str, attempt: int) -> int:

@@ -18,6 +18,7 @@ from maya_batch.engines import Finish
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.quality import Hearing, Problem
 from maya_batch.store import Take, TakeStore, unlink_all
+from maya_batch.take import StoredCodes
 from maya_batch.tokens import SLOTS
 
 KEY = "ab" + "0" * 62
@@ -51,14 +52,27 @@ def test_a_take_comes_back_as_it_was(store: TakeStore, tmp_path: Path) -> None:
     read = TakeStore(tmp_path).all(KEY)
     assert len(read) == 1
     assert same(read[0], stored)
-    assert read[0].codes.dtype == np.uint16
+    assert np.asarray(read[0].codes).dtype == np.uint16
+
+
+def test_codes_are_left_on_the_disk_until_they_are_asked_for(store: TakeStore, tmp_path: Path) -> None:
+    store.put([take()])
+    light = store.light(store.all(KEY)[0])
+    assert isinstance(light.codes, StoredCodes)
+    assert len(light.codes) == len(take().codes)
+    assert same(light, take())
+    store.put([replace(light, quiet=0.25)])
+    assert same(store.best(KEY), replace(take(), quiet=0.25))
+    file_of(tmp_path).write_bytes(file_of(tmp_path).read_bytes()[:-1])
+    with pytest.raises(MachineError, match=r"1\.npz: the take cannot be read any more .*; render again"):
+        np.asarray(light.codes)
 
 
 def test_a_take_of_no_frames_comes_back(store: TakeStore) -> None:
     store.put([replace(take(finish="broken"), codes=np.zeros((0, SLOTS), dtype=np.uint16))])
     best = store.best(KEY)
     assert best is not None
-    assert best.codes.shape == (0, SLOTS)
+    assert np.asarray(best.codes).shape == (0, SLOTS)
 
 
 def test_a_take_lies_under_its_key_and_numpy_reads_it(store: TakeStore, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_each_speaker_of_the_demo_book_has_the_voice_of_his_description(demo: Re
     frames: dict[str, list[float]] = {"female": [], "male": []}
     for chunk, take in demo.takes():
         sex = "female" if " female " in chunk.description else "male"
-        clip = voiced(codec.decode(take.codes, noise_seed(take.key, take.attempt)))
+        clip = voiced(codec.decode(np.asarray(take.codes), noise_seed(take.key, take.attempt)))
         frames[sex] += clip
         # A chunk alone is a few words, and its median less sure.
         assert abs(median(clip) - PITCH[FEMALE if sex == "female" else MALE]) < 0.3 * median(clip), chunk.text
