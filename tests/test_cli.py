@@ -500,9 +500,10 @@ def test_how_takes_are_listened_to_is_checked(
     flag: str, value: str, tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
 ) -> None:
     tiny.write(TEXT)
-    said = cli("render", tiny.path, flag, value)
-    assert said.code == 2
-    assert said.err.startswith(f"{flag}: ")
+    for command in (["render"], ["redo", "1:1"]):
+        said = cli(command[0], tiny.path, *command[1:], flag, value)
+        assert said.code == 2
+        assert said.err.startswith(f"{flag}: ")
 
 
 def test_a_disk_that_is_full_while_fetching(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

