@@ -1,0 +1,94 @@
+"""Who listens to the takes of a run: a recognizer, on the device that is asked for or that there is."""
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maya_batch.errors import MachineError
+from maya_batch.manifest import Quality
+from maya_batch.quality import Hearing, Problem
+from maya_batch.settings import Machine
+
+if TYPE_CHECKING:
+    from maya_batch.hearing import Recognizer
+
+log = logging.getLogger(__name__)
+
+#: Cores that a recognizer leaves to the threads that speak on a GPU and keep the files.
+_OTHERS = 2
+
+
+class Listener:
+    """A recognizer for a book. Where its device is left open, a GPU that cannot run it gives way to the CPU: for want
+    of a library at the beginning, for want of memory at any time.
+    """
+
+    def __init__(self, name: str, machine: Machine, language: str, quality: Quality) -> None:
+        self._name, self._machine, self._language, self._quality = name, machine, language, quality
+        self._recognizer: Recognizer | None = None
+        self._threads = 1
+        self._may_give_way = False
+
+    def load(self) -> None:
+        """Have the recognizer loaded, and say where it runs.
+
+        Raises:
+            MachineError: it cannot be had.
+            UsageError: there is no such recognizer, or it does not know the book's language.
+        """
+        from maya_batch.engines.device import choose_device
+        from maya_batch.hearing import find_recognizer
+
+        speaks, asked = str(choose_device(self._machine.device)), self._machine.recognizer_device
+        device = speaks if asked == "auto" else asked
+        # On a CPU that speaks, too, all other threads are the model's.
+        self._threads = 1 if speaks == "cpu" else max(1, _cores() - _OTHERS)
+        find_recognizer(self._name)
+        self._may_give_way = asked == "auto" and device != "cpu"
+        try:
+            self._load(device)
+        except MachineError as error:
+            self._give_way(error)
+
+    def listen(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Hearing, tuple[Problem, ...]]:
+        """What is heard in a take that is to say `text`, and what is wrong with it.
+
+        `wave` are samples [n] in -1..1, `rate` of them a second.
+
+        Raises:
+            MachineError: the recognizer fails.
+        """
+        try:
+            return self._listen(wave, rate, text)
+        except MachineError as error:
+            self._give_way(error)
+        return self._listen(wave, rate, text)
+
+    def _load(self, device: str) -> None:
+        from maya_batch.hearing import load_recognizer
+
+        self._recognizer = load_recognizer(self._name, device, self._language, self._threads)
+        who = "takes with problems" if self._machine.verify == "suspects" else "each take"
+        log.info("listening to %s with %s on %s", who, self._name, device)
+
+    def _listen(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Hearing, tuple[Problem, ...]]:
+        from maya_batch.hearing import listen
+
+        if self._recognizer is None:
+            raise ValueError("nobody is there to listen")
+        return listen(self._recognizer, wave, rate, text, self._language, self._quality)
+
+    def _give_way(self, error: MachineError) -> None:
+        if not self._may_give_way:
+            raise error
+        log.warning("%s; the CPU is what listens now, and may be slower than the voice", error)
+        self._may_give_way = False
+        self._load("cpu")
+
+
+def _cores() -> int:
+    """CPU cores that this process may use, which may be fewer than there are; not all systems tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
