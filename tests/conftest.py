@@ -19,6 +19,8 @@ from tests.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_mode
 # Before torch is imported, here and in all processes that tests start: two threads are faster by a fifth alone, but
 # wait for each other in a loop, and beside any other process on two cores they are slower many times over.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Under nohup it is ignored, here and in those processes, and runs that are told to stop by it would go on.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 if TYPE_CHECKING:
     from maya_batch.codec import Codec
