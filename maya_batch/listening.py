@@ -29,8 +29,7 @@ class Listener:
     def __init__(self, name: str, machine: Machine, language: str, quality: Quality) -> None:
         self._name, self._machine, self._language, self._quality = name, machine, language, quality
         self._recognizer: Recognizer | None = None
-        self._threads = 1
-        self._may_give_way = False
+        self._device, self._threads = machine.recognizer_device, 1
 
     def load(self) -> None:
         """Have the recognizer loaded, and say where it runs.
@@ -42,14 +41,14 @@ class Listener:
         from maya_batch.engines.device import choose_device
         from maya_batch.hearing import find_recognizer
 
-        speaks, asked = str(choose_device(self._machine.device)), self._machine.recognizer_device
-        device = speaks if asked == "auto" else asked
+        speaks = str(choose_device(self._machine.device))
+        if self._device == "auto":
+            self._device = speaks
         # On a CPU that speaks, too, all other threads are the model's.
         self._threads = 1 if speaks == "cpu" else max(1, _cores() - _OTHERS)
-        find_recognizer(self._name)
-        self._may_give_way = asked == "auto" and device != "cpu"
+        find_recognizer(self._name)  # that it is not on the disk is no fault of the device
         try:
-            self._load(device)
+            self._load()
         except MachineError as error:
             self._give_way(error)
 
@@ -67,12 +66,12 @@ class Listener:
             self._give_way(error)
         return self._listen(wave, rate, text)
 
-    def _load(self, device: str) -> None:
+    def _load(self) -> None:
         from maya_batch.hearing import load_recognizer
 
-        self._recognizer = load_recognizer(self._name, device, self._language, self._threads)
+        self._recognizer = load_recognizer(self._name, self._device, self._language, self._threads)
         who = "takes with problems" if self._machine.verify == "suspects" else "each take"
-        log.info("listening to %s with %s on %s", who, self._name, device)
+        log.info("listening to %s with %s on %s", who, self._name, self._device)
 
     def _listen(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Hearing, tuple[Problem, ...]]:
         from maya_batch.hearing import listen
@@ -82,11 +81,11 @@ class Listener:
         return listen(self._recognizer, wave, rate, text, self._language, self._quality)
 
     def _give_way(self, error: MachineError) -> None:
-        if not self._may_give_way:
+        if self._machine.recognizer_device != "auto" or self._device == "cpu":
             raise error
         log.warning("%s; the CPU is what listens now, and may be slower than the voice", error)
-        self._may_give_way = False
-        self._load("cpu")
+        self._device = "cpu"
+        self._load()
 
 
 def _cores() -> int:

@@ -54,14 +54,13 @@ class BookState:
         return known[1]
 
     def take(self, chunk: Chunk) -> Take | None:
-        """The take in use for a chunk, its codes left on the disk; looked up once, and again after `stored`."""
+        """The take in use for a chunk; looked up once, and again after `stored`."""
         if self.recipe is None:
             return None
         key = self.key(chunk)
         if key not in self._takes:
             takes = self.store.all(key)
-            best = self.store.best_of(key, takes)
-            self._takes[key] = None if best is None else self.store.light(best)
+            self._takes[key] = self.store.best_of(key, takes)
             self._attempts[key] = max((take.attempt for take in takes), default=0)
         return self._takes[key]
 

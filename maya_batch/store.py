@@ -8,12 +8,11 @@ import logging
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from maya_batch.choices import Choices
 from maya_batch.errors import MachineError, UsageError
-from maya_batch.take import StoredCodes, Take, read_small, read_take, write_take
+from maya_batch.take import Take, read_small, read_take, write_take
 from maya_batch.whole_file import write_whole
 
 __all__ = ["Take", "TakeStore", "unlink_all"]
@@ -29,14 +28,10 @@ class TakeStore:
         self._choices = Choices(folder / "choices.yaml")
         self._warned: set[Path] = set()
 
-    def best(self, key: str) -> Take | None:
-        """The take in use for this key: the one a person chose, else the one with the fewest problems, of these
-        the one with the least word error, and the oldest of equals; None where there is none that can be read whole.
-        """
-        return self.best_of(key, self.all(key))
-
     def best_of(self, key: str, takes: Sequence[Take]) -> Take | None:
-        """As `best`, of takes that were read already."""
+        """Of `all` takes of this key the one in use: the one a person chose, else the one with the fewest problems, of
+        these the one with the least word error, and the oldest of equals; None where there is none.
+        """
         if not takes:
             return None
         chosen = self.chosen(key)
@@ -82,10 +77,6 @@ class TakeStore:
                     log.warning("%s: not a whole take (%s); it counts as missing", path, error)
                     self._warned.add(path)
         return sorted(takes, key=lambda take: take.attempt)
-
-    def light(self, take: Take) -> Take:
-        """A stored take whose codes are read when they are needed."""
-        return replace(take, codes=StoredCodes(self._path(take), take.key, len(take.codes)))
 
     def put(self, takes: Sequence[Take]) -> None:
         """Store takes that ended together: all are on the disk before the first appears under its name.
@@ -135,15 +126,12 @@ class TakeStore:
     def _folder(self, key: str) -> Path:
         return self._takes / key[:2] / key
 
-    def _path(self, take: Take) -> Path:
-        return self._folder(take.key) / f"{take.attempt}.npz"
-
     def _clip_path(self, take: Take) -> Path:
         return self._folder(take.key) / f"{take.attempt}.mp3"
 
     def _write_part(self, take: Take) -> tuple[Path, Path]:
         """Write the take beside its place, through to the disk; the two paths."""
-        path = self._path(take)
+        path = self._folder(take.key) / f"{take.attempt}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
         part.unlink(missing_ok=True)  # of a killed run, or no file at all

@@ -41,9 +41,12 @@ class StoredCodes:
             MachineError: the take was whole when it was looked at, and is not any more.
         """
         try:
-            return np.asarray(read_take(self.path, self.key).codes, dtype)
+            codes, _ = _read(self.path, self.key)
+            if len(codes) != self.frames:
+                raise ValueError(f"{len(codes)} frames instead of {self.frames}")
         except Exception as error:  # as in TakeStore.all
             raise MachineError(f"{self.path}: the take cannot be read any more ({error}); render again") from error
+        return np.asarray(codes, dtype)
 
 
 @dataclass(frozen=True)
@@ -88,26 +91,17 @@ def write_take(file: BinaryIO, take: Take) -> None:
 
 
 def read_take(path: Path, key: str) -> Take:
-    """The take in this file.
+    """The take in this file, whose codes were looked at, too, and stay there.
 
     Raises:
         ValueError, OSError, zipfile.BadZipFile, …: anything about it is not as `write_take` wrote it.
     """
-    data = read_small(path)
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
-            raise ValueError("too large when unpacked")
-        codes = _array(archive, "codes.npy")
-        meta: dict[str, Any] = json.loads(str(_array(archive, "meta.npy")))
-    if codes.dtype != np.uint16 or codes.ndim != 2 or codes.shape[1] != SLOTS:
-        raise ValueError(f"codes of {codes.dtype} {list(codes.shape)}")
-    if meta["key"] != key or meta["attempt"] != int(path.stem) or meta["finish"] not in ("eos", "cap", "broken"):
-        raise ValueError("it is the take of another chunk")
+    codes, meta = _read(path, key)
     problems = tuple(Problem(str(kind), str(detail)) for kind, detail in meta["problems"])
     return Take(
         key,
         int(meta["attempt"]),
-        codes,
+        StoredCodes(path, key, len(codes)),
         int(meta["seed"]),
         meta["finish"],
         problems,
@@ -131,6 +125,21 @@ def read_small(path: Path) -> bytes:
     if len(data) > _LARGEST:
         raise ValueError("too large")
     return data
+
+
+def _read(path: Path, key: str) -> tuple[Codes, dict[str, Any]]:
+    """The codes of the take in a file, and all else."""
+    data = read_small(path)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
+            raise ValueError("too large when unpacked")
+        codes = _array(archive, "codes.npy")
+        meta: dict[str, Any] = json.loads(str(_array(archive, "meta.npy")))
+    if codes.dtype != np.uint16 or codes.ndim != 2 or codes.shape[1] != SLOTS:
+        raise ValueError(f"codes of {codes.dtype} {list(codes.shape)}")
+    if meta["key"] != key or meta["attempt"] != int(path.stem) or meta["finish"] not in ("eos", "cap", "broken"):
+        raise ValueError("it is the take of another chunk")
+    return codes, meta
 
 
 def _quiet(seconds: object) -> float | None:

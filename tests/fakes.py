@@ -64,9 +64,6 @@ class FakeEngine:
         """All texts that were spoken, in order."""
         return [text for batch in self.batches for text in batch]
 
-    def encode(self, description: str, text: str) -> list[int]:
-        return self.layout.prompt([1, 2, 3])
-
     def tags(self) -> tuple[str, ...]:
         return self.known_tags
 

@@ -72,7 +72,7 @@ def sampled(engine: HfEngine) -> dict[str, Generation]:
 
 
 def test_a_padded_batch_is_as_good_as_single_rows(engine: HfEngine, sampled: dict[str, Generation]) -> None:
-    lengths = {len(engine.encode(request.description, request.text)) for request in requests()}
+    lengths = {len(engine.prompts.encode(request.description, request.text)) for request in requests()}
     assert len(lengths) == len(TEXTS)
     assert {row.finish for row in sampled.values()} == {"eos"}
     for request in requests()[1::3]:
@@ -83,7 +83,7 @@ def plain_generate(engine: HfEngine, request: Request, choose: LogitsProcessor |
     """The tokens of transformers, one unpadded prompt, told by a function which ones a frame allows."""
     layout = engine.layout
     bands = [list(range(layout.slot_start(slot), layout.slot_start(slot + 1))) for slot in range(SLOTS)]
-    prompt = torch.tensor([engine.encode(request.description, request.text)])
+    prompt = torch.tensor([engine.prompts.encode(request.description, request.text)])
 
     def allowed(_row: int, ids: torch.Tensor) -> list[int]:
         frame, slot = divmod(len(ids) - prompt.shape[1], SLOTS)
@@ -132,7 +132,7 @@ class DrawByNumbers(LogitsProcessor):  # type: ignore[misc]
 def test_sampled_rows_are_those_of_plain_generate(engine: HfEngine, sampled: dict[str, Generation]) -> None:
     """Told in addition how to draw from the row's own numbers."""
     for request in requests()[:4]:
-        prompt = engine.encode(request.description, request.text)
+        prompt = engine.prompts.encode(request.description, request.text)
         tokens = plain_generate(engine, request, DrawByNumbers(SAMPLED, request.seed, len(prompt)))
         assert tokens[-1] == engine.layout.eos
         assert np.array_equal(sampled[request.key].codes, engine.layout.frames(tokens[:-1]))
@@ -140,12 +140,12 @@ def test_sampled_rows_are_those_of_plain_generate(engine: HfEngine, sampled: dic
 
 def test_the_prompt_is_that_of_maya1(engine: HfEngine) -> None:
     layout = engine.layout
-    ids = engine.encode(FEMALE, "Well, <sigh> there it is.")
+    ids = engine.prompts.encode(FEMALE, "Well, <sigh> there it is.")
     assert ids[:2] == [layout.soh, layout.bos]
     assert ids[-4:] == [layout.eot, layout.eoh, layout.soa, layout.sos]
-    text = engine.tokenizer.decode(ids[2:-4])
+    text = engine.prompts.tokenizer.decode(ids[2:-4])
     assert text == f'<description="{FEMALE}"> Well, <sigh> there it is.'.lower()
-    assert engine.tokenizer("<sigh>", add_special_tokens=False).input_ids[0] in ids
+    assert engine.prompts.tokenizer("<sigh>", add_special_tokens=False).input_ids[0] in ids
 
 
 def test_a_row_is_capped_by_its_own_frames(engine: HfEngine, greedy: dict[str, Generation]) -> None:
@@ -184,9 +184,9 @@ def test_a_prompt_that_leaves_no_room_is_refused(engine: HfEngine) -> None:
 
 def test_codes_in_a_text_are_refused(engine: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tokenizer whose ids overlap with the layout's would turn words into sound or an end."""
-    monkeypatch.setattr(engine, "layout", replace(engine.layout, code_offset=50, eos=1500))
+    monkeypatch.setattr(engine.prompts, "layout", replace(engine.layout, code_offset=50, eos=1500))
     with pytest.raises(MachineError, match="not text"):
-        engine.encode(FEMALE, "Yes.")
+        engine.prompts.encode(FEMALE, "Yes.")
 
 
 def test_the_demo_voice_knows_its_tags(engine: HfEngine) -> None:
@@ -372,7 +372,7 @@ def test_the_tokenizer_may_lie_in_a_folder_of_its_own(tmp_path: Path, engine: Hf
     for name in TOKENIZER:
         (folder / name).rename(folder / "tokenizer" / name)
     moved = load_demo(folder)
-    assert moved.encode(FEMALE, "Well, <sigh> no.") == engine.encode(FEMALE, "Well, <sigh> no.")
+    assert moved.prompts.encode(FEMALE, "Well, <sigh> no.") == engine.prompts.encode(FEMALE, "Well, <sigh> no.")
     assert moved.tags() == engine.tags()
 
 
@@ -575,7 +575,7 @@ def test_the_band_mass_is_what_plain_scores_give(engine: HfEngine) -> None:
     layout, shares = engine.layout, []
     asked = requests(MIN_FRAMES)[:3]
     for request, row in zip(asked, generate(engine, asked).values(), strict=True):
-        prompt = engine.encode(request.description, request.text)
+        prompt = engine.prompts.encode(request.description, request.text)
         ids = torch.tensor([[*prompt, *layout.tokens(row.codes)]])
         with torch.inference_mode():
             scores = engine.model(ids).logits[0, len(prompt) - 1 : -1].double().log_softmax(dim=-1)

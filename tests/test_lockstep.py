@@ -219,7 +219,7 @@ def test_a_run_that_was_left_leaves_nothing_behind(engine: HfEngine) -> None:
 @pytest.mark.parametrize(("rows", "together"), [(1, 1), (3, 3), (5, 5), (100, 9)])
 def test_rows_together_are_never_more_than_the_batch_size(rows: int, together: int, engine: HfEngine) -> None:
     work = Work()
-    prompts = [len(engine.encode(request.description, request.text)) for request in REQUESTS]
+    prompts = [len(engine.prompts.encode(request.description, request.text)) for request in REQUESTS]
     list(generate(engine, [request(number, 4) for number in range(9)], SAMPLED, rows, work=work))
     assert work.most_rows == together
     llama = engine._llama

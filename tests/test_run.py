@@ -15,6 +15,7 @@ from maya_batch.audio.export import read_comment
 from maya_batch.deadline import Deadline
 from maya_batch.engines import Decoding, Generation, Request, Sampling
 from maya_batch.engines.hf import HfEngine
+from maya_batch.engines.prompts import Prompts
 from maya_batch.errors import BusyError, MachineError, StoppedError, UsageError
 from maya_batch.outcome import Outcome
 from maya_batch.pins import Recipe
@@ -532,12 +533,10 @@ def small_engine() -> HfEngine:
     )
     return HfEngine(
         LlamaForCausalLM(config),
-        PreTrainedTokenizerBase.__new__(PreTrainedTokenizerBase),
-        TokenLayout(),
+        Prompts(PreTrainedTokenizerBase.__new__(PreTrainedTokenizerBase), TokenLayout(), 8192),
         dtype="bfloat16",
         quantization="none",
         batch_size=16,
-        context=8192,
     )
 
 

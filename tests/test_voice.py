@@ -104,9 +104,9 @@ def tagged(engine: "HfEngine") -> dict[tuple[str, int], int]:
 
 @pytest.mark.parametrize("tag", SOUNDING)
 def test_a_tag_is_heard(tag: str, tagged: dict[tuple[str, int], int], engine: "HfEngine") -> None:
-    [token] = engine.tokenizer(f"<{tag}>", add_special_tokens=False).input_ids
-    assert engine.encode(FEMALE, f"Well. <{tag}>").count(token) == 1
-    assert token not in engine.encode(FEMALE, "Well.")
+    [token] = engine.prompts.tokenizer(f"<{tag}>", add_special_tokens=False).input_ids
+    assert engine.prompts.encode(FEMALE, f"Well. <{tag}>").count(token) == 1
+    assert token not in engine.prompts.encode(FEMALE, "Well.")
     longer = sum(tagged[tag, seed] > tagged["", seed] for seed in SEEDS)
     more = median(tagged[tag, seed] - tagged["", seed] for seed in SEEDS)
     print(f"\n<{tag}>: longer in {longer} of {len(SEEDS)}, by {more} frames in the median")

@@ -145,13 +145,10 @@ def test_the_name_of_a_tag_that_is_spoken_is_found() -> None:
     assert kinds("I sigh and <sigh> leave.", "I sigh and leave.") == []
 
 
-@pytest.mark.parametrize("heard", ["side", "van guard", "sigt"])
+@pytest.mark.parametrize("heard", ["side", "van guard"])
 def test_words_in_the_place_of_a_tag_are_too_many(heard: str) -> None:
     (problem,) = check("He went <sigh> home again, dear friend.", f"He went {heard} home again dear friend.")[1]
-    assert problem in (
-        Problem("added", f"where <sigh> stands, this is heard: {heard}"),
-        Problem("tag", f"the name of <sigh> is spoken: {heard}"),
-    )
+    assert problem == Problem("added", f"where <sigh> stands, this is heard: {heard}")
 
 
 @pytest.mark.parametrize(

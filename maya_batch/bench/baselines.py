@@ -8,8 +8,8 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from maya_batch.checkpoint import find_checkpoint
-from maya_batch.engines.hf import pad_left
 from maya_batch.engines.loading import load_hf_engine
+from maya_batch.engines.prompts import pad_left
 from maya_batch.engines.sampling import drawn_end
 from maya_batch.manifest import Render
 from maya_batch.plan import Chunk, make_plan
@@ -38,10 +38,11 @@ def measure(
     )
     chunks = list(plan.chunks())
     generate = _Generate(engine.model, engine.layout, plan.sound)
-    generate.rows([engine.encode(chunk.description, chunk.text) for chunk in chunks[:1]], _FEW, 1.0)
+    encode, tokenizer = engine.prompts.encode, engine.prompts.tokenizer
+    generate.rows([encode(chunk.description, chunk.text) for chunk in chunks[:1]], _FEW, 1.0)
     speak = _spoken if engine.layout.drawn_pace is None else _forecast
     # One text after the other, the bare string as the prompt, no penalty.
-    single = [engine.tokenizer(f'<description="{chunk.description}"> {chunk.text}').input_ids for chunk in chunks[:3]]
+    single = [tokenizer(f'<description="{chunk.description}"> {chunk.text}').input_ids for chunk in chunks[:3]]
     spoken = [speak(generate, [chunk], [prompt], 1.0) for chunk, prompt in zip(chunks, single, strict=False)]
     found = {"quick_start": _figures(1, sum(row[0] for row in spoken), sum(row[1] for row in spoken), engine.layout)}
     ordered = sorted(chunks, key=lambda chunk: chunk.expected_frames)
@@ -49,7 +50,7 @@ def measure(
         # Rows of like length together, since padding suits them best; those in the middle stand for all.
         first = max(len(ordered) - size, 0) // 2
         batch = ordered[first : first + size]
-        prompts = [engine.encode(chunk.description, chunk.text) for chunk in batch]
+        prompts = [encode(chunk.description, chunk.text) for chunk in batch]
         try:
             tokens, seconds = speak(generate, batch, prompts, plan.sound.repetition_penalty)
         except torch.OutOfMemoryError:

@@ -86,10 +86,6 @@ class Engine(Protocol):
     """Rows spoken together, at most."""
     work: Work
 
-    def encode(self, description: str, text: str) -> list[int]:
-        """The whole prompt, as ids."""
-        ...
-
     def tags(self) -> tuple[str, ...]:
         """The emotion tags that are one token of this checkpoint."""
         ...

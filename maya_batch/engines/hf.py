@@ -11,7 +11,6 @@ from transformers import (
     GenerationConfig,
     LogitsProcessorList,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
     StoppingCriteriaList,
 )
 
@@ -19,9 +18,10 @@ from maya_batch.engines import Decoding, Generation, Request, Sampling, Work
 from maya_batch.engines.llama import Gate, Llama
 from maya_batch.engines.lockstep import NOT_NUMBERS, Lockstep
 from maya_batch.engines.memory import Need, plan_budget, predicted_peak
+from maya_batch.engines.prompts import Prompts, pad_left
 from maya_batch.engines.sampling import FreeSampler, RowCaps
 from maya_batch.errors import MachineError
-from maya_batch.tokens import MIN_FRAMES, SLOTS, FrameError, TokenLayout
+from maya_batch.tokens import MIN_FRAMES, SLOTS, FrameError
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +35,14 @@ class HfEngine:
     def __init__(
         self,
         model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        layout: TokenLayout,
+        prompts: Prompts,
         *,
         dtype: str,
         quantization: str,
         batch_size: int,
-        context: int,
     ) -> None:
-        self.model, self.tokenizer, self.layout = model, tokenizer, layout
-        self.dtype, self.quantization = dtype, quantization
-        self.batch_size, self.context = batch_size, context
+        self.model, self.prompts, self.layout = model, prompts, prompts.layout
+        self.dtype, self.quantization, self.batch_size = dtype, quantization, batch_size
         self.work = Work()
         self._started = False
         # Where the kernels run, frames are CUDA graphs.
@@ -57,39 +54,14 @@ class HfEngine:
         """Where the model lies."""
         return torch.device(self.model.device)
 
-    def encode(self, description: str, text: str) -> list[int]:
-        """The whole prompt, as ids.
-
-        Raises:
-            MachineError: the tokenizer made a special or speech token out of plain text.
-        """
-        return self._encode([(description, text)])[0]
-
-    def _encode(self, texts: Sequence[tuple[str, str]]) -> list[list[int]]:
-        """The prompts of (description, text) pairs, tokenized together: a book's in a tenth of the time."""
-        plain = [f'<description="{description}"> {text}' for description, text in texts]
-        layout = self.layout
-        specials = {layout.bos, layout.eot, layout.soh, layout.eoh, layout.soa, layout.sos, layout.eos, layout.pad}
-        band = range(layout.code_offset, layout.code_offset + SLOTS * layout.codebook_size)
-        prompts: list[list[int]] = []
-        for ids, (_, text) in zip(self.tokenizer(plain, add_special_tokens=False).input_ids, texts, strict=True):
-            stray = [token for token in ids if token in specials or token in band]
-            if stray:
-                raise MachineError(
-                    f"the tokenizer makes token {stray[0]}, which is not text, out of {text[:60]!r}; "
-                    "its ids do not fit the checkpoint's token layout"
-                )
-            prompts.append(layout.prompt(ids))
-        return prompts
-
     def tags(self) -> tuple[str, ...]:
         """The emotion tags that are one token of this checkpoint."""
-        return tuple(tag for tag in self.layout.tags if is_one_token(self.tokenizer, f"<{tag}>"))
+        return self.prompts.tags()
 
     def band_mass(self, requests: Sequence[Request], sampling: Sampling) -> float:
         """The mean probability, over the first frames of these requests, that a free draw keeps to its slot."""
         rows = [replace(request, max_frames=MIN_FRAMES) for request in requests[: min(self.batch_size, _PROBED)]]
-        prompts = self._prompts(rows)
+        prompts = self.prompts.of(rows)
         return float(self._run(rows, prompts, self._lockstep(rows, prompts, sampling).band_mass))
 
     def peak_memory(self) -> int:
@@ -116,12 +88,11 @@ class HfEngine:
         """
         self._say_what_begins()
         pending = {request.key: request for request in requests}
-        everyone = len(pending)
 
         def joining() -> Sequence[Request]:
             # The cache is made for the longest of the rows that are begun with. Nobody who joins is longer than that
             # when those are all there are; when the memory was full and some are gone, somebody might be.
-            joined = more() if more is not None and len(rows) == everyone else ()
+            joined = more() if more is not None and len(rows) == len(requests) else ()
             pending.update((request.key, request) for request in joined)
             return joined
 
@@ -158,9 +129,9 @@ class HfEngine:
     ) -> Iterator[list[Generation]]:
         def joining() -> list[tuple[Request, list[int]]]:
             asked = more()
-            return list(zip(asked, self._prompts(asked), strict=True)) if asked else []
+            return list(zip(asked, self.prompts.of(asked), strict=True)) if asked else []
 
-        prompts = self._prompts(requests)
+        prompts = self.prompts.of(requests)
         yield from self._run(requests, prompts, self._lockstep(requests, prompts, sampling, tick, joining).decode)
 
     def _lockstep(
@@ -203,7 +174,7 @@ class HfEngine:
         waiting = list(requests)
         while waiting := [*more(), *waiting]:
             batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
-            inputs = self._inputs(self._prompts(batch))
+            inputs = self._inputs(self.prompts.of(batch))
             length = inputs["input_ids"].shape[1]
             caps = torch.tensor([request.max_frames for request in batch], device=self.device)
             longest = int(caps.max()) * SLOTS + 1
@@ -236,22 +207,6 @@ class HfEngine:
             log.warning("random weights: each row ends at a drawn length, not where its text does")
         self._started = True
 
-    def _prompts(self, requests: Sequence[Request]) -> list[list[int]]:
-        """The requests' prompts.
-
-        Raises:
-            MachineError: one leaves no room in the model's context for the row it begins.
-        """
-        prompts = self._encode([(request.description, request.text) for request in requests])
-        for request, prompt in zip(requests, prompts, strict=True):
-            needed = len(prompt) + request.max_frames * SLOTS + 1
-            if needed > self.context:
-                raise MachineError(
-                    f"{len(prompt)} prompt tokens and {request.max_frames * SLOTS} of speech do not fit the model's "
-                    f"context of {self.context}: {request.text[:60]!r}; lower render.max_tokens or render.chunk_words"
-                )
-        return prompts
-
     def _inputs(self, prompts: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
         """The prompts, padded on the left: input_ids and attention_mask [rows, longest prompt], on the device."""
         return pad_left(prompts, self.layout.pad, self.device)
@@ -265,23 +220,6 @@ class HfEngine:
         except FrameError as error:
             return Generation(request.key, error.codes, "broken", str(error))
         return Generation(request.key, codes, "eos" if ended else "cap")
-
-
-def pad_left(prompts: Sequence[Sequence[int]], pad: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """Prompts as `generate` wants them: input_ids and attention_mask [rows, longest prompt], padded on the left."""
-    longest = max(len(prompt) for prompt in prompts)
-    ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-        mask[row, longest - len(prompt) :] = 1
-    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
-
-
-def is_one_token(tokenizer: PreTrainedTokenizerBase, tag: str) -> bool:
-    """Whether a tag is a token of its own, and not spelt out in several."""
-    ids = tokenizer(tag, add_special_tokens=False).input_ids
-    return len(ids) == 1 and ids[0] != tokenizer.unk_token_id
 
 
 def kernels_run(model: PreTrainedModel) -> bool:

@@ -17,8 +17,9 @@ from transformers import (
 )
 
 from maya_batch.engines.device import choose_device, choose_dtype
-from maya_batch.engines.hf import HfEngine, is_one_token
+from maya_batch.engines.hf import HfEngine
 from maya_batch.engines.memory import ROWS
+from maya_batch.engines.prompts import Prompts, is_one_token
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.tokens import read_layout
 
@@ -64,12 +65,10 @@ def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, 
     _check_placement(model, place, scheme, format_)
     return HfEngine(
         model,
-        tokenizer,
-        layout,
+        Prompts(tokenizer, layout, min(CONTEXT, model.config.max_position_embeddings)),
         dtype=str(format_).removeprefix("torch."),
         quantization=scheme,
         batch_size=batch_size or ROWS[place.type],
-        context=min(CONTEXT, model.config.max_position_embeddings),
     )
 
 

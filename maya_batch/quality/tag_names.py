@@ -20,8 +20,15 @@ _NAME, _NAME_THERE = 80, 55
 _BETTER, _ALIKE = 5, 60
 
 
-def spoken_name(text: str, expected: Sequence[Sound], heard: Sequence[Sound]) -> Problem | None:
-    """A tag of the text all words of whose name are heard, while the text has none like them."""
+def spoken_tag(text: str, expected: Sequence[Sound], heard: Sequence[Sound], gaps: Sequence[Gap]) -> Problem | None:
+    """A tag of the text whose name is heard (`tag`), or in whose place there are words that may be its name misheard
+    (`added`). `gaps` are where the words that were heard differ from the text's.
+    """
+    return _name_heard(text, expected, heard) or _words_in_its_place(text, expected, heard, gaps)
+
+
+def _name_heard(text: str, expected: Sequence[Sound], heard: Sequence[Sound]) -> Problem | None:
+    """All words of a tag's name are heard, and the text has none like them."""
     spare = {sound.word for sound in heard} - {sound.word for sound in expected}
     for tag in TAG.findall(text):
         parts = [sound.word for sound in settle(fold(_name(tag), "en"), ())]
@@ -32,11 +39,11 @@ def spoken_name(text: str, expected: Sequence[Sound], heard: Sequence[Sound]) ->
     return None
 
 
-def words_for_a_tag(text: str, expected: Sequence[Sound], heard: Sequence[Sound], gaps: Sequence[Gap]) -> list[Problem]:
-    """Words too many in a tag's place, which may be its name misheard: they are like it, or what is heard around them
-    is more like the text without them. `gaps` are where the words that were heard differ from the text's.
-
-    Behind a text's last word only what is like the name counts: there recognizers hear words in silence.
+def _words_in_its_place(
+    text: str, expected: Sequence[Sound], heard: Sequence[Sound], gaps: Sequence[Gap]
+) -> Problem | None:
+    """Words too many where a tag stands: they are like its name, or what is heard around them is more like the text
+    without them. Behind the last word only what is like the name counts: there recognizers hear words in silence.
     """
     for place, word in enumerate(text.split()):
         for tag in TAG.findall(word):
@@ -50,8 +57,8 @@ def words_for_a_tag(text: str, expected: Sequence[Sound], heard: Sequence[Sound]
                 around = ["".join(s.word for s in expected[a:b]) for a, b in ((gap.start, middle), (middle, gap.end))]
                 like = fuzz.partial_ratio(_name(tag), " ".join(there)) >= _NAME_THERE
                 if like or (before < len(expected) and _better_without(there, around)):
-                    return [Problem("added", f"where {tag} stands, this is heard: {' '.join(there)}")]
-    return []
+                    return Problem("added", f"where {tag} stands, this is heard: {' '.join(there)}")
+    return None
 
 
 def _better_without(heard: Sequence[str], around: Sequence[str]) -> bool:

@@ -9,7 +9,7 @@ from maya_batch.manifest.schema import Quality
 from maya_batch.quality import Hearing, Problem
 from maya_batch.quality.alignment import Gap, gaps, join_compounds, pair
 from maya_batch.quality.folding import Sound, fold, fold_transcript, settle
-from maya_batch.quality.tag_names import spoken_name, words_for_a_tag
+from maya_batch.quality.tag_names import spoken_tag
 
 #: Words at the end of a text that are not heard, from which on the take counts as cut off. One may be swallowed where
 #: it is spoken low; of 36 whole takes of the demo voice (14 to 22 words), tiny.en left out two of none.
@@ -61,10 +61,9 @@ def check_words(
         *_missing(expected, found, stretches, text, quality),
         *_added(expected, heard, pairs, stretches, transcript, quality),
     ]
-    if (name := spoken_name(text, expected, heard)) is not None:
-        problems.append(name)
-    elif all(problem.kind != "added" for problem in problems):
-        problems += words_for_a_tag(text, expected, heard, differing)
+    tag = spoken_tag(text, expected, heard, differing)
+    if tag is not None and all(problem.kind != tag.kind for problem in problems):
+        problems.append(tag)
     if errors > quality.word_error * len(expected) + quality.wrong_words:
         problems.append(Problem("words", f"{errors} words wrong, of {len(expected)}; heard: {_quote(transcript)}"))
     return hearing, tuple(problems)
