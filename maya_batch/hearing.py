@@ -78,7 +78,9 @@ def recognizer_repository(name: str) -> str:
         UsageError: it names no such model.
     """
     if not recognizer_installed():
-        raise MachineError("the speech recognizer is not installed: pip install 'maya-batch[verify]', or --verify off")
+        raise MachineError(
+            "the speech recognizer is not installed: pip install 'maya-batch[verify]'; `--verify off` needs none"
+        )
     if "/" in name:
         return name
     from faster_whisper import utils

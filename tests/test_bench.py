@@ -71,7 +71,7 @@ def test_the_figures_are_those_of_the_run() -> None:
     assert figures.gpu_waited == pytest.approx(0.007)
     table = str(figures)
     assert "against padded (64 rows)              19.7 times its 1000 tokens/s" in table
-    assert "A card, bfloat16, quantization none, 2.00 hours of speech" in table
+    assert "A card, bfloat16, quantization none, 2 hours of speech" in table
     assert "peak GPU memory, GiB                 16.00 (17.00 planned)" in table
 
 

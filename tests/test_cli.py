@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,10 @@ maya_batch.start.load_engine = lambda *args, **more: engine
 from maya_batch.cli import main
 main()
 """
+
+
+def test_the_version_is_told(cli: Cli) -> None:
+    assert cli("--version") == Said(0, f"maya-batch {version('maya-batch')}\n", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

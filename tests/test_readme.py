@@ -119,7 +119,12 @@ RUNS = {"plan", "status", "clean", "say", "tags", "doctor", "schema", "bench"}
 )
 def test_the_command_runs_or_says_what_is_missing(book: Path, command: str) -> None:
     words = shlex.split(command)[1:]
-    empty = {"HF_HOME": str(book / "hub"), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    empty = {
+        "XDG_CACHE_HOME": str(book / "cache"),
+        "HF_HOME": str(book / "hub"),
+        "HF_HUB_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     done = run([*MAYA_BATCH, *words], book, {**os.environ, **empty})
     assert "Traceback" not in done.stderr
     if words[0] == "bench" and "demo" not in words:

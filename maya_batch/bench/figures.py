@@ -66,7 +66,7 @@ class Figures:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.device}, {self.dtype}, quantization {self.quantization}, {self.hours:.2f} hours of speech",
+            f"{self.device}, {self.dtype}, quantization {self.quantization}, {self.hours:.3g} hours of speech",
             "",
             f"{'x real time, whole render':32}{self.x_realtime:10.1f}",
             f"{'tokens/s':32}{self.tokens_per_s:10.0f}",

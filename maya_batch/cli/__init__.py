@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -18,7 +18,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Turn a book into an audiobook overnight with the Maya1 text-to-speech model.",
 )
 for _command in (
     render.render,
@@ -36,6 +35,23 @@ for _command in (
     tools.schema,
 ):
     app.command()(_command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"maya-batch {version('maya-batch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    asked: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Which version is this?")
+    ] = False,
+) -> None:
+    """Turn a book into an audiobook overnight with the Maya1 text-to-speech model."""
 
 
 def main() -> NoReturn:
