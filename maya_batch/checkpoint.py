@@ -22,7 +22,7 @@ SNAC_24KHZ = "hubertsiuzdak/snac_24khz"
 #: 6.2 GiB and 80 MB: what the two repositories take.
 _SIZES = {MAYA1: "6.2 GiB", SNAC_24KHZ: "80 MB"}
 
-_HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 Kind = Literal["model", "codec"]
@@ -104,10 +104,10 @@ def find_checkpoint(name: str, kind: Kind, pinned: str | None = None) -> Checkpo
         return _whole(Checkpoint(name, kind, folder))
     if Path(name).is_absolute() and Path(name).is_dir():
         return _whole(Checkpoint(name, kind, Path(name)))
-    match = _HUB_ID.fullmatch(name)
+    match = HUB_ID.fullmatch(name)
     if match is None or name.startswith((".", "/", "~")):
         raise UsageError(f"{kind} {name}: no such folder, and not a hub id like {MAYA1}; or use {DEMO}")
-    cached = _cached(match["repo"], pinned or match["revision"] or "main")
+    cached = cached_snapshot(match["repo"], pinned or match["revision"] or "main")
     if cached is None:
         raise MachineError(_how_to_get(name, kind, pinned))
     return _whole(Checkpoint(name, kind, cached, cached.name), f"{match['repo']}@{pinned}" if pinned else name)
@@ -115,15 +115,18 @@ def find_checkpoint(name: str, kind: Kind, pinned: str | None = None) -> Checkpo
 
 def cached_commit(name: str) -> str | None:
     """The commit the cache holds for a hub id's branch; None for folders and for what is not there."""
-    match = _HUB_ID.fullmatch(name)
+    match = HUB_ID.fullmatch(name)
     if match is None or Path(name).is_absolute():
         return None
-    cached = _cached(match["repo"], match["revision"] or "main")
+    cached = cached_snapshot(match["repo"], match["revision"] or "main")
     return cached.name if cached else None
 
 
-def _cached(repo: str, revision: str) -> Path | None:
-    """The snapshot of a hub repository in the local cache, laid out as huggingface_hub lays it."""
+def cached_snapshot(repo: str, revision: str) -> Path | None:
+    """The snapshot of a hub repository in the local cache, laid out as huggingface_hub lays it; None where none is.
+
+    All of huggingface_hub would take a tenth of a second to import.
+    """
     from huggingface_hub import constants
 
     home = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maya_batch.checkpoint import HUB_ID, cached_snapshot
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.manifest import Quality
 from maya_batch.quality import Hearing, Problem
@@ -21,6 +22,9 @@ _RATE = 16_000
 
 #: The weights of a CTranslate2 model, and what is read beside them.
 _FILES = ("config.json", "model.bin", "tokenizer.json")
+
+#: As faster-whisper's own table has them. Every run asks for one of these, and need not import all of it for that.
+_DEFAULTS = {"small.en": "Systran/faster-whisper-small.en", "small": "Systran/faster-whisper-small"}
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ def recognizer_repository(name: str) -> str:
         )
     if "/" in name:
         return name
+    if name in _DEFAULTS:
+        return _DEFAULTS[name]
     from faster_whisper import utils
 
     repositories = utils._MODELS  # its only table; available_models() has the names alone
@@ -107,18 +113,14 @@ def find_recognizer(name: str) -> Path:
             )
         return folder
     repository = recognizer_repository(name)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    mend = f"get it with `maya-batch fetch --recognizer {name}`, or go on with --verify off"
-    try:
-        found = Path(snapshot_download(repository, local_files_only=True))
-    except HFValidationError as error:
-        raise UsageError(f"recognizer {name}: neither a folder nor a hub id") from error
-    except LocalEntryNotFoundError as error:
-        raise MachineError(f"recognizer {name} is not on this disk: {mend}") from error
-    if not all((found / file).is_file() for file in _FILES):
-        raise MachineError(f"recognizer {name} is not whole: {mend}")
+    match = HUB_ID.fullmatch(repository)
+    if match is None:
+        raise UsageError(f"recognizer {name}: neither a folder nor a hub id")
+    found = cached_snapshot(match["repo"], match["revision"] or "main")
+    if found is None or not all((found / file).is_file() for file in _FILES):
+        what = "is not on this disk" if found is None else "is not whole"
+        mend = f"get it with `maya-batch fetch --recognizer {name}`, or go on with --verify off"
+        raise MachineError(f"recognizer {name} {what}: {mend}")
     return found
 
 

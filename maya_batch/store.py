@@ -68,7 +68,7 @@ class TakeStore:
     def all(self, key: str) -> list[Take]:
         """All takes of this key that can be read whole, by attempt; the others are named on the log, once."""
         takes = []
-        for path in sorted(self._folder(key).glob("*.npz")):
+        for path in self._files(key):
             try:
                 takes.append(read_take(path, key))
             except Exception as error:
@@ -125,6 +125,15 @@ class TakeStore:
 
     def _folder(self, key: str) -> Path:
         return self._takes / key[:2] / key
+
+    def _files(self, key: str) -> list[Path]:
+        """The files of all takes of this key. A folder's names alone: looking through a book is mostly this."""
+        folder = self._folder(key)
+        try:
+            names = os.listdir(folder)  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [folder / name for name in sorted(names) if name.endswith(".npz")]
 
     def _clip_path(self, take: Take) -> Path:
         return self._folder(take.key) / f"{take.attempt}.mp3"

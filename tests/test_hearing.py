@@ -94,6 +94,13 @@ def test_english_has_a_recognizer_of_its_own() -> None:
     ]
 
 
+def test_the_default_recognizers_are_the_librarys() -> None:
+    from faster_whisper import utils
+
+    assert {hearing.default_recognizer(code) for code in ("en", "de")} == hearing._DEFAULTS.keys()
+    assert hearing._DEFAULTS.items() <= utils._MODELS.items()
+
+
 def test_a_model_that_is_not_on_this_disk_is_told_with_the_way_to_get_it(hub: Path) -> None:
     assert recognizer_installed()
     assert not recognizer_ready("small.en")
