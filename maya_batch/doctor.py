@@ -93,10 +93,11 @@ def _kernels() -> Iterator[Check]:
     if not torch.cuda.is_available():
         return
     try:
-        from maya_batch.engines.kernels import compile_for
+        from maya_batch.engines import kernels, packed
 
         half = torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
-        compile_for(heads=24, kv_heads=8, head_dim=128, dtype=half, device=torch.device("cuda"))
+        kernels.compile_for(heads=24, kv_heads=8, head_dim=128, dtype=half, device=torch.device("cuda"))
+        packed.compile_for(packed.nf4_levels(), half, torch.device("cuda"))
     except Exception as error:  # whatever a C compiler, the loader or the driver say
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         yield Check("GPU kernels", False, f"{why}; install gcc and python3-dev to render faster", needed=False)

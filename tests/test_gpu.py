@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -21,6 +22,7 @@ from maya_batch.engines import Request, Sampling, load_engine
 from maya_batch.engines.attention import attend_cached, split_heads
 from maya_batch.engines.hf import HfEngine
 from maya_batch.engines.kv_cache import PAGE
+from maya_batch.engines.llama import Llama
 from maya_batch.manifest import Render
 from maya_batch.plan import make_plan
 from maya_batch.settings import Machine
@@ -150,6 +152,46 @@ def test_the_attention_kernel_equals_plain_attention(heads: int, kv_heads: int, 
     assert torch.equal(kept_value, value)
 
 
+def four_bit(columns: int, kind: str, nested: bool, dtype: torch.dtype) -> Any:
+    import bitsandbytes
+
+    module = bitsandbytes.nn.Linear4bit(1024, columns, bias=False, compute_dtype=dtype, quant_type=kind)
+    weight = torch.randn(columns, 1024) * torch.linspace(0.01, 3, columns).unsqueeze(1)
+    module.weight = bitsandbytes.nn.Params4bit(weight, quant_type=kind, compress_statistics=nested)
+    return module.cuda()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("kind", "nested"), [("nf4", False), ("nf4", True), ("fp4", False)])
+@torch.inference_mode()
+def test_the_4_bit_product_is_that_of_the_unpacked_weights(kind: str, nested: bool, dtype: torch.dtype) -> None:
+    from bitsandbytes.functional import dequantize_4bit
+
+    from maya_batch.engines.packed import MOST_TOKENS, PackedWeight, product_of
+
+    torch.manual_seed(0)
+    if torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("older than Ampere: bitsandbytes multiplies")
+    modules = [four_bit(columns, kind, nested, dtype) for columns in (96, 32, 320)]
+    whole = torch.cat([dequantize_4bit(module.weight.data, module.weight.quant_state) for module in modules]).float()
+    some = torch.randn(3, 1024, device="cuda", dtype=dtype)
+    before = [module(some) for module in modules]
+    assert PackedWeight.of(modules) is not None
+    product = product_of(modules)
+    for rows in (1, 16, 25, 48, MOST_TOKENS, MOST_TOKENS + 1):
+        tokens = torch.randn(rows, 1024, device="cuda", dtype=dtype)
+        residual = torch.randn(rows, 448, device="cuda", dtype=dtype)
+        expected = tokens.float() @ whole.T
+        assert (product(tokens, None).float() - expected).norm() / expected.norm() < 5e-3
+        expected += residual
+        assert (product(tokens, residual).float() - expected).norm() / expected.norm() < 5e-3
+        assert torch.equal(product(tokens, residual), product(tokens, residual))
+    # The modules are as good as ever, and nothing is held twice.
+    assert all(torch.equal(module(some), made) for module, made in zip(modules, before, strict=True))
+    assert len({module.weight.untyped_storage().data_ptr() for module in modules}) == 1
+    assert len({module.weight.quant_state.absmax.untyped_storage().data_ptr() for module in modules}) == 1
+
+
 @pytest.mark.parametrize(
     ("quantization", "dtype"), [("none", "bfloat16"), ("none", "float16"), ("nf4", "bfloat16"), ("int8", "float16")]
 )
@@ -172,6 +214,16 @@ def test_the_kernels_agree_with_plain_attention_over_a_whole_row(two_layers: Pat
     # bfloat16 rounds differently in another order; from a first difference on, two rows go ways of their own.
     first = [paged[key][0][:3] == whole[key][0][:3] for key in paged]
     assert sum(first) >= 14
+
+
+def test_4_bit_rows_go_where_bitsandbytes_would_have_them_go(two_layers: Path) -> None:
+    engine = load(two_layers, "nf4", 16)
+    requests = requests_of(16, 12)
+    here = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
+    engine._llama = Llama(engine.model)
+    engine._graphs = False
+    there = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
+    assert sum(here[key][0][:3] == there[key][0][:3] for key in here) >= 14
 
 
 def test_what_is_asked_again_joins_the_rows_that_speak(two_layers: Path) -> None:

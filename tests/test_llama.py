@@ -1,10 +1,12 @@
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from maya_batch.engines.attention import attend_prompt, split_heads
-from maya_batch.engines.llama import Llama
+from maya_batch.engines.llama import Llama, Product, each
 from maya_batch.errors import MachineError
 
 IDS = torch.tensor([[3, 14, 15, 92, 65, 35, 89, 79, 3, 23], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]])
@@ -87,6 +89,20 @@ def test_a_fused_gate_is_taken_where_there_is_one() -> None:
 
     torch.testing.assert_close(ours(Llama(model, gate)), before, rtol=1e-5, atol=1e-5)
     assert seen == [(IDS.numel(), 2 * 96)] * 2
+
+
+def test_what_is_no_plain_matrix_is_multiplied_as_the_caller_says() -> None:
+    model = tiny(attention_bias=True)
+    before = theirs(model)
+    asked: list[list[str]] = []
+    names = {module: name.split(".")[-1] for name, module in model.named_modules()}
+
+    def quantized(modules: Sequence[torch.nn.Module]) -> Product:
+        asked.append([names[module] for module in modules])
+        return each(modules)
+
+    torch.testing.assert_close(ours(Llama(model, quantized=quantized)), before, rtol=1e-5, atol=1e-5)
+    assert asked == [["q_proj", "k_proj", "v_proj"], ["o_proj"]] * 2
 
 
 def test_nothing_is_held_twice() -> None:

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from maya_batch.engines import Decoding, Generation, Request, Sampling, Work
-from maya_batch.engines.llama import Gate, Llama
+from maya_batch.engines.llama import Gate, Llama, Products
 from maya_batch.engines.lockstep import NOT_NUMBERS, Lockstep
 from maya_batch.engines.memory import Need, plan_budget, predicted_peak
 from maya_batch.engines.prompts import Prompts, pad_left
@@ -47,7 +47,7 @@ class HfEngine:
         self._started = False
         # Where the kernels run, frames are CUDA graphs.
         self._paged = self._graphs = kernels_run(model)
-        self._llama = Llama(model, _fast_gate() if self._paged else None)
+        self._llama = Llama(model, *_kernels()) if self._paged else Llama(model)
 
     @property
     def device(self) -> torch.device:
@@ -230,9 +230,12 @@ def kernels_run(model: PreTrainedModel) -> bool:
     heads = config.num_attention_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     try:
-        from maya_batch.engines.kernels import compile_for
+        from maya_batch.engines import kernels, packed
 
-        compile_for(heads, config.num_key_value_heads, head_dim, dtype, device)
+        kernels.compile_for(heads, config.num_key_value_heads, head_dim, dtype, device)
+        levels = packed.levels_of(model)
+        if levels is not None:
+            packed.compile_for(levels, dtype, device)
     except Exception as error:  # Triton passes on whatever the C compiler, the loader or the driver say
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         log.warning(
@@ -244,7 +247,8 @@ def kernels_run(model: PreTrainedModel) -> bool:
     return True
 
 
-def _fast_gate() -> Gate:
+def _kernels() -> tuple[Gate, Products]:
     from maya_batch.engines.kernels import gate
+    from maya_batch.engines.packed import product_of
 
-    return gate
+    return gate, product_of

@@ -2,7 +2,7 @@
 
 The weights stay transformers' own. Where they are plain matrices, those that multiply the same input are laid out one
 behind the other and the model's modules keep views of them, so nothing is held twice; quantized ones are called as
-they are.
+they are, unless the caller knows better.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,12 +24,30 @@ Attend = Callable[[int, torch.Tensor], torch.Tensor]
 #: From gate and up [tokens, 2 * intermediate] to silu(gate) * up [tokens, intermediate].
 Gate = Callable[[torch.Tensor], torch.Tensor]
 
+#: From tokens [tokens, width], and what is to be added to their product, if anything, to that product.
+Product = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
+
+#: From projections that multiply the same input to their products, beside each other.
+Products = Callable[[Sequence[_Module]], Product]
+
+
+def each(modules: Sequence[_Module]) -> Product:
+    """The products as the modules make them, one after the other."""
+
+    def product(tokens: torch.Tensor, residual: torch.Tensor | None) -> torch.Tensor:
+        made = [module(tokens) for module in modules]
+        beside = made[0] if len(made) == 1 else torch.cat(made, dim=-1)
+        return beside if residual is None else residual + beside
+
+    return product
+
 
 class Llama:
     """The layers of a loaded model."""
 
-    def __init__(self, model: PreTrainedModel, gate: Gate | None = None) -> None:
-        """`gate` is a faster form of silu(gate) * up, where there is one.
+    def __init__(self, model: PreTrainedModel, gate: Gate | None = None, quantized: Products = each) -> None:
+        """`gate` is a faster form of silu(gate) * up, where there is one; `quantized` makes products of what is no
+        plain matrix.
 
         Raises:
             MachineError: the model is none of Llama's form.
@@ -53,7 +71,7 @@ class Llama:
         self._norm = model.model.norm
         self.layer_bytes = sum(part.numel() * part.element_size() for part in model.model.layers.parameters())
         """What a step has to read of the weights; the codes of a slot, a two-hundredth of it, not counted."""
-        self._layers = [_Layer(layer, gate or _gate) for layer in model.model.layers]
+        self._layers = [_Layer(layer, gate or _gate, quantized) for layer in model.model.layers]
 
     @property
     def position_bytes(self) -> int:
@@ -86,12 +104,12 @@ class Llama:
 class _Layer:
     """One decoder layer."""
 
-    def __init__(self, layer: _Module, gate: Gate) -> None:
+    def __init__(self, layer: _Module, gate: Gate, quantized: Products) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         self._before, self._after, self._gate = layer.input_layernorm, layer.post_attention_layernorm, gate
-        self._qkv = _side_by_side([attention.q_proj, attention.k_proj, attention.v_proj])
-        self._gate_up = _side_by_side([mlp.gate_proj, mlp.up_proj])
-        self._o, self._down = _onto(attention.o_proj), _onto(mlp.down_proj)
+        self._qkv = _side_by_side([attention.q_proj, attention.k_proj, attention.v_proj], quantized)
+        self._gate_up = _side_by_side([mlp.gate_proj, mlp.up_proj], quantized)
+        self._o, self._down = _onto(attention.o_proj, quantized), _onto(mlp.down_proj, quantized)
 
     def forward(self, hidden: torch.Tensor, attend: Gate) -> torch.Tensor:
         """Tokens [tokens, hidden] through the layer."""
@@ -99,10 +117,11 @@ class _Layer:
         return self._down(self._gate(self._gate_up(_rms(hidden, self._after))), hidden)
 
 
-def _side_by_side(modules: Sequence[_Module]) -> Gate:
+def _side_by_side(modules: Sequence[_Module], quantized: Products) -> Gate:
     """The products of one input with several projections, beside each other."""
     if not all(_is_plain(module) for module in modules):
-        return lambda tokens: torch.cat([module(tokens) for module in modules], dim=-1)
+        product = quantized(modules)
+        return lambda tokens: product(tokens, None)
     weight = torch.cat([module.weight.data for module in modules])
     start = 0
     for module in modules:
@@ -112,10 +131,10 @@ def _side_by_side(modules: Sequence[_Module]) -> Gate:
     return lambda tokens: functional.linear(tokens, weight)
 
 
-def _onto(module: _Module) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+def _onto(module: _Module, quantized: Products) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """A projection of the first input, added to the second."""
     if not _is_plain(module):
-        return lambda tokens, residual: residual + module(tokens)
+        return quantized([module])
     weight = module.weight.data.t()
     return lambda tokens, residual: torch.addmm(residual, tokens, weight)
 

@@ -26,8 +26,10 @@ def warm_up(folder: Path, device: str, dtype: str, quantization: str) -> None:
         square = torch.ones(16, 16, dtype=choose_dtype(dtype, place, quantization), device=place)
         torch.mm(square, square)
         if square.dtype in (torch.float16, torch.bfloat16):
-            from maya_batch.engines.kernels import compile_for
+            from maya_batch.engines import kernels, packed
 
-            compile_for(heads, kv_heads, head_dim, square.dtype, place)
+            kernels.compile_for(heads, kv_heads, head_dim, square.dtype, place)
+            if quantization == "nf4":
+                packed.compile_for(packed.nf4_levels(), square.dtype, place)
     except Exception as error:
         log.debug("the GPU is not warm yet: %s", error)
