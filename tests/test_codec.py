@@ -1,6 +1,8 @@
 """Codes become sound: as stock SNAC makes it, settled by the seed alone."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +10,12 @@ import torch
 from snac import SNAC
 from snac.layers import NoiseBlock, snake
 
-from maya_batch.codec import Codec, _Snake
+from maya_batch.codec import Codec, _Snake, load_codec
 from maya_batch.engines.hf import HfEngine
+from maya_batch.errors import MachineError
 from maya_batch.resources import builtin
 from maya_batch.tokens import SLOTS, Codes, TokenLayout, levels
+from maya_batch.window import CONTEXT
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,31 @@ def test_a_clip_is_what_stock_snac_makes_of_it(codec: Codec, codes: Codes, monke
     # Stock SNAC computes its weights from direction and length at each call, which rounds differently.
     assert np.abs(codec.decode(codes, 5) - expected).max() < 1e-4
     assert np.abs(expected).max() > 0.01
+
+
+def test_a_long_clip_in_windows_is_what_it_is_at_once(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = np.random.default_rng(1).integers(0, 1024, (23, SLOTS)).astype(np.uint16)
+    at_once = codec.decode(drawn, 5)
+    taken: list[int] = []
+    hook = codec._model.decoder.register_forward_pre_hook(lambda _, given: taken.append(given[0].shape[-1]))
+    for most in (22, 12, 5, 1):
+        monkeypatch.setattr(codec, "_window", most)
+        taken.clear()
+        assert np.abs(codec.decode(drawn, 5) - at_once).max() < 1e-5
+        assert len(taken) == -(-23 // most)
+        assert max(taken) <= (most + 2 * CONTEXT) * 4
+    hook.remove()
+    monkeypatch.setattr("maya_batch.codec.CONTEXT", 1)
+    assert np.abs(codec.decode(drawn, 5) - at_once).max() > 1e-4  # fewer frames around them are not enough
+
+
+@pytest.mark.parametrize("unlike", [{"decoder_rates": [2, 4, 8, 8]}, {"attn_window_size": 8}])
+def test_a_codec_that_looks_further_is_refused(unlike: dict[str, object], tmp_path: Path, engine: HfEngine) -> None:
+    config = json.loads(builtin("assets", "demo-voice", "codec", "config.json").read_text()) | unlike
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    torch.save(SNAC(**config).state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(MachineError, match="samples depend on more than 3 frames"):
+        load_codec(tmp_path, engine.layout, torch.device("cpu"))
 
 
 def test_a_clip_is_settled_by_its_seed_and_nothing_else(codec: Codec, codes: Codes) -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -18,6 +19,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from maya_batch.bench import Options, bench
 from maya_batch.bench.random_maya import SHAPE, save_random_codec, save_random_maya
 from maya_batch.bench.workload import PACE, VOICE
+from maya_batch.codec import load_codec
 from maya_batch.engines import Request, Sampling, load_engine
 from maya_batch.engines.attention import attend_cached, split_heads
 from maya_batch.engines.hf import HfEngine
@@ -27,6 +29,8 @@ from maya_batch.manifest import Render
 from maya_batch.plan import make_plan
 from maya_batch.settings import Machine
 from maya_batch.state import book_state
+from maya_batch.tokens import TokenLayout
+from maya_batch.window import BYTES_A_SAMPLE, CONTEXT
 
 pytestmark = [
     pytest.mark.gpu,
@@ -250,6 +254,22 @@ def test_the_codecs_activation_is_one_kernel_and_right(checkpoint: tuple[Path, P
     alpha = torch.rand(1, 96, 1, device="cuda") * 2
     with torch.inference_mode():
         assert torch.allclose(_Snake(alpha, kernel)(hidden), _Snake(alpha)(hidden), atol=1e-4, rtol=1e-4)
+
+
+def test_a_long_clip_in_windows_is_what_it_is_at_once(checkpoint: tuple[Path, Path]) -> None:
+    codec = load_codec(checkpoint[1], TokenLayout(), torch.device("cuda", 0))
+    codes = np.random.default_rng(0).integers(0, 4096, (61, 7)).astype(np.uint16)
+    at_once = codec.decode(codes, 1)
+    codec._window = 20
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    in_windows = codec.decode(codes, 1)
+    held = torch.cuda.max_memory_allocated() - before
+    worst = np.abs(in_windows - at_once).max() / np.abs(at_once).max()
+    print(f"\nin windows: {worst:.1e} of the loudest sample off at most, {held / 2**20:.0f} MiB held")
+    assert worst < 1e-2  # convolutions in TF32
+    assert held < (21 + 2 * CONTEXT) * 2048 * BYTES_A_SAMPLE
 
 
 def test_a_batch_too_large_for_the_memory_is_halved(checkpoint: tuple[Path, Path]) -> None:

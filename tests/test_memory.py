@@ -1,4 +1,5 @@
 from bisect import bisect_left
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from maya_batch.engines.kv_cache import PAGE, KvCache
 from maya_batch.engines.llama import Llama
 from maya_batch.engines.memory import Budget, Need, bucket, plan_budget, predicted_peak
 from maya_batch.tokens import SLOTS, TokenLayout
+from maya_batch.window import BYTES_A_SAMPLE, CONTEXT
 
 LAYOUT = TokenLayout()
 LAYERS, KV_HEADS, HEAD_DIM = 2, 2, 16
@@ -19,6 +21,8 @@ POSITION = 2 * LAYERS * KV_HEADS * HEAD_DIM * 4
 """Bytes of a token's keys and values in float32."""
 GIB = 2**30
 PLENTY = 2**50
+WINDOW = 100
+WEIGHTS = 6 * GIB
 
 needs = st.builds(
     lambda prompt, cap, share: Need(prompt, cap, max(round(cap * share), 1)),
@@ -49,11 +53,14 @@ def on_cpu() -> Llama:
 
 
 @pytest.fixture(scope="module")
-def on_gpu() -> Llama:
-    """What passes for a model on a GPU as long as only its place is asked for."""
+def on_gpu() -> Iterator[Llama]:
+    """What passes for a model on a GPU as long as only its place and its memory are asked for."""
     model = llama()
     model.head = SimpleNamespace(device=torch.device("cuda", 0))  # type: ignore[assignment]
-    return model
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("maya_batch.engines.memory.window_frames", lambda device, frame_samples: WINDOW)
+        patch.setattr("torch.cuda.memory_allocated", lambda device: WEIGHTS)
+        yield model
 
 
 def plan(model: Llama, asked: list[Need], rows: int, spare: int, paged: bool = True) -> Budget:
@@ -141,10 +148,7 @@ def test_the_peak_that_is_foretold_holds_the_cache_and_is_held_by_the_gpu(
     on_gpu: Llama, asked: list[Need], rows: int, spare: int
 ) -> None:
     budget = plan(on_gpu, asked, rows, spare)
-    frames, weights = max(need.max_frames for need in asked), 6 * GIB
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("torch.cuda.memory_allocated", lambda device: weights)
-        peak = predicted_peak(on_gpu, LAYOUT, budget, frames)
+    peak = predicted_peak(on_gpu, LAYOUT, budget, max(need.max_frames for need in asked))
     cache = KvCache(
         layers=LAYERS,
         kv_heads=KV_HEADS,
@@ -156,5 +160,13 @@ def test_the_peak_that_is_foretold_holds_the_cache_and_is_held_by_the_gpu(
         dtype=torch.float32,
         device=torch.device("cpu"),
     )
-    assert peak > weights + cache.pool.numel() * cache.pool.element_size()
-    assert budget.pages == 1 or peak <= weights + spare
+    assert peak > WEIGHTS + cache.pool.numel() * cache.pool.element_size()
+    assert budget.pages == 1 or peak <= WEIGHTS + spare
+
+
+def test_a_clip_takes_the_memory_of_a_window_however_long_it_is(on_gpu: Llama) -> None:
+    budget = Budget(8, 8192, 64, PAGE)
+    short, window, long = (predicted_peak(on_gpu, LAYOUT, budget, frames) for frames in (10, WINDOW, 40 * WINDOW))
+    a_frame = LAYOUT.frame_samples * BYTES_A_SAMPLE
+    assert window - short >= (WINDOW - 10) * a_frame
+    assert long - window < 2 * CONTEXT * a_frame + 8 * 40 * WINDOW * SLOTS * 8  # the codes of the rows are kept

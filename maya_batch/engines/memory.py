@@ -9,6 +9,7 @@ from maya_batch.engines.forecast import Forecast
 from maya_batch.engines.kv_cache import PAGE
 from maya_batch.engines.llama import Llama
 from maya_batch.tokens import SLOTS, TokenLayout
+from maya_batch.window import BYTES_A_SAMPLE, CONTEXT, window_frames
 
 #: Rows spoken together where nothing else was asked for. On a GPU the products of a step are bound by arithmetic from
 #: about 256 rows on; on two CPU cores sixteen rows gave most of what more rows would.
@@ -27,9 +28,6 @@ _STRIDE = 16
 
 #: Frames a row may count beyond its cap before the host has seen that it is over.
 _UNSEEN = 4
-
-#: Bytes that SNAC's decoder holds for a sample of its clip at its widest: 1,320 to 1,360 were measured.
-_CODEC_BYTES_A_SAMPLE = 1400
 
 #: Bytes that drawing takes for a column of a row: scores, probabilities, their order and sums, and copies of them.
 _DRAW_BYTES_A_COLUMN = 48
@@ -137,7 +135,8 @@ def _working_set(llama: Llama, layout: TokenLayout, rows: int, frames: int) -> i
     prompts: int = PROMPT_TOKENS * llama.dtype.itemsize * (4 * hidden + 3 * qkv + 2 * gate_up)
     drawing = rows * layout.codebook_size * _DRAW_BYTES_A_COLUMN
     kept = rows * (frames + 1) * SLOTS * 8 + rows * SLOTS * layout.codebook_size
-    clip = frames * layout.frame_samples * _CODEC_BYTES_A_SAMPLE
+    window = min(frames, window_frames(llama.head.device, layout.frame_samples) + 2 * CONTEXT)
+    clip = window * layout.frame_samples * BYTES_A_SAMPLE
     return prompts + drawing + kept + clip + _SLACK
 
 
