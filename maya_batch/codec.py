@@ -66,13 +66,15 @@ class Codec:
             ]
             hidden = self._model.quantizer.from_codes(tensors)
             self._generator.manual_seed(seed)
-            noises = {block: self._draw(hidden.shape[-1] * rate) for block, rate in self._noises.items()}
+            noises = {block: self._draw(hidden, rate) for block, rate in self._noises.items()}
             windows = [self._decode(hidden, noises, *window) for window in _windows(len(codes), self._window)]
             samples: NDArray[np.float32] = torch.cat(windows).float().cpu().numpy()
         return samples[self._layout.clip_start_samples :]
 
-    def _draw(self, length: int) -> torch.Tensor:
-        return torch.randn(1, 1, length, generator=self._generator, device=self._device)
+    def _draw(self, hidden: torch.Tensor, rate: int) -> torch.Tensor:
+        """Noise for all of a clip, `rate` numbers to each of its hidden states."""
+        shape = (1, 1, hidden.shape[-1] * rate)
+        return torch.randn(shape, generator=self._generator, device=hidden.device, dtype=hidden.dtype)
 
     def _decode(self, hidden: torch.Tensor, noises: dict["_Noise", torch.Tensor], start: int, end: int) -> torch.Tensor:
         """The samples of some of a clip's frames, from the clip's hidden states [1, channels, steps] and noises."""

@@ -7,10 +7,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from maya_batch.checkpoint import DEMO, MAYA1, SNAC_24KHZ, Kind, find_checkpoint
 from maya_batch.errors import MayaBatchError
 from maya_batch.hearing import default_recognizer, load_recognizer, recognizer_installed, recognizers_here
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -92,17 +96,28 @@ def _kernels() -> Iterator[Check]:
 
     if not torch.cuda.is_available():
         return
-    try:
-        from maya_batch.engines import kernels, packed
+    for name, compiles in (("GPU kernels", _compile_kernels), ("4-bit GPU kernel", _compile_4_bit)):
+        try:
+            half = torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
+            compiles(half, torch.device("cuda"))
+        except Exception as error:  # whatever a C compiler, the loader or the driver say
+            why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            yield Check(name, False, f"{why}; install gcc and python3-dev to render faster", needed=False)
+        else:
+            yield Check(name, True, "compiled and run", needed=False)
 
-        half = torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
-        kernels.compile_for(heads=24, kv_heads=8, head_dim=128, dtype=half, device=torch.device("cuda"))
-        packed.compile_for(packed.nf4_levels(), half, torch.device("cuda"))
-    except Exception as error:  # whatever a C compiler, the loader or the driver say
-        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        yield Check("GPU kernels", False, f"{why}; install gcc and python3-dev to render faster", needed=False)
-    else:
-        yield Check("GPU kernels", True, "compiled and run", needed=False)
+
+def _compile_kernels(dtype: "torch.dtype", device: "torch.device") -> None:
+    from maya_batch.engines.kernels import compile_for
+
+    compile_for(heads=24, kv_heads=8, head_dim=128, dtype=dtype, device=device)
+
+
+def _compile_4_bit(dtype: "torch.dtype", device: "torch.device") -> None:
+    from maya_batch.engines.packed import compile_for
+    from maya_batch.engines.unpacking import NF4
+
+    compile_for(NF4, dtype, device)
 
 
 def _bitsandbytes() -> Iterator[Check]:

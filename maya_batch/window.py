@@ -5,6 +5,9 @@ import torch
 #: Bytes that SNAC's decoder holds for a sample at its widest: 1,320 to 1,360 were measured.
 BYTES_A_SAMPLE = 1400
 
+#: Bytes that all of a clip takes for a sample meanwhile: hidden states, noise, and the samples twice. Counted.
+CLIP_BYTES_A_SAMPLE = 28
+
 #: Frames on either side of a window that are decoded with it and thrown away: what its samples depend on. Of Maya1's
 #: codec that is 9.9 of the decoder's steps, four to a frame; a codec that wants more is refused.
 CONTEXT = 3

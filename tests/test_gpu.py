@@ -7,6 +7,7 @@ import gc
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,53 @@ def test_4_bit_rows_go_where_bitsandbytes_would_have_them_go(two_layers: Path) -
     engine._graphs = False
     there = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
     assert sum(here[key][0][:3] == there[key][0][:3] for key in here) >= 14
+
+
+def test_without_the_4_bit_kernel_bitsandbytes_multiplies(
+    two_layers: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*args: object) -> None:
+        raise RuntimeError("ptxas refuses\nand says more")
+
+    monkeypatch.setattr("maya_batch.engines.packed.compile_for", refuse)
+    monkeypatch.setattr("maya_batch.engines.packed.PackedWeight.times", refuse)
+    engine = load(two_layers, "nf4", 16)
+    assert "the GPU kernel for 4-bit weights does not compile (ptxas refuses): rendering is slower" in caplog.messages
+    assert engine._graphs
+    assert codes_of(engine, requests_of(16, 12), Sampling()).keys() == {str(n) for n in range(16)}
+
+
+def test_what_compiles_beside_the_imports_imports_nothing_that_they_do() -> None:
+    code = """if True:
+        import sys
+        import torch
+        import maya_batch.engines.kernels, maya_batch.engines.packed, maya_batch.engines.warm
+        from maya_batch.engines.packed import compile_for
+        from maya_batch.engines.unpacking import NF4
+        compile_for(NF4, torch.float16, torch.device("cuda", 0))
+        print({"transformers", "bitsandbytes"} & set(sys.modules))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs a second GPU")
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_a_second_gpu_speaks_as_the_first_does(
+    two_layers: Path, checkpoint: tuple[Path, Path], quantization: str
+) -> None:
+    said = []
+    for name in ("cuda:0", "cuda:1"):
+        engine = load_engine("hf", two_layers, device=name, dtype="auto", quantization=quantization, batch_size=16)
+        assert isinstance(engine, HfEngine)
+        assert engine._graphs
+        codes = codes_of(engine, requests_of(32, 60), Sampling())
+        codec = load_codec(checkpoint[1], TokenLayout(), torch.device(name))
+        with ThreadPoolExecutor(1) as pool:  # a thread whose current GPU is the first, as the run's worker is
+            wave = pool.submit(codec.decode, np.array(codes["1"], dtype=np.uint16), 1).result()
+        said.append((codes, wave.tobytes()))
+    torch.cuda.set_device(0)
+    assert said[0] == said[1]
 
 
 def test_what_is_asked_again_joins_the_rows_that_speak(two_layers: Path) -> None:

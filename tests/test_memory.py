@@ -13,7 +13,7 @@ from maya_batch.engines.kv_cache import PAGE, KvCache
 from maya_batch.engines.llama import Llama
 from maya_batch.engines.memory import Budget, Need, bucket, plan_budget, predicted_peak
 from maya_batch.tokens import SLOTS, TokenLayout
-from maya_batch.window import BYTES_A_SAMPLE, CONTEXT
+from maya_batch.window import BYTES_A_SAMPLE, CLIP_BYTES_A_SAMPLE, CONTEXT
 
 LAYOUT = TokenLayout()
 LAYERS, KV_HEADS, HEAD_DIM = 2, 2, 16
@@ -169,4 +169,5 @@ def test_a_clip_takes_the_memory_of_a_window_however_long_it_is(on_gpu: Llama) -
     short, window, long = (predicted_peak(on_gpu, LAYOUT, budget, frames) for frames in (10, WINDOW, 40 * WINDOW))
     a_frame = LAYOUT.frame_samples * BYTES_A_SAMPLE
     assert window - short >= (WINDOW - 10) * a_frame
-    assert long - window < 2 * CONTEXT * a_frame + 8 * 40 * WINDOW * SLOTS * 8  # the codes of the rows are kept
+    kept = 8 * SLOTS * 8 + LAYOUT.frame_samples * CLIP_BYTES_A_SAMPLE  # of each frame: codes of 8 rows, noise, samples
+    assert long - window <= 2 * CONTEXT * a_frame + 40 * WINDOW * kept

@@ -4,7 +4,7 @@ import pytest
 import torch
 from bitsandbytes.functional import get_4bit_type
 
-from maya_batch.engines.unpacking import unpacking
+from maya_batch.engines.unpacking import NF4, unpacking
 
 
 def run(ptx: str, word: int) -> list[int]:
@@ -48,3 +48,7 @@ def test_every_byte_becomes_its_two_levels(kind: str, dtype: torch.dtype) -> Non
         upper, lower = numbers[:4], numbers[4:]
         assert torch.equal(upper, levels[[byte >> 4 for byte in four]])
         assert torch.equal(lower, levels[[byte & 15 for byte in four]])
+
+
+def test_the_levels_of_nf4_are_those_of_bitsandbytes() -> None:
+    assert get_4bit_type("nf4", "cpu").tolist() == list(NF4)

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from maya_batch.engines import Decoding, Generation, Request, Sampling, Work
-from maya_batch.engines.llama import Gate, Llama, Products
+from maya_batch.engines.llama import Gate, Llama, Products, each
 from maya_batch.engines.lockstep import NOT_NUMBERS, Lockstep
 from maya_batch.engines.memory import Need, plan_budget, predicted_peak
 from maya_batch.engines.prompts import Prompts, pad_left
@@ -47,7 +47,7 @@ class HfEngine:
         self._started = False
         # Where the kernels run, frames are CUDA graphs.
         self._paged = self._graphs = kernels_run(model)
-        self._llama = Llama(model, *_kernels()) if self._paged else Llama(model)
+        self._llama = Llama(model, *_kernels(model)) if self._paged else Llama(model)
 
     @property
     def device(self) -> torch.device:
@@ -230,25 +230,34 @@ def kernels_run(model: PreTrainedModel) -> bool:
     heads = config.num_attention_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     try:
-        from maya_batch.engines import kernels, packed
+        from maya_batch.engines.kernels import compile_for
 
-        kernels.compile_for(heads, config.num_key_value_heads, head_dim, dtype, device)
-        levels = packed.levels_of(model)
-        if levels is not None:
-            packed.compile_for(levels, dtype, device)
+        compile_for(heads, config.num_key_value_heads, head_dim, dtype, device)
     except Exception as error:  # Triton passes on whatever the C compiler, the loader or the driver say
-        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         log.warning(
             "the GPU kernels do not compile (%s): rendering is slower; install a C compiler and "
             "Python's headers, on Debian `apt install gcc python3-dev`",
-            why,
+            _line(error),
         )
         return False
     return True
 
 
-def _kernels() -> tuple[Gate, Products]:
+def _kernels(model: PreTrainedModel) -> tuple[Gate, Products]:
+    """The gate, and how quantized weights are multiplied, where the GPU kernels run."""
     from maya_batch.engines.kernels import gate
-    from maya_batch.engines.packed import product_of
+    from maya_batch.engines.packed import compile_for, levels_of, product_of
 
+    levels = levels_of(model)
+    if levels is None:
+        return gate, each
+    try:
+        compile_for(levels, model.dtype, torch.device(model.device))
+    except Exception as error:  # as above
+        log.warning("the GPU kernel for 4-bit weights does not compile (%s): rendering is slower", _line(error))
+        return gate, each
     return gate, product_of
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -48,6 +48,8 @@ def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, 
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # in int8 it warns of a cast at every step
     place = choose_device(device)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)  # Triton's kernels, events and new streams go to the current one
     layout = read_layout(folder)
     saved = saved_quantization(folder)
     if saved is not None and quantization not in ("none", saved):

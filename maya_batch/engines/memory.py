@@ -9,7 +9,7 @@ from maya_batch.engines.forecast import Forecast
 from maya_batch.engines.kv_cache import PAGE
 from maya_batch.engines.llama import Llama
 from maya_batch.tokens import SLOTS, TokenLayout
-from maya_batch.window import BYTES_A_SAMPLE, CONTEXT, window_frames
+from maya_batch.window import BYTES_A_SAMPLE, CLIP_BYTES_A_SAMPLE, CONTEXT, window_frames
 
 #: Rows spoken together where nothing else was asked for. On a GPU the products of a step are bound by arithmetic from
 #: about 256 rows on; on two CPU cores sixteen rows gave most of what more rows would.
@@ -136,7 +136,7 @@ def _working_set(llama: Llama, layout: TokenLayout, rows: int, frames: int) -> i
     drawing = rows * layout.codebook_size * _DRAW_BYTES_A_COLUMN
     kept = rows * (frames + 1) * SLOTS * 8 + rows * SLOTS * layout.codebook_size
     window = min(frames, window_frames(llama.head.device, layout.frame_samples) + 2 * CONTEXT)
-    clip = window * layout.frame_samples * BYTES_A_SAMPLE
+    clip = (window * BYTES_A_SAMPLE + frames * CLIP_BYTES_A_SAMPLE) * layout.frame_samples
     return prompts + drawing + kept + clip + _SLACK
 
 

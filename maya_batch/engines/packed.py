@@ -174,14 +174,6 @@ def levels_of(model: "PreTrainedModel") -> list[float] | None:
     return next((state.code.tolist() for state in states if state is not None), None)
 
 
-def nf4_levels() -> list[float]:
-    """The levels of nf4."""
-    from bitsandbytes.functional import get_4bit_type
-
-    levels: list[float] = get_4bit_type("nf4", "cpu").tolist()
-    return levels
-
-
 def compile_for(levels: Sequence[float], dtype: torch.dtype, device: torch.device) -> None:
     """Compile what such weights need, by running it once; whatever goes wrong is raised.
 
@@ -198,7 +190,8 @@ def compile_for(levels: Sequence[float], dtype: torch.dtype, device: torch.devic
 
 
 def _is_fast_on(device: torch.device) -> bool:
-    return torch.cuda.get_device_capability(device) >= _CAPABILITY
+    """Whether it is NVIDIA's GPU, whose language this is, and recent enough."""
+    return torch.version.hip is None and torch.cuda.get_device_capability(device) >= _CAPABILITY
 
 
 def _is_packed(module: Any) -> bool:

@@ -4,6 +4,27 @@ from collections.abc import Sequence
 
 import torch
 
+#: The levels of nf4, as bitsandbytes has them: quantiles of the normal distribution (Dettmers et al., QLoRA, 2023).
+#: Written down here, since whoever compiles beside the imports must not import what others are importing.
+NF4 = (
+    -1.0,
+    -0.6961928009986877,
+    -0.5250730514526367,
+    -0.39491748809814453,
+    -0.28444138169288635,
+    -0.18477343022823334,
+    -0.09105003625154495,
+    0.0,
+    0.07958029955625534,
+    0.16093020141124725,
+    0.24611230194568634,
+    0.33791524171829224,
+    0.44070982933044434,
+    0.5626170039176941,
+    0.7229568362236023,
+    1.0,
+)
+
 
 def unpacking(levels: Sequence[float], dtype: torch.dtype) -> str:
     """PTX from four bytes ($4) to the levels of their upper ($0, $1) and lower halves ($2, $3), two to a register.

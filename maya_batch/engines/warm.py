@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from maya_batch.engines.device import choose_device, choose_dtype
+from maya_batch.engines.unpacking import NF4
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +24,15 @@ def warm_up(folder: Path, device: str, dtype: str, quantization: str) -> None:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         heads, kv_heads = int(config["num_attention_heads"]), int(config["num_key_value_heads"])
         head_dim = int(config.get("head_dim") or config["hidden_size"] // heads)
+        torch.cuda.set_device(place)  # of this thread: Triton's kernels go to the current one
         square = torch.ones(16, 16, dtype=choose_dtype(dtype, place, quantization), device=place)
         torch.mm(square, square)
         if square.dtype in (torch.float16, torch.bfloat16):
+            # Nothing that imports transformers or bitsandbytes: another thread is importing them.
             from maya_batch.engines import kernels, packed
 
             kernels.compile_for(heads, kv_heads, head_dim, square.dtype, place)
             if quantization == "nf4":
-                packed.compile_for(packed.nf4_levels(), square.dtype, place)
+                packed.compile_for(NF4, square.dtype, place)
     except Exception as error:
         log.debug("the GPU is not warm yet: %s", error)
