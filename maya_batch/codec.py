@@ -19,7 +19,7 @@ from snac import SNAC
 from snac.layers import NoiseBlock, Snake1d
 from torch.nn.utils import parametrize
 
-from maya_batch.errors import MachineError
+from maya_batch.errors import MachineError, first_line
 from maya_batch.tokens import Codes, TokenLayout, levels
 from maya_batch.window import CONTEXT, window_frames
 
@@ -176,7 +176,7 @@ def load_codec(folder: Path, layout: TokenLayout, device: torch.device) -> Codec
     try:
         model = SNAC.from_pretrained(str(folder)).to(device)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, EOFError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
+        first = first_line(error)
         raise MachineError(f"{folder}: the codec does not load ({first}); fetch it again") from error
     except UnpicklingError as error:
         raise MachineError(f"{folder}: the codec's weights are not plain tensors; fetch them again") from error

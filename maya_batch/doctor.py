@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maya_batch.checkpoint import DEMO, MAYA1, SNAC_24KHZ, Kind, find_checkpoint
-from maya_batch.errors import MayaBatchError
+from maya_batch.errors import MayaBatchError, first_line
 from maya_batch.hearing import default_recognizer, load_recognizer, recognizer_installed, recognizers_here
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _torch() -> Check:
 
         total = float(torch.ones(8, 8).matmul(torch.ones(8, 8)).sum())
     except (ImportError, OSError, RuntimeError) as error:
-        return Check("torch", False, f"does not load: {next(iter(str(error).splitlines()), type(error).__name__)}")
+        return Check("torch", False, f"does not load: {first_line(error)}")
     seen = f"torch {torch.__version__}, transformers {transformers.__version__}, {torch.get_num_threads()} threads"
     return Check("torch", total == 512.0, seen)
 
@@ -101,7 +101,7 @@ def _kernels() -> Iterator[Check]:
             half = torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
             compiles(half, torch.device("cuda"))
         except Exception as error:  # whatever a C compiler, the loader or the driver say
-            why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            why = first_line(error)
             yield Check(name, False, f"{why}; install gcc and python3-dev to render faster", needed=False)
         else:
             yield Check(name, True, "compiled and run", needed=False)
@@ -141,7 +141,7 @@ def _bitsandbytes() -> Iterator[Check]:
             exact = inputs.float().cpu() @ weight.T
             error = float((result - exact).norm() / exact.norm())
         except (ImportError, RuntimeError, OSError, AttributeError, ValueError) as problem:
-            yield Check(name, False, next(iter(str(problem).splitlines()), type(problem).__name__), needed=False)
+            yield Check(name, False, first_line(problem), needed=False)
             continue
         # nf4 keeps a normal weight to about 9 %.
         yield Check(name, error < 0.2, f"bitsandbytes {bitsandbytes.__version__} ran, {error:.0%} off", needed=False)
@@ -154,7 +154,7 @@ def _recognizer() -> Check:
     try:
         here = recognizers_here()
     except (ImportError, OSError, RuntimeError) as error:
-        why = next(iter(str(error).splitlines()), type(error).__name__)
+        why = first_line(error)
         return Check("recognizer", False, f"does not load: {why}", needed=False)
     wanted = default_recognizer("en")
     if not here:

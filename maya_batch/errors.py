@@ -76,6 +76,11 @@ class StoppedError(MayaBatchError):
     exit_code = EXIT_STOPPED
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says in its first line, or its name: for those of other libraries, within a message of one line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def exit_code_of(error: BaseException) -> int:
     """How a program ends that this error ends."""
     if isinstance(error, MayaBatchError):

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from maya_batch.errors import GpuLostError, MachineError
+from maya_batch.errors import GpuLostError, MachineError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def failures_told(lost: Callable[[], None]) -> Iterator[None]:
         raise MachineError("the memory is full; ask for a smaller --batch-size, or close other programs") from error
     except RuntimeError as error:
         log.debug("%s", error, exc_info=error)
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        first = first_line(error)
         if is_gpu_failure(error):
             lost()
             raise GpuLostError(f"the GPU failed ({first}); what is stored stays") from error

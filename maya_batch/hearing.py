@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.checkpoint import HUB_ID, cached_snapshot
-from maya_batch.errors import MachineError, UsageError
+from maya_batch.errors import MachineError, UsageError, first_line
 from maya_batch.manifest import Quality
 from maya_batch.quality import Hearing, Problem
 
@@ -153,7 +153,7 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
             local_files_only=True,
         )
     except (RuntimeError, ValueError, OSError) as error:
-        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        why = first_line(error)
         hint = "" if kind == "cpu" else "; try --recognizer-device cpu"
         raise MachineError(f"recognizer {name} cannot be loaded on {device}: {why}{hint}") from error
     if _code(language) not in model.supported_languages:
@@ -239,6 +239,6 @@ def _transcribe(recognizer: Recognizer, wave: NDArray[np.float32], language: str
         )
         return " ".join(segment.text.strip() for segment in segments)
     except RuntimeError as error:
-        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        why = first_line(error)
         mend = "pip install 'maya-batch[verify-cuda]', or" if "libcublas" in why else "try"
         raise MachineError(f"recognizer {recognizer.name}: {why}; {mend} --recognizer-device cpu") from error

@@ -20,7 +20,7 @@ from maya_batch.engines.lockstep import NOT_NUMBERS, Lockstep
 from maya_batch.engines.memory import Need, plan_budget, predicted_peak
 from maya_batch.engines.prompts import Prompts, pad_left
 from maya_batch.engines.sampling import FreeSampler, RowCaps
-from maya_batch.errors import MachineError
+from maya_batch.errors import MachineError, first_line
 from maya_batch.tokens import MIN_FRAMES, SLOTS, FrameError
 
 log = logging.getLogger(__name__)
@@ -237,7 +237,7 @@ def kernels_run(model: PreTrainedModel) -> bool:
         log.warning(
             "the GPU kernels do not compile (%s): rendering is slower; install a C compiler and "
             "Python's headers, on Debian `apt install gcc python3-dev`",
-            _line(error),
+            first_line(error),
         )
         return False
     return True
@@ -254,10 +254,6 @@ def _kernels(model: PreTrainedModel) -> tuple[Gate, Products]:
     try:
         compile_for(levels, model.dtype, torch.device(model.device))
     except Exception as error:  # as above
-        log.warning("the GPU kernel for 4-bit weights does not compile (%s): rendering is slower", _line(error))
+        log.warning("the GPU kernel for 4-bit weights does not compile (%s): rendering is slower", first_line(error))
         return gate, each
     return gate, product_of
-
-
-def _line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

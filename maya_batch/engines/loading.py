@@ -20,7 +20,7 @@ from maya_batch.engines.device import choose_device, choose_dtype
 from maya_batch.engines.hf import HfEngine
 from maya_batch.engines.memory import ROWS
 from maya_batch.engines.prompts import Prompts, is_one_token
-from maya_batch.errors import MachineError, UsageError
+from maya_batch.errors import MachineError, UsageError, first_line
 from maya_batch.tokens import read_layout
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             try:
                 return AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False)
             except Exception as error:  # the tokenizers library raises bare ones, too
-                raise MachineError(f"{place}: the tokenizer does not load ({_line(error)})") from error
+                raise MachineError(f"{place}: the tokenizer does not load ({first_line(error)})") from error
     raise MachineError(f"{folder}: no tokenizer here nor in tokenizer/; fetch the model again")
 
 
@@ -147,7 +147,7 @@ def _load_model(
         ) from error
     except Exception as error:
         # Whatever stands in these files goes through four libraries, each with errors of its own.
-        raise MachineError(f"{folder}: the model does not load ({_line(error)})") from error
+        raise MachineError(f"{folder}: the model does not load ({first_line(error)})") from error
     if found["missing_keys"]:
         # transformers would make them up, and say so on the log alone.
         first, count = min(found["missing_keys"]), len(found["missing_keys"])
@@ -186,11 +186,6 @@ def _check_placement(model: PreTrainedModel, device: torch.device, scheme: str, 
             raise MachineError(f"{name} looks for inputs over {module.state.threshold} and not over {INT8_THRESHOLD}")
     if device.type == "cuda" and scheme != "int8":
         log.info("Using bitsandbytes 4-bit GPU kernels")
-
-
-def _line(error: Exception) -> str:
-    """An error's first line, for a message of one line."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def known_tags(folder: Path) -> tuple[list[str], list[str]]:
