@@ -19,6 +19,7 @@ from snac import SNAC
 from snac.layers import NoiseBlock, Snake1d
 from torch.nn.utils import parametrize
 
+from maya_batch.checkpoint import SNAC_24KHZ
 from maya_batch.errors import MachineError, first_line
 from maya_batch.tokens import Codes, TokenLayout, levels
 from maya_batch.window import CONTEXT, window_frames
@@ -176,8 +177,7 @@ def load_codec(folder: Path, layout: TokenLayout, device: torch.device) -> Codec
     try:
         model = SNAC.from_pretrained(str(folder)).to(device)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, EOFError) as error:
-        first = first_line(error)
-        raise MachineError(f"{folder}: the codec does not load ({first}); fetch it again") from error
+        raise MachineError(f"{folder}: the codec does not load ({first_line(error)}); fetch it again") from error
     except UnpicklingError as error:
         raise MachineError(f"{folder}: the codec's weights are not plain tensors; fetch them again") from error
     strides = list(model.vq_strides)
@@ -192,7 +192,8 @@ def load_codec(folder: Path, layout: TokenLayout, device: torch.device) -> Codec
     reach = max(reach for _, _, reach in _walk(model.decoder))
     if model.attn_window_size is not None or reach > CONTEXT * strides[0]:
         raise MachineError(
-            f"{folder}: a codec whose samples depend on more than {CONTEXT} frames does not fit this model"
+            f"{folder}: a codec whose samples depend on more than {CONTEXT} frames does not fit this model; "
+            f"Maya1's is {SNAC_24KHZ}"
         )
     lying = {parameter.device.type for parameter in model.parameters()}
     if lying != {device.type}:

@@ -101,8 +101,7 @@ def _kernels() -> Iterator[Check]:
             half = torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
             compiles(half, torch.device("cuda"))
         except Exception as error:  # whatever a C compiler, the loader or the driver say
-            why = first_line(error)
-            yield Check(name, False, f"{why}; install gcc and python3-dev to render faster", needed=False)
+            yield Check(name, False, f"{first_line(error)}; install gcc and python3-dev to render faster", needed=False)
         else:
             yield Check(name, True, "compiled and run", needed=False)
 
@@ -154,8 +153,7 @@ def _recognizer() -> Check:
     try:
         here = recognizers_here()
     except (ImportError, OSError, RuntimeError) as error:
-        why = first_line(error)
-        return Check("recognizer", False, f"does not load: {why}", needed=False)
+        return Check("recognizer", False, f"does not load: {first_line(error)}", needed=False)
     wanted = default_recognizer("en")
     if not here:
         return Check("recognizer", False, f"no model here: maya-batch fetch --recognizer {wanted}", needed=False)

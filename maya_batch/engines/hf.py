@@ -15,12 +15,13 @@ from transformers import (
 )
 
 from maya_batch.engines import Decoding, Generation, Request, Sampling, Work
-from maya_batch.engines.llama import Gate, Llama, Products, each
+from maya_batch.engines.fast import fast_llama
+from maya_batch.engines.llama import Llama
 from maya_batch.engines.lockstep import NOT_NUMBERS, Lockstep
 from maya_batch.engines.memory import Need, plan_budget, predicted_peak
 from maya_batch.engines.prompts import Prompts, pad_left
 from maya_batch.engines.sampling import FreeSampler, RowCaps
-from maya_batch.errors import MachineError, first_line
+from maya_batch.errors import MachineError
 from maya_batch.tokens import MIN_FRAMES, SLOTS, FrameError
 
 log = logging.getLogger(__name__)
@@ -45,9 +46,10 @@ class HfEngine:
         self.dtype, self.quantization, self.batch_size = dtype, quantization, batch_size
         self.work = Work()
         self._started = False
+        fast = fast_llama(model)
         # Where the kernels run, frames are CUDA graphs.
-        self._paged = self._graphs = kernels_run(model)
-        self._llama = Llama(model, *_kernels(model)) if self._paged else Llama(model)
+        self._paged = self._graphs = fast is not None
+        self._llama = fast or Llama(model)
 
     @property
     def device(self) -> torch.device:
@@ -220,40 +222,3 @@ class HfEngine:
         except FrameError as error:
             return Generation(request.key, error.codes, "broken", str(error))
         return Generation(request.key, codes, "eos" if ended else "cap")
-
-
-def kernels_run(model: PreTrainedModel) -> bool:
-    """Whether the GPU kernels can be compiled here for this model; the log says why not, and what that costs."""
-    device, dtype, config = torch.device(model.device), model.dtype, model.config
-    if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16):
-        return False
-    heads = config.num_attention_heads
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    try:
-        from maya_batch.engines.kernels import compile_for
-
-        compile_for(heads, config.num_key_value_heads, head_dim, dtype, device)
-    except Exception as error:  # Triton passes on whatever the C compiler, the loader or the driver say
-        log.warning(
-            "the GPU kernels do not compile (%s): rendering is slower; install a C compiler and "
-            "Python's headers, on Debian `apt install gcc python3-dev`",
-            first_line(error),
-        )
-        return False
-    return True
-
-
-def _kernels(model: PreTrainedModel) -> tuple[Gate, Products]:
-    """The gate, and how quantized weights are multiplied, where the GPU kernels run."""
-    from maya_batch.engines.kernels import gate
-    from maya_batch.engines.packed import compile_for, levels_of, product_of
-
-    levels = levels_of(model)
-    if levels is None:
-        return gate, each
-    try:
-        compile_for(levels, model.dtype, torch.device(model.device))
-    except Exception as error:  # as above
-        log.warning("the GPU kernel for 4-bit weights does not compile (%s): rendering is slower", first_line(error))
-        return gate, each
-    return gate, product_of

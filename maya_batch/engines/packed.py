@@ -1,7 +1,8 @@
 """Products of few tokens with 4-bit weights as bitsandbytes packs them, which are unpacked in registers: in Triton.
 
 bitsandbytes mostly unpacks a whole matrix into memory for each product, and that costs as much for one row as for a
-hundred. Measured on an H200, 25 rows through the four products of a layer of Maya1's shape: 72 us here, 229 us there.
+hundred. Measured on an H200, the four products of a layer of Maya1's shape, in us: 73 here and 229 there for 25 rows,
+96 and 200 for 48.
 """
 
 from collections.abc import Sequence
@@ -19,8 +20,7 @@ if TYPE_CHECKING:  # transformers is imported by another thread while this compi
 
     from maya_batch.engines.llama import Product
 
-#: Tokens that are multiplied here at most. A second tile of them would unpack everything again: 96 took longer than
-#: bitsandbytes.
+#: Tokens that are multiplied here at most: 96, in a tile of 128, took longer than bitsandbytes.
 MOST_TOKENS = 64
 
 #: For older cards than Ampere's, Triton does without tensor cores, which bitsandbytes uses.
@@ -177,7 +177,7 @@ def levels_of(model: "PreTrainedModel") -> list[float] | None:
 def compile_for(levels: Sequence[float], dtype: torch.dtype, device: torch.device) -> None:
     """Compile what such weights need, by running it once; whatever goes wrong is raised.
 
-    A graph, while it is captured, cannot wait for that. It takes about 4 s where Triton's cache on the disk has it not.
+    A graph, while it is captured, cannot wait for that. It takes a second where Triton's cache on the disk has it not.
     """
     if not _is_fast_on(device):
         return

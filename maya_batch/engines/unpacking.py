@@ -33,7 +33,7 @@ def unpacking(levels: Sequence[float], dtype: torch.dtype) -> str:
 
     `prmt` picks four bytes of eight by the lower three bits of as many numbers. Of sixteen levels of two bytes each,
     that is done four times: for their high and low bytes, and for the first and the last eight levels; the numbers'
-    fourth bits choose between these. Read from a table in memory, a product took half as long again.
+    fourth bits choose between these. Read from a table in memory, products took a third longer.
     """
     numbers = torch.tensor(levels, dtype=dtype).view(torch.int16).numpy().view("<u2")
     bytes_of = {"low": (numbers & 0xFF).astype("u1"), "high": (numbers >> 8).astype("u1")}
