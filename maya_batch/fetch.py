@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from maya_batch.checkpoint import DEMO, HUB_ID, MAYA1
 from maya_batch.errors import MachineError, UsageError
 
 #: What is needed to load safely: no pickled weights but the codec's one file, no code.
@@ -19,7 +20,7 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequ
     A download that broke off goes on where it was. Only files that `patterns` match are taken.
 
     Raises:
-        UsageError: there is no such repository.
+        UsageError: it is no hub id, or there is no such repository.
         MachineError: the hub cannot be reached, or the disk is full.
     """
     from huggingface_hub import snapshot_download
@@ -32,13 +33,16 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequ
         RevisionNotFoundError,
     )
 
-    repo, _, revision = name.partition("@")
+    match = HUB_ID.fullmatch(name)
+    if match is None:
+        raise UsageError(f"{name}: not a hub id like {MAYA1}; the voice `{DEMO}` is built in")
+    repo = match["repo"]
     folder = to / repo.rpartition("/")[2] if to is not None else None
     say(f"fetching {name} from the Hugging Face hub")
     try:
         path = snapshot_download(
             repo,
-            revision=revision or None,
+            revision=match["revision"],
             local_dir=folder,
             allow_patterns=list(patterns),
             # A repository that has safetensors needs no second copy of its weights in pickled form.

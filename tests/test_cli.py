@@ -471,6 +471,15 @@ def test_fetching_nothing_in_particular_gets_maya1_and_its_codec(
     assert said.out == "maya-research/maya1: /cache\nhubertsiuzdak/snac_24khz: /cache\n"
 
 
+@pytest.mark.parametrize("name", ["demo", "a/b/c", "org/voice@", "no such name!"])
+def test_what_is_no_hub_id_is_not_asked_for(
+    name: str, downloads: list[tuple[str, str | None, Path | None]], cli: Cli
+) -> None:
+    line = one_line(cli("fetch", name), 2)
+    assert line == f"{name}: not a hub id like maya-research/maya1; the voice `demo` is built in"
+    assert downloads == []
+
+
 def test_a_revision_can_be_fetched_into_a_folder(
     downloads: list[tuple[str, str | None, Path | None]], cli: Cli, tmp_path: Path
 ) -> None:
@@ -522,9 +531,9 @@ def test_a_disk_that_is_full_while_fetching(cli: Cli, monkeypatch: pytest.Monkey
 
 
 def test_a_name_the_hub_cannot_have(cli: Cli) -> None:
-    said = cli("fetch", "no such name!")
+    said = cli("fetch", "org/two..dots")
     assert said.code == 2
-    assert said.err.splitlines()[-1].startswith("no such name!: no such repository or revision on the hub")
+    assert said.err.splitlines()[-1].startswith("org/two..dots: no such repository or revision on the hub")
 
 
 # --- deadlines ---------------------------------------------------------------------------------------------------
