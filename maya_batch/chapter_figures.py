@@ -8,9 +8,13 @@ import logging
 import math
 from pathlib import Path
 
+from maya_batch.own_files import read_own
 from maya_batch.whole_file import write_whole
 
 log = logging.getLogger(__name__)
+
+#: Bytes: 80,000 chapters.
+_LARGEST = 8 * 2**20
 
 
 class ChapterFigures:
@@ -34,17 +38,17 @@ class ChapterFigures:
 
     def _read(self) -> dict[str, tuple[float, float | None]]:
         try:
-            data = json.loads(self._path.read_text(encoding="utf-8"))
+            data = json.loads(read_own(self._path, _LARGEST))
             return {str(mark): _pair(*pair) for mark, pair in data.items()}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             log.debug("%s: %s; measured anew", self._path, error)
             return {}
 
 
 def _pair(seconds: float, lufs: float | None) -> tuple[float, float | None]:
     numbers = float(seconds), None if lufs is None else float(lufs)
-    if not all(math.isfinite(number) for number in numbers if number is not None):
-        raise ValueError(f"{numbers}: not finite")
+    if numbers[0] < 0 or not all(math.isfinite(number) for number in numbers if number is not None):
+        raise ValueError(f"{numbers}: no length and loudness")
     return numbers

@@ -5,7 +5,14 @@ from pathlib import Path
 import yaml
 
 from maya_batch.errors import MachineError
+from maya_batch.own_files import read_own
 from maya_batch.whole_file import write_whole
+
+#: Bytes: 20,000 choices and more.
+_LARGEST = 2 * 2**20
+
+#: Far beyond any number of a take.
+_MOST_ATTEMPTS = 10**9
 
 
 class Choices:
@@ -52,7 +59,7 @@ class Choices:
 
     def _read(self) -> str:
         try:
-            return self._path.read_text(encoding="utf-8")
+            return read_own(self._path, _LARGEST).decode()
         except FileNotFoundError:
             return ""
         except (OSError, ValueError) as error:
@@ -60,14 +67,20 @@ class Choices:
 
     def _parse(self, text: str) -> dict[str, int]:
         try:
-            data = yaml.safe_load(text) or {}
-            return {str(key): int(attempt) for key, attempt in data.items()}
-        except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+            data = yaml.safe_load(text)
+            return {str(key): _attempt(attempt) for key, attempt in ({} if data is None else data).items()}
+        except (ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> MachineError:
-        why = " ".join(str(error).split())
+        why = (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split())
         return MachineError(f"{self._path}: not a mapping of keys to attempts ({why}); mend or remove it")
+
+
+def _attempt(attempt: object) -> int:
+    if not isinstance(attempt, int) or not 1 <= attempt < _MOST_ATTEMPTS:
+        raise ValueError(f"{attempt} is no attempt")
+    return attempt
 
 
 def _line(key: str, attempt: int) -> str:

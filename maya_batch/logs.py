@@ -1,12 +1,15 @@
 """Where messages go: plain lines to standard error, and with the time to files."""
 
 import logging
+import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 from tqdm import tqdm
 
 from maya_batch.errors import MachineError
+from maya_batch.own_files import make_folders, open_own, own_folder
 
 
 class _AboveBar(logging.Handler):
@@ -20,6 +23,18 @@ class _LogFile(logging.FileHandler):
     """A file that grows as long as the disk takes it: the book does not end for want of its log."""
 
     _failed = False
+
+    def __init__(self, path: Path, ours: bool) -> None:
+        """`ours` says that the path is this program's own: then it is a file, and no link is followed."""
+        self._ours = ours
+        super().__init__(path, encoding="utf-8")
+
+    def _open(self) -> TextIOWrapper:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+        path = Path(self.baseFilename)
+        return open(  # noqa: PTH123  (a descriptor)
+            open_own(path, flags) if self._ours else os.open(path, flags, 0o644), "a", encoding="utf-8"
+        )
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
         """Say once on standard error that the file lacks lines."""
@@ -59,14 +74,30 @@ def log_to_terminal(quiet: bool, verbose: bool) -> None:
 
 
 def log_to_file(path: Path) -> None:
-    """Append all messages, those of libraries too, to this file.
+    """Append all messages, those of libraries too, to a file that a person named.
 
     Raises:
         MachineError: it cannot be written.
     """
+    _log_to(path, ours=False)
+
+
+def log_to_book(folder: Path) -> None:
+    """Append all messages to `render.log` in a book's folder `.maya`, which is made.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
+    _log_to(folder / "render.log", ours=True)
+
+
+def _log_to(path: Path, ours: bool) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handler = _LogFile(path, encoding="utf-8")
+        if ours:
+            own_folder(path.parent.parent, path.parent.name)
+        else:
+            make_folders(path.parent)
+        handler = _LogFile(path, ours)
     except OSError as error:
         raise MachineError(f"{path}: cannot be written ({error.strerror})") from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))

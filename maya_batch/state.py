@@ -179,7 +179,7 @@ def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> Book
     lock = ModelLock(hidden / "model.lock")
     recipe = asked_recipe(lock.recipe(plan.sound.model), machine)
     return BookState(
-        plan, folder, TakeStore(hidden), lock, recipe, lock.codec(plan.sound.codec), ChapterFigures(hidden)
+        plan, folder, TakeStore(hidden, plan.layout.codebook_size), lock, recipe, lock.codec(plan.sound.codec), ChapterFigures(hidden)
     )
 
 

@@ -7,12 +7,15 @@ import contextlib
 import logging
 import os
 import shutil
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from maya_batch.choices import Choices
 from maya_batch.errors import MachineError, UsageError
-from maya_batch.take import Take, read_small, read_take, write_take
+from maya_batch.own_files import is_inside, own_folder, read_own, sync_folder
+from maya_batch.take import LARGEST, Take, read_take, write_take
+from maya_batch.tokens import TokenLayout
 from maya_batch.whole_file import write_whole
 
 __all__ = ["Take", "TakeStore", "unlink_all"]
@@ -23,10 +26,13 @@ log = logging.getLogger(__name__)
 class TakeStore:
     """The takes of one book, in its folder `.maya`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._takes = folder / "takes"
+    def __init__(self, folder: Path, codebook_size: int = TokenLayout().codebook_size) -> None:
+        """`folder` is the book's `.maya`; takes with codes of `codebook_size` or more count as missing."""
+        self._root, self._takes, self._codebook_size = folder, folder / "takes", codebook_size
         self._choices = Choices(folder / "choices.yaml")
         self._warned: set[Path] = set()
+        self._inside: set[Path] = set()
+        """Folders that were seen to be no links."""
 
     def best_of(self, key: str, takes: Sequence[Take]) -> Take | None:
         """Of `all` takes of this key the one in use: the one a person chose, else the one with the fewest problems, of
@@ -70,12 +76,10 @@ class TakeStore:
         takes = []
         for path in self._files(key):
             try:
-                takes.append(read_take(path, key))
+                takes.append(read_take(path, key, self._codebook_size))
             except Exception as error:
                 # Any bit may have flipped, and there are many ways to fail over that: encrypted, no such compression, …
-                if path not in self._warned:
-                    log.warning("%s: not a whole take (%s); it counts as missing", path, error)
-                    self._warned.add(path)
+                self._warn(path, getattr(error, "strerror", None) or error)
         return sorted(takes, key=lambda take: take.attempt)
 
     def put(self, takes: Sequence[Take]) -> None:
@@ -95,18 +99,19 @@ class TakeStore:
                 part.replace(path)
                 path.with_suffix(".mp3").unlink(missing_ok=True)  # the sound of what was there before
             for folder in {path.parent for _, path in written}:
-                _sync_folder(folder)
+                sync_folder(folder)
         except OSError as error:
             for part, _ in written:
                 with contextlib.suppress(OSError):
                     part.unlink(missing_ok=True)
-            raise MachineError(f"{self._takes}: a take cannot be stored ({error.strerror or error})") from error
+            why = error.strerror or str(error)
+            raise MachineError(f"{error.filename or self._takes}: a take cannot be stored ({why})") from error
 
     def clip(self, take: Take) -> bytes | None:
         """The sound of a take that was kept for reports; None where there is none that can be read."""
         try:
-            return read_small(self._clip_path(take))
-        except (OSError, ValueError):
+            return read_own(self._clip_path(take), LARGEST)
+        except OSError:
             return None
 
     def put_clip(self, take: Take, mp3: bytes) -> None:
@@ -117,11 +122,28 @@ class TakeStore:
         """
         write_whole(self._clip_path(take), mp3)
 
+    def keys(self) -> set[str]:
+        """The keys of all takes that are there, whether they can be read or not."""
+        return {path.parent.name for path in self._entries() if path.suffix == ".npz"}
+
     def unused(self, keys: Collection[str]) -> Iterator[Path]:
         """The files of takes whose key is none of `keys`, and what killed runs left half written."""
-        for path in sorted(self._takes.glob("??/*/*")):
+        for path in self._entries():
             if path.parent.name not in keys or path.suffix not in (".npz", ".mp3") or path.name.startswith("."):
                 yield path
+
+    def _entries(self) -> Iterator[Path]:
+        """All that lies in keys' folders, sorted; no link to a folder is followed."""
+        if is_inside(self._takes, self._root):
+            for prefix in _folders(self._takes):
+                for folder in _folders(prefix):
+                    yield from sorted(folder.iterdir())
+
+    def _warn(self, path: Path, why: object) -> None:
+        """Say once that there is no whole take."""
+        if path not in self._warned:
+            log.warning("%s: not a whole take (%s); it counts as missing", path, why)
+            self._warned.add(path)
 
     def _folder(self, key: str) -> Path:
         return self._takes / key[:2] / key
@@ -133,6 +155,11 @@ class TakeStore:
             names = os.listdir(folder)  # noqa: PTH208
         except (FileNotFoundError, NotADirectoryError):
             return []
+        if folder.parent not in self._inside and is_inside(folder.parent, self._root):
+            self._inside.add(folder.parent)
+        if folder.parent not in self._inside or folder.is_symlink():
+            self._warn(folder, "a link leads there")
+            return []
         return [folder / name for name in sorted(names) if name.endswith(".npz")]
 
     def _clip_path(self, take: Take) -> Path:
@@ -141,7 +168,7 @@ class TakeStore:
     def _write_part(self, take: Take) -> tuple[Path, Path]:
         """Write the take beside its place, through to the disk; the two paths."""
         path = self._folder(take.key) / f"{take.attempt}.npz"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        own_folder(self._root.parent, self._root.name, "takes", take.key[:2], take.key)
         part = path.with_name(f".{path.name}.part")
         part.unlink(missing_ok=True)  # of a killed run, or no file at all
         try:
@@ -155,9 +182,14 @@ class TakeStore:
         return part, path
 
     def _set_aside(self, path: Path) -> None:
-        """Make room where something other than a file stands in a take's place, without losing it."""
-        if path.is_dir() and not path.is_symlink():
-            path.rename(path.with_name(f"{path.name}.aside-{os.getpid()}"))
+        """Make room where something stands in a take's place that is no whole take, without losing it.
+
+        It may be a folder of a person's, or a take that a drive gave back wrongly this once.
+        """
+        if path in self._warned or (path.is_dir() and not path.is_symlink()):
+            self._warned.discard(path)
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(path.with_name(f"{path.name}.aside-{time.time_ns()}"))
 
 
 def _word_error(take: Take) -> float:
@@ -165,13 +197,10 @@ def _word_error(take: Take) -> float:
     return take.hearing.word_error if take.hearing else 0.0
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in this folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted; a link to one is none."""
+    with os.scandir(folder) as entries:
+        return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
 def unlink_all(paths: Iterable[Path]) -> int:

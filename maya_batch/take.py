@@ -5,7 +5,6 @@ Nothing is ever unpickled.
 
 import io
 import json
-import os
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,11 +15,12 @@ from numpy.typing import NDArray
 
 from maya_batch.engines import Finish
 from maya_batch.errors import MachineError
+from maya_batch.own_files import read_own
 from maya_batch.quality import Hearing, Problem
 from maya_batch.tokens import SLOTS, Codes
 
-#: No honest take comes near: 8 MiB of codes are 13 hours of speech.
-_LARGEST = 8 * 2**20
+LARGEST = 8 * 2**20
+"""Bytes of a file in a take's folder at most; no take comes near: 8 MiB of codes are 13 hours of speech."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,18 @@ def write_take(file: BinaryIO, take: Take) -> None:
     np.savez(file, codes=np.asarray(take.codes), meta=np.array(json.dumps(meta)))
 
 
-def read_take(path: Path, key: str) -> Take:
+def read_take(path: Path, key: str, codebook_size: int) -> Take:
     """The take in this file, whose codes were looked at, too, and stay there.
 
     Raises:
-        ValueError, OSError, zipfile.BadZipFile, …: anything about it is not as `write_take` wrote it.
+        ValueError, OSError, zipfile.BadZipFile, …: anything about it is not as `write_take` wrote it, or a code is
+            `codebook_size` or more.
     """
     codes, meta = _read(path, key)
+    if len(codes) and int(codes.max()) >= codebook_size:
+        raise ValueError(f"code {codes.max()} of a codebook of {codebook_size}")
+    if not len(codes) and meta["finish"] != "broken":
+        raise ValueError("no frames")
     problems = tuple(Problem(str(kind), str(detail)) for kind, detail in meta["problems"])
     return Take(
         key,
@@ -106,55 +111,44 @@ def read_take(path: Path, key: str) -> Take:
         meta["finish"],
         problems,
         str(meta["engine"]),
-        float(meta["seconds"]),
+        _measure("seconds", meta["seconds"]),
         bool(meta.get("examined", False)),  # takes of version 0.1 have no such evidence
         _hearing(meta.get("hearing")),
-        _quiet(meta.get("quiet")),
+        None if meta.get("quiet") is None else _measure("quiet", meta["quiet"]),
     )
-
-
-def read_small(path: Path) -> bytes:
-    """The bytes of a file that is no larger than a take may be; no link is followed, no device or pipe waited for.
-
-    Raises:
-        ValueError, OSError: it is larger, or cannot be read.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:  # noqa: PTH123  (a descriptor)
-        data = file.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
-        raise ValueError("too large")
-    return data
 
 
 def _read(path: Path, key: str) -> tuple[Codes, dict[str, Any]]:
     """The codes of the take in a file, and all else."""
-    data = read_small(path)
+    data = read_own(path, LARGEST)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
+        if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
             raise ValueError("too large when unpacked")
         codes = _array(archive, "codes.npy")
         meta: dict[str, Any] = json.loads(str(_array(archive, "meta.npy")))
     if codes.dtype != np.uint16 or codes.ndim != 2 or codes.shape[1] != SLOTS:
         raise ValueError(f"codes of {codes.dtype} {list(codes.shape)}")
-    if meta["key"] != key or meta["attempt"] != int(path.stem) or meta["finish"] not in ("eos", "cap", "broken"):
+    if meta["key"] != key or meta["attempt"] != int(path.stem) or meta["attempt"] < 1:
         raise ValueError("it is the take of another chunk")
+    if meta["finish"] not in ("eos", "cap", "broken"):
+        raise ValueError("it has no known end")
     return codes, meta
 
 
-def _quiet(seconds: object) -> float | None:
-    if seconds is None:
-        return None
-    if not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
-        raise ValueError(f"{seconds} seconds of quiet")
-    return float(seconds)
+def _measure(name: str, value: object) -> float:
+    """A number of 0 or more, as all measures of a take are."""
+    if not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ValueError(f"{name} is {value}")
+    return float(value)
 
 
 def _hearing(meta: dict[str, Any] | None) -> Hearing | None:
     if meta is None:
         return None
     unheard = tuple(int(word) for word in meta["unheard"])
-    return Hearing(str(meta["recognizer"]), str(meta["text"]), float(meta["word_error"]), unheard)
+    if any(word < 0 for word in unheard):
+        raise ValueError("a word before the first one was not heard")
+    return Hearing(str(meta["recognizer"]), str(meta["text"]), _measure("word_error", meta["word_error"]), unheard)
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> Any:

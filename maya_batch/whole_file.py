@@ -7,6 +7,7 @@ from pathlib import Path
 
 from maya_batch.audio.export import part_of
 from maya_batch.errors import MachineError
+from maya_batch.own_files import sync_folder
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -29,9 +30,4 @@ def write_whole(path: Path, content: bytes) -> None:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         why = "the disk is full" if full else error.strerror or str(error)
         raise MachineError(f"{path}: cannot be written: {why}") from error
-    with suppress(OSError):  # some network file systems cannot; the file is in place all the same
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    sync_folder(path.parent)

@@ -388,7 +388,7 @@ def test_a_full_disk_leaves_nothing_of_a_batch_and_what_was_there_before(tmp_pat
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "takes").write_text("in the way")
-    with pytest.raises(MachineError, match=r"takes: a take cannot be stored \(Not a directory\)"):
+    with pytest.raises(MachineError, match=r"takes: a take cannot be stored \(is not a folder\)"):
         TakeStore(tmp_path).put([take()])
 
 

@@ -19,6 +19,7 @@ from typing import BinaryIO, Protocol
 from maya_batch.audio.ffmpeg import ffmpeg_program
 from maya_batch.audio.tags import TrackTags, mp3_comment, wav_comment, wav_strings, write_id3
 from maya_batch.errors import MachineError
+from maya_batch.own_files import make_folders, sync_folder
 
 __all__ = ["FORMATS", "Target", "TrackTags", "part_files", "part_of", "read_comment", "write_chapter"]
 
@@ -205,7 +206,7 @@ def write_chapter(
         for target in targets:
             part = part_of(target.path)
             with _clearly(target):
-                part.parent.mkdir(parents=True, exist_ok=True)
+                make_folders(part.parent)
                 part.unlink(missing_ok=True)  # of a killed run, whose ffmpeg may still hold it
                 undo.callback(part.unlink, missing_ok=True)
                 writer = FORMATS[target.type].open(part, target, tags, sampling_rate)
@@ -232,9 +233,8 @@ def write_chapter(
         for target in targets:
             with _clearly(target):
                 part_of(target.path).replace(target.path)
-        for target in targets:
-            with suppress(OSError):  # some network file systems cannot; the file is in place all the same
-                _sync(target.path.parent)
+        for folder in {target.path.parent for target in targets}:
+            sync_folder(folder)
     return written / _BYTES / sampling_rate
 
 

@@ -35,7 +35,7 @@ from maya_batch.cli.options import (
 )
 from maya_batch.deadline import deadline_of
 from maya_batch.errors import GpuLostError
-from maya_batch.logs import log_to_file
+from maya_batch.logs import log_to_book
 from maya_batch.manifest import output_folder
 from maya_batch.notify import check_command, notifying
 from maya_batch.progress import LogWatcher, TerminalWatcher
@@ -86,7 +86,7 @@ def render(
         config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
     )
     folder = output_folder(plan.manuscript, output)
-    log_to_file(hidden_folder(folder) / "render.log")
+    log_to_book(hidden_folder(folder))
     with notifying(notify, folder / PAGE_NAME) as notice:
         watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
         try:

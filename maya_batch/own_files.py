@@ -1,0 +1,106 @@
+"""The program's own files and folders inside an output folder: nothing is followed out of it, and no pipe waited for."""
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+
+def read_own(path: Path, limit: int) -> bytes:
+    """The content of a regular file of at most `limit` bytes.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OSError: it is a link, a folder, a pipe or a device, it is larger, or it cannot be read; `strerror` says which.
+    """
+    with open(open_own(path, os.O_RDONLY), "rb") as file:  # noqa: PTH123  (a descriptor)
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"is larger than {limit} bytes", str(path))
+    return content
+
+
+def open_own(path: Path, flags: int) -> int:
+    """The descriptor of a regular file, opened with these flags of `os.open`, made where they say so.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OSError: it is a link, a folder, a pipe or a device, or it cannot be opened; `strerror` says which.
+    """
+    try:
+        # A pipe that nobody reads cannot be opened for writing without waiting: that is an error, too.
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        what = {errno.ELOOP: "is a link", errno.ENXIO: "is not a regular file", errno.EISDIR: "is a folder"}
+        if error.errno in what:
+            raise OSError(error.errno, what[error.errno], str(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
+    return descriptor
+
+
+def own_folder(root: Path, *names: str) -> Path:
+    """The folder of these names below `root`, made as far as it is not there, and on the disk when this returns.
+
+    Raises:
+        OSError: one of them is a link or something else than a folder, or cannot be made; `strerror` says which.
+    """
+    make_folders(root)
+    folder = root
+    for name in names:
+        folder /= name
+        _make(folder)
+        if not stat.S_ISDIR(mode := folder.lstat().st_mode):
+            what = "is a link" if stat.S_ISLNK(mode) else "is not a folder"
+            raise OSError(errno.ENOTDIR, what, str(folder))
+    return folder
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it as far as they are not there; links on the way are followed.
+
+    Raises:
+        OSError: that cannot be done.
+    """
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        if folder == folder.parent:
+            break
+        folder = folder.parent
+    for folder in reversed(missing):
+        _make(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed or made in this folder survive a power cut, where the drive can do that.
+
+    Some network drives cannot; what was written is in place all the same.
+    """
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def is_inside(folder: Path, root: Path) -> bool:
+    """Whether a folder below `root` is there, and no link stands between the two."""
+    while folder != root:
+        try:
+            if not stat.S_ISDIR(folder.lstat().st_mode):
+                return False
+        except OSError:
+            return False
+        folder = folder.parent
+    return True
+
+
+def _make(folder: Path) -> None:
+    with suppress(FileExistsError):
+        folder.mkdir()
+        sync_folder(folder.parent)
