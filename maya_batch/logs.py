@@ -32,9 +32,8 @@ class _LogFile(logging.FileHandler):
     def _open(self) -> TextIOWrapper:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
         path = Path(self.baseFilename)
-        return open(  # noqa: PTH123  (a descriptor)
-            open_own(path, flags) if self._ours else os.open(path, flags, 0o644), "a", encoding="utf-8"
-        )
+        descriptor = open_own(path, flags) if self._ours else os.open(path, flags, 0o644)
+        return os.fdopen(descriptor, "a", encoding="utf-8")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
         """Say once on standard error that the file lacks lines."""

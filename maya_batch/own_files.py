@@ -1,4 +1,4 @@
-"""The program's own files and folders inside an output folder: nothing is followed out of it, and no pipe waited for."""
+"""The program's own files in an output folder: no link leads out of it, and no pipe is waited for."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ def read_own(path: Path, limit: int) -> bytes:
         FileNotFoundError: there is none.
         OSError: it is a link, a folder, a pipe or a device, it is larger, or it cannot be read; `strerror` says which.
     """
-    with open(open_own(path, os.O_RDONLY), "rb") as file:  # noqa: PTH123  (a descriptor)
+    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"is larger than {limit} bytes", str(path))

@@ -6,7 +6,7 @@ Pure but for reading the book's own files and the layout of a checkpoint that li
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -123,6 +123,18 @@ def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False) -> Pl
     if manuscript is None:
         raise ManifestError(findings)
     sound = sound_settings(manuscript.book.render, manuscript.folder, flags)
+    return plan_manuscript(manuscript, sound, allow_unknown_tags, findings)
+
+
+def plan_manuscript(
+    manuscript: Manuscript, sound: Sound, allow_unknown_tags: bool = False, known: Sequence[Finding] = ()
+) -> Plan:
+    """The plan of a manuscript, in which `known` mistakes were found already.
+
+    Raises:
+        ManifestError: they, and what is wrong with its texts.
+    """
+    findings = list(known)
     layout, context = _speaking_limits(sound.model)
     drafts: list[tuple[ChapterText, list[Piece]]] = []
     warnings: list[str] = []

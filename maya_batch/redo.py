@@ -10,7 +10,7 @@ from maya_batch.plan import Chunk, Plan
 from maya_batch.refs import find_chunks
 from maya_batch.render import assemble_book, render_book
 from maya_batch.settings import Machine
-from maya_batch.start import refuse_other_recipe
+from maya_batch.start import refuse_other_config
 from maya_batch.state import BookState, begun_state
 from maya_batch.store import Take
 
@@ -36,11 +36,11 @@ def redo_chunks(
         BusyError, StoppedError, MachineError: as `render_book` has them.
     """
     state = begun_state(plan, machine, output)
-    refuse_other_recipe(state, state.recipe)
+    refuse_other_config(state)
     chunks = find_chunks(refs, plan, state.key)
     before = {chunk.ref: (state.attempts(chunk), state.take(chunk)) for chunk in chunks}
     again = {state.key(chunk): seed for chunk in chunks}
-    outcome = render_book(plan, machine, watcher, output, check_tags=check_tags, again=again)
+    outcome = render_book(plan, machine, watcher, output, check_tags=check_tags, again=again, keep_log=True)
     state = begun_state(plan, machine, output)
     for chunk in chunks:
         _tell(state, chunk, *before[chunk.ref])
@@ -64,14 +64,15 @@ def keep_takes(
         BusyError, MachineError: as `assemble_book` has them.
     """
     state = begun_state(plan, machine, output)
-    refuse_other_recipe(state, state.recipe)
+    refuse_other_config(state)
     chunks = find_chunks(refs, plan, state.key)
     for chunk in chunks:
         there = [take.attempt for take in state.store.all(state.key(chunk))]
         if attempt is not None and attempt not in there:
             takes = ", ".join(map(str, there)) or "none"
             raise UsageError(f"chunk {chunk.ref} has no take {attempt} to keep; there are: {takes}")
-    return assemble_book(plan, machine, watcher, output, {state.key(chunk): attempt for chunk in chunks})
+    choices = {state.key(chunk): attempt for chunk in chunks}
+    return assemble_book(plan, machine, watcher, output, choices, keep_log=True)
 
 
 def _tell(state: BookState, chunk: Chunk, attempts: int, before: Take | None) -> None:

@@ -17,17 +17,19 @@ from maya_batch.errors import EXIT_STOPPED, MachineError, exit_code_of
 from maya_batch.examine import Examiner, make_examiner
 from maya_batch.failures import failures_told
 from maya_batch.intake import Intake
-from maya_batch.manifest import output_folder
+from maya_batch.logs import log_to_book
 from maya_batch.outcome import Outcome, Watcher
+from maya_batch.ownership import claim_folder
 from maya_batch.plan import Chunk, Plan
 from maya_batch.settings import Machine
 from maya_batch.speaking import Speaker, engine_name, in_order
-from maya_batch.start import load_book_codec, start_engine
-from maya_batch.state import BookState, begun_state, book_state, hidden_folder
+from maya_batch.start import load_book_codec, pin_config, start_engine
+from maya_batch.state import BookState, begun_state, hidden_folder
 from maya_batch.stop import Stop
 from maya_batch.store import Take
 from maya_batch.waves import Waves
 from maya_batch.worker import Worker
+from maya_batch.writable import TakeOver, writable_state
 
 log = logging.getLogger(__name__)
 
@@ -42,21 +44,34 @@ def render_book(
     again: Mapping[str, int | None] | None = None,
     report: bool = True,
     stop: Stop | None = None,
+    take_over: TakeOver | None = None,
+    keep_log: bool = False,
 ) -> Outcome:
     """Render what of the book has no take that stays, put its chapters together, and write the report.
 
     With `again`, a seed or None by key, one more take of each of these chunks and nothing else; one without problems
-    is chosen from then on. `stop` is told when the run must not be interrupted between two frames.
+    is chosen from then on. `stop` is told when the run must not be interrupted between two frames. `take_over` is what
+    a person has allowed in so many words. With `keep_log` all messages go to the book's render.log, too.
 
     Raises:
+        UsageError: the folder is another book's, a file in the way is not this program's, or the book is rendered with
+            another model config than is asked for.
         BusyError: another run holds the book.
         StoppedError: the deadline has passed before all was spoken; what was, is stored.
         Interruption: a signal came, of which the same is true.
         GpuLostError: the GPU failed; what is stored stays.
         MachineError: a model, the GPU, the disk or ffmpeg is not as it must be; what is stored stays.
     """
-    with hold_book(hidden_folder(output_folder(plan.manuscript, output))):
-        run = _Run(book_state(plan, machine, output), machine, watcher, check_tags, deadline or Deadline(), stop)
+    allowed = take_over or TakeOver()
+    hidden = hidden_folder(writable_state(plan, machine, output, allowed).folder)
+    if keep_log:
+        log_to_book(hidden)
+    with hold_book(hidden):
+        state = writable_state(plan, machine, output, allowed)  # another run may have begun it meanwhile
+        claim_folder(state, allowed.adopt, allowed.upgrade_text)
+        if allowed.upgrade_text:
+            _tell_rules(state)
+        run = _Run(state, machine, watcher, check_tags, deadline or Deadline(), stop, allowed.switch_config)
         with _reported(run) if report else nullcontext(), failures_told(run.waves.forget):
             run.speak(again)
             run.publish(again)
@@ -69,6 +84,7 @@ def assemble_book(
     watcher: Watcher,
     output: Path | None = None,
     choices: Mapping[str, int | None] | None = None,
+    keep_log: bool = False,
 ) -> Outcome:
     """Put together the chapters whose takes are all there, without a language model.
 
@@ -79,8 +95,14 @@ def assemble_book(
         BusyError: another run holds the book.
         MachineError: the codec, the disk or ffmpeg is not as it must be.
     """
-    with hold_book(hidden_folder(begun_state(plan, machine, output).folder)):
-        run = _Run(book_state(plan, machine, output), machine, watcher, False, Deadline())
+    begun_state(plan, machine, output)
+    hidden = hidden_folder(writable_state(plan, machine, output).folder)
+    if keep_log:
+        log_to_book(hidden)
+    with hold_book(hidden):
+        state = writable_state(plan, machine, output)
+        claim_folder(state)
+        run = _Run(state, machine, watcher, False, Deadline())
         for key, attempt in (choices or {}).items():
             if attempt is None:
                 run.state.store.unchoose(key)
@@ -102,9 +124,11 @@ class _Run:
         check_tags: bool,
         deadline: Deadline,
         stop: Stop | None = None,
+        switch: bool = False,
     ) -> None:
         self.state, self.outcome, self.began = state, Outcome(), datetime.now().astimezone()
-        self.waves = Waves(partial(load_book_codec, state, machine))
+        self.waves = Waves(partial(load_book_codec, state, machine, switch))
+        self._switch = switch
         self._machine, self._watcher, self._check_tags, self._deadline = machine, watcher, check_tags, deadline
         self._stop = stop or Stop()
 
@@ -118,11 +142,13 @@ class _Run:
         waiting = self._waiting(again)
         unexamined = [] if again is not None else list(self._unexamined(examiner))
         self._watcher.begun(sum(1 for _ in plan.chunks()), len(waiting))
+        if not waiting and self._switch:
+            pin_config(state)  # all takes are there from the time before it was switched
         if not waiting and not unexamined:
             return
         self._deadline.check()
         began = time.monotonic()
-        engine = start_engine(state, self._machine, waiting, self._check_tags, again is not None) if waiting else None
+        engine = start_engine(state, self._machine, waiting, self._check_tags, self._switch) if waiting else None
         # Before the first step: what is wrong with them must not be found out in the morning.
         self.waves.load()
         examiner.load()
@@ -144,7 +170,7 @@ class _Run:
             if waiting:
                 if engine is None:
                     with self._stop.at_once():
-                        engine = start_engine(state, self._machine, waiting, self._check_tags)
+                        engine = start_engine(state, self._machine, waiting, self._check_tags, self._switch)
                 self._rounds(engine, waiting, again, intake, tick)
 
     def publish(self, keys: Container[str] | None) -> None:
@@ -206,6 +232,13 @@ class _Run:
             worker.check()
         self._stop.check()
         self._deadline.check()
+
+
+def _tell_rules(state: BookState) -> None:
+    """Say what the newest rules for texts and audio cost a book that was begun with older ones."""
+    chunks = list(state.plan.chunks())
+    waiting = sum(state.needs_take(chunk) for chunk in chunks)
+    log.info("text rules %d, audio rules %d: %d of %d chunks to render", *state.rules, waiting, len(chunks))
 
 
 @contextmanager

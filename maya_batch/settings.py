@@ -14,6 +14,7 @@ from maya_batch.checkpoint import DEMO, MAYA1, SNAC_24KHZ, absolute_name
 from maya_batch.engines import Sampling
 from maya_batch.errors import Finding, ManifestError, UsageError
 from maya_batch.manifest import Quality, Render
+from maya_batch.manifest.schema import is_hub_id
 from maya_batch.resources import builtin
 from maya_batch.source_file import way_out
 from maya_batch.yaml_source import load
@@ -70,12 +71,12 @@ def sound_settings(render: Render, folder: Path, flags: Render) -> Sound:
     """The sound of a book whose manifest lies in `folder`; flags come last.
 
     Raises:
-        UsageError: a model or codec that the book names by `./` leads out of its folder.
+        UsageError: a folder that the book names as its model or codec leads out of its own.
     """
     book = render.model_dump(exclude_none=True)
     given = flags.model_dump(exclude_none=True)
     for kind in ("model", "codec"):
-        if str(book.get(kind, "")).startswith("./"):
+        if kind in book and book[kind] != DEMO and not is_hub_id(book[kind]):
             how = way_out(folder, book[kind])
             if how:
                 raise UsageError(f"render.{kind} {book[kind]} {how}; name it with --{kind}")

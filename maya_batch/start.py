@@ -23,53 +23,74 @@ LEAST_BAND_MASS = 0.9
 
 
 def start_engine(
-    state: BookState, machine: Machine, waiting: Sequence[Chunk], check_tags: bool, same_recipe: bool = False
+    state: BookState, machine: Machine, waiting: Sequence[Chunk], check_tags: bool, switch: bool = False
 ) -> Engine:
-    """The engine for the chunks that wait; the book's recipe is settled and written to its model.lock.
+    """The engine for the chunks that wait; the book's model config is settled and written to its model.lock.
 
-    With `same_recipe` the book stays at the one it has.
+    Without `switch` the book stays at the one it has.
 
     Raises:
-        MachineError: the model is not on this machine, not what the book was begun with, or does not load.
-        UsageError: a tag of these chunks is none of the checkpoint's, and `check_tags` is on; or the model loads in
-            another way than the book has it, and it is to be the same.
+        MachineError: the model is not on this machine, not what the book was begun with, or does not load so here.
+        UsageError: a tag of these chunks is none of the checkpoint's, and `check_tags` is on.
     """
     model = state.plan.sound.model
     before = state.lock.recipe(model)
-    engine, recipe = load_book_engine(state, machine, waiting, check_tags)
-    if same_recipe:
-        refuse_other_recipe(state, recipe)
-    if before is not None and recipe != before:
-        log.warning(
-            "this book was begun with %s, %s, %s; what was rendered so is rendered anew with %s, %s, %s",
-            *(before.dtype, before.quantization, before.decoding),
-            *(recipe.dtype, recipe.quantization, recipe.decoding),
-        )
-    state.lock.pin(model, recipe)
-    state.lock.save()
+    engine, recipe = load_book_engine(state, machine, waiting, check_tags, switch)
+    if before is not None and recipe != before and not switch:
+        raise MachineError(f"{state.folder}: {model} loads here with {recipe}, {_advice(before)}")
     state.recipe = recipe
+    pin_config(state)
     return engine
 
 
-def refuse_other_recipe(state: BookState, recipe: Recipe | None) -> None:
-    """Let a book have takes of one recipe only: with another one all of its keys would be others.
+def pin_config(state: BookState) -> None:
+    """Keep in model.lock what the book is rendered with from now on.
 
     Raises:
-        UsageError: `recipe` is not the one in the book's model.lock.
+        MachineError: the disk does not take it.
     """
-    pinned = state.lock.recipe(state.plan.sound.model)
-    if pinned is not None and recipe is not None and recipe != pinned:
-        theirs, ours = (", ".join((one.dtype, one.quantization, one.decoding)) for one in (pinned, recipe))
-        raise UsageError(
-            f"{state.folder}: this book was begun with {theirs}, and this would be {ours}; leave out --dtype, "
-            "--quantization, --decoding and a --config that sets them, or render the whole book so first"
-        )
+    if state.recipe is not None:
+        state.lock.pin(state.plan.sound.model, state.recipe)
+        state.lock.save()
+
+
+def refuse_other_config(state: BookState) -> None:
+    """Let a book be rendered with one model config only: with another one all of its takes would be others.
+
+    Raises:
+        UsageError: the model, number format, quantization or decoding asked for is not the one in its model.lock.
+    """
+    if not state.lock.begun:
+        return
+    model = state.lock.name(state.plan.sound.model)
+    pinned = state.lock.pinned()
+    recipe = state.lock.recipe(model)
+    if pinned is None and recipe is not None:
+        pinned = model, recipe  # one of several that version 0.1 let a book have
+    if pinned is not None and pinned[1] == state.recipe:
+        return
+    begun = " or ".join(state.lock.models()) if pinned is None else f"{pinned[0]},{pinned[1]}"
+    asked = model if state.recipe is None else f"{model},{state.recipe}"
+    raise UsageError(
+        f"{state.folder}: this book is rendered with {begun}, and this would be {asked}; leave out --model, --dtype, "
+        "--quantization, --decoding and a --config that sets them, or add --switch-model-config to `render` to render "
+        "the whole book again so (the takes there are stay, and are used again when it is switched back)"
+    )
+
+
+def _advice(recipe: Recipe) -> str:
+    return (
+        f"and this book is rendered with {recipe}; render it on a machine that can do that, or add "
+        "--switch-model-config and other --dtype, --quantization or --decoding to render the whole book again so"
+    )
 
 
 def load_book_engine(
-    state: BookState, machine: Machine, chunks: Sequence[Chunk], check_tags: bool
+    state: BookState, machine: Machine, chunks: Sequence[Chunk], check_tags: bool, switch: bool = False
 ) -> tuple[Engine, Recipe]:
     """The engine for these chunks of a book, and the recipe it renders them by; nothing is written.
+
+    With `switch` a checkpoint may be another one than the book was begun with.
 
     Raises:
         MachineError, UsageError: as `start_engine` has them.
@@ -79,15 +100,20 @@ def load_book_engine(
     asked = asked_recipe(state.lock.recipe(sound.model), machine)
     # Beside the loading: reading all of a model once more takes seconds.
     with ThreadPoolExecutor(1) as pool:
-        same = pool.submit(state.lock.locate, sound.model, "model")
-        engine = load_engine(
-            machine.engine,
-            checkpoint.folder,
-            device=machine.device,
-            dtype=asked.dtype if asked else machine.dtype,
-            quantization=(asked.quantization if asked else machine.quantization) or "none",
-            batch_size=machine.batch_size,
-        )
+        same = pool.submit(state.lock.locate, sound.model, "model", switch)
+        try:
+            engine = load_engine(
+                machine.engine,
+                checkpoint.folder,
+                device=machine.device,
+                dtype=asked.dtype if asked else machine.dtype,
+                quantization=(asked.quantization if asked else machine.quantization) or "none",
+                batch_size=machine.batch_size,
+            )
+        except MachineError as error:
+            if asked is None or asked != state.lock.recipe(sound.model):
+                raise
+            raise MachineError(f"{error}, {_advice(asked)}") from error
         same.result()
     if engine.layout != state.plan.layout:
         raise MachineError(f"{checkpoint.folder}: its token layout has changed; run again")
@@ -110,8 +136,8 @@ def load_book_engine(
     return engine, recipe
 
 
-def load_book_codec(state: BookState, machine: Machine) -> "Codec":
-    """The codec of a book, pinned.
+def load_book_codec(state: BookState, machine: Machine, switch: bool = False) -> "Codec":
+    """The codec of a book, pinned; with `switch` another one than the book was begun with may be.
 
     Raises:
         MachineError: it is not on this machine, not what the book was begun with, or does not load.
@@ -120,7 +146,7 @@ def load_book_codec(state: BookState, machine: Machine) -> "Codec":
     from maya_batch.engines.device import choose_device
 
     name = state.plan.sound.codec
-    checkpoint = state.lock.locate(name, "codec")
+    checkpoint = state.lock.locate(name, "codec", switch)
     codec = load_codec(checkpoint.folder, state.plan.layout, choose_device(machine.device))
     state.codec = state.lock.identity(name, "codec")
     state.lock.save()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from maya_batch.audio.export import FORMATS, Target, read_comment
+from maya_batch.book_id import AUDIO_RULES, TEXT_RULES, BookId, read_book_id
 from maya_batch.chapter_figures import ChapterFigures
 from maya_batch.errors import UsageError
 from maya_batch.manifest import output_folder
@@ -16,11 +17,8 @@ from maya_batch.quality import Problem
 from maya_batch.settings import Machine
 from maya_batch.store import Take, TakeStore
 
-#: Counts up when chapters are put together in another way; then they are made anew from their takes.
-_AUDIO_VERSION = 1
-
-#: How every audio file says that it is ours, and of what it was made.
-_MARK = "maya-batch "
+MARK = "maya-batch "
+"""How every chapter file says that it is ours; what it was made of follows."""
 
 
 @dataclass
@@ -35,9 +33,18 @@ class BookState:
     codec: str | None
     """The identity of the codec, None as long as the book was not begun."""
     figures: ChapterFigures
+    book_id: BookId | None
+    """Which book the folder belongs to; None for a folder of version 0.1, and as long as there is none."""
     _takes: dict[str, Take | None] = field(default_factory=dict)
     _attempts: dict[str, int] = field(default_factory=dict)
     _keys: dict[tuple[int, int], tuple[Recipe, str]] = field(default_factory=dict)
+
+    @property
+    def rules(self) -> tuple[int, int]:
+        """The versions of the text and audio rules that the book was begun with; the newest for one that was not."""
+        if self.book_id is not None:
+            return self.book_id.text_rules, self.book_id.audio_rules
+        return (1, 1) if self.lock.begun else (TEXT_RULES, AUDIO_RULES)
 
     def key(self, chunk: Chunk) -> str:
         """The key of a chunk's takes.
@@ -124,7 +131,7 @@ class BookState:
         """What a chapter's files carry as their comment: a digest of all that they are made of."""
         book = self.plan.book
         made_of = {
-            "version": _AUDIO_VERSION,
+            "version": self.rules[1],
             "codec": self.codec,
             "dropped": self.plan.layout.clip_start_samples,
             "takes": [
@@ -137,7 +144,7 @@ class BookState:
             "formats": [[format_.type, format_.bitrate] for format_ in book.output.formats],
         }
         canonical = json.dumps(made_of, sort_keys=True, ensure_ascii=False)
-        return _MARK + hashlib.sha256(canonical.encode()).hexdigest()[:32]
+        return MARK + hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
     def problems(self) -> Iterator[tuple[Chunk, Problem]]:
         """What is on record against the takes in use, in reading order."""
@@ -151,20 +158,16 @@ class BookState:
         if not self.folder.is_dir():
             return []
         others = (path for path in self.folder.iterdir() if path.name not in expected)
-        return sorted(path for path in others if path.suffix[1:] in FORMATS and self._is_ours(path))
-
-    def unused_takes(self) -> list[Path]:
-        """Files of takes that no chunk of the book, as it is now, has."""
-        if self.recipe is None:
-            return []
-        return list(self.store.unused({self.key(chunk) for chunk in self.plan.chunks()}))
+        return sorted(path for path in others if path.suffix[1:] in FORMATS and is_chapter(path))
 
     def _attempt(self, chunk: Chunk) -> int:
         take = self.take(chunk)
         return take.attempt if take else 0
 
-    def _is_ours(self, path: Path) -> bool:
-        return (read_comment(path) or "").startswith(_MARK)
+
+def is_chapter(path: Path) -> bool:
+    """Whether this is a whole chapter file of this program's."""
+    return (read_comment(path) or "").startswith(MARK)
 
 
 def hidden_folder(folder: Path) -> Path:
@@ -173,13 +176,31 @@ def hidden_folder(folder: Path) -> Path:
 
 
 def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> BookState:
-    """What of the plan is on the disk, by its model.lock: no model is looked at, nothing is hashed."""
+    """What of the plan is on the disk, by its model.lock: no model is looked at, nothing is hashed.
+
+    Raises:
+        UsageError: a link leads out of the output folder.
+        MachineError: a file of the folder `.maya` is not what it should be.
+    """
     folder = output_folder(plan.manuscript, output)
+    if output is None and plan.book.output.folder is None and folder.is_symlink():
+        raise UsageError(f"{folder} is a link; to render the book where it leads, name it with --output")
     hidden = hidden_folder(folder)
-    lock = ModelLock(hidden / "model.lock")
+    for inside in (hidden, hidden / "takes"):
+        if inside.is_symlink() or (inside.exists() and not inside.is_dir()):
+            what = "a link" if inside.is_symlink() else "no folder"
+            raise UsageError(f"{inside} is {what}; move it away, and link the whole output folder where one is needed")
+    lock = ModelLock(hidden / "model.lock", plan.manuscript.folder)
     recipe = asked_recipe(lock.recipe(plan.sound.model), machine)
     return BookState(
-        plan, folder, TakeStore(hidden, plan.layout.codebook_size), lock, recipe, lock.codec(plan.sound.codec), ChapterFigures(hidden)
+        plan,
+        folder,
+        TakeStore(hidden, plan.layout.codebook_size),
+        lock,
+        recipe,
+        lock.codec(plan.sound.codec),
+        ChapterFigures(hidden),
+        read_book_id(hidden),
     )
 
 

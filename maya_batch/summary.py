@@ -6,6 +6,7 @@ from pathlib import Path
 
 from maya_batch.bench.figures import Speed
 from maya_batch.ledger import chapter_characters
+from maya_batch.leftovers import left_over
 from maya_batch.outcome import BESIDE, IN_TURN, Outcome
 from maya_batch.plan import Chapter
 from maya_batch.report.data import Characters
@@ -53,12 +54,19 @@ class Description:
     render_minutes: float | None
     """How long the missing chunks take to render, by the last benchmark of this machine; None without one."""
     notes: list[str]
+    model_configs: list[str]
+    """What the book is rendered with, and after it what it was rendered with before: model, number format, quantization
+    and decoding."""
     characters: Characters
     """Where all characters of the book have gone."""
 
     def __str__(self) -> str:
         head = f"{self.title}, {self.author}" if self.author else self.title
-        lines = [head, f"model {self.model}, output {self.folder}", ""]
+        lines = [head, f"model {self.model}, output {self.folder}"]
+        if self.model_configs:
+            before = f"; before with {' and '.join(self.model_configs[1:])}" if self.model_configs[1:] else ""
+            lines.append(f"rendered with {self.model_configs[0]}{before}")
+        lines.append("")
         width = max(len(chapter.title) for chapter in self.chapters)
         for chapter in self.chapters:
             lines.append(
@@ -92,9 +100,8 @@ def describe(state: BookState, takes: bool, speed: Speed | None = None) -> Descr
     if speed is not None and missing:
         minutes = round((plan.layout.seconds(missing) / speed.x_realtime + speed.start_s) / 60, 1)
         notes.append(f"rendering: about {minutes:.1f} minutes, at {speed.x_realtime:.1f}x real time on {speed.device}")
-    others = [name for name in state.lock.models() if name != plan.sound.model]
-    if state.recipe is None and others:
-        notes.append(f"nothing is rendered with this model; it is with: --model {', --model '.join(others)}")
+    left = left_over(state) if takes else None
+    notes += _pinned(state)
     return Description(
         title=plan.book.title,
         author=plan.book.author,
@@ -108,12 +115,33 @@ def describe(state: BookState, takes: bool, speed: Speed | None = None) -> Descr
         tokens=frames * SLOTS,
         disk_bytes=round(seconds * _bytes_a_second(state)) + frames * _FRAME_BYTES + chunks * _TAKE_BYTES,
         free_bytes=shutil.disk_usage(_existing(state.folder)).free,
-        stale_files=[str(path) for path in state.stale_files()] if takes else [],
-        unused_takes=len(state.unused_takes()) if takes else 0,
+        stale_files=[] if left is None else [str(path) for path in left.files],
+        unused_takes=0 if left is None else len(left.takes),
         render_minutes=minutes,
         notes=notes,
+        model_configs=model_configs(state),
         characters=Characters.sum(line.characters for line in lines),
     )
+
+
+def model_configs(state: BookState) -> list[str]:
+    """What the book is rendered with, then what it was rendered with before, as `clean --forget` takes it."""
+    pinned = state.lock.pinned()
+    known = [f"{name},{recipe}" for name, recipe in state.lock.configs()]
+    now = [] if pinned is None else [f"{pinned[0]},{pinned[1]}"]
+    return [*now, *(config for config in dict.fromkeys(known) if config not in now)]
+
+
+def _pinned(state: BookState) -> list[str]:
+    """That the book is rendered with something else than is asked for."""
+    configs, recipe = model_configs(state), state.recipe
+    asked = state.lock.name(state.plan.sound.model)
+    asked = asked if recipe is None else f"{asked},{recipe}"
+    if not configs:
+        return []
+    if asked in configs[: 1 if state.lock.pinned() else None]:
+        return []
+    return [f"this is the book with {asked}, which `render` refuses without --switch-model-config"]
 
 
 def accounted(characters: Characters) -> str:

@@ -412,7 +412,8 @@ def test_part_files_are_only_ours(tmp_path: Path) -> None:
     (tmp_path / ".a.wav.part").touch()
     (tmp_path / ".b.part").mkdir()
     (tmp_path / "c.part").touch()
-    (tmp_path / ".d.part").symlink_to(tmp_path / "c.part")
+    (tmp_path / ".d.wav.part").symlink_to(tmp_path / "c.part")
+    (tmp_path / ".download.zip.part").touch()
     assert part_files(tmp_path) == [part_of(tmp_path / "a.wav")] == [tmp_path / ".a.wav.part"]
     assert part_files(tmp_path / "nowhere") == []
 

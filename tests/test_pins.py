@@ -129,9 +129,8 @@ def test_a_folder_that_has_changed_is_refused(
         for file in folder.glob("*.*"):
             os.utime(file, ns=(5, 5))
     lock = ModelLock(path)
-    with pytest.raises(MachineError, match="is not what this book was begun with: put the old files back") as caught:
+    with pytest.raises(MachineError, match="is not what this book was begun with: put the old files back, or add --sw"):
         lock.locate(str(folder), "model")
-    assert str(path) in str(caught.value)
     lock.save()
     assert path.read_text() == before
 

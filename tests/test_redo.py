@@ -204,7 +204,9 @@ def test_takes_of_another_recipe_do_not_cost_the_book_its_own(
 ) -> None:
     before = everything_but_the_log(rendered)
     line = one_line(cli("redo", rendered.path, "1:1", *keep, *flags), 2)
-    assert line.startswith(f"{rendered.output}: this book was begun with float32, none, framed, and this would be ")
+    assert line.startswith(
+        f"{rendered.output}: this book is rendered with ./lm,float32,none,framed, and this would be "
+    )
     assert flags[1] in line
     assert (fake_engine.batches, everything_but_the_log(rendered)) == ([], before)
     assert (
@@ -222,8 +224,10 @@ def test_a_model_that_loads_otherwise_than_was_asked_for_leaves_the_book_as_it_i
     monkeypatch.setattr("maya_batch.start.load_engine", load)
     lock = (rendered.output / ".maya" / "model.lock").read_bytes()
     said = cli("redo", rendered.path, "1:1")
-    assert said.code == 2
-    assert "this book was begun with float32, none, framed, and this would be float32, nf4" in said.err.splitlines()[-1]
+    assert said.code == 5
+    last = said.err.splitlines()[-1]
+    assert "loads here with float32,nf4,framed, and this book is rendered with float32,none,framed" in last
+    assert "--switch-model-config" in last
     assert (fake_engine.batches, (rendered.output / ".maya" / "model.lock").read_bytes()) == ([], lock)
 
 
@@ -254,7 +258,7 @@ def test_a_real_book_has_one_chunk_spoken_anew_and_goes_back_to_the_bit(tmp_path
     assert takes.items() < new.items()
     (made,) = new.keys() - takes.keys()
     assert made.name == "2.npz"
-    hearing = read_take(made, made.parent.name).hearing
+    hearing = read_take(made, made.parent.name, 4096).hearing
     assert hearing is not None
     assert "night" in hearing.text
     assert maya("redo", manifest, "1:2", "--keep", "2", *flags).returncode == 0

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from maya_batch.errors import MachineError
+from maya_batch.leftovers import left_over
 from maya_batch.outcome import Outcome
 from maya_batch.quality import Hearing, Problem
 from maya_batch.render import assemble_book, render_book
@@ -297,12 +298,12 @@ def test_reports_have_the_sound_of_takes_with_problems(
     render(tiny)  # nothing is loaded, and the clip lies beside its take
     assert fake_codec.decoded == decoded
     assert (tiny.output / "report.html").read_text(encoding="utf-8").count("<audio") == 1
-    assert [path.name for path in book_state(tiny.plan(), Machine()).unused_takes()] == []
+    assert left_over(book_state(tiny.plan(), Machine())).takes == []
 
 
 def test_a_report_that_cannot_be_written_is_an_error_of_the_machine(tiny: TinyBook, fake_engine: FakeEngine) -> None:
     tiny.write({"One": ["Fine talk."]})
-    (tiny.output / "report.json").mkdir(parents=True)
+    (tiny.output / ".report.json.part").mkdir(parents=True)
     with pytest.raises(MachineError, match=r"report.json: cannot be written"):
         render(tiny)
     assert list(audio(tiny)) == ["01-one.wav"]

@@ -3,6 +3,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -28,15 +29,14 @@ from maya_batch.summary import describe, summarize
 from maya_batch.text.length import cap_tokens, expected_tokens
 from maya_batch.tokens import TokenLayout
 from maya_batch.worker import Worker
+from maya_batch.writable import TakeOver
 from tests.fakes import LONGWINDED, Events, FakeCodec, FakeEngine, TinyBook, write_codec
 
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone.", "The wind was strong."]}
 
 
-def render(
-    tiny: TinyBook, machine: Machine | None = None, watcher: Events | None = None, check_tags: bool = True
-) -> Outcome:
-    return render_book(tiny.plan(), machine or Machine(), watcher or Events(), check_tags=check_tags)
+def render(tiny: TinyBook, machine: Machine | None = None, watcher: Events | None = None, **more: Any) -> Outcome:
+    return render_book(tiny.plan(), machine or Machine(), watcher or Events(), **more)
 
 
 def kinds(outcome: Outcome) -> list[tuple[str, str]]:
@@ -357,8 +357,9 @@ def test_a_take_that_cannot_be_stored_ends_the_run_while_it_speaks(
     tiny.write(BOOK)
     fake_engine.batch_size = 1
     takes = tiny.output / ".maya" / "takes"
-    takes.parent.mkdir(parents=True)
-    takes.write_text("in the way")
+    takes.mkdir(parents=True)
+    for prefix in range(256):
+        (takes / f"{prefix:02x}").write_text("in the way")
     fake_engine.before_batch = lambda done: time.sleep(0.05)
     with pytest.raises(MachineError, match="a take cannot be stored"):
         render(tiny)
@@ -397,20 +398,48 @@ def test_a_book_stays_with_the_recipe_it_was_begun_with(tiny: TinyBook, fake_eng
     assert (fake_engine.dtype, fake_engine.quantization, fake_engine.decodings) == ("float16", "nf4", ["free"])
 
 
-def test_another_recipe_is_warned_about_and_renders_the_book_anew(
-    tiny: TinyBook, fake_engine: FakeEngine, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "asked", [{"dtype": "float16"}, {"quantization": "nf4"}, {"decoding": "free"}], ids=lambda asked: next(iter(asked))
+)
+def test_another_model_config_is_refused_and_renders_the_book_again_where_it_is_switched(
+    asked: dict[str, str], tiny: TinyBook, fake_engine: FakeEngine
 ) -> None:
     tiny.write(TEXT)
     render(tiny)
-    assert caplog.messages == []
-    render(tiny, Machine(dtype="float16"))
-    assert caplog.messages == [
-        "this book was begun with float32, none, framed; what was rendered so is rendered anew with "
-        "float16, none, framed"
-    ]
-    assert len(fake_engine.texts) == 8
-    assert recipe(tiny).dtype == "float16"
+    before, first = audio(tiny), recipe(tiny)
+    with pytest.raises(UsageError, match=r"is rendered with \./lm,float32,none,framed, and this would be .*--switch-m"):
+        render(tiny, Machine.model_validate(asked))
+    assert (len(fake_engine.texts), recipe(tiny)) == (4, first)
+    switch = TakeOver(switch_config=True)
+    render(tiny, Machine.model_validate(asked), take_over=switch)
+    assert (len(fake_engine.texts), recipe(tiny)) == (8, replace(first, **asked))
+    render(tiny)  # it stays so
+    render(tiny, Machine.model_validate({name: getattr(first, name) for name in asked}), take_over=switch)
+    assert (len(fake_engine.texts), recipe(tiny), audio(tiny)) == (8, first, before)
     assert len(take_files(tiny)) == 8
+
+
+def test_a_machine_that_cannot_load_what_the_book_is_rendered_with_says_how_to_go_on(
+    tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.write(TEXT)
+    render(tiny, Machine(quantization="nf4"))
+    tiny.write(TEXT | {"Three": ["It was late."]})
+
+    def load(*_: object, **asked: object) -> FakeEngine:
+        if asked["quantization"] == "nf4":
+            raise MachineError("nf4 needs a GPU")
+        fake_engine.quantization = "none"
+        return fake_engine
+
+    monkeypatch.setattr("maya_batch.start.load_engine", load)
+    with pytest.raises(
+        MachineError, match=r"needs a GPU, and this book is rendered with float32,nf4.*--switch-model-co"
+    ):
+        render(tiny)
+    assert recipe(tiny).quantization == "nf4"
+    render(tiny, Machine(quantization="none"), take_over=TakeOver(switch_config=True))
+    assert recipe(tiny).quantization == "none"
 
 
 def test_a_machine_that_asks_for_what_the_book_has_changes_nothing(

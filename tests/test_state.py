@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from maya_batch.audio.export import Target, TrackTags, write_chapter
+from maya_batch.leftovers import LeftOvers, left_over
 from maya_batch.pins import Recipe
 from maya_batch.render import render_book
 from maya_batch.settings import Machine
@@ -45,7 +46,7 @@ def test_a_book_that_was_not_begun(tiny: TinyBook) -> None:
     assert state.recipe is None
     assert state.codec is None
     assert all(state.needs_take(chunk) for chunk in state.plan.chunks())
-    assert (state.stale_files(), state.unused_takes(), list(state.problems())) == ([], [], [])
+    assert (left_over(state), list(state.problems())) == (LeftOvers([], [], 0, []), [])
     with pytest.raises(ValueError, match="was not begun"):
         state.key(next(state.plan.chunks()))
     assert files(tiny) == ["missing", "missing"]
@@ -182,32 +183,34 @@ def test_files_that_are_not_ours_are_never_left_over(rendered: TinyBook, tmp_pat
 
 
 def test_takes_of_no_chunk_any_more_are_unused(rendered: TinyBook) -> None:
-    assert state_of(rendered).unused_takes() == []
+    assert left_over(state_of(rendered)).takes == []
     old = state_of(rendered)
     gone = old.key(list(old.plan.chunks())[2])
     rendered.write({"One": TEXT["One"], "Two": ["The rain was back."]})
-    assert [path.parent.name for path in state_of(rendered).unused_takes()] == [gone]
+    assert [path.parent.name for path in left_over(state_of(rendered)).takes] == [gone]
     assert described(rendered).unused_takes == 1
     assert "1 takes are of no chunk any more" in str(described(rendered))
     rendered.write(TEXT)
-    assert state_of(rendered).unused_takes() == []
+    assert left_over(state_of(rendered)).takes == []
 
 
 def test_a_book_rendered_with_another_model_says_with_which(rendered: TinyBook) -> None:
-    write_model(rendered.folder / "other")
-    plan = rendered.plan(model=str(rendered.folder / "other"))
-    state = book_state(plan, Machine())
+    other = write_model(rendered.folder / "other")
+    (other / "model.safetensors").write_bytes(b"other weights")
+    state = book_state(rendered.plan(model=str(other)), Machine())
     assert state.recipe is None
-    assert state.unused_takes() == []
-    notes = describe(state, takes=True).notes
-    assert notes == [f"nothing is rendered with this model; it is with: --model {rendered.folder / 'lm'}"]
+    assert left_over(state).takes == []
+    assert describe(state, takes=True).notes == [
+        "this is the book with ./other, which `render` refuses without --switch-model-config",
+    ]
 
 
-def test_a_book_rendered_with_two_models_has_no_need_to_say_so(rendered: TinyBook) -> None:
+def test_a_copy_of_the_model_is_the_same_model(rendered: TinyBook, fake_engine: FakeEngine) -> None:
     other = str(write_model(rendered.folder / "other"))
-    render_book(rendered.plan(model=other), Machine(), Events())
-    assert sorted(state_of(rendered).lock.models()) == sorted([str(rendered.folder / "lm"), other])
-    assert described(rendered).notes == []
+    spoken = len(fake_engine.texts)
+    assert render_book(rendered.plan(model=other), Machine(), Events()).exit_code == 0
+    assert len(fake_engine.texts) == spoken
+    assert described(rendered).rendered == 3
 
 
 def test_the_state_of_another_output_folder_is_its_own(rendered: TinyBook, tmp_path: Path) -> None:

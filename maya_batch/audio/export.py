@@ -6,6 +6,7 @@ reader of the old file keeps the old one. The same PCM and tags give the same by
 
 import errno
 import os
+import re
 import stat
 import subprocess
 import tempfile
@@ -184,6 +185,10 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 )
 
 
+#: Names of chapters and reports while they grow; other programs have files that end in `.part`, too.
+_PART = re.compile(rf"\.(.+\.({'|'.join(FORMATS)})|report\.(html|json))\.part")
+
+
 def write_chapter(
     pcm: Iterable[bytes], targets: Sequence[Target], tags: TrackTags, sampling_rate: int = 24000
 ) -> float:
@@ -266,8 +271,9 @@ def part_of(path: Path) -> Path:
 
 
 def part_files(folder: Path) -> list[Path]:
-    """What killed runs left in `folder`, sorted; safe to remove while no run writes there."""
-    return sorted(path for path in folder.glob(".*.part") if path.is_file() and not path.is_symlink())
+    """What killed runs left of chapters and reports in `folder`, sorted; safe to remove while no run writes there."""
+    parts = (path for path in folder.glob(".*.part") if _PART.fullmatch(path.name))
+    return sorted(path for path in parts if path.is_file() and not path.is_symlink())
 
 
 @contextmanager

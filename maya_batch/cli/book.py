@@ -23,6 +23,13 @@ from maya_batch.cli.options import (
     machine_of,
 )
 from maya_batch.errors import UsageError
+from maya_batch.leftovers import left_over
+from maya_batch.manifest import Render
+from maya_batch.ownership import refuse_other_book
+from maya_batch.pins import Recipe
+from maya_batch.plan import make_plan
+from maya_batch.settings import Machine
+from maya_batch.start import refuse_other_config
 from maya_batch.state import BookState, book_state, hidden_folder
 from maya_batch.summary import Description, describe
 
@@ -47,6 +54,7 @@ def plan(
     state = _look(book, output, config, model, dtype, quantization, decoding, allow_unknown_tags)
     speed = saved_speed(bench_key(state.plan.sound.model))
     _print(describe(state, takes=False, speed=speed), as_json)
+    refuse_other_book(state)
     if speed is None and not as_json and any(state.needs_take(chunk) for chunk in state.plan.chunks()):
         log.info("how long rendering takes here is not known yet; `maya-batch bench` measures it")
 
@@ -68,6 +76,7 @@ def status(
     """
     state = _look(book, output, config, model, dtype, quantization, decoding, allow_unknown_tags)
     _print(describe(state, takes=True), as_json)
+    refuse_other_book(state)
 
 
 def clean(
@@ -79,34 +88,78 @@ def clean(
     quantization: Quantization = None,
     decoding: DecodingName = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    other_book: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another book rendered into this folder, whose takes stay: its manifest; `none` if none was."
+        ),
+    ] = None,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(help="A model config, as `status` shows it, whose takes are to be removed, too."),
+    ] = None,
 ) -> None:
     """Remove what the book no longer has.
 
-    Files of chapters that were renamed or removed, and takes of no chunk, after showing them.
+    Files of chapters that were renamed or removed, and takes of no chunk, after showing them. Takes of all models and
+    number formats that the book was rendered with are kept.
     """
-    from maya_batch.audio.export import part_files
     from maya_batch.book_lock import hold_book
     from maya_batch.store import unlink_all
 
     state = _look(book, output, config, model, dtype, quantization, decoding, True)
-    if not hidden_folder(state.folder).is_dir():
+    hidden = hidden_folder(state.folder)
+    if not hidden.is_dir():
         print("nothing to remove")
         return
-    with hold_book(hidden_folder(state.folder)):
-        stale = [*state.stale_files(), *part_files(state.folder)]
-        takes = state.unused_takes()
-        for path in [*stale, *takes]:
+    refuse_other_book(state)
+    refuse_other_config(state)
+    forgotten = [_model_config(state, text) for text in forget or ()]
+    others = None if other_book is None else [_other(name, state) for name in other_book if name != "none"]
+    with hold_book(hidden):
+        left = left_over(state, others, forgotten)
+        for name in left.absent:
+            log.warning(
+                "model %s is not on this machine, so takes that are left over cannot be told: none is listed", name
+            )
+        if left.withheld:
+            log.warning(
+                "%d takes and chapter files stay, since another book may have been rendered into this folder; to list "
+                "them, name its manifest, whose own takes stay then: --other-book MANIFEST, or --other-book none",
+                left.withheld,
+            )
+        for path in [*left.files, *left.takes]:
             print(path)
-        if not stale and not takes:
+        if not left.files and not left.takes:
             print("nothing to remove")
             return
         try:
-            sure = yes or typer.confirm(f"remove these {len(stale)} audio files and {len(takes)} takes?")
+            sure = yes or typer.confirm(f"remove these {len(left.files)} audio files and {len(left.takes)} takes?")
         except typer.Abort:  # nobody is there to answer
             sure = False
         if not sure:
             raise UsageError("nothing was removed")
-        print(f"removed, {unlink_all([*stale, *takes]) / 2**20:.1f} MiB freed")
+        print(f"removed, {unlink_all([*left.files, *left.takes]) / 2**20:.1f} MiB freed")
+        if forgotten and not left.absent:
+            for name, recipe in forgotten:
+                state.lock.forget(name, recipe)
+            state.lock.save()
+
+
+def _model_config(state: BookState, text: str) -> tuple[str, Recipe]:
+    """What the book was rendered with, as a person names it; not what it is rendered with now."""
+    pinned = state.lock.pinned()
+    known = {f"{name},{recipe}": (name, recipe) for name, recipe in state.lock.configs() if (name, recipe) != pinned}
+    if text not in known:
+        raise UsageError(
+            f"--forget {text}: no earlier model config of this book; there are: {', '.join(known) or 'none'}"
+        )
+    return known[text]
+
+
+def _other(name: str, state: BookState) -> BookState:
+    """Another book that was rendered into the folder of this one."""
+    return book_state(make_plan(Path(name), Render(), allow_unknown_tags=True), Machine(), state.folder)
 
 
 def _look(

@@ -33,9 +33,7 @@ from maya_batch.cli.options import (
     warn_of_incomplete,
 )
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, UsageError
-from maya_batch.logs import log_to_book
 from maya_batch.progress import LogWatcher, TerminalWatcher
-from maya_batch.state import begun_state, hidden_folder
 from maya_batch.summary import summarize
 
 log = logging.getLogger(__name__)
@@ -81,7 +79,6 @@ def redo(
     machine = machine_of(
         config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
     )
-    log_to_book(hidden_folder(begun_state(plan, machine, output).folder))
     watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
     try:
         if keep is None:

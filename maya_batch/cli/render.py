@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Annotated
 
 import typer
 
@@ -35,14 +36,13 @@ from maya_batch.cli.options import (
 )
 from maya_batch.deadline import deadline_of
 from maya_batch.errors import GpuLostError
-from maya_batch.logs import log_to_book
 from maya_batch.manifest import output_folder
 from maya_batch.notify import check_command, notifying
 from maya_batch.progress import LogWatcher, TerminalWatcher
 from maya_batch.restart import begin_anew, begun_anew
-from maya_batch.state import hidden_folder
 from maya_batch.stop import Stop
 from maya_batch.summary import summarize
+from maya_batch.writable import TakeOver
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,18 @@ def render(
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Take over a folder that belongs to another book.")] = False,
+    switch_model_config: Annotated[
+        bool,
+        typer.Option(
+            "--switch-model-config",
+            help="Render the whole book again with another model, dtype, quantization or decoding; takes stay.",
+        ),
+    ] = False,
+    upgrade_text: Annotated[
+        bool,
+        typer.Option("--upgrade-text", help="Follow the newest rules for texts and audio in a book begun with older."),
+    ] = False,
 ) -> None:
     """Render what is not rendered yet.
 
@@ -86,7 +98,7 @@ def render(
         config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
     )
     folder = output_folder(plan.manuscript, output)
-    log_to_book(hidden_folder(folder))
+    allowed = TakeOver(adopt=adopt, switch_config=switch_model_config, upgrade_text=upgrade_text)
     with notifying(notify, folder / PAGE_NAME) as notice:
         watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
         try:
@@ -95,6 +107,8 @@ def render(
                 check_tags=not allow_unknown_tags,
                 deadline=deadline,
                 stop=context.find_object(Stop),
+                take_over=allowed,
+                keep_log=True,
             )
             notice.exit_code = outcome.exit_code
         except GpuLostError as error:

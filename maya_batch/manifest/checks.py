@@ -1,5 +1,6 @@
 """What the schema alone cannot see: names that must exist, paths that must stay in the folder."""
 
+import os
 import unicodedata
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from maya_batch.errors import Finding
 from maya_batch.manifest.salvage import shown, suggestion
-from maya_batch.manifest.schema import Book
+from maya_batch.manifest.schema import Book, is_hub_id
 from maya_batch.source_file import way_out
 from maya_batch.yaml_source import DataPath, YamlSource
 
@@ -91,12 +92,32 @@ class Checker:
                 first[stem] = path
 
     def _paths(self) -> Iterator[Finding]:
-        if self.book.output.folder is not None:
-            yield from self._path(("output", "folder"), self.book.output.folder, "--output")
+        folder = self.book.output.folder
+        # A link that is named is followed: somebody made it, to have the audio on another drive.
+        if folder is not None and not ((self.folder / folder).is_symlink() and self._inside(folder)):
+            yield from self._path(("output", "folder"), folder, "--output")
         for name in ("model", "codec"):
             value = getattr(self.book.render, name)
-            if value is not None and value.startswith("./"):
-                yield from self._path(("render", name), value, f"--{name}")
+            if value is not None and value != "demo":
+                yield from self._checkpoint(("render", name), value, name)
+
+    def _checkpoint(self, path: DataPath, value: str, kind: str) -> Iterator[Finding]:
+        """A model or codec: a hub id, or a folder inside the manifest's."""
+        there = (self.folder / value).is_dir()
+        if is_hub_id(value):
+            if there:
+                what = f"{shown(value)} is a hub id, and a folder beside the manifest"
+                yield self.finding(path, what, f"write `./{value}` for the folder, or `{value}@main` for the hub's")
+        elif there or value.startswith("./"):
+            yield from self._path(path, value, f"--{kind}")
+        else:
+            mend = "write `demo`, a hub id like `org/name`, or a path like `./models/name`"
+            yield self.finding(path, f"{shown(value)} names no {kind}", mend)
+
+    def _inside(self, folder: str) -> bool:
+        """Whether a path as such, and the folder that it is in, stay in the manifest's folder."""
+        above = os.path.normpath(Path(folder).parent)
+        return ".." not in Path(folder).parts and way_out(self.folder, above) is None
 
     def _path(self, path: DataPath, value: str, flag: str) -> Iterator[Finding]:
         how = way_out(self.folder, value)

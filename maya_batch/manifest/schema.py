@@ -76,10 +76,12 @@ def _checkpoint(name: str, flag: str) -> str:
     if name.startswith(("/", "~")) or ".." in name.partition("@")[0].split("/"):
         mend = f"a book may name a path inside its own folder only; `{flag}` takes any path"
         raise _wrong(f"{name!r} is not a path inside the manifest's folder", mend)
-    if name != "demo" and not name.startswith("./") and not _HUB_ID.fullmatch(name):
-        mend = "write `demo`, a hub id like `org/name`, or a path like `./models/name`"
-        raise _wrong(f"{name!r} names no model", mend)
     return name
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a model's name has the form of a hub id, `org/name` or `org/name@revision`, and is no path by `./`."""
+    return not name.startswith("./") and _HUB_ID.fullmatch(name) is not None
 
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_one_line)]

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass, fields
 
 from maya_batch.quality import Problem
 
+GENERATOR = "maya-batch"
+"""What reports say of who wrote them, so that no other file is written over."""
+
 
 @dataclass(frozen=True)
 class Characters:
@@ -124,6 +127,8 @@ class Report:
     """Of maya-batch."""
     flags: tuple[str, ...] = ()
     """What a command on the book has to be given to find the same takes: --output, --model, --codec."""
+    generator: str = GENERATOR
+    """Which program wrote it."""
 
 
 def count_problems(chunks: Iterable[ChunkReport]) -> dict[str, int]:
@@ -138,5 +143,5 @@ def to_json(report: Report) -> str:
     Raises:
         ValueError: one of its numbers is not finite.
     """
-    content = asdict(report) | {"problems_by_kind": dict(report.problems_by_kind)}
+    content = {"generator": report.generator} | asdict(report) | {"problems_by_kind": dict(report.problems_by_kind)}
     return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"

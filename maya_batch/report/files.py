@@ -1,14 +1,20 @@
 """The two files of a report, each there whole or as it was before."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from maya_batch.own_files import open_own
 from maya_batch.report.clip import Clip
-from maya_batch.report.data import Report, to_json
+from maya_batch.report.data import GENERATOR, Report, to_json
 from maya_batch.report.page import render_page
 from maya_batch.whole_file import write_whole
 
 JSON_NAME, PAGE_NAME = "report.json", "report.html"
+
+#: How each of them says near its beginning that it was written here.
+_MARKS = {JSON_NAME: f'"generator": "{GENERATOR}"', PAGE_NAME: f'<meta name="generator" content="{GENERATOR}">'}
+_HEAD = 4096
 
 
 def write_report(folder: Path, report: Report, clips: Mapping[str, Clip]) -> Path:
@@ -26,3 +32,12 @@ def write_report(folder: Path, report: Report, clips: Mapping[str, Clip]) -> Pat
         # A path may hold bytes that are no UTF-8: their escapes are those of JSON, too.
         write_whole(path, text.encode(errors="backslashreplace"))
     return folder / PAGE_NAME
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file of one of the two names is a report of this program's, by its mark; those of 0.1 have none."""
+    try:
+        with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+            return _MARKS[path.name].encode() in file.read(_HEAD)
+    except OSError:
+        return False

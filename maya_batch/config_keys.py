@@ -1,0 +1,52 @@
+"""The keys of a book's takes under each model config that the book was ever rendered with."""
+
+from collections.abc import Iterator
+
+from maya_batch.checkpoint import DEMO, MAYA1
+from maya_batch.errors import MachineError, ManifestError, UsageError
+from maya_batch.manifest import Render
+from maya_batch.pins import Recipe
+from maya_batch.plan import Plan, plan_manuscript
+from maya_batch.settings import sound_settings
+from maya_batch.state import BookState
+
+
+def config_keys(state: BookState) -> dict[tuple[str, Recipe], set[str]]:
+    """The keys of all chunks of the book as it is now, by the name of the model and the recipe."""
+    plans = {name: list(_plans(state, name)) for name in {name for name, _ in state.lock.configs()}}
+    return {
+        (name, recipe): {chunk.key(recipe, plan.sound) for plan in plans[name] for chunk in plan.chunks()}
+        for name, recipe in state.lock.configs()
+    }
+
+
+def absent_models(state: BookState) -> list[str]:
+    """The models that the book was rendered with and that are not on this machine.
+
+    The chunks they were given cannot be told for certain: a model's context and tags have a say in where is cut. Those
+    of Maya1 are known.
+    """
+    absent = []
+    for name in {name for name, _ in state.lock.configs()}:
+        try:
+            state.lock.find(state.lock.path(name), "model")
+        except (MachineError, UsageError):
+            if name.partition("@")[0] != MAYA1:
+                absent.append(name)
+    return sorted(absent)
+
+
+def _plans(state: BookState, name: str) -> Iterator[Plan]:
+    """The plans of the book with a model: as a flag has named it, and as the manifest has."""
+    plan = state.plan
+    if state.lock.name(plan.sound.model) == name:
+        yield plan
+    manuscript, path = plan.manuscript, state.lock.path(name)
+    # The demo voice has a repetition penalty that a book may set otherwise: a flag and a manifest mean other takes.
+    flagged = sound_settings(manuscript.book.render, manuscript.folder, Render().model_copy(update={"model": path}))
+    own = sound_settings(manuscript.book.render, manuscript.folder, Render()).model_copy(update={"model": path})
+    for sound in (flagged, own) if name == DEMO else (flagged,):
+        try:
+            yield plan_manuscript(manuscript, sound, allow_unknown_tags=True)
+        except ManifestError:
+            continue  # the book as it is now cannot be rendered with this model: it has no chunks then
