@@ -24,7 +24,7 @@ from maya_batch.speaking import row_seed
 from maya_batch.start import load_book_engine
 from maya_batch.state import book_state
 from maya_batch.text.spoken import finish_description
-from maya_batch.waves import noise_seed
+from maya_batch.waves import audible, noise_seed
 
 #: What a voice says that says nothing in the book: some 6 s, a question, and a pause.
 _STOCK = "The lamp was lit, and for a while nobody spoke. Had anyone seen her go? Only the rain answered."
@@ -139,7 +139,7 @@ def _record(
         for chunk in chunks:
             row = rows[key(chunk)]
             wave = codec.decode(row.codes, noise_seed(row.key, 1))
-            clips.append(Clip(wave, chunk.pause))
+            clips.append(Clip(audible(wave), chunk.pause))
             problems += check_codes(row, chunk.text, chunk.expected_frames, engine.layout, None, quality)
             problems += check_sound(wave, rate, chunk.text, quality)
         tags = TrackTags(

@@ -19,7 +19,7 @@ from maya_batch.report.loudness import file_loudness
 from maya_batch.report.worst import MOST_TAKES, worst_takes
 from maya_batch.settings import sound_settings
 from maya_batch.state import BookState
-from maya_batch.waves import Waves
+from maya_batch.waves import Waves, audible
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def _clips(state: BookState, chunks: Sequence[Chunk], waves: Waves) -> dict[str,
             continue
         mp3 = state.store.clip(take)
         if mp3 is None and waves.loaded:
-            mp3 = make_clip(waves.prepare(take), state.plan.layout.sampling_rate)
+            mp3 = make_clip(audible(waves.prepare(take)), state.plan.layout.sampling_rate)
             waves.drop(take)
             state.store.put_clip(take, mp3)
         if mp3 is not None:

@@ -69,7 +69,9 @@ class Choices:
         try:
             data = yaml.safe_load(text)
             return {str(key): _attempt(attempt) for key, attempt in ({} if data is None else data).items()}
-        except (ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        except RecursionError as error:
+            raise self._unreadable(ValueError("nested too deeply")) from error
+        except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> MachineError:

@@ -13,6 +13,7 @@ from maya_batch.quality.ends import Ends
 from maya_batch.quality.sound import check_sound, quiet_end
 from maya_batch.settings import Machine
 from maya_batch.store import Take
+from maya_batch.waves import audible
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Examiner:
         """The take, with what the recognizer hears in it."""
         if self._listener is None:
             raise ValueError("nobody is there to listen")
-        hearing, problems = self._listener.listen(wave, self._rate, text)
+        hearing, problems = self._listener.listen(audible(wave), self._rate, text)
         return replace(take, hearing=hearing, problems=_joined(take.problems, problems))
 
 

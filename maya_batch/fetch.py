@@ -14,13 +14,17 @@ _PATTERNS = ("*.json", "*.safetensors", "tokenizer/*", "tokenizer*", "pytorch_mo
 RECOGNIZER_PATTERNS = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 
 
+#: What the hub's client leaves in a folder that it fetches into.
+_FETCHED = ".cache/huggingface"
+
+
 def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequence[str] = _PATTERNS) -> Path:
     """Download `org/name` or `org/name@revision` into the hub's cache, or as a folder into `to`; where it lies.
 
     A download that broke off goes on where it was. Only files that `patterns` match are taken.
 
     Raises:
-        UsageError: it is no hub id, or there is no such repository.
+        UsageError: it is no hub id, there is no such repository, or the folder has files of another origin.
         MachineError: the hub cannot be reached, or the disk is full.
     """
     from huggingface_hub import snapshot_download
@@ -38,6 +42,8 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequ
         raise UsageError(f"{name}: not a hub id like {MAYA1}; the voice `{DEMO}` is built in")
     repo = match["repo"]
     folder = to / repo.rpartition("/")[2] if to is not None else None
+    if folder is not None and folder.is_dir() and any(folder.iterdir()) and not (folder / _FETCHED).is_dir():
+        raise UsageError(f"{folder} is there and was not fetched; move it, or choose another --to")
     say(f"fetching {name} from the Hugging Face hub")
     try:
         path = snapshot_download(

@@ -12,7 +12,7 @@ from pathlib import Path
 from maya_batch.book_id import AUDIO_RULES, TEXT_RULES, BookId, new_id, path_from, write_book_id
 from maya_batch.config_keys import config_keys
 from maya_batch.errors import UsageError
-from maya_batch.leftovers import keep_unclaimed
+from maya_batch.leftovers import keep_unclaimed, read_unclaimed
 from maya_batch.own_files import open_own, read_own
 from maya_batch.report.files import JSON_NAME, PAGE_NAME, is_report
 from maya_batch.state import MARK, BookState, hidden_folder, is_chapter
@@ -82,6 +82,8 @@ def claim_folder(state: BookState, adopt: bool = False, upgrade: bool = False) -
         audio_rules=audio_rules,
         reports=dict(_old_reports(state)) if before is None else before.reports,
     )
+    if state.lock.begun:
+        state.lock.save()  # a model that was moved has its new name there
     if now == before:
         return
     if before is None or now.id != before.id:
@@ -107,7 +109,7 @@ def _other_book(state: BookState) -> str | None:
             return None
         return f"another book ({_reported(state) or 'its takes are of no chunk of this one'})"
     name = f"the book {owner.title!r} ({owner.path})"
-    shared = _own_keys(state) & stored
+    shared = _own_keys(state) & (stored - read_unclaimed(hidden_folder(state.folder)).keys)
     chunks = sum(1 for _ in state.plan.chunks())
     there = (state.folder / owner.path).is_file() and owner.path != path
     # Where the other manifest is still there, a sentence that both have does not make them one book.

@@ -205,7 +205,7 @@ class ModelLock:
                 old = [was for was, entry in entries.items() if stamps and entry["files"] == stamps]
             if len(old) == 1:
                 self._rename(old[0], name, kind)
-        found: dict[str, Any] | None = entries.get(called)
+        found: dict[str, Any] | None = self._data[kind].get(called)
         return found
 
     def _rename(self, old: str, name: str, kind: Kind) -> None:

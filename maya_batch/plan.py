@@ -122,8 +122,15 @@ def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False) -> Pl
     manuscript, findings = read_manuscript(path)
     if manuscript is None:
         raise ManifestError(findings)
-    sound = sound_settings(manuscript.book.render, manuscript.folder, flags)
-    return plan_manuscript(manuscript, sound, allow_unknown_tags, findings)
+    try:
+        sound = sound_settings(manuscript.book.render, manuscript.folder, flags)
+        return plan_manuscript(manuscript, sound, allow_unknown_tags, findings)
+    except ManifestError:
+        raise
+    except UsageError:
+        if findings:  # they say where the book names no model
+            raise ManifestError(findings) from None
+        raise
 
 
 def plan_manuscript(

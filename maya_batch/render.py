@@ -255,7 +255,8 @@ def _reported(run: _Run) -> Iterator[None]:
         except MachineError as second:
             if exit_code == EXIT_STOPPED:
                 raise
-            log.error("%s", second)
+            if str(second) != str(error):
+                log.error("%s", second)
         raise
     _report(run, run.outcome.exit_code, "")
 

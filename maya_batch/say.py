@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maya_batch.audio.export import FORMATS, Target, TrackTags, write_chapter
+from maya_batch.audio.export import FORMATS, Target, TrackTags, read_comment, write_chapter
 from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.checkpoint import find_checkpoint
 from maya_batch.engines import Request, load_engine
@@ -15,12 +15,15 @@ from maya_batch.quality.sound import check_sound
 from maya_batch.settings import Machine, Sound
 from maya_batch.speaking import row_seed
 from maya_batch.start import choose_decoding
+from maya_batch.waves import audible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: The silences of a manifest's defaults: a little before and after, so that players do not cut into the speech.
 _EDGE = 0.2
+#: How files say that they were made here; those of version 0.1 say nothing. `say` writes over no other.
+_COMMENT = "maya-batch-say"
 
 
 def say(text: str, description: str, sound: Sound, machine: Machine, path: Path) -> tuple[float, list[Problem]]:
@@ -28,10 +31,13 @@ def say(text: str, description: str, sound: Sound, machine: Machine, path: Path)
 
     Raises:
         ManifestError: the text has mistakes, each with its place.
+        UsageError: a file of that name is there that was not made by this.
         MachineError: a model, the GPU, the disk or ffmpeg is not as it must be.
     """
     if path.suffix[1:] not in FORMATS:
         raise UsageError(f"{path}: the name must end in {' or '.join(f'.{name}' for name in FORMATS)}")
+    if (path.exists() or path.is_symlink()) and read_comment(path) not in (_COMMENT, ""):
+        raise UsageError(f"{path} is there and was not made by `say`; move it, or choose another name")
     chunks = speech_plan(text, description, sound)
     from maya_batch.codec import load_codec
     from maya_batch.engines.device import choose_device
@@ -69,9 +75,9 @@ def say(text: str, description: str, sound: Sound, machine: Machine, path: Path)
                 *check_sound(wave, engine.layout.sampling_rate, chunk.text, sound.quality),
             )
             problems.extend(Problem(problem.kind, f"{problem.detail}, in {chunk.text[:40]!r}") for problem in found)
-            yield Clip(wave, chunk.pause)
+            yield Clip(audible(wave), chunk.pause)
 
-    tags = TrackTags(title=text[:60], album="", artist="", track=1, tracks=1, comment="")
+    tags = TrackTags(title=text[:60], album="", artist="", track=1, tracks=1, comment=_COMMENT)
     pcm = stitch(clips(), start=_EDGE, end=_EDGE, sampling_rate=engine.layout.sampling_rate)
     target = Target(path, path.suffix[1:], None)
     return write_chapter(pcm, [target], tags, engine.layout.sampling_rate), problems

@@ -58,13 +58,18 @@ class Waves:
         self._bytes -= 0 if wave is None else wave.nbytes
 
     def pop(self, take: Take) -> NDArray[np.float32]:
-        """A take's samples, -1 to 1; they are kept no longer."""
+        """A take's samples as a chapter has them, -1 to 1; they are kept no longer."""
         wave = self._kept.get((take.key, take.attempt))
         self.drop(take)
-        return self._decode(take) if wave is None else wave
+        return audible(self._decode(take) if wave is None else wave)
 
     def _decode(self, take: Take) -> NDArray[np.float32]:
         return self.load().decode(np.asarray(take.codes), noise_seed(take.key, take.attempt))
+
+
+def audible(wave: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The samples, with silence for those that are no finite numbers; quality.sound puts these on record."""
+    return wave if np.isfinite(wave).all() else np.nan_to_num(wave, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def noise_seed(key: str, attempt: int) -> int:

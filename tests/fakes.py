@@ -158,7 +158,7 @@ class TinyBook:
     def output(self) -> Path:
         return self.folder / "book"
 
-    def write(self, chapters: Mapping[str, Sequence[str]], **more: object) -> Path:
+    def write(self, chapters: Mapping[str, Sequence[str]], /, **more: object) -> Path:
         data: dict[str, object] = {
             "title": "Tiny",
             "voices": {"anna": "A calm voice", "tom": "Another voice"},

@@ -1,0 +1,324 @@
+"""Whose a folder is, and what in it is written over: nothing but this program's own, of the same book."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from maya_batch.audio.export import Target, TrackTags, write_chapter
+from tests.conftest import Said
+from tests.fakes import FakeEngine, TinyBook
+
+Cli = Callable[..., Said]
+
+FIRST = {"Preface": ["It is so."], "The End": ["So it was."]}
+SECOND = {"Preface": ["No."]}
+
+
+def manifest(tiny: TinyBook, name: str, text: dict[str, list[str]], **more: object) -> Path:
+    """A manifest beside the model, whose output folder is `audio` unless it is said otherwise."""
+    tiny.write(text, **{"title": name.title(), "output": {"folder": "audio"}, **more})
+    return tiny.path.rename(tiny.folder / name)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """All files below a folder but logs and locks."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {str(p.relative_to(folder)): p.read_bytes() for p in found if p.name not in ("render.log", "lock")}
+
+
+@pytest.fixture
+def first(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> Path:
+    """A book that was rendered into `audio`."""
+    path = manifest(tiny, "first.yaml", FIRST)
+    assert cli("render", path).code == 0
+    return path
+
+
+def refused(said: Said, *parts: str) -> None:
+    """Exit 2 with one line that has these parts."""
+    (line,) = said.err.splitlines()
+    assert said.code == 2, said
+    assert all(part in line for part in parts), line
+
+
+# --- a folder belongs to one book -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [("render",), ("assemble",), ("redo", "1:1"), ("clean", "--yes")])
+def test_a_second_book_is_refused_before_anything_is_written(
+    command: tuple[str, ...], first: Path, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
+) -> None:
+    second = manifest(tiny, "second.yaml", SECOND)
+    before, spoken = tree(tiny.folder), len(fake_engine.texts)
+    log = (tiny.folder / "audio" / ".maya" / "render.log").read_bytes()
+    said = cli(command[0], second, *command[1:])
+    assert said.code == 2
+    if command[0] in ("render", "clean"):
+        refused(said, "belongs to the book 'First.Yaml' (../first.yaml)", "second.yaml", "--output", "--adopt")
+    assert (tree(tiny.folder), len(fake_engine.texts)) == (before, spoken)
+    assert (tiny.folder / "audio" / ".maya" / "render.log").read_bytes() == log
+    assert "2 of 2 chunks rendered" in cli("plan", first).out
+
+
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_looking_at_a_second_book_says_whose_the_folder_is(command: str, first: Path, tiny: TinyBook, cli: Cli) -> None:
+    second = manifest(tiny, "second.yaml", SECOND)
+    said = cli(command, second)
+    assert said.code == 2
+    assert "belongs to the book" in said.err.splitlines()[-1]
+
+
+def test_a_book_of_another_ending_has_the_same_folder_and_is_refused(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    tiny.write(FIRST)
+    assert cli("render", tiny.path).code == 0
+    other = manifest(tiny, "book.yml", SECOND, output={})
+    tiny.write(FIRST)
+    refused(cli("render", other), "belongs to the book 'Tiny' (../book.yaml)")
+
+
+def test_two_books_of_one_file_name_in_two_folders_are_told_apart(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    shared = tiny.folder / "shared"
+    books = []
+    for name, text in (("a", FIRST), ("b", SECOND)):
+        shutil.copytree(tiny.folder / "lm", tiny.folder / name / "lm")
+        shutil.copytree(tiny.folder / "codec", tiny.folder / name / "codec")
+        books.append(TinyBook(tiny.folder / name).write(text, title=f"Book {name}"))
+    assert cli("render", books[0], "--output", shared).code == 0
+    refused(cli("render", books[1], "--output", shared), "belongs to the book 'Book a' (../a/book.yaml)")
+    assert cli("render", books[0], "--output", shared).code == 0
+
+
+@pytest.mark.parametrize("edit", [{}, {"The End": ["So it is."]}], ids=["as it was", "edited"])
+def test_a_book_that_is_renamed_is_known_by_its_takes_and_that_is_told(
+    edit: dict[str, list[str]], first: Path, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
+) -> None:
+    first.unlink()
+    renamed, spoken = manifest(tiny, "renamed.yaml", FIRST | edit), len(fake_engine.texts)
+    said = cli("render", renamed)
+    assert said.code == 0
+    assert "this folder's book was first.yaml; its takes show that renamed.yaml is the same book" in said.err
+    assert len(fake_engine.texts) == spoken + len(edit)
+    assert "was first.yaml" not in cli("render", renamed).err
+
+
+def test_a_book_all_of_which_is_edited_is_known_by_its_file_name(
+    first: Path, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
+) -> None:
+    manifest(tiny, "first.yaml", {"Other": ["All is new."]}, title="A new title")
+    assert cli("render", first).code == 0
+
+
+def test_a_sentence_that_two_books_share_does_not_make_them_one(first: Path, tiny: TinyBook, cli: Cli) -> None:
+    second = manifest(tiny, "second.yaml", {"Preface": ["It is so."], "More": ["Not so.", "Or so."]})
+    refused(cli("render", second), "belongs to the book")
+
+
+def test_a_folder_is_taken_over_and_the_other_books_takes_stay(
+    first: Path, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
+) -> None:
+    takes = {name for name in tree(tiny.folder / "audio") if name.endswith(".npz")}
+    second = manifest(tiny, "second.yaml", SECOND)
+    assert cli("render", second, "--adopt").code == 0
+    refused(cli("render", first), "belongs to the book 'Second.Yaml'")
+    for others, left in (((), takes), (("--other-book", first), takes), (("--other-book", "none"), set())):
+        assert cli("clean", second, "--yes", *others).code == 0
+        assert {name for name in tree(tiny.folder / "audio") if name in takes} == left
+    assert cli("status", second).out.count("1 of 1 chunks rendered") == 2
+
+
+def test_a_book_that_was_never_rendered_does_not_keep_others_out(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = manifest(tiny, "first.yaml", FIRST)
+    fake_engine.before_batch = lambda count: (_ for _ in ()).throw(MemoryError())  # it ends before it has a take
+    assert cli("render", path).code == 5
+    fake_engine.before_batch = lambda count: None
+    assert cli("render", manifest(tiny, "second.yaml", SECOND)).code == 0
+
+
+def test_the_file_that_says_whose_a_folder_is(first: Path, tiny: TinyBook, cli: Cli) -> None:
+    path = tiny.folder / "audio" / ".maya" / "book.yaml"
+    data = yaml.safe_load(path.read_text())
+    assert len(data.pop("id")) == 32
+    assert data == {
+        "version": 1,
+        "manifest": "first.yaml",
+        "path": "../first.yaml",
+        "title": "First.Yaml",
+        "text_rules": 1,
+        "audio_rules": 1,
+        "reports": {},
+    }
+    for damaged in ("", "[", "version: 2", "[" * 5000, path.read_text().replace("First.Yaml", '"\\e[31m"')):
+        path.write_text(damaged)
+        said = cli("render", first)
+        assert (said.code, len(said.err.splitlines())) == (5, 1), said.err
+        assert "book.yaml: not a book.yaml of this version" in said.err
+
+
+def test_a_book_of_a_later_version_is_left_to_that(first: Path, tiny: TinyBook, cli: Cli) -> None:
+    path = tiny.folder / "audio" / ".maya" / "book.yaml"
+    path.write_text(path.read_text().replace("text_rules: 1", "text_rules: 2"))
+    said = cli("render", first)
+    assert (said.code, said.err.count("\n")) == (5, 1)
+    assert "a later version of maya-batch has begun this book" in said.err
+
+
+def test_newer_rules_apply_to_a_book_only_when_a_person_says_so(
+    first: Path, tiny: TinyBook, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {name: content for name, content in tree(tiny.folder / "audio").items() if name.endswith(".wav")}
+    for module in ("book_id", "ownership", "state"):
+        monkeypatch.setattr(f"maya_batch.{module}.TEXT_RULES", 2)
+        monkeypatch.setattr(f"maya_batch.{module}.AUDIO_RULES", 3)
+    assert "nothing to do" in cli("render", first).err
+    said = cli("render", first, "--upgrade-text")
+    assert said.code == 0
+    assert "text rules 2, audio rules 3: 0 of 2 chunks to render" in said.err
+    now = {name: content for name, content in tree(tiny.folder / "audio").items() if name.endswith(".wav")}
+    assert all(now[name] != files[name] for name in files)  # put together by the new rules
+    assert "nothing to do" in cli("render", first).err
+
+
+# --- folders of version 0.1 ------------------------------------------------------------------------------------------
+
+
+def make_old(folder: Path) -> None:
+    """As 0.1 left a folder."""
+    (folder / ".maya" / "book.yaml").unlink()
+    report = json.loads((folder / "report.json").read_text())
+    del report["generator"]
+    (folder / "report.json").write_text(json.dumps(report, indent=1))
+    page = folder / "report.html"
+    page.write_text(page.read_text().replace('<meta name="generator" content="maya-batch">', ""))
+
+
+def test_an_old_folder_gets_its_book_at_the_next_run(first: Path, tiny: TinyBook, cli: Cli) -> None:
+    make_old(tiny.folder / "audio")
+    refused(cli("render", manifest(tiny, "second.yaml", SECOND)), "belongs to another book (first.yaml)")
+    assert cli("render", first).code == 0
+    refused(cli("render", tiny.folder / "second.yaml"), "belongs to the book 'First.Yaml'")
+
+
+def test_of_an_old_folder_that_two_books_share_only_what_a_person_confirms_by_book_is_listed(
+    first: Path, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
+) -> None:
+    audio = tiny.folder / "audio"
+    second = manifest(tiny, "second.yaml", {"Other": ["No."]})
+    assert cli("render", second, "--adopt").code == 0
+    make_old(audio)
+    (audio / ".maya" / "unclaimed.json").unlink()
+    for begun in (False, True):  # before and after the folder has got its book
+        if begun:
+            assert cli("render", first).code == 0
+        before = tree(audio)
+        said = cli("clean", first, "--yes")
+        assert (said.code, said.out) == (0, "nothing to remove\n")
+        assert "2 takes and chapter files stay" in said.err
+        assert "--other-book" in said.err
+        assert cli("clean", first, "--yes", "--other-book", second).out == "nothing to remove\n"
+        assert tree(audio) == before
+        assert "left over" not in cli("status", first).out
+    assert cli("clean", first, "--yes", "--other-book", "none").code == 0
+    assert len(before) - len(tree(audio)) == 2
+    manifest(tiny, "first.yaml", FIRST | {"Preface": ["It is not so."]})
+    assert cli("render", first).code == 0
+    assert "removed" in cli("clean", first, "--yes").out  # what is left over from now on is this book's own
+
+
+# --- files that are not ours -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["01-preface.wav", "report.html", "report.json"])
+@pytest.mark.parametrize("command", [("render",), ("assemble",), ("redo", "1:1")])
+def test_a_persons_own_file_is_not_written_over(
+    name: str, command: tuple[str, ...], first: Path, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
+) -> None:
+    path = tiny.folder / "audio" / name
+    path.write_bytes(b"mine")
+    manifest(tiny, "first.yaml", FIRST, pauses={"sentence": 0.5})
+    before, spoken = tree(tiny.folder), len(fake_engine.texts)
+    refused(cli(command[0], first, *command[1:]), str(path), "was not written by maya-batch; move it")
+    assert (tree(tiny.folder), len(fake_engine.texts)) == (before, spoken)
+
+
+@pytest.mark.parametrize("name", ["01-preface.wav", "report.html", "report.json"])
+def test_nothing_is_rendered_into_a_folder_with_a_persons_own_files(
+    name: str, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
+) -> None:
+    path = tiny.folder / "audio" / name
+    path.parent.mkdir()
+    for make in (lambda: path.write_bytes(b"mine"), path.mkdir, lambda: path.symlink_to("nowhere"), _mkfifo(path)):
+        make()
+        refused(cli("render", manifest(tiny, "first.yaml", FIRST)), str(path))
+        assert sorted(tiny.folder.rglob("*")) == sorted({*tiny.folder.rglob("*")})
+        assert os.listdir(path.parent) == [name]  # noqa: PTH208
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    assert fake_engine.batches == []
+
+
+def _mkfifo(path: Path) -> Callable[[], None]:
+    return lambda: os.mkfifo(path)
+
+
+def test_a_chapter_file_of_another_program_with_tags_is_not_ours(
+    tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
+) -> None:
+    tags = TrackTags(title="x", album="", artist="", track=1, tracks=1, comment="a comment of mine")
+    write_chapter([bytes(48000)], [Target(tiny.folder / "audio" / "01-preface.wav", "wav")], tags)
+    refused(cli("render", manifest(tiny, "first.yaml", FIRST)), "01-preface.wav was not written by maya-batch")
+
+
+@pytest.mark.parametrize(
+    ("book", "chapters", "source"),
+    [
+        ("report.json", [{"title": "One", "text": "It is so."}], "report.json"),
+        ("book.yaml", [{"title": "One", "file": "01-one.wav"}], "01-one.wav"),
+        ("book.yaml", [{"title": "One", "file": "report.html"}], "report.html"),
+    ],
+)
+def test_a_source_of_the_book_is_never_written_over(
+    book: str, chapters: list[dict[str, str]], source: str, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
+) -> None:
+    path = manifest(tiny, book, {}, output={"folder": "."}, chapters=chapters)
+    if source != book:
+        (tiny.folder / source).write_text("It is so.")
+    before = tree(tiny.folder)
+    refused(cli("render", path), source, "is a source of the book")
+    assert tree(tiny.folder) == before
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-2], lambda b: b[: len(b) // 2], lambda b: b + b"x"])
+def test_a_chapter_of_ours_that_was_damaged_is_written_again(
+    damage: Callable[[bytes], bytes], first: Path, tiny: TinyBook, cli: Cli
+) -> None:
+    path = tiny.folder / "audio" / "01-preface.wav"
+    before = path.read_bytes()
+    path.write_bytes(damage(before))
+    assert cli("render", first).code == 0
+    assert path.read_bytes() == before
+
+
+def test_a_lock_that_is_a_persons_own_file_is_left_alone(tiny: TinyBook, cli: Cli, fake_engine: FakeEngine) -> None:
+    lock = tiny.folder / "audio" / ".maya" / "lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("a lock of mine")
+    assert cli("render", manifest(tiny, "first.yaml", FIRST)).code == 2
+    assert lock.read_text() == "a lock of mine"
+
+
+def test_say_writes_over_its_own_files_alone(tiny: TinyBook, tmp_path: Path, cli: Cli) -> None:
+    path = tmp_path / "x.wav"
+    path.write_bytes(b"mine")
+    said = cli("say", "It is so.", "-o", path, "--model", "demo")
+    refused(said, f"{path} is there and was not made by `say`")
+    assert path.read_bytes() == b"mine"
