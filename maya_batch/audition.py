@@ -68,6 +68,8 @@ def audition(
         raise UsageError(f"--voice {shown(name)}: {suggestion(name, voices, 'the voices of the book')}")
     if folder is None:
         folder = plan.manuscript.folder / f"{plan.manuscript.path.stem}-audition"
+        if folder.is_symlink():
+            raise UsageError(f"{folder} is a link; to have the files where it leads, name it with --output")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is no folder; move it, or name another --output")
     paths = [folder / f"{name}-seed-{seed}.wav" for seed in range(seeds)]

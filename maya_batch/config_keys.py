@@ -15,7 +15,7 @@ def config_keys(state: BookState) -> dict[tuple[str, Recipe], set[str]]:
     """The keys of all chunks of the book as it is now, by the name of the model and the recipe."""
     plans = {name: list(_plans(state, name)) for name in {name for name, _ in state.lock.configs()}}
     return {
-        (name, recipe): {chunk.key(recipe, plan.sound) for plan in plans[name] for chunk in plan.chunks()}
+        (name, recipe): {key for plan in plans[name] for key in _keys(state, plan, recipe)}
         for name, recipe in state.lock.configs()
     }
 
@@ -36,16 +36,23 @@ def absent_models(state: BookState) -> list[str]:
     return sorted(absent)
 
 
+def _keys(state: BookState, plan: Plan, recipe: Recipe) -> Iterator[str]:
+    known = plan is state.plan and recipe == state.recipe  # then they were asked for before
+    return (state.key(chunk) if known else chunk.key(recipe, plan.sound) for chunk in plan.chunks())
+
+
 def _plans(state: BookState, name: str) -> Iterator[Plan]:
     """The plans of the book with a model: as a flag has named it, and as the manifest has."""
-    plan = state.plan
-    if state.lock.name(plan.sound.model) == name:
+    plan, manuscript, path = state.plan, state.plan.manuscript, state.lock.path(name)
+    current = state.lock.name(plan.sound.model) == name
+    if current:
         yield plan
-    manuscript, path = plan.manuscript, state.lock.path(name)
     # The demo voice has a repetition penalty that a book may set otherwise: a flag and a manifest mean other takes.
     flagged = sound_settings(manuscript.book.render, manuscript.folder, Render().model_copy(update={"model": path}))
     own = sound_settings(manuscript.book.render, manuscript.folder, Render()).model_copy(update={"model": path})
-    for sound in (flagged, own) if name == DEMO else (flagged,):
+    for sound in (flagged, own) if name == DEMO else () if current else (flagged,):
+        if current and sound.sampling == plan.sound.sampling:
+            continue
         try:
             yield plan_manuscript(manuscript, sound, allow_unknown_tags=True)
         except ManifestError:
