@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-EXIT_WHOLE = 0
-EXIT_UNEXPECTED = 1
-EXIT_USAGE = 2
-EXIT_PROBLEMS = 3
-EXIT_STOPPED = 4
-EXIT_ENVIRONMENT = 5
-EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h: try again later
+from maya_batch.exit_codes import EXIT_BUSY as EXIT_BUSY
+from maya_batch.exit_codes import EXIT_ENVIRONMENT as EXIT_ENVIRONMENT
+from maya_batch.exit_codes import EXIT_PROBLEMS as EXIT_PROBLEMS
+from maya_batch.exit_codes import EXIT_STOPPED as EXIT_STOPPED
+from maya_batch.exit_codes import EXIT_UNEXPECTED as EXIT_UNEXPECTED
+from maya_batch.exit_codes import EXIT_USAGE as EXIT_USAGE
+from maya_batch.exit_codes import EXIT_WHOLE as EXIT_WHOLE
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def before_batch(count: int) -> None:
 
 
 def main() -> None:
-    from maya_batch.cli import main as run
+    from maya_batch.__main__ import main as run
 
     stand_ins: dict[str, dict[str, Any]] = {
         "maya_batch.codec": {"load_codec": lambda folder, layout, device: SlowCodec()},

@@ -24,7 +24,8 @@ def stop() -> Iterator[Stop]:
     before = {number: signal.getsignal(number) for number in NUMBERS}
     stop = Stop()
     stop.listen()
-    yield stop
+    with stop.interrupts():
+        yield stop
     for number, handler in before.items():
         signal.signal(number, handler)
 
