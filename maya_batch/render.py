@@ -139,7 +139,9 @@ class _Run:
             intake = Intake(state, examiner, self.waves, self.outcome, self._watcher, worker, ear)
             if unexamined:
                 log.info("examining %d takes that were rendered earlier", len(unexamined))
-                intake.expect((chunk for chunk, _ in unexamined), once=again is not None)
+                # A chapter is put together once, when those that are to be spoken are there, too.
+                others = [] if again is None else waiting
+                intake.expect([*(chunk for chunk, _ in unexamined), *others], once=again is not None)
                 intake.examine((take for _, take in unexamined), tick)
                 intake.drain(tick)
             # The recipe, and with it the keys, may have been settled by the loading; the examination may add to them.
