@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from maya_batch.deadline import Deadline
-from maya_batch.errors import GpuLostError
+from maya_batch.errors import GpuLostError, is_of_a_signal
 from maya_batch.failures import failures_told
 from maya_batch.restart import FirstStart, begin_anew, begun_anew
-from maya_batch.stop import STOPPED, Stop
+from maya_batch.stop import STOPPED, Interruption, Stop
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,10 @@ def guarded(stop: Stop, line: str = STOPPED, deadline: Deadline | None = None) -
         try:
             with failures_told():
                 yield guard
-        except GpuLostError as error:
-            if known is None and not stop.told:
+        except Exception as error:
+            if is_of_a_signal(error):
+                raise Interruption(line) from error
+            if isinstance(error, GpuLostError) and known is None and not stop.told:
                 log.warning("%s; the run begins anew", error)
                 with suppress(OSError):
                     begin_anew(guard.first)

@@ -52,11 +52,7 @@ class Stop:
 
     @contextmanager
     def interrupts(self, line: str = STOPPED) -> Iterator[None]:
-        """Inside, a signal is raised as an Interruption that says `line`: what was begun is put away.
-
-        Raises:
-            Interruption: a signal came.
-        """
+        """Inside, a signal is raised as an Interruption that says `line`: what was begun is put away."""
         before, printed = self._line, sys.unraisablehook
 
         def unraisable(lost: "sys.UnraisableHookArgs") -> None:
@@ -68,10 +64,6 @@ class Stop:
         self._line, sys.unraisablehook = line, unraisable
         try:
             yield
-        except Exception as error:
-            if _is_of_a_signal(error):
-                raise Interruption(line) from error
-            raise
         finally:
             self._line, sys.unraisablehook = before, printed
 
@@ -149,13 +141,6 @@ def held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _is_of_a_signal(error: BaseException | None) -> bool:
-    """Whether an error was made of an Interruption, as Python 3.11 does where one is raised within `__set_name__`."""
-    while error is not None and not isinstance(error, Interruption):
-        error = error.__cause__
-    return error is not None
 
 
 def _ignore() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from maya_batch.deadline import Deadline
-from maya_batch.errors import GpuLostError, MachineError
+from maya_batch.errors import GpuLostError, MachineError, exit_code_of
 from maya_batch.guard import guarded
 from maya_batch.restart import FirstStart
 from maya_batch.settings import Machine
@@ -209,15 +209,24 @@ def test_an_error_that_was_made_of_a_signal_is_a_signal() -> None:
         raise RuntimeError("Error calling __set_name__") from Interruption()
 
 
-def test_an_error_while_stopping_is_one() -> None:
-    def stopped_on_a_full_disk() -> None:
-        try:
-            raise Interruption
-        except Interruption:
-            raise MachineError("the disk is full")  # noqa: B904  (a second error, none that was made of the first)
+def stopped(error: Exception) -> None:
+    """A second error on the way out."""
+    try:
+        raise Interruption
+    finally:
+        raise error
 
-    with pytest.raises(MachineError, match="full"), guarded(Stop()):
-        stopped_on_a_full_disk()
+
+def test_what_stumbles_over_a_signal_is_one() -> None:
+    with pytest.raises(Interruption, match="stopped"), guarded(Stop()):
+        stopped(AttributeError("type object 'tqdm' has no attribute '_lock'"))
+
+
+@pytest.mark.parametrize("error", [MachineError("the disk is full"), OSError(28, "No space left on device")])
+def test_an_error_of_the_machine_while_stopping_is_one(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, guarded(Stop()):
+        stopped(error)
+    assert (caught.value, exit_code_of(error)) == (error, 5)
 
 
 def test_redo_that_is_stopped_keeps_the_takes_that_have_ended(rendered: TinyBook) -> None:
