@@ -72,7 +72,7 @@ def load_engine(name: str, folder: Path, **_: Any) -> FakeEngine:
 
 
 def measure(*_: Any) -> Any:
-    """What `bench` measures, in a process of its own."""
+    """What `bench` measures, in another process."""
     from maya_batch.bench.measure import Run
 
     step("load", "FAKE_LOAD")
