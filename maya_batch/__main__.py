@@ -1,6 +1,21 @@
-"""`python -m maya_batch` is `maya-batch`."""
+"""`python -m maya_batch` is `maya-batch`: signals are heard before the command line and all it needs are loaded."""
 
-from maya_batch.cli import main
+import os
+
+
+def main() -> None:
+    """Run the command line, and exit."""
+    try:
+        from maya_batch.stop import Stop
+
+        stop = Stop()
+        stop.listen()
+    except KeyboardInterrupt:
+        os._exit(4)  # the constant's module may be what was being loaded
+    from maya_batch.cli import main as run
+
+    run(stop)
+
 
 if __name__ == "__main__":
     main()

@@ -11,6 +11,7 @@ from maya_batch.outcome import Outcome, Watcher
 from maya_batch.plan import Chapter
 from maya_batch.report.loudness import file_loudness
 from maya_batch.state import BookState
+from maya_batch.stop import Stop
 from maya_batch.waves import Waves
 
 
@@ -21,16 +22,20 @@ def publish(
     outcome: Outcome,
     watcher: Watcher,
     aside: Callable[[Callable[[], None]], None],
+    stop: Stop | None = None,
 ) -> None:
     """Put a chapter together, if it is complete and its files are not those of its takes already.
 
-    Its loudness, which only reports ask for, is measured by a job that `aside` is given.
+    Its loudness, which only reports ask for, is measured by a job that `aside` is given. Told to `stop`, it does so
+    between two clips.
     """
     if not state.complete(chapter) or state.current(chapter):
         return
     waves.load()
     began = time.monotonic()
-    seconds = assemble_chapter(state, chapter, waves)
+    stop = stop or Stop()
+    with stop.put_off():
+        seconds = assemble_chapter(state, chapter, waves, stop.check)
     outcome.spent("codec and audio", began)
     aside(partial(_measure, state, state.mark(chapter), state.targets(chapter)[0].path, seconds))
     for target in state.targets(chapter):
@@ -38,8 +43,10 @@ def publish(
         watcher.published(target.path, seconds)
 
 
-def assemble_chapter(state: BookState, chapter: Chapter, waves: Waves) -> float:
-    """Write a complete chapter's files anew; the seconds of audio in it.
+def assemble_chapter(
+    state: BookState, chapter: Chapter, waves: Waves, check: Callable[[], None] = lambda: None
+) -> float:
+    """Write a complete chapter's files anew; the seconds of audio in it. `check` is called before each clip.
 
     A clip without any sound stays in the chapter as it is; chunks that failed are left out where the book wants that.
     """
@@ -47,6 +54,7 @@ def assemble_chapter(state: BookState, chapter: Chapter, waves: Waves) -> float:
 
     def clips() -> Iterator[Clip]:
         for chunk in chapter.chunks:
+            check()
             take = state.take(chunk)
             if take is None:
                 raise ValueError(f"chunk {chunk.ref} has no take")

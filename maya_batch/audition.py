@@ -23,6 +23,7 @@ from maya_batch.settings import Machine
 from maya_batch.speaking import row_seed
 from maya_batch.start import load_book_engine
 from maya_batch.state import book_state
+from maya_batch.stop import Stop
 from maya_batch.text.spoken import finish_description
 from maya_batch.waves import audible, noise_seed
 
@@ -52,13 +53,16 @@ def audition(
     text: str | None = None,
     folder: Path | None = None,
     check_tags: bool = True,
+    stop: Stop | None = None,
 ) -> list[Sample]:
     """Speak a text in the voice `name` with the seeds 0 to `seeds` - 1, a WAV each, as `<name>-seed-<n>.wav`.
 
     Without `text`, what the voice says first in the book, just as the book has it once the voice has that seed. The
-    folder is `<manifest>-audition` beside the manifest where none is given. Nothing of the book is touched.
+    folder is `<manifest>-audition` beside the manifest where none is given. Nothing of the book is touched. A signal
+    that comes while a file is written ends the command when it is whole.
 
     Raises:
+        Interruption: a signal came.
         UsageError: the book has no such voice, or a file is in the way that was not made here.
         ManifestError: the text has mistakes, each with its place.
         MachineError: a model, the GPU, the disk or ffmpeg is not as it must be.
@@ -77,7 +81,7 @@ def audition(
         if (path.exists() or path.is_symlink()) and read_comment(path) != _MARK:
             raise UsageError(f"{path} is there and was not made by audition; move it, or name another --output")
     readings = [_reading(plan, voices[name], text, seed) for seed in range(seeds)]
-    return list(_record(plan, machine, name, readings, paths, check_tags))
+    return list(_record(plan, machine, name, readings, paths, check_tags, stop or Stop()))
 
 
 def pinning(name: str, description: str, seed: int) -> str:
@@ -106,6 +110,7 @@ def _record(
     readings: Sequence[Sequence[Chunk]],
     paths: Sequence[Path],
     check_tags: bool,
+    stop: Stop,
 ) -> Iterator[Sample]:
     """Speak all readings together and write each one into its file."""
     from maya_batch.codec import load_codec
@@ -148,7 +153,8 @@ def _record(
             title=f"{name}, seed {seed}", album=plan.book.title, artist="", track=1, tracks=1, comment=_MARK
         )
         pcm = stitch(clips, start=_EDGE, end=_EDGE, sampling_rate=rate)
-        seconds = write_chapter(pcm, [Target(path, "wav")], tags, rate)
+        with stop.put_off():
+            seconds = write_chapter(pcm, [Target(path, "wav")], tags, rate)
         yield Sample(path, seed, seconds, tuple(problems))
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-EXIT_WHOLE = 0
-EXIT_UNEXPECTED = 1
-EXIT_USAGE = 2
-EXIT_PROBLEMS = 3
-EXIT_STOPPED = 4
-EXIT_ENVIRONMENT = 5
-EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h: try again later
+from maya_batch.exit_codes import EXIT_BUSY as EXIT_BUSY
+from maya_batch.exit_codes import EXIT_ENVIRONMENT as EXIT_ENVIRONMENT
+from maya_batch.exit_codes import EXIT_PROBLEMS as EXIT_PROBLEMS
+from maya_batch.exit_codes import EXIT_STOPPED as EXIT_STOPPED
+from maya_batch.exit_codes import EXIT_UNEXPECTED as EXIT_UNEXPECTED
+from maya_batch.exit_codes import EXIT_USAGE as EXIT_USAGE
+from maya_batch.exit_codes import EXIT_WHOLE as EXIT_WHOLE
+from maya_batch.stop import Interruption
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,22 @@ def first_line(error: BaseException) -> str:
 
 def exit_code_of(error: BaseException) -> int:
     """How a program ends that this error ends."""
+    if is_of_a_signal(error):
+        return EXIT_STOPPED
     if isinstance(error, MayaBatchError):
         return error.exit_code
     if isinstance(error, OSError):  # a disk that is full, a folder that cannot be read: the machine, not the program
         return EXIT_ENVIRONMENT
     return EXIT_UNEXPECTED if isinstance(error, Exception) else EXIT_STOPPED  # a signal is no Exception
+
+
+def is_of_a_signal(error: BaseException | None) -> bool:
+    """Whether an error is there only because an Interruption was raised in the midst of other people's code.
+
+    Python 3.11 makes a RuntimeError of all that is raised within `__set_name__`, and what tidies up there may stumble
+    over what was not done. That a disk is full is the case whatever came before it.
+    """
+    while error is not None and not isinstance(error, Interruption):
+        known = isinstance(error, MayaBatchError | OSError)
+        error = error.__cause__ or (None if known else error.__context__)
+    return error is not None

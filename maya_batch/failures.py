@@ -16,7 +16,7 @@ _NO_ROOM = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 @contextmanager
-def failures_told(lost: Callable[[], None]) -> Iterator[None]:
+def failures_told(lost: Callable[[], None] | None = None) -> Iterator[None]:
     """RuntimeErrors of PyTorch become errors of the machine; `lost` is called where the GPU is of no use any more.
 
     Raises:
@@ -31,7 +31,8 @@ def failures_told(lost: Callable[[], None]) -> Iterator[None]:
         log.debug("%s", error, exc_info=error)
         first = first_line(error)
         if is_gpu_failure(error):
-            lost()
+            if lost is not None:
+                lost()
             raise GpuLostError(f"the GPU failed ({first}); what is stored stays") from error
         if any(words in str(error) for words in _NO_ROOM):
             short = first.split(". ")[0]

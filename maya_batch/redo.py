@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maya_batch.errors import MachineError, UsageError
+from maya_batch.guard import Guarded
 from maya_batch.outcome import Outcome, Watcher
 from maya_batch.plan import Chunk, Plan
 from maya_batch.refs import find_chunks
 from maya_batch.render import assemble_book, render_book
+from maya_batch.restart import Attempts, FirstStart
 from maya_batch.settings import Machine
 from maya_batch.start import refuse_other_config
 from maya_batch.state import BookState, begun_state
+from maya_batch.stop import Stop
 from maya_batch.store import Take
 
 log = logging.getLogger(__name__)
@@ -25,25 +28,39 @@ def redo_chunks(
     watcher: Watcher,
     output: Path | None = None,
     check_tags: bool = True,
+    guard: Guarded | None = None,
 ) -> Outcome:
     """Make one more take of each chunk, use it if it has no problems, and put the chapters it is in together.
 
-    `seed` settles the takes' draws; without it each take's own number does.
+    `seed` settles the takes' draws; without it each take's own number does. The first start of a `guard` is told what
+    there was before; in the second one, chunks whose take was stored before the GPU failed are not spoken again.
 
     Raises:
         UsageError: the book was not begun, or in another number format or decoding than this would be, or a ref names
             no chunk of it.
-        BusyError, StoppedError, MachineError: as `render_book` has them.
+        BusyError, Interruption, MachineError: as `render_book` has them.
     """
     state = begun_state(plan, machine, output)
     refuse_other_config(state)
     chunks = find_chunks(refs, plan, state.key)
-    before = {chunk.ref: (state.attempts(chunk), state.take(chunk)) for chunk in chunks}
+    guard = guard or Guarded(Stop(), FirstStart())
+    before = guard.first.before
+    for chunk in chunks:
+        take = state.take(chunk)
+        before.setdefault(chunk.ref, Attempts(state.attempts(chunk), None if take is None else take.attempt))
+    made = {state.key(chunk) for chunk in chunks if state.attempts(chunk) > before[chunk.ref].made}
     again = {state.key(chunk): seed for chunk in chunks}
-    outcome = render_book(plan, machine, watcher, output, check_tags=check_tags, again=again, keep_log=True)
+    outcome = render_book(
+        *(plan, machine, watcher, output),
+        check_tags=check_tags,
+        again=again,
+        made=made,
+        stop=guard.stop,
+        keep_log=True,
+    )
     state = begun_state(plan, machine, output)
     for chunk in chunks:
-        _tell(state, chunk, *before[chunk.ref])
+        _tell(state, chunk, before[chunk.ref])
     return outcome
 
 
@@ -54,6 +71,7 @@ def keep_takes(
     machine: Machine,
     watcher: Watcher,
     output: Path | None = None,
+    stop: Stop | None = None,
 ) -> Outcome:
     """Use this take of each chunk from now on, without a language model, and put the chapters it is in together.
 
@@ -61,7 +79,7 @@ def keep_takes(
 
     Raises:
         UsageError: as `redo_chunks` has it, or a chunk has no such take; nothing is kept.
-        BusyError, MachineError: as `assemble_book` has them.
+        BusyError, Interruption, MachineError: as `assemble_book` has them.
     """
     state = begun_state(plan, machine, output)
     refuse_other_config(state)
@@ -72,16 +90,16 @@ def keep_takes(
             takes = ", ".join(map(str, there)) or "none"
             raise UsageError(f"chunk {chunk.ref} has no take {attempt} to keep; there are: {takes}")
     choices = {state.key(chunk): attempt for chunk in chunks}
-    return assemble_book(plan, machine, watcher, output, choices, keep_log=True)
+    return assemble_book(plan, machine, watcher, output, choices, stop, keep_log=True)
 
 
-def _tell(state: BookState, chunk: Chunk, attempts: int, before: Take | None) -> None:
+def _tell(state: BookState, chunk: Chunk, before: Attempts) -> None:
     """Say which take is used now, and which others there are."""
     takes, used = state.store.all(state.key(chunk)), state.take(chunk)
-    if used is None or takes[-1].attempt <= attempts:
+    if used is None or takes[-1].attempt <= before.made:
         raise MachineError(f"chunk {chunk.ref}: the take that was just made cannot be read back from {state.folder}")
     if not takes[-1].problems:
-        back = f"; redo {chunk.ref} --keep {before.attempt} goes back to take {before.attempt}" if before else ""
+        back = f"; redo {chunk.ref} --keep {before.used} goes back to take {before.used}" if before.used else ""
         log.info("%s: take %d is used from now on%s", chunk.ref, used.attempt, back)
         return
     log.warning(

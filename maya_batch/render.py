@@ -44,14 +44,16 @@ def render_book(
     again: Mapping[str, int | None] | None = None,
     report: bool = True,
     stop: Stop | None = None,
+    made: Container[str] = (),
     take_over: TakeOver | None = None,
     keep_log: bool = False,
 ) -> Outcome:
     """Render what of the book has no take that stays, put its chapters together, and write the report.
 
     With `again`, a seed or None by key, one more take of each of these chunks and nothing else; one without problems
-    is chosen from then on. `stop` is told when the run must not be interrupted between two frames. `take_over` is what
-    a person has allowed in so many words. With `keep_log` all messages go to the book's render.log, too.
+    is chosen from then on; of the keys in `made` that take is stored already, and is only examined. `stop` is told when
+    the run must not be interrupted between two frames. `take_over` is what a person has allowed in so many words. With
+    `keep_log` all messages go to the book's render.log, too.
 
     Raises:
         UsageError: the folder is another book's, a file in the way is not this program's, or the book is rendered with
@@ -73,7 +75,7 @@ def render_book(
             _tell_rules(state)
         run = _Run(state, machine, watcher, check_tags, deadline or Deadline(), stop, allowed.switch_config)
         with _reported(run) if report else nullcontext(), failures_told(run.waves.forget):
-            run.speak(again)
+            run.speak(again, made)
             run.publish(again)
             return run.finished()
 
@@ -84,6 +86,7 @@ def assemble_book(
     watcher: Watcher,
     output: Path | None = None,
     choices: Mapping[str, int | None] | None = None,
+    stop: Stop | None = None,
     keep_log: bool = False,
 ) -> Outcome:
     """Put together the chapters whose takes are all there, without a language model.
@@ -102,7 +105,7 @@ def assemble_book(
     with hold_book(hidden):
         state = writable_state(plan, machine, output)
         claim_folder(state)
-        run = _Run(state, machine, watcher, False, Deadline())
+        run = _Run(state, machine, watcher, False, Deadline(), stop)
         for key, attempt in (choices or {}).items():
             if attempt is None:
                 run.state.store.unchoose(key)
@@ -132,15 +135,15 @@ class _Run:
         self._machine, self._watcher, self._check_tags, self._deadline = machine, watcher, check_tags, deadline
         self._stop = stop or Stop()
 
-    def speak(self, again: Mapping[str, int | None] | None) -> None:
+    def speak(self, again: Mapping[str, int | None] | None, made: Container[str]) -> None:
         """Give every chunk a take that stays; chapters are put together meanwhile, as they become complete."""
         state, plan = self.state, self.state.plan
         examiner = make_examiner(plan, self._machine)
         for chunk in plan.chunks():
             if (take := state.take(chunk)) is not None:
                 examiner.learn(take, chunk.description)
-        waiting = self._waiting(again)
-        unexamined = [] if again is not None else list(self._unexamined(examiner))
+        waiting = self._waiting(again, made)
+        unexamined = list(self._unexamined(examiner) if again is None else self._made(made))
         self._watcher.begun(sum(1 for _ in plan.chunks()), len(waiting))
         if not waiting and self._switch:
             pin_config(state)  # all takes are there from the time before it was switched
@@ -162,11 +165,13 @@ class _Run:
             intake = Intake(state, examiner, self.waves, self.outcome, self._watcher, worker, ear)
             if unexamined:
                 log.info("examining %d takes that were rendered earlier", len(unexamined))
-                intake.expect(chunk for chunk, _ in unexamined)
+                # A chapter is put together once, when those that are to be spoken are there, too.
+                others = [] if again is None else waiting
+                intake.expect([*(chunk for chunk, _ in unexamined), *others], once=again is not None)
                 intake.examine((take for _, take in unexamined), tick)
                 intake.drain(tick)
             # The recipe, and with it the keys, may have been settled by the loading; the examination may add to them.
-            waiting = self._waiting(again)
+            waiting = self._waiting(again, made)
             if waiting:
                 if engine is None:
                     with self._stop.at_once():
@@ -177,7 +182,11 @@ class _Run:
         """Put together those chapters that are complete and not current; with `keys`, only those of these chunks."""
         for chapter in self.state.plan.chapters:
             if keys is None or any(self.state.key(chunk) in keys for chunk in chapter.chunks):
-                publish(self.state, chapter, self.waves, self.outcome, self._watcher, aside=lambda job: job())
+                publish(
+                    *(self.state, chapter, self.waves, self.outcome, self._watcher),
+                    aside=lambda job: job(),
+                    stop=self._stop,
+                )
 
     def finished(self) -> Outcome:
         """The outcome, with all that is on record against the takes in use, from this run or an earlier one."""
@@ -185,10 +194,10 @@ class _Run:
         self.outcome.incomplete = [c for c in self.state.plan.chapters if not self.state.complete(c)]
         return self.outcome
 
-    def _waiting(self, again: Mapping[str, int | None] | None) -> list[Chunk]:
+    def _waiting(self, again: Mapping[str, int | None] | None, made: Container[str]) -> list[Chunk]:
         state = self.state
         if again is not None:
-            return [chunk for chunk in state.plan.chunks() if state.key(chunk) in again]
+            return [c for c in state.plan.chunks() if state.key(c) in again and state.key(c) not in made]
         return [chunk for chunk in state.plan.chunks() if state.needs_take(chunk)]
 
     def _unexamined(self, examiner: Examiner) -> Iterator[tuple[Chunk, Take]]:
@@ -197,6 +206,12 @@ class _Run:
             take = self.state.take(chunk)
             if take is not None and not self.state.lacks_take(chunk) and examiner.has_work(take):
                 yield chunk, take
+
+    def _made(self, keys: Container[str]) -> Iterator[tuple[Chunk, Take]]:
+        """The last takes of these keys, which an earlier start of this run stored."""
+        for chunk in self.state.plan.chunks():
+            if (key := self.state.key(chunk)) in keys:
+                yield chunk, self.state.store.all(key)[-1]
 
     def _rounds(
         self,

@@ -15,6 +15,7 @@ from maya_batch.quality.sound import check_sound
 from maya_batch.settings import Machine, Sound
 from maya_batch.speaking import row_seed
 from maya_batch.start import choose_decoding
+from maya_batch.stop import Stop
 from maya_batch.waves import audible
 
 if TYPE_CHECKING:
@@ -26,10 +27,15 @@ _EDGE = 0.2
 _COMMENT = "maya-batch-say"
 
 
-def say(text: str, description: str, sound: Sound, machine: Machine, path: Path) -> tuple[float, list[Problem]]:
+def say(
+    text: str, description: str, sound: Sound, machine: Machine, path: Path, stop: Stop | None = None
+) -> tuple[float, list[Problem]]:
     """Speak `text` into the file `path`; the seconds written and what is wrong with them.
 
+    While the file is written, a signal ends it between two clips.
+
     Raises:
+        Interruption: a signal came.
         ManifestError: the text has mistakes, each with its place.
         UsageError: a file of that name is there that was not made by this.
         MachineError: a model, the GPU, the disk or ffmpeg is not as it must be.
@@ -65,9 +71,11 @@ def say(text: str, description: str, sound: Sound, machine: Machine, path: Path)
     decoding = choose_decoding(engine, requests, sound, machine)
     rows = {row.key: row for rows in engine.generate(requests, sound.sampling, decoding) for row in rows}
     problems: list[Problem] = []
+    stop = stop or Stop()
 
     def clips() -> "Iterator[Clip]":
         for request, chunk in zip(requests, chunks, strict=True):
+            stop.check()
             row = rows[chunk.ref]
             wave = codec.decode(row.codes, request.seed)
             found = (
@@ -80,4 +88,6 @@ def say(text: str, description: str, sound: Sound, machine: Machine, path: Path)
     tags = TrackTags(title=text[:60], album="", artist="", track=1, tracks=1, comment=_COMMENT)
     pcm = stitch(clips(), start=_EDGE, end=_EDGE, sampling_rate=engine.layout.sampling_rate)
     target = Target(path, path.suffix[1:], None)
-    return write_chapter(pcm, [target], tags, engine.layout.sampling_rate), problems
+    with stop.put_off():
+        seconds = write_chapter(pcm, [target], tags, engine.layout.sampling_rate)
+    return seconds, problems

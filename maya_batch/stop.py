@@ -1,13 +1,25 @@
-"""Signals that end a run: between two frames while the model speaks, at once everywhere else."""
+"""Signals: they end a run between two frames while the model speaks, and at once everywhere else.
 
+This is loaded before all else, and imports little: a signal that comes before `listen` cannot be caught.
+"""
+
+import atexit
 import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from maya_batch.errors import EXIT_STOPPED
+from maya_batch.exit_codes import EXIT_STOPPED
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+#: What a command says that was interrupted, and what one says that goes on where it was.
+STOPPED = "stopped"
+GOES_ON = f"{STOPPED}; what is stored stays, and the same command goes on from there"
+
+#: Seconds until a signal that was lost is raised once more.
+_SOON = 0.01
 
 
 class Interruption(BaseException):
@@ -15,25 +27,45 @@ class Interruption(BaseException):
     Exception, which a handler of errors might take for one.
     """
 
-    def __init__(self) -> None:
-        super().__init__("stopped; what is stored stays, and the same command goes on from there")
+    def __init__(self, line: str = STOPPED) -> None:
+        super().__init__(line)
 
 
 class Stop:
     """Whether this process was told to stop. Without `listen`, it never is."""
 
     def __init__(self) -> None:
-        self._told = self._later = False
+        self.told = self._later = False
+        self._line: str | None = None
+        self._exit_code: int | None = None
 
     def listen(self) -> None:
-        """From now on SIGTERM, SIGINT and SIGHUP stop the run, and a second SIGTERM or SIGINT ends the process at once.
+        """From now on SIGTERM, SIGINT and SIGHUP end the process at once, with one line, or are raised inside
+        `interrupts`. A second SIGTERM or SIGINT ends the process wherever it is.
 
         A SIGHUP that was ignored when the process began stays so: nohup wants it.
         """
         for number in _SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._hear)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # `hold_back` of a run that began anew
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # `held_back` of a run that began anew
+
+    @contextmanager
+    def interrupts(self, line: str = STOPPED) -> Iterator[None]:
+        """Inside, a signal is raised as an Interruption that says `line`: what was begun is put away."""
+        before, printed = self._line, sys.unraisablehook
+
+        def unraisable(lost: "sys.UnraisableHookArgs") -> None:
+            if isinstance(lost.exc_value, Interruption):
+                self._raise_soon()
+            else:
+                printed(lost)
+
+        self._line, sys.unraisablehook = line, unraisable
+        try:
+            yield
+        finally:
+            self._line, sys.unraisablehook = before, printed
 
     @contextmanager
     def put_off(self) -> Iterator[None]:
@@ -56,8 +88,14 @@ class Stop:
         Raises:
             Interruption: one was.
         """
-        if self._told:
-            raise Interruption
+        if self.told:
+            raise Interruption(self._line or STOPPED)
+
+    def over(self, exit_code: int) -> None:
+        """All is done and printed, and the exit code is settled: a signal changes nothing any more."""
+        self._exit_code = exit_code
+        # What is left after this are modules' ends, in which Python takes back its handlers of signals.
+        atexit.register(_ignore)
 
     @contextmanager
     def _set(self, later: bool) -> Iterator[None]:
@@ -68,16 +106,43 @@ class Stop:
             self._later = before
 
     def _hear(self, number: int, _frame: object) -> None:
-        if self._told:
+        if self._exit_code is not None:
+            os._exit(self._exit_code)
+        if self.told:
             # A terminal that closes may tell a process twice by itself; only a person or a service asks again.
             if number != signal.SIGHUP:
                 os._exit(EXIT_STOPPED)
             return
-        self._told = True
-        if not self._later:
-            raise Interruption
+        self.told = True
+        if self._later:
+            return
+        if self._line is not None:
+            raise Interruption(self._line)
+        # Nothing is begun that an exception would put away, and one that is raised within an import may be lost.
+        with suppress(OSError):
+            os.write(2, f"{STOPPED}\n".encode())
+        os._exit(EXIT_STOPPED)
+
+    def _raise_soon(self) -> None:
+        """An Interruption came up in a finalizer, say, where Python can only print it: raise it outside of that."""
+        signal.signal(signal.SIGALRM, self._remind)
+        signal.setitimer(signal.ITIMER_REAL, _SOON)
+
+    def _remind(self, _number: int, _frame: object) -> None:
+        if self._line is not None and not self._later:
+            raise Interruption(self._line)
 
 
-def hold_back() -> None:
-    """Have signals wait until `listen`: the process is about to run its program anew."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Inside, signals wait; a process or program that is started inside never hears them, unless it listens."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _ignore() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -24,9 +24,11 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise  # a signal
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         why = "the disk is full" if full else error.strerror or str(error)
         raise MachineError(f"{path}: cannot be written: {why}") from error

@@ -2,9 +2,9 @@
 no need of PyTorch.
 
 The environment says how the stand-ins behave: FAKE_BATCH, FAKE_LOAD and FAKE_CLIP are seconds that a batch of two
-rows, the loading and a clip's decoding take; FAKE_FAIL is what the engine raises before its second batch (see
-`FAILURES`), the first time FAKE_FAIL_ONCE, a file, is not there yet, or else always; FAKE_SAY is a file that gets a
-line at each step: "load", "batch N", "clip".
+rows, the loading and a clip's decoding take; FAKE_SAY is a file that gets a line at each step: "load", "batch N",
+"clip"; FAKE_FAIL is what is raised (see `FAILURES`) at the step FAKE_FAIL_AT, "batch 1" if it is not set, the first
+time FAKE_FAIL_ONCE, a file, is not there yet, or else always. What `bench` measures is one load and one batch.
 """
 
 import os
@@ -35,21 +35,23 @@ FAILURES: dict[str, Callable[[], Exception]] = {
 }
 
 
-def say(line: str) -> None:
-    """Append a line to the file that a test watches."""
+def step(line: str, name: str) -> None:
+    """Append a line to the file that a test watches, take the seconds of this name, and fail if that is asked for."""
     if "FAKE_SAY" in os.environ:
         with Path(os.environ["FAKE_SAY"]).open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
-
-
-def seconds(name: str) -> float:
-    return float(os.environ.get(name, "0"))
+    time.sleep(float(os.environ.get(name, "0")))
+    once = os.environ.get("FAKE_FAIL_ONCE")
+    here = line == os.environ.get("FAKE_FAIL_AT", "batch 1")
+    if here and "FAKE_FAIL" in os.environ and not (once and Path(once).exists()):
+        if once:
+            Path(once).touch()
+        raise FAILURES[os.environ["FAKE_FAIL"]]()
 
 
 class SlowCodec(FakeCodec):
     def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
-        say("clip")
-        time.sleep(seconds("FAKE_CLIP"))
+        step("clip", "FAKE_CLIP")
         return super().decode(codes, seed)
 
 
@@ -63,25 +65,24 @@ class Cpu:
 
 
 def load_engine(name: str, folder: Path, **_: Any) -> FakeEngine:
-    say("load")
-    time.sleep(seconds("FAKE_LOAD"))
+    step("load", "FAKE_LOAD")
     engine = FakeEngine(read_layout(folder), batch_size=2)
-    engine.before_batch = before_batch
+    engine.before_batch = lambda count: step(f"batch {count}", "FAKE_BATCH")
     return engine
 
 
-def before_batch(count: int) -> None:
-    say(f"batch {count}")
-    time.sleep(seconds("FAKE_BATCH"))
-    once = os.environ.get("FAKE_FAIL_ONCE")
-    if count == 1 and "FAKE_FAIL" in os.environ and not (once and Path(once).exists()):
-        if once:
-            Path(once).touch()
-        raise FAILURES[os.environ["FAKE_FAIL"]]()
+def measure(*_: Any) -> Any:
+    """What `bench` measures, in another process."""
+    from maya_batch.bench.measure import Run
+
+    step("load", "FAKE_LOAD")
+    step("batch 1", "FAKE_BATCH")
+    stages = {"loading": 1.0, "model": 2.0, "finishing": 1.0}
+    return Run("CPU", "float32", "none", 6.0, 500.0, 2.0, 2, 250, 10**6, 1e9, 0, 0, 0, 0, stages, 1.0)
 
 
 def main() -> None:
-    from maya_batch.cli import main as run
+    from maya_batch.__main__ import main as run
 
     stand_ins: dict[str, dict[str, Any]] = {
         "maya_batch.codec": {"load_codec": lambda folder, layout, device: SlowCodec()},
@@ -90,9 +91,12 @@ def main() -> None:
     modules = {name: ModuleType(name) for name in stand_ins}
     for name, parts in stand_ins.items():
         vars(modules[name]).update(parts)
-    with patch("maya_batch.start.load_engine", load_engine), patch.dict(sys.modules, modules):
+    engines = [patch(f"maya_batch.{name}.load_engine", load_engine) for name in ("start", "say")]
+    with engines[0], engines[1], patch.dict(sys.modules, modules):
         run()
 
 
+if __name__ == "__mp_main__":  # in the process that `bench` measures
+    patch("maya_batch.bench.measure.render", measure).start()
 if __name__ == "__main__":
     main()

@@ -15,7 +15,15 @@ _PATIENCE = 60.0
 
 #: What a run needs, loaded once.
 _MODULES = ["tests.fake_run", "maya_batch.cli", "maya_batch.render", "maya_batch.codec", "maya_batch.engines.device"]
-_MODULES += ["pyloudnorm", "scipy.signal", "mutagen", "jinja2", "maya_batch.report.page"]
+_MODULES += [
+    "pyloudnorm",
+    "scipy.signal",
+    "mutagen",
+    "jinja2",
+    "maya_batch.report.page",
+    "maya_batch.say",
+    "maya_batch.audition",
+]
 
 
 def _run(arguments: list[str], env: dict[str, str], log: str, prepare: Callable[[], None] | None) -> None:
@@ -87,16 +95,25 @@ def start(
     env: Mapping[str, object] | None = None,
     **more: object,
 ) -> Night:
-    """Start `maya-batch render BOOK`; `prepare`, a function of a module, is called in the new process first.
+    """Start `maya-batch render BOOK`; see `launch`."""
+    return launch(book.parent, "render", book, *flags, prepare=prepare, env={**(env or {}), **more})
 
-    `env` and keywords are variables of `tests.fake_run`.
+
+def launch(
+    folder: Path,
+    *arguments: object,
+    prepare: Callable[[], None] | None = None,
+    env: Mapping[str, object] | None = None,
+) -> Night:
+    """Start a command, with its log in `folder`; `prepare`, a function of a module, is called in the new process first.
+
+    `env` are variables of `tests.fake_run`.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_MODULES)
-    count = len(list(book.parent.glob("run-*.log")))
-    log, steps = book.parent / f"run-{count}-{time.monotonic_ns()}.log", book.parent / f"steps-{time.monotonic_ns()}"
-    arguments = ["render", str(book), *map(str, flags)]
-    values = {name: str(value) for name, value in {**(env or {}), **more, "FAKE_SAY": steps}.items()}
-    process = context.Process(target=_run, args=(arguments, values, str(log), prepare))
+    count = len(list(folder.glob("run-*.log")))
+    log, steps = folder / f"run-{count}-{time.monotonic_ns()}.log", folder / f"steps-{time.monotonic_ns()}"
+    values = {name: str(value) for name, value in {**(env or {}), "FAKE_SAY": steps}.items()}
+    process = context.Process(target=_run, args=([*map(str, arguments)], values, str(log), prepare))
     process.start()
     return Night(process, log, steps)

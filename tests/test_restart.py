@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from maya_batch.deadline import Deadline
-from maya_batch.restart import _MARK, begin_anew, begun_anew
+from maya_batch.restart import _MARK, Attempts, FirstStart, begin_anew, begun_anew
 from tests.demo import ROOT
 from tests.fakes import TinyBook
 from tests.test_cli import Cli
@@ -43,22 +43,25 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> list[Replaced]:
 
 
 @pytest.mark.parametrize(
-    "deadline",
+    "first",
     [
-        Deadline(),
-        Deadline(after=123.5),
-        Deadline(until=datetime.now().astimezone() + timedelta(hours=3)),
+        FirstStart(),
+        FirstStart(Deadline(after=123.5)),
+        FirstStart(Deadline(until=datetime.now().astimezone() + timedelta(hours=3))),
+        FirstStart(before={"1:2": Attempts(2, 1), "12:34": Attempts(0, None)}),
     ],
 )
-def test_the_second_start_has_the_same_command_line_and_deadline(deadline: Deadline, replaced: list[Replaced]) -> None:
+def test_the_second_start_has_the_same_command_line_and_knows_the_first_one(
+    first: FirstStart, replaced: list[Replaced]
+) -> None:
     assert begun_anew() is None
-    begin_anew(deadline)
+    begin_anew(first)
     assert replaced == [Replaced(sys.executable, [sys.executable, *sys.orig_argv[1:]])]
-    assert begun_anew() == deadline
+    assert begun_anew() == first
 
 
 def test_a_mark_of_another_process_means_nothing(replaced: list[Replaced], monkeypatch: pytest.MonkeyPatch) -> None:
-    begin_anew(Deadline(after=1.0))
+    begin_anew(FirstStart(Deadline(after=1.0)))
     monkeypatch.setattr("os.getpid", lambda: 1)
     assert begun_anew() is None
 
@@ -120,7 +123,7 @@ def test_a_gpu_that_fails_again_ends_the_run(tiny: TinyBook) -> None:
 
 def test_the_second_start_does_not_get_the_minutes_again(cli: Cli, tiny: TinyBook, replaced: list[Replaced]) -> None:
     tiny.write(TEXT)
-    begin_anew(Deadline(after=time.monotonic() - 1))
+    begin_anew(FirstStart(Deadline(after=time.monotonic() - 1)))
     said = cli("render", tiny.path, "--max-minutes", "600")
     assert said.code == 4
     assert "the minutes are over" in said.err.splitlines()[-1]

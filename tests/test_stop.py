@@ -24,7 +24,8 @@ def stop() -> Iterator[Stop]:
     before = {number: signal.getsignal(number) for number in NUMBERS}
     stop = Stop()
     stop.listen()
-    yield stop
+    with stop.interrupts():
+        yield stop
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -250,3 +251,73 @@ def test_a_run_stopped_with_problems_is_a_stopped_one(tiny: TinyBook) -> None:
     assert run.end() == 4
     run = start(tiny.path)
     assert run.end() == 3
+
+
+# --- from the first line to the last -----------------------------------------------------------------------------
+
+
+def after(code: str) -> "subprocess.CompletedProcess[str]":
+    """A process that listens and then does this."""
+    begin = (
+        "import os, signal, sys, time\nfrom maya_batch.stop import Interruption, Stop\nstop = Stop()\nstop.listen()\n"
+    )
+    line = [sys.executable, "-c", begin + code]
+    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_where_nothing_is_begun_a_signal_ends_the_process(number: signal.Signals) -> None:
+    done = after(f"signal.raise_signal({int(number)})\nprint('not here', flush=True)")
+    assert (done.returncode, done.stdout, done.stderr) == (EXIT_STOPPED, "", "stopped\n")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_that_comes_up_in_a_finalizer_is_raised_after_it(number: signal.Signals) -> None:
+    done = after(f"""
+class Thing:
+    def __del__(self):
+        signal.raise_signal({int(number)})
+try:
+    with stop.interrupts("the end"):
+        thing = Thing()
+        del thing
+        time.sleep(10)
+except Interruption as error:
+    print(error)
+""")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the end\n", "")
+
+
+def test_other_errors_in_finalizers_are_printed_as_ever() -> None:
+    done = after("""
+class Thing:
+    def __del__(self):
+        raise ValueError("a mistake of ours")
+with stop.interrupts():
+    thing = Thing()
+    del thing
+""")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("Exception ignored in: ")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_at_the_very_end_changes_nothing(number: signal.Signals) -> None:
+    done = after(f"""
+import atexit
+class Thing:
+    def __del__(self):
+        os.kill(os.getpid(), {int(number)})
+        print("the last line", flush=True)
+sys.modules["thing"] = Thing()
+atexit.register(os.kill, os.getpid(), {int(number)})
+stop.over(3)
+sys.exit(3)
+""")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "the last line\n", "")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_settled_exit_code_stays_where_something_is_waited_for(number: signal.Signals) -> None:
+    done = after(f"stop.over(3)\nos.kill(os.getpid(), {int(number)})\ntime.sleep(10)")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")

@@ -77,7 +77,7 @@ def test_the_wheel_renders(python: Path, clean: dict[str, str], tmp_path: Path) 
 def test_the_wheel_has_the_command(python: Path, clean: dict[str, str], tmp_path: Path) -> None:
     [site] = (python.parent.parent / "lib").glob("python3*/site-packages")
     [entry] = site.glob("maya_batch-*.dist-info/entry_points.txt")
-    assert "maya-batch = maya_batch.cli:main" in entry.read_text(encoding="utf-8")
+    assert "maya-batch = maya_batch.__main__:main" in entry.read_text(encoding="utf-8")
     [licence] = site.glob("maya_batch-*.dist-info/licenses/LICENSE")
     assert licence.stat().st_size > 1000
     run(python, "-m", "maya_batch", "--help", cwd=tmp_path, env=clean)

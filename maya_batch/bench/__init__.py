@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,7 @@ from maya_batch.checkpoint import DEMO
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.manifest import Render
 from maya_batch.settings import Machine
+from maya_batch.stop import held_back
 
 if TYPE_CHECKING:
     from maya_batch.bench.measure import Run
@@ -44,6 +45,7 @@ def bench(options: Options, say: Callable[[str], None]) -> Figures:
 
     Raises:
         MachineError: no GPU for Maya1's shape, a full disk, or what `render` raises.
+        Interruption: a signal came.
     """
     with tempfile.TemporaryDirectory(prefix="maya-batch-bench-") as name:
         folder = Path(name)
@@ -67,12 +69,20 @@ def bench(options: Options, say: Callable[[str], None]) -> Figures:
 
 
 def _alone(work: Callable[..., Result], *arguments: Any) -> Result:
-    """Do this in a fresh process."""
+    """Do this in a fresh process. It hears no signals: a terminal sends them to both, and this one ends it."""
+    others = set(active_children())
+    resource_tracker.ensure_running()  # it would let signals through while the process is started
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
-            return pool.submit(work, *arguments).result()
+            with held_back():
+                future = pool.submit(work, *arguments)
+            return future.result()
         except BrokenProcessPool as error:
             raise MachineError("the measured process was killed; is the memory full?") from error
+        except BaseException:
+            for process in set(active_children()) - others:
+                process.kill()  # the pool would wait until it has done its work
+            raise
 
 
 def _make_random(folder: Path, device: str) -> None:

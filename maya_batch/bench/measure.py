@@ -49,14 +49,14 @@ class Run:
 
 
 def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None) -> Run:
-    """Render a book into a folder that is thrown away. Nothing is imported before `render` itself would do it."""
+    """Render a book into a folder beside it. Nothing is imported before `render` itself would do it."""
     log_to_terminal(quiet=True, verbose=False)
     # Nothing is judged: what stands against takes that are noise would be thousands of lines.
     logging.getLogger("maya_batch.intake").setLevel(logging.ERROR)
     if gpu_memory is not None:
         _limit(gpu_memory, machine.device)
     plan = make_plan(book, flags)
-    with tempfile.TemporaryDirectory(prefix="maya-batch-bench-") as folder:
+    with tempfile.TemporaryDirectory(dir=book.parent) as folder:
         outcome = render_book(plan, machine, LogWatcher(), Path(folder), report=False)
     import torch
 

@@ -33,13 +33,16 @@ from maya_batch.cli.options import (
     warn_of_incomplete,
 )
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, UsageError
+from maya_batch.guard import guarded
 from maya_batch.progress import LogWatcher, TerminalWatcher
+from maya_batch.stop import Stop
 from maya_batch.summary import summarize
 
 log = logging.getLogger(__name__)
 
 
 def redo(
+    context: typer.Context,
     book: Book,
     refs: Annotated[
         list[str],
@@ -79,19 +82,21 @@ def redo(
     machine = machine_of(
         config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
     )
-    watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
-    try:
-        if keep is None:
-            outcome = redo_chunks(refs, seed, plan, machine, watcher, output, not allow_unknown_tags)
-        else:
-            outcome = keep_takes(refs, attempt, plan, machine, watcher, output)
-    finally:
-        watcher.close()
+    with guarded(context.ensure_object(Stop), "stopped; what is stored stays") as guard:
+        watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
+        try:
+            if keep is None:
+                outcome = redo_chunks(refs, seed, plan, machine, watcher, output, not allow_unknown_tags, guard)
+            else:
+                outcome = keep_takes(refs, attempt, plan, machine, watcher, output, guard.stop)
+        finally:
+            watcher.close()
     warn_of_incomplete(outcome, book)
     finish(summarize(outcome), outcome.exit_code)
 
 
 def audition(
+    context: typer.Context,
     book: Book,
     voice: Annotated[str, typer.Option(help="A voice of the book, by its name.", show_default=False)],
     seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, 2, …")] = 5,
@@ -120,7 +125,8 @@ def audition(
 
     plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
     machine = machine_of(config, engine, device, dtype, quantization, batch_size, decoding)
-    samples = hear(plan, voice, seeds, machine, text, output, not allow_unknown_tags)
+    with guarded(context.ensure_object(Stop)) as guard:
+        samples = hear(plan, voice, seeds, machine, text, output, not allow_unknown_tags, guard.stop)
     for sample in samples:
         log.info("%s  %.1f s", sample.path, sample.seconds)
         for problem in sample.problems:

@@ -35,12 +35,11 @@ from maya_batch.cli.options import (
     warn_of_incomplete,
 )
 from maya_batch.deadline import deadline_of
-from maya_batch.errors import GpuLostError
+from maya_batch.guard import guarded
 from maya_batch.manifest import output_folder
 from maya_batch.notify import check_command, notifying
 from maya_batch.progress import LogWatcher, TerminalWatcher
-from maya_batch.restart import begin_anew, begun_anew
-from maya_batch.stop import Stop
+from maya_batch.stop import GOES_ON, Stop
 from maya_batch.summary import summarize
 from maya_batch.writable import TakeOver
 
@@ -91,7 +90,7 @@ def render(
     from maya_batch.render import render_book
     from maya_batch.report.files import PAGE_NAME
 
-    deadline = begun_anew() or deadline_of(until, max_minutes)
+    deadline = deadline_of(until, max_minutes)
     check_command(notify)
     plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file, attempts)
     machine = machine_of(
@@ -99,30 +98,30 @@ def render(
     )
     folder = output_folder(plan.manuscript, output)
     allowed = TakeOver(adopt=adopt, switch_config=switch_model_config, upgrade_text=upgrade_text)
-    with notifying(notify, folder / PAGE_NAME) as notice:
+    stop = context.ensure_object(Stop)
+    with (
+        stop.interrupts(GOES_ON),
+        notifying(notify, folder / PAGE_NAME) as notice,
+        guarded(stop, GOES_ON, deadline) as guard,
+    ):
         watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
         try:
             outcome = render_book(
                 *(plan, machine, watcher, output),
                 check_tags=not allow_unknown_tags,
-                deadline=deadline,
-                stop=context.find_object(Stop),
+                deadline=guard.first.deadline,
+                stop=guard.stop,
                 take_over=allowed,
                 keep_log=True,
             )
             notice.exit_code = outcome.exit_code
-        except GpuLostError as error:
-            if begun_anew() is not None:
-                raise
-            watcher.close()
-            log.warning("%s; the run begins anew", error)
-            begin_anew(deadline)
         finally:
             watcher.close()
     finish(summarize(outcome), outcome.exit_code)
 
 
 def assemble(
+    context: typer.Context,
     book: Book,
     output: Output = None,
     config: Config = None,
@@ -145,6 +144,7 @@ def assemble(
 
     plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
     machine = machine_of(config, None, device, dtype, quantization, None, decoding)
-    outcome = assemble_book(plan, machine, LogWatcher(), output)
+    with guarded(context.ensure_object(Stop), GOES_ON) as guard:
+        outcome = assemble_book(plan, machine, LogWatcher(), output, stop=guard.stop)
     warn_of_incomplete(outcome, book)
     finish(summarize(outcome), outcome.exit_code)

@@ -28,14 +28,17 @@ from maya_batch.cli.options import (
     machine_of,
 )
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError
+from maya_batch.guard import guarded
 from maya_batch.logs import log_to_terminal
 from maya_batch.manifest import Render, json_schema
 from maya_batch.settings import sound_settings
+from maya_batch.stop import Stop
 
 log = logging.getLogger(__name__)
 
 
 def say(
+    context: typer.Context,
     text: Annotated[str, typer.Argument(help="What to say, emotion tags and all.", show_default=False)],
     path: Annotated[Path, typer.Option("--output", "-o", help="A .wav or .mp3 file.")],
     description: Annotated[str, typer.Option(help="The voice, in words.")] = (
@@ -72,7 +75,9 @@ def say(
         seed=seed,
     )
     machine = machine_of(config, engine, device, dtype, quantization, None, decoding)
-    seconds, problems = say_text(text, description, sound_settings(Render(), Path(), flags), machine, path)
+    sound = sound_settings(Render(), Path(), flags)
+    with guarded(context.ensure_object(Stop)) as guard:
+        seconds, problems = say_text(text, description, sound, machine, path, guard.stop)
     for problem in problems:
         log.warning("%s: %s", problem.kind, problem.detail)
     finish(f"{path}  {seconds:.1f} s", EXIT_PROBLEMS if problems else EXIT_WHOLE)
@@ -120,6 +125,7 @@ def doctor() -> None:
 
 
 def bench(
+    context: typer.Context,
     hours: Annotated[float, typer.Option(min=0.001, help="Hours of speech to render.")] = 1.0,
     config: Config = None,
     model: Annotated[str | None, typer.Option(help="A model, instead of random weights of Maya1's shape.")] = None,
@@ -143,7 +149,8 @@ def bench(
     machine = machine_of(config, None, device, dtype, quantization, batch_size, "framed")
     if model == DEMO:
         codec = codec or DEMO
-    figures = measure(Options(hours, machine, model, codec, gpu_memory, baseline), _say_now)
+    with guarded(context.ensure_object(Stop)):
+        figures = measure(Options(hours, machine, model, codec, gpu_memory, baseline), _say_now)
     kept = figures.save(bench_key(model)) if gpu_memory is None else None
     print(figures.as_json() if as_json else figures)
     if kept is None:
