@@ -7,7 +7,7 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from maya_batch.engines import Finish
 from maya_batch.errors import MachineError
 from maya_batch.quality import Hearing, Problem
+from maya_batch.quality.voice_limits import Limits
 from maya_batch.tokens import SLOTS, Codes
 
 #: No honest take comes near: 8 MiB of codes are 13 hours of speech.
@@ -67,6 +68,8 @@ class Take:
     """What the last recognizer heard; None as long as none has listened."""
     quiet: float | None = None
     """Seconds of quiet after its last word; None as long as it was not examined, and where it ends with a tag."""
+    judged: Limits | None = field(default_factory=Limits)
+    """The limits that its length and its end were judged by; None if version 0.1 judged them by its own."""
 
 
 def write_take(file: BinaryIO, take: Take) -> None:
@@ -86,6 +89,7 @@ def write_take(file: BinaryIO, take: Take) -> None:
         "examined": take.examined,
         "hearing": None if take.hearing is None else asdict(take.hearing),
         "quiet": take.quiet,
+        "judged": None if take.judged is None else asdict(take.judged),
     }
     np.savez(file, codes=np.asarray(take.codes), meta=np.array(json.dumps(meta)))
 
@@ -98,6 +102,7 @@ def read_take(path: Path, key: str) -> Take:
     """
     codes, meta = _read(path, key)
     problems = tuple(Problem(str(kind), str(detail)) for kind, detail in meta["problems"])
+    examined = bool(meta.get("examined", False))  # takes of version 0.1 have no such evidence
     return Take(
         key,
         int(meta["attempt"]),
@@ -107,9 +112,10 @@ def read_take(path: Path, key: str) -> Take:
         problems,
         str(meta["engine"]),
         float(meta["seconds"]),
-        bool(meta.get("examined", False)),  # takes of version 0.1 have no such evidence
+        examined,
         _hearing(meta.get("hearing")),
-        _quiet(meta.get("quiet")),
+        _amount(meta.get("quiet")),
+        _judged(meta.get("judged"), examined),
     )
 
 
@@ -142,12 +148,20 @@ def _read(path: Path, key: str) -> tuple[Codes, dict[str, Any]]:
     return codes, meta
 
 
-def _quiet(seconds: object) -> float | None:
-    if seconds is None:
+def _amount(value: object) -> float | None:
+    """A number of 0 or more, where there is one."""
+    if value is None:
         return None
-    if not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
-        raise ValueError(f"{seconds} seconds of quiet")
-    return float(seconds)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ValueError(f"{value} is no number of 0 or more")
+    return float(value)
+
+
+def _judged(meta: dict[str, Any] | None, examined: bool) -> Limits | None:
+    """Takes of version 0.1 have none: one that was examined keeps its judgement, another one is judged as a new one."""
+    if meta is None:
+        return None if examined else Limits()
+    return Limits(_amount(meta["pace"]), _amount(meta["quiet"]))
 
 
 def _hearing(meta: dict[str, Any] | None) -> Hearing | None:

@@ -99,6 +99,7 @@ def test_a_take_lies_under_its_key_and_numpy_reads_it(store: TakeStore, tmp_path
         "examined": False,
         "hearing": None,
         "quiet": None,
+        "judged": {"pace": None, "quiet": None},
     }
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file_of(tmp_path)]
 
