@@ -110,9 +110,8 @@ class Intake:
         self._store(takes)
         self._look_at(takes)
 
-    def _look_at(self, takes: Iterable[Take]) -> None:
+    def _look_at(self, takes: list[Take]) -> None:
         """Have takes examined; where several are of one chunk, the last of them settles it."""
-        takes = list(takes)
         self._looked_at.update(take.key for take in takes)
         for take in takes:
             self._decode(take)
@@ -168,21 +167,22 @@ class Intake:
             self._publish({chunk.chapter})
 
     def _catch_up(self) -> None:
-        """Have takes judged that came before their voice's limits were settled."""
+        """Have takes judged that came before their voice's limits were settled; their chunks may be open once more."""
         began, state = time.monotonic(), self._state
         judged = self._judge.catch_up()
         self._outcome.spent("files", began)
-        chapters, suspects = set(), []
+        suspects: list[Take] = []
         for chunk, group in groupby(judged, itemgetter(0)):
             key, open_chunks = state.key(chunk), self._open.setdefault(chunk.chapter, set())
             if key in open_chunks:
                 continue  # its next take is on the way
-            again = state.needs_take(chunk)
-            unheard = []
+            again, unheard = state.needs_take(chunk), []
             for _, before, take in group:
                 _tell(chunk, [problem for problem in take.problems if problem not in before.problems], again)
-                unheard += [take] if self._examiner.listens_to(take) else []
-            chapters.add(chunk.chapter)
+                if self._examiner.listens_to(take):
+                    unheard.append(take)
+                elif again:
+                    self._waves.drop(take)
             if unheard or again:
                 self._chunks[key] = chunk
                 open_chunks.add(key)
@@ -191,7 +191,6 @@ class Intake:
             elif again:
                 self._again.append(chunk)
         self._look_at(suspects)
-        self._publish({chapter for chapter in chapters if not self._open[chapter]})
 
     def _count(self, chunk: Chunk) -> None:
         if self._state.key(chunk) in self._counted:
