@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.listening import Listener
-from maya_batch.plan import Chunk, Plan
+from maya_batch.plan import Plan
 from maya_batch.quality import Problem
-from maya_batch.quality.ends import Ends
 from maya_batch.quality.sound import check_sound, quiet_end
 from maya_batch.settings import Machine
 from maya_batch.store import Take
@@ -34,7 +33,6 @@ class Examiner:
         """
         self._quality, self._rate = plan.sound.quality, plan.layout.sampling_rate
         self._listener, self._suspects_only, self._alone = listener, suspects_only, alone
-        self._ends = Ends()
 
     def load(self) -> None:
         """Have the recognizer loaded, where there is one.
@@ -57,20 +55,13 @@ class Examiner:
             return False
         return bool(take.problems) or not self._suspects_only
 
-    def learn(self, take: Take, description: str) -> None:
-        """Know a voice from one of its takes."""
-        if take.finish == "eos" and take.quiet is not None:
-            self._ends.add(description, take.quiet)
-
-    def look(self, take: Take, chunk: Chunk, wave: NDArray[np.float32]) -> Take:
-        """The take, with what its sound shows, from which its voice is learned; unchanged where it was looked at."""
+    def look(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
+        """The take, with what its sound shows; unchanged where it was looked at."""
         if take.examined:
             return take
-        found = check_sound(wave, self._rate, chunk.text, self._quality, self._ends.least(chunk.description))
-        quiet = quiet_end(wave, self._rate, chunk.text)
-        take = replace(take, examined=True, quiet=quiet, problems=_joined(take.problems, found))
-        self.learn(take, chunk.description)
-        return take
+        found = check_sound(wave, self._rate, text, self._quality)
+        quiet = quiet_end(wave, self._rate, text)
+        return replace(take, examined=True, quiet=quiet, problems=_joined(take.problems, found))
 
     def listen(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
         """The take, with what the recognizer hears in it."""

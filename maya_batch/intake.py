@@ -1,22 +1,29 @@
-"""What becomes of takes as they come: stored, looked at, listened to; once all of a chapter are settled, its files.
+"""What becomes of takes as they come: stored, looked at, listened to, judged; once all of a chapter are settled, its
+files.
 
-A take is settled when it has been examined and its chunk is not to be spoken again. On a GPU the work is done on two
-threads beside the model: one keeps the files, the codec and the books, the other one only looks and listens.
+A take is settled when it has been examined and its chunk is not to be spoken again. It may be accused afterwards, when
+its voice's limits are settled: then its chunk is open once more, and its chapter is put together again. On a GPU the
+work is done on two threads beside the model: one keeps the files, the codec and the books, the other one only looks and
+listens.
 """
 
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Container, Iterable
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.assemble import publish
 from maya_batch.examine import Examiner
+from maya_batch.judging import Judge, give_up_choice
 from maya_batch.outcome import Outcome, Watcher
 from maya_batch.plan import Chunk
+from maya_batch.quality import Problem
 from maya_batch.state import BookState
 from maya_batch.store import Take
 from maya_batch.waves import Waves
@@ -32,18 +39,21 @@ class Intake:
         self,
         state: BookState,
         examiner: Examiner,
+        judge: Judge,
         waves: Waves,
         outcome: Outcome,
         watcher: Watcher,
         worker: Worker,
         ear: Worker,
     ) -> None:
-        self._state, self._examiner, self._waves = state, examiner, waves
+        self._state, self._examiner, self._judge, self._waves = state, examiner, judge, waves
         self._outcome, self._watcher = outcome, watcher
         self._worker, self._ear = worker, ear
         self._chunks: dict[str, Chunk] = {}
         self._open: dict[int, set[str]] = {}
         self._again: deque[Chunk] = deque()
+        self._looked_at: Counter[str] = Counter()
+        self._counted: set[str] = set()
         self._once: frozenset[str] = frozenset()
 
     def expect(self, chunks: Iterable[Chunk], once: bool = False) -> None:
@@ -60,15 +70,21 @@ class Intake:
         """Take in what has just been spoken."""
         self._hand_over(partial(self._keep, takes))
 
-    def again(self) -> list[Chunk]:
-        """Chunks that are to be spoken once more, their last take being known now; each is told once."""
-        return [self._again.popleft() for _ in range(len(self._again))]
+    def again(self, among: Container[str] | None = None) -> list[Chunk]:
+        """Chunks that are to be spoken once more, their last take being known now; with `among`, those of these keys.
+
+        Each is told once.
+        """
+        chunks = [self._again.popleft() for _ in range(len(self._again))]
+        told = [among is None or self._state.key(chunk) in among for chunk in chunks]
+        self._again.extend(chunk for chunk, is_told in zip(chunks, told, strict=True) if not is_told)
+        return [chunk for chunk, is_told in zip(chunks, told, strict=True) if is_told]
 
     def examine(self, takes: Iterable[Take], tick: Callable[[], None]) -> None:
         """Examine takes that are stored already; `tick` is called before each."""
         for take in takes:
             tick()
-            self._hand_over(partial(self._decode, take))
+            self._hand_over(partial(self._look_at, [take]))
 
     def publish_settled(self) -> None:
         """Put together the chapters that wait for nothing."""
@@ -78,8 +94,8 @@ class Intake:
     def drain(self, tick: Callable[[], None]) -> None:
         """Wait until all takes are through; `tick` is called meanwhile."""
         began = time.monotonic()
-        # What is kept goes to be heard, and what was heard comes back.
-        for line in (self._worker, self._ear, self._worker):
+        # What is kept goes to be heard, and what was heard comes back; what is accused then may go to be heard, too.
+        for line in (self._worker, self._ear, self._worker, self._ear, self._worker):
             line.drain(tick)
         self._outcome.spent("finishing", began)
 
@@ -92,6 +108,11 @@ class Intake:
     def _keep(self, takes: list[Take]) -> None:
         """Store takes that ended together, before anything else can go wrong."""
         self._store(takes)
+        self._look_at(takes)
+
+    def _look_at(self, takes: list[Take]) -> None:
+        """Have takes examined; where several are of one chunk, the last of them settles it."""
+        self._looked_at.update(take.key for take in takes)
         for take in takes:
             self._decode(take)
 
@@ -108,30 +129,34 @@ class Intake:
         if self._ear.stopping.is_set():
             return  # the next run does it
         began, chunk, known = time.monotonic(), self._chunks[take.key], take.problems
-        take = self._examiner.look(take, chunk, wave)
+        take = self._examiner.look(take, chunk.text, wave)
         if self._examiner.listens_to(take):
             take = self._examiner.listen(take, chunk.text, wave)
         self._outcome.spent("examining", began)
-        self._worker.post(partial(self._settle, take, take.problems != known))
+        self._worker.post(partial(self._settle, take, known))
 
-    def _settle(self, take: Take, more: bool) -> None:
+    def _settle(self, take: Take, known: tuple[Problem, ...]) -> None:
         """A take with all its evidence: stored again; and its chunk is done, or goes back to be spoken once more.
 
-        There being `more` against it than was known, a choice that was made without knowing it is given up.
+        A choice that was made when there were only the `known` problems may be given up.
         """
         state, chunk = self._state, self._chunks[take.key]
-        if more and state.store.chosen(take.key) == take.attempt:
-            how = f"`--keep {take.attempt}` chooses it once more"
-            log.warning("%s: what is found now was not known when take %d was chosen; %s", chunk.ref, take.attempt, how)
-            state.store.unchoose(take.key)
+        self._looked_at[take.key] -= 1
+        take = self._judge.settle(take, chunk)
+        give_up_choice(state, chunk, known, take)
         self._store([take])
+        if not self._once and not self._worker.stopping.is_set():
+            self._catch_up()
+        if self._examiner.listens_to(take):  # what accuses it now was not known before
+            self._look_at([take])
+            return
         if take.key in self._once and not take.problems:
             state.store.choose(take.key, take.attempt)
             state.stored([take.key])
         again = take.key not in self._once and state.needs_take(chunk)
-        for problem in take.problems:
-            level = logging.INFO if again else logging.WARNING
-            log.log(level, "%s %s: %s%s", chunk.ref, problem.kind, problem.detail, "; once more" if again else "")
+        _tell(chunk, take.problems, again)
+        if self._looked_at[take.key]:
+            return
         if again:
             self._waves.drop(take)
             self._again.append(chunk)
@@ -141,7 +166,36 @@ class Intake:
         if not self._open[chunk.chapter]:
             self._publish({chunk.chapter})
 
+    def _catch_up(self) -> None:
+        """Have takes judged that came before their voice's limits were settled; their chunks may be open once more."""
+        began, state = time.monotonic(), self._state
+        judged = self._judge.catch_up()
+        self._outcome.spent("files", began)
+        suspects: list[Take] = []
+        for chunk, group in groupby(judged, itemgetter(0)):
+            key, open_chunks = state.key(chunk), self._open.setdefault(chunk.chapter, set())
+            if key in open_chunks:
+                continue  # its next take is on the way
+            again, unheard = state.needs_take(chunk), []
+            for _, before, take in group:
+                _tell(chunk, [problem for problem in take.problems if problem not in before.problems], again)
+                if self._examiner.listens_to(take):
+                    unheard.append(take)
+                elif again:
+                    self._waves.drop(take)
+            if unheard or again:
+                self._chunks[key] = chunk
+                open_chunks.add(key)
+            if unheard:
+                suspects += unheard
+            elif again:
+                self._again.append(chunk)
+        self._look_at(suspects)
+
     def _count(self, chunk: Chunk) -> None:
+        if self._state.key(chunk) in self._counted:
+            return
+        self._counted.add(self._state.key(chunk))
         best = self._state.take(chunk)
         if best is None:
             raise ValueError(f"chunk {chunk.ref} has no take")
@@ -160,3 +214,10 @@ class Intake:
         for chapter in self._state.plan.chapters:
             if chapter.number in numbers and not self._worker.stopping.is_set():
                 publish(self._state, chapter, self._waves, self._outcome, self._watcher, self._ear.post)
+
+
+def _tell(chunk: Chunk, problems: Iterable[Problem], again: bool) -> None:
+    """Say what is wrong with a take, aloud where it stays as it is."""
+    for problem in problems:
+        level = logging.INFO if again else logging.WARNING
+        log.log(level, "%s %s: %s%s", chunk.ref, problem.kind, problem.detail, "; once more" if again else "")

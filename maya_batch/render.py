@@ -17,6 +17,7 @@ from maya_batch.errors import EXIT_STOPPED, MachineError, exit_code_of
 from maya_batch.examine import Examiner, make_examiner
 from maya_batch.failures import failures_told
 from maya_batch.intake import Intake
+from maya_batch.judging import Judge
 from maya_batch.logs import log_to_book
 from maya_batch.outcome import Outcome, Watcher
 from maya_batch.ownership import claim_folder
@@ -139,9 +140,8 @@ class _Run:
         """Give every chunk a take that stays; chapters are put together meanwhile, as they become complete."""
         state, plan = self.state, self.state.plan
         examiner = make_examiner(plan, self._machine)
-        for chunk in plan.chunks():
-            if (take := state.take(chunk)) is not None:
-                examiner.learn(take, chunk.description)
+        if again is None:
+            Judge(state).catch_up()
         waiting = self._waiting(again, made)
         unexamined = list(self._unexamined(examiner) if again is None else self._made(made))
         self._watcher.begun(sum(1 for _ in plan.chunks()), len(waiting))
@@ -162,7 +162,7 @@ class _Run:
         # The workers end inside: what they still have is stored before the signal is raised.
         with self._stop.put_off(), Worker(beside) as worker, Worker(beside) as ear:
             tick = partial(self._tick, (worker, ear))
-            intake = Intake(state, examiner, self.waves, self.outcome, self._watcher, worker, ear)
+            intake = Intake(state, examiner, Judge(state), self.waves, self.outcome, self._watcher, worker, ear)
             if unexamined:
                 log.info("examining %d takes that were rendered earlier", len(unexamined))
                 # A chapter is put together once, when those that are to be spoken are there, too.
@@ -201,11 +201,14 @@ class _Run:
         return [chunk for chunk in state.plan.chunks() if state.needs_take(chunk)]
 
     def _unexamined(self, examiner: Examiner) -> Iterator[tuple[Chunk, Take]]:
-        """Takes in use that an earlier run stored and could not examine, or could not listen to."""
+        """Takes that an earlier run stored and could not examine, and those in use that it could not listen to."""
         for chunk in self.state.plan.chunks():
-            take = self.state.take(chunk)
-            if take is not None and not self.state.lacks_take(chunk) and examiner.has_work(take):
-                yield chunk, take
+            if self.state.lacks_take(chunk):
+                continue
+            used = self.state.take(chunk)
+            for take in self.state.takes(chunk):
+                if not take.examined or (take is used and examiner.has_work(take)):
+                    yield chunk, take
 
     def _made(self, keys: Container[str]) -> Iterator[tuple[Chunk, Take]]:
         """The last takes of these keys, which an earlier start of this run stored."""
@@ -225,7 +228,6 @@ class _Run:
         and in a round of their own when nothing was left that they could join.
         """
         speaker = Speaker(engine, self.state, self.outcome)
-        speaker.learn_pace()
         intake.expect(waiting, once=again is not None)
         if again is None:
             intake.publish_settled()

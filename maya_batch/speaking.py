@@ -2,31 +2,21 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
-from maya_batch.engines import Decoding, Engine, Generation, Request
+from maya_batch.engines import Decoding, Engine, Request
 from maya_batch.outcome import Outcome, process_age
 from maya_batch.plan import Chunk
-from maya_batch.quality import Problem
-from maya_batch.quality.codes import check_codes
-from maya_batch.quality.pace import Pace
+from maya_batch.quality.codes import check_form
 from maya_batch.state import BookState
 from maya_batch.store import Take
 
 
 class Speaker:
-    """An engine, and what is known of the voices that it speaks with."""
+    """An engine, and the book that it speaks."""
 
     def __init__(self, engine: Engine, state: BookState, outcome: Outcome) -> None:
         self._engine, self._state, self._outcome = engine, state, outcome
-        self._pace = Pace()
-
-    def learn_pace(self) -> None:
-        """Know the voices from the takes that an earlier run has stored."""
-        for chunk in self._state.plan.chunks():
-            take = self._state.take(chunk)
-            if take is not None and take.finish == "eos":
-                self._pace.add(chunk.description, len(take.codes) / chunk.expected_frames)
 
     def speak(
         self,
@@ -34,12 +24,12 @@ class Speaker:
         seeds: Mapping[str, int | None],
         receive: Callable[[list[Take]], None],
         tick: Callable[[], None],
-        again: Callable[[], Sequence[Chunk]],
+        again: Callable[[Container[str]], Sequence[Chunk]],
     ) -> None:
         """Have the next take of each chunk spoken; `seeds`, by key, are those that a person gave, or None.
 
-        `receive` is given takes as they end, `tick` called between two frames; so is `again`, which has those of the
-        chunks that are to be spoken once more, what they said last being received.
+        `receive` is given takes as they end, `tick` called between two frames; so is `again`, which has those chunks of
+        the keys it is given that are to be spoken once more, what they said last being received.
         """
         state, plan, engine = self._state, self._state.plan, self._engine
         by_key = {state.key(chunk): chunk for chunk in chunks}
@@ -54,7 +44,7 @@ class Speaker:
             return Request(key, chunk.description, chunk.text, row_seeds[key], chunk.max_frames, chunk.expected_frames)
 
         def more() -> list[Request]:
-            return [ask(state.key(chunk), chunk) for chunk in again()]
+            return [ask(state.key(chunk), chunk) for chunk in again(by_key)]
 
         requests = [ask(key, chunk) for key, chunk in by_key.items()]
         decoding: Decoding = "free" if state.recipe is not None and state.recipe.decoding == "free" else "framed"
@@ -75,7 +65,7 @@ class Speaker:
                         codes=generation.codes,
                         seed=row_seeds[generation.key],
                         finish=generation.finish,
-                        problems=self._check(generation, by_key[generation.key]),
+                        problems=check_form(generation, by_key[generation.key].text, plan.layout, plan.sound.quality),
                         engine=engine_name(engine),
                         seconds=share,
                     )
@@ -84,14 +74,6 @@ class Speaker:
             )
             began = time.monotonic()
         self._outcome.spent("model", began)
-
-    def _check(self, generation: Generation, chunk: Chunk) -> tuple[Problem, ...]:
-        """The problems of a chunk's codes; the voice's pace is learned from them."""
-        plan, ratio = self._state.plan, self._pace.ratio(chunk.description)
-        problems = check_codes(generation, chunk.text, chunk.expected_frames, plan.layout, ratio, plan.sound.quality)
-        if generation.finish == "eos":
-            self._pace.add(chunk.description, len(generation.codes) / chunk.expected_frames)
-        return problems
 
 
 def in_order(chunks: Sequence[Chunk], rows: int) -> list[Chunk]:

@@ -35,8 +35,8 @@ class BookState:
     figures: ChapterFigures
     book_id: BookId | None
     """Which book the folder belongs to; None for a folder of version 0.1, and as long as there is none."""
-    _takes: dict[str, Take | None] = field(default_factory=dict)
-    _attempts: dict[str, int] = field(default_factory=dict)
+    _takes: dict[str, list[Take]] = field(default_factory=dict)
+    _used: dict[str, Take | None] = field(default_factory=dict)
     _keys: dict[tuple[int, int], tuple[Recipe, str]] = field(default_factory=dict)
 
     @property
@@ -60,21 +60,29 @@ class BookState:
             known = self._keys[chunk.chapter, chunk.index] = (self.recipe, chunk.key(self.recipe, self.plan.sound))
         return known[1]
 
+    def takes(self, chunk: Chunk) -> list[Take]:
+        """All takes of a chunk, by attempt; looked up once, and again after `stored`."""
+        if self.recipe is None:
+            return []
+        key = self.key(chunk)
+        if key not in self._takes:
+            self._takes[key] = self.store.all(key)
+        return self._takes[key]
+
     def take(self, chunk: Chunk) -> Take | None:
-        """The take in use for a chunk; looked up once, and again after `stored`."""
+        """The take in use for a chunk."""
         if self.recipe is None:
             return None
         key = self.key(chunk)
-        if key not in self._takes:
-            takes = self.store.all(key)
-            self._takes[key] = self.store.best_of(key, takes)
-            self._attempts[key] = max((take.attempt for take in takes), default=0)
-        return self._takes[key]
+        if key not in self._used:
+            self._used[key] = self.store.best_of(key, self.takes(chunk))
+        return self._used[key]
 
     def stored(self, keys: list[str]) -> None:
         """The takes of these keys have changed on the disk."""
         for key in keys:
             self._takes.pop(key, None)
+            self._used.pop(key, None)
 
     def lacks_take(self, chunk: Chunk) -> bool:
         """Whether there is nothing of a chunk: no take, or only ones cut off by a cap that is higher now."""
@@ -83,8 +91,7 @@ class BookState:
             return True
         if best.finish != "cap" or len(best.codes) >= chunk.max_frames:
             return False
-        takes = self.store.all(best.key)
-        return all(take.finish == "cap" and len(take.codes) < chunk.max_frames for take in takes)
+        return all(take.finish == "cap" and len(take.codes) < chunk.max_frames for take in self.takes(chunk))
 
     def needs_take(self, chunk: Chunk) -> bool:
         """Whether a chunk has to be rendered: it lacks a take, or its best one has problems and attempts are left."""
@@ -94,7 +101,7 @@ class BookState:
 
     def attempts(self, chunk: Chunk) -> int:
         """How many attempts were made at a chunk: the number of its last take, 0 where there is none."""
-        return 0 if self.take(chunk) is None else self._attempts[self.key(chunk)]
+        return max((take.attempt for take in self.takes(chunk)), default=0)
 
     def chosen(self, chunk: Chunk) -> bool:
         """Whether the take in use is one that a person chose."""

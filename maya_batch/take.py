@@ -6,7 +6,7 @@ Nothing is ever unpickled.
 import io
 import json
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +17,7 @@ from maya_batch.engines import Finish
 from maya_batch.errors import MachineError
 from maya_batch.own_files import read_own
 from maya_batch.quality import Hearing, Problem
+from maya_batch.quality.voice_limits import Limits
 from maya_batch.tokens import SLOTS, Codes
 
 LARGEST = 8 * 2**20
@@ -67,6 +68,8 @@ class Take:
     """What the last recognizer heard; None as long as none has listened."""
     quiet: float | None = None
     """Seconds of quiet after its last word; None as long as it was not examined, and where it ends with a tag."""
+    judged: Limits | None = field(default_factory=Limits)
+    """The limits that its length and its end were judged by; None if version 0.1 judged them by its own."""
 
 
 def write_take(file: BinaryIO, take: Take) -> None:
@@ -86,6 +89,7 @@ def write_take(file: BinaryIO, take: Take) -> None:
         "examined": take.examined,
         "hearing": None if take.hearing is None else asdict(take.hearing),
         "quiet": take.quiet,
+        "judged": None if take.judged is None else asdict(take.judged),
     }
     np.savez(file, codes=np.asarray(take.codes), meta=np.array(json.dumps(meta)))
 
@@ -103,6 +107,7 @@ def read_take(path: Path, key: str, codebook_size: int) -> Take:
     if not len(codes) and meta["finish"] != "broken":
         raise ValueError("no frames")
     problems = tuple(Problem(str(kind), str(detail)) for kind, detail in meta["problems"])
+    examined = bool(meta.get("examined", False))  # takes of version 0.1 have no such evidence
     return Take(
         key,
         int(meta["attempt"]),
@@ -112,9 +117,10 @@ def read_take(path: Path, key: str, codebook_size: int) -> Take:
         problems,
         str(meta["engine"]),
         _measure("seconds", meta["seconds"]),
-        bool(meta.get("examined", False)),  # takes of version 0.1 have no such evidence
+        examined,
         _hearing(meta.get("hearing")),
-        None if meta.get("quiet") is None else _measure("quiet", meta["quiet"]),
+        _amount("quiet", meta.get("quiet")),
+        _judged(meta.get("judged"), examined),
     )
 
 
@@ -137,9 +143,21 @@ def _read(path: Path, key: str) -> tuple[Codes, dict[str, Any]]:
 
 def _measure(name: str, value: object) -> float:
     """A number of 0 or more, as all measures of a take are."""
-    if not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise ValueError(f"{name} is {value}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ValueError(f"{name} is {value}, not a number of 0 or more")
     return float(value)
+
+
+def _amount(name: str, value: object) -> float | None:
+    """A measure, where there is one."""
+    return None if value is None else _measure(name, value)
+
+
+def _judged(meta: dict[str, Any] | None, examined: bool) -> Limits | None:
+    """Takes of version 0.1 have none: one that was examined keeps its judgement, another one is judged as a new one."""
+    if meta is None:
+        return None if examined else Limits()
+    return Limits(_amount("pace", meta["pace"]), _amount("quiet", meta["quiet"]))
 
 
 def _hearing(meta: dict[str, Any] | None) -> Hearing | None:

@@ -18,9 +18,8 @@ from maya_batch.hearing import listen, load_recognizer
 from maya_batch.manifest import Quality
 from maya_batch.quality import Problem
 from maya_batch.quality.codes import check_codes
-from maya_batch.quality.ends import Ends
-from maya_batch.quality.pace import Pace
-from maya_batch.quality.sound import check_sound, quiet_end
+from maya_batch.quality.sound import check_end, check_sound, quiet_end
+from maya_batch.quality.voice_limits import VoiceLimits
 from tests.honest_takes import draw_lines, layout, speak
 from tests.planted import RATE, SPLICED, Take, honest, planted_lines
 
@@ -39,24 +38,26 @@ def main() -> None:
     options = parser.parse_args()
     lines = draw_lines(options.texts, options.takes, options.seed)
     spoken = speak(options.folder, lines)
-    pace, ends, hear = Pace(), Ends(), _listener(options.hear)
+    hear = _listener(options.hear)
+    limits = VoiceLimits((take.line.description, take.line.key) for take in spoken)
+    for each in spoken:
+        limits.learn_pace(each.line.key, len(each.codes) / each.line.expected_frames)
+        limits.learn_end(each.line.key, quiet_end(each.wave, RATE, each.line.text))
 
     def look(take: Take) -> list[Problem]:
         line, quality = take.line, Quality()
         generation = Generation(line.key, take.codes, take.finish)
-        ratio = pace.ratio(line.description)
+        voice, quiet = limits.of(line.description), quiet_end(take.wave, RATE, line.text)
         return [
-            *check_codes(generation, line.text, line.expected_frames, layout(), ratio, quality),
-            *check_sound(take.wave, RATE, line.text, quality, ends.least(line.description)),
+            *check_codes(generation, line.text, line.expected_frames, layout(), voice.pace, quality),
+            *check_sound(take.wave, RATE, line.text, quality),
+            *([] if quiet is None or voice.quiet is None else check_end(quiet, voice.quiet, quality)),
             *hear(take),
         ]
 
     accused = []
     for take in map(honest, spoken):
         problems = look(take)
-        pace.add(take.line.description, len(take.codes) / take.line.expected_frames)
-        if (quiet := quiet_end(take.wave, RATE, take.line.text)) is not None:
-            ends.add(take.line.description, quiet)
         accused += [(take, problem) for problem in problems]
     keys = {take.line.key for take, _ in accused}
     print(f"{len(spoken)} honest takes, {len(keys)} accused ({len(keys) / len(spoken):.1%})")

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maya_batch.manifest import Quality
-from maya_batch.quality.sound import check_sound, quiet_end
+from maya_batch.quality.sound import check_end, check_sound, quiet_end
 from tests.fakes import FakeCodec
 from tests.waves import RATE, Wave, hush, noise, tones
 
@@ -63,12 +63,12 @@ def test_speech_that_ends_sooner_than_its_voice_does_breaks_off() -> None:
     quiet = quiet_end(wave, RATE, TEXT)
     assert quiet is not None
     assert quiet == pytest.approx(0.21, abs=0.03)
-    assert check_sound(wave, RATE, TEXT, Quality(), quiet) == ()
-    (problem,) = check_sound(wave, RATE, TEXT, Quality(), 0.3)
+    assert check_sound(wave, RATE, TEXT, Quality()) == ()
+    assert check_end(quiet, quiet, Quality()) == []
+    (problem,) = check_end(quiet, 0.3, Quality())
     assert problem.kind == "ending"
     assert problem.detail.endswith("s of quiet at its end; whole takes of this voice end with 0.30 s or more")
-    assert check_sound(wave, RATE, f"{TEXT} <laugh>", Quality(), 0.3) == ()
-    assert check_sound(wave, RATE, TEXT, Quality(ending_seconds=0), 0.3) == ()
+    assert check_end(quiet, 0.3, Quality(ending_seconds=0)) == []
 
 
 def test_what_ends_with_a_tag_or_has_no_sound_has_no_quiet_end() -> None:

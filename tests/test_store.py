@@ -17,6 +17,7 @@ import pytest
 from maya_batch.engines import Finish
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.quality import Hearing, Problem
+from maya_batch.quality.voice_limits import Limits
 from maya_batch.store import Take, TakeStore, unlink_all
 from maya_batch.take import StoredCodes
 from maya_batch.tokens import SLOTS
@@ -99,6 +100,7 @@ def test_a_take_lies_under_its_key_and_numpy_reads_it(store: TakeStore, tmp_path
         "examined": False,
         "hearing": None,
         "quiet": None,
+        "judged": {"pace": None, "quiet": None},
     }
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file_of(tmp_path)]
 
@@ -106,6 +108,57 @@ def test_a_take_lies_under_its_key_and_numpy_reads_it(store: TakeStore, tmp_path
 @pytest.mark.parametrize("quiet", [float("nan"), float("inf"), -1.0, "long"])
 def test_a_take_whose_quiet_is_no_time_counts_as_missing(quiet: Any, store: TakeStore) -> None:
     store.put([replace(take(), quiet=quiet)])
+    assert store.all(KEY) == []
+
+
+def with_meta(path: Path, **changed: object) -> None:
+    with np.load(path) as arrays:
+        codes, meta = arrays["codes"], json.loads(str(arrays["meta"]))
+    np.savez(path, codes=codes, meta=np.array(json.dumps(meta | changed)))
+
+
+@pytest.mark.parametrize("judged", [Limits(), Limits(1.07, 0.0), Limits(0.0, None), None])
+def test_what_a_take_was_judged_by_comes_back(judged: Limits | None, store: TakeStore) -> None:
+    stored = replace(take(), examined=True, judged=judged)
+    store.put([stored])
+    assert same(best(store), stored)
+
+
+def test_a_take_of_version_0_1_is_judged_if_it_was_examined(store: TakeStore, tmp_path: Path) -> None:
+    for attempt, examined in ((1, True), (2, False)):
+        store.put([replace(take(attempt), examined=examined)])
+        with np.load(file_of(tmp_path, attempt)) as arrays:
+            codes, meta = arrays["codes"], json.loads(str(arrays["meta"]))
+        del meta["judged"]
+        np.savez(file_of(tmp_path, attempt), codes=codes, meta=np.array(json.dumps(meta)))
+    assert [take.judged for take in store.all(KEY)] == [None, Limits()]
+
+
+@pytest.mark.parametrize(
+    "judged",
+    [
+        {"pace": -0.1, "quiet": None},
+        {"pace": None, "quiet": float("nan")},
+        {"pace": float("inf"), "quiet": 0.2},
+        {"pace": "1", "quiet": 0.2},
+        {"pace": True, "quiet": 0.2},
+        {"pace": [1.0], "quiet": 0.2},
+        {"pace": 1.0},
+        {},
+        [],
+        1.0,
+        "wide",
+        False,
+    ],
+    ids=json.dumps,
+)
+def test_a_take_that_was_judged_by_no_limits_counts_as_missing(
+    judged: object, store: TakeStore, tmp_path: Path
+) -> None:
+    store.put([take()])
+    with_meta(file_of(tmp_path), judged={"pace": 1.0, "quiet": 0.2, "later": "grown"})
+    assert [take.judged for take in store.all(KEY)] == [Limits(1.0, 0.2)]
+    with_meta(file_of(tmp_path), judged=judged)
     assert store.all(KEY) == []
 
 

@@ -2,14 +2,14 @@
 
 import math
 
-from maya_batch.engines import Generation
+from maya_batch.engines import Finish, Generation
 from maya_batch.manifest import Quality
 from maya_batch.quality import Problem
 from maya_batch.quality.loops import find_loop, repeated_words
 from maya_batch.text.length import tag_tokens
 from maya_batch.tokens import SLOTS, TokenLayout
 
-#: Between which paces a voice is taken to be as long as its own is not known: 37 to 55 tokens a word were reported for
+#: Between which paces a voice is taken to be that has none: 37 to 55 tokens a word were reported for
 #: Maya1, and 52 are expected (text.length).
 _SLOWEST, _FASTEST = 55 / 52, 37 / 52
 
@@ -34,9 +34,17 @@ def check_codes(
 ) -> tuple[Problem, ...]:
     """The problems of what an engine wrote for one chunk.
 
-    `expected_frames` is the length that the plan foresees for `text`, `pace` the voice's own factor on it
-    (`Pace.ratio`), None where it is not known yet. The kinds are `cap`, `broken`, `short`, `long` and `repeated`.
+    They are those of `check_form` and of `check_length`.
     """
+    frames = len(generation.codes)
+    return (
+        *check_length(generation.finish, frames, text, expected_frames, layout, pace, quality),
+        *check_form(generation, text, layout, quality),
+    )
+
+
+def check_form(generation: Generation, text: str, layout: TokenLayout, quality: Quality) -> tuple[Problem, ...]:
+    """The problems that show whatever the voice: the kinds `cap`, `broken` and `repeated`."""
     frames = len(generation.codes)
     heard = f"{frames} frames, {layout.seconds(frames):.1f} s"
     if generation.finish == "broken":
@@ -44,20 +52,31 @@ def check_codes(
     found = []
     if generation.finish == "cap":
         found.append(Problem("cap", f"no end within {heard}: it may run on, or stop before the text does"))
-    else:
-        found += _length(frames, text, expected_frames, layout, pace, quality)
     return (*found, *_repetition(generation, text, layout, quality))
 
 
-def _length(
-    frames: int, text: str, expected_frames: int, layout: TokenLayout, pace: float | None, quality: Quality
+def check_length(
+    finish: Finish,
+    frames: int,
+    text: str,
+    expected_frames: int,
+    layout: TokenLayout,
+    pace: float | None,
+    quality: Quality,
 ) -> list[Problem]:
+    """The problems of the length of a take that ended by itself: the kinds `short` and `long`.
+
+    `expected_frames` is the length that the plan foresees for `text`, `pace` the voice's own factor on it
+    (`Limits.pace`), None or 0 where the voice has none.
+    """
+    if finish != "eos":
+        return []
     tags = tag_tokens(text) / SLOTS
     words = expected_frames - tags / 4  # so much of the tags is in what was expected
     frame = layout.seconds(1)
     numbers = _FIGURE_SECONDS * sum(character.isdigit() for character in text)
-    least = words * (_FASTEST if pace is None else pace) * quality.shortest - (_LESS_SECONDS + numbers) / frame
-    most = words * (_SLOWEST if pace is None else pace) * quality.longest + (_MORE_SECONDS + numbers) / frame + tags
+    least = words * (pace or _FASTEST) * quality.shortest - (_LESS_SECONDS + numbers) / frame
+    most = words * (pace or _SLOWEST) * quality.longest + (_MORE_SECONDS + numbers) / frame + tags
     length = f"{layout.seconds(frames):.1f} s"
     if frames < least:
         what = f"{length} for a text that takes {layout.seconds(math.ceil(least)):.1f} s at least: words may be missing"

@@ -36,11 +36,8 @@ _TOKENS_A_SECOND = 82
 _WHISPER = re.compile(r"<whisper\w*>")
 
 
-def check_sound(
-    wave: NDArray[np.float32], rate: int, text: str, quality: Quality, least_quiet: float = 0.0
-) -> tuple[Problem, ...]:
-    """The problems of a take's wave [samples], mono, -1 to 1, of `rate` samples a second, in whose voice a whole take
-    ends with `least_quiet` seconds of quiet or more, if that is known.
+def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Quality) -> tuple[Problem, ...]:
+    """The problems of a take's wave [samples], mono, -1 to 1, of `rate` samples a second, whatever its voice.
 
     The kinds are `silent`, `pause`, `clipped`, `dc`, `noise` and `ending`; `broken` where samples are no numbers. Where
     `text` has emotion tags, they may be silent or noisy for as long as they may last.
@@ -64,9 +61,19 @@ def check_sound(
         _clipped(wave, rate),
         _offset(wave),
         None if _WHISPER.search(text) else _noise(wave, rate, unheard, quality.noise_seconds + tags),
-        None if _ends_in_tag(text) else _ending(levels, loud, quality.ending_seconds, least_quiet),
+        None if _ends_in_tag(text) else _ending(levels, loud, quality.ending_seconds),
     )
     return tuple(problem for problem in found if problem is not None)
+
+
+def check_end(quiet: float, least: float, quality: Quality) -> list[Problem]:
+    """The problem, of the kind `ending`, of a take with so many seconds of quiet at its end (`quiet_end`), where whole
+    takes of its voice end with `least` or more (`Limits.quiet`).
+    """
+    if quality.ending_seconds == 0 or quiet >= least:
+        return []
+    usual = f"whole takes of this voice end with {least:.2f} s or more"
+    return [Problem("ending", f"it breaks off: {quiet:.2f} s of quiet at its end; {usual}")]
 
 
 def quiet_end(wave: NDArray[np.float32], rate: int, text: str) -> float | None:
@@ -134,20 +141,14 @@ def _noise(wave: NDArray[np.float32], rate: int, unheard: float, longest: float)
     return Problem("noise", f"{seconds:.1f} s of noise at {start:.1f} s") if seconds > longest else None
 
 
-def _ending(levels: NDArray[np.float64], loud: float, seconds: float, least: float) -> Problem | None:
+def _ending(levels: NDArray[np.float64], loud: float, seconds: float) -> Problem | None:
     steps = math.ceil(seconds / _STEP_SECONDS)
     if not 0 < steps < len(levels):
         return None
     over = float(levels[-steps:].max()) - loud
-    if over >= _FADED_DB:
-        return Problem(
-            "ending", f"it breaks off: in its last {seconds:g} s it comes up to {over:+.0f} dB of its speech"
-        )
-    quiet = _quiet(levels, loud)
-    if quiet >= least:
+    if over < _FADED_DB:
         return None
-    usual = f"whole takes of this voice end with {least:.2f} s or more"
-    return Problem("ending", f"it breaks off: {quiet:.2f} s of quiet at its end; {usual}")
+    return Problem("ending", f"it breaks off: in its last {seconds:g} s it comes up to {over:+.0f} dB of its speech")
 
 
 def _ends_in_tag(text: str) -> bool:
