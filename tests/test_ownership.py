@@ -12,6 +12,7 @@ import yaml
 from maya_batch.audio.export import Target, TrackTags, write_chapter
 from tests.conftest import Said
 from tests.fakes import FakeEngine, TinyBook
+from tests.night import start
 
 Cli = Callable[..., Said]
 
@@ -322,3 +323,29 @@ def test_say_writes_over_its_own_files_alone(tiny: TinyBook, tmp_path: Path, cli
     said = cli("say", "It is so.", "-o", path, "--model", "demo")
     refused(said, f"{path} is there and was not made by `say`")
     assert path.read_bytes() == b"mine"
+
+
+# --- ten starts at once ----------------------------------------------------------------------------------------------
+
+
+def test_of_ten_starts_at_once_one_renders_the_book(tiny: TinyBook) -> None:
+    path = manifest(tiny, "first.yaml", FIRST)
+    runs = [start(path, FAKE_BATCH=0.3) for _ in range(10)]
+    codes = sorted(run.end() for run in runs)
+    assert set(codes) <= {0, 75}, [run.said() for run in runs]
+    assert 75 in codes
+    assert sorted(found.name for found in (tiny.folder / "audio").glob("*.wav")) == ["01-preface.wav", "02-the-end.wav"]
+    assert len(list((tiny.folder / "audio").rglob("*.npz"))) == 2
+
+
+def test_of_ten_starts_at_once_of_two_books_one_book_has_the_folder(tiny: TinyBook) -> None:
+    books = [manifest(tiny, "first.yaml", FIRST), manifest(tiny, "second.yaml", SECOND)]
+    runs = [start(books[number % 2], FAKE_BATCH=0.3) for number in range(10)]
+    codes = [run.end() for run in runs]
+    assert set(codes) <= {0, 2, 75}, [run.said() for run in runs]
+    rendered = {number % 2 for number, code in enumerate(codes) if code == 0}
+    assert len(rendered) == 1
+    takes = {path.parent.name for path in (tiny.folder / "audio").rglob("*.npz")}
+    chunks = FIRST if rendered == {0} else SECOND
+    assert len(takes) == sum(map(len, chunks.values()))
+    assert not (tiny.folder / "audio" / ".maya" / "unclaimed.json").exists()
