@@ -28,7 +28,7 @@ def hold_book(folder: Path) -> Iterator[None]:
 
     Raises:
         BusyError: another run holds it; the message says who.
-        UsageError: a file of somebody else's is in the lock's place.
+        UsageError: a file in the lock's place was not written by this program.
         MachineError: the folder cannot be written, or the disk is full.
     """
     path = folder / "lock"

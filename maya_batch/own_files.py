@@ -29,7 +29,7 @@ def open_own(path: Path, flags: int) -> int:
         OSError: it is a link, a folder, a pipe or a device, or it cannot be opened; `strerror` says which.
     """
     try:
-        # A pipe that nobody reads cannot be opened for writing without waiting: that is an error, too.
+        # Opening a pipe without a reader for writing would wait: here it is an error.
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     except OSError as error:
         what = {errno.ELOOP: "is a link", errno.ENXIO: "is not a regular file", errno.EISDIR: "is a folder"}

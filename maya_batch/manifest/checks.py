@@ -93,7 +93,7 @@ class Checker:
 
     def _paths(self) -> Iterator[Finding]:
         folder = self.book.output.folder
-        # A link that is named is followed: somebody made it, to have the audio on another drive.
+        # A link that is named is followed: people have their audio on another drive.
         if folder is not None and not ((self.folder / folder).is_symlink() and self._inside(folder)):
             yield from self._path(("output", "folder"), folder, "--output")
         for name in ("model", "codec"):
