@@ -47,13 +47,14 @@ class Judge:
     def catch_up(self) -> list[tuple[Chunk, Take, Take]]:
         """Judge all examined takes that came before their voice's limits were settled: each as it was, and as it is.
 
-        They are stored again. A choice of one that has more against it than was known is given up.
+        They are stored again, one after the other, so that the disk needs room for one more take only. A choice of one
+        that has more against it than was known is given up.
         """
         judged = list(self._overdue())
         for chunk, before, take in judged:
             give_up_choice(self._state, chunk, before.problems, take)
-        self._state.store.put([take for _, _, take in judged])
-        self._state.stored([take.key for _, _, take in judged])
+            self._state.store.put([take])
+            self._state.stored([take.key])
         return judged
 
     def _learn(self, first: Take, chunk: Chunk) -> None:
