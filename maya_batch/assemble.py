@@ -1,5 +1,6 @@
 """Takes become a chapter's files: decoded clip by clip, stitched, written in every format, published by rename."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,9 +11,11 @@ from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.outcome import Outcome, Watcher
 from maya_batch.plan import Chapter
 from maya_batch.report.loudness import file_loudness
-from maya_batch.state import BookState
+from maya_batch.state import BookState, is_chapter
 from maya_batch.stop import Stop
 from maya_batch.waves import Waves
+
+log = logging.getLogger(__name__)
 
 
 def publish(
@@ -32,6 +35,8 @@ def publish(
     if not state.complete(chapter) or state.current(chapter):
         return
     waves.load()
+    for target in state.targets(chapter):
+        _set_aside(target.path)
     began = time.monotonic()
     stop = stop or Stop()
     with stop.put_off():
@@ -41,6 +46,14 @@ def publish(
     for target in state.targets(chapter):
         outcome.files.append(target.path)
         watcher.published(target.path, seconds)
+
+
+def _set_aside(path: Path) -> None:
+    """Keep a chapter file that is no longer what was written: a person may have changed it."""
+    if path.is_file() and not is_chapter(path):
+        aside = path.with_name(f"{path.name}.aside-{time.time_ns()}")
+        path.rename(aside)
+        log.warning("%s is not as it was written; it is kept as %s", path, aside.name)
 
 
 def assemble_chapter(

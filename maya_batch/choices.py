@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from maya_batch.errors import MachineError
+from maya_batch.errors import MachineError, UsageError
 from maya_batch.own_files import read_own
 from maya_batch.whole_file import write_whole
 
@@ -37,6 +37,7 @@ class Choices:
 
         Raises:
             MachineError: the file is not a mapping of keys to attempts, or cannot be written.
+            UsageError: it has comments in a form that they cannot be kept in.
         """
         text = self._read()
         known = self._parse(text)
@@ -47,6 +48,8 @@ class Choices:
             lines = [line for line in text.splitlines() if not line.lstrip("'\" ").startswith(key)]
             new = "\n".join([*lines, *([] if attempt is None else [_line(key, attempt)])])
             if not self._means(new, wanted):  # written in some other way that YAML has
+                if "#" in text:
+                    raise UsageError(f"{self._path}: write one choice a line; changed as it is, it would lose comments")
                 new = "\n".join(_line(other, chosen) for other, chosen in wanted.items())
             write_whole(self._path, f"{new}\n".encode())
         self._known = wanted
@@ -80,7 +83,7 @@ class Choices:
 
 
 def _attempt(attempt: object) -> int:
-    if not isinstance(attempt, int) or not 1 <= attempt < _MOST_ATTEMPTS:
+    if type(attempt) is not int or not 1 <= attempt < _MOST_ATTEMPTS:
         raise ValueError(f"{attempt} is no attempt")
     return attempt
 

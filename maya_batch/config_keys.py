@@ -21,7 +21,7 @@ def config_keys(state: BookState) -> dict[tuple[str, Recipe], set[str]]:
 
 
 def absent_models(state: BookState) -> list[str]:
-    """The models that the book was rendered with and that are not on this machine.
+    """The models that the book was rendered with and that are not on this machine, or no longer what they were.
 
     The chunks they were given cannot be told for certain: a model's context and tags have a say in where is cut. Those
     of Maya1 are known.
@@ -29,10 +29,11 @@ def absent_models(state: BookState) -> list[str]:
     absent = []
     for name in {name for name, _ in state.lock.configs()}:
         try:
-            state.lock.find(state.lock.path(name), "model")
+            there = state.lock.is_as_pinned(state.lock.path(name), "model")
         except (MachineError, UsageError):
-            if name.partition("@")[0] != MAYA1:
-                absent.append(name)
+            there = name.partition("@")[0] == MAYA1
+        if not there:
+            absent.append(name)
     return sorted(absent)
 
 

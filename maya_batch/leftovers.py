@@ -89,15 +89,15 @@ def read_unclaimed(hidden: Path) -> Unclaimed:
     return Unclaimed(keys, files)
 
 
-def keep_unclaimed(state: BookState) -> None:
-    """Remember what is in the folder now, and none of the book's.
+def keep_unclaimed(state: BookState, but_own: bool) -> None:
+    """Remember what is in the folder now; `but_own`, only what is none of the book's.
 
     Raises:
         MachineError: the disk does not take the file.
     """
     hidden = hidden_folder(state.folder)
     known = read_unclaimed(hidden)
-    own = {key for keys in config_keys(state).values() for key in keys}
+    own = {key for keys in config_keys(state).values() for key in keys} if but_own else set()
     keys = (known.keys | state.store.keys()) - own
     files = known.files | {path.name for path in state.stale_files()}
     if (keys, files) != (known.keys, known.files):

@@ -2,14 +2,18 @@
 
 import logging
 import os
+import re
 import sys
 from io import TextIOWrapper
 from pathlib import Path
 
 from tqdm import tqdm
 
-from maya_batch.errors import MachineError
+from maya_batch.errors import MachineError, UsageError
 from maya_batch.own_files import make_folders, open_own, own_folder
+
+#: How a line of a log begins.
+_LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [A-Z]+ ")
 
 
 class _AboveBar(logging.Handler):
@@ -76,8 +80,11 @@ def log_to_file(path: Path) -> None:
     """Append all messages, those of libraries too, to a file that a person named.
 
     Raises:
+        UsageError: it is there, and is no log of this program's.
         MachineError: it cannot be written.
     """
+    if path.is_file() and not _is_log(path):
+        raise UsageError(f"--log-file {path}: it was not written by maya-batch; choose another name")
     _log_to(path, ours=False)
 
 
@@ -88,6 +95,16 @@ def log_to_book(folder: Path) -> None:
         MachineError: it cannot be written.
     """
     _log_to(folder / "render.log", ours=True)
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a file is empty, or begins as a log does."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be read ({error.strerror})") from error
+    return not head or _LINE.match(head) is not None
 
 
 def _log_to(path: Path, ours: bool) -> None:

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from maya_batch.audio.export import is_part
 from maya_batch.book_id import AUDIO_RULES, TEXT_RULES, BookId, new_id, path_from, write_book_id
 from maya_batch.config_keys import config_keys
 from maya_batch.errors import UsageError
@@ -41,7 +42,7 @@ def check_folder(state: BookState, adopt: bool = False) -> None:
         MachineError: a file of the folder `.maya` is not what it should be.
     """
     refuse_other_book(state, adopt)
-    wrong = list(_foreign_files(state))
+    wrong = list(_foreign_files(state, adopt))
     if wrong:
         more = f"\nand {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
         raise UsageError("\n".join(wrong[:_NAMED]) + more)
@@ -87,7 +88,8 @@ def claim_folder(state: BookState, adopt: bool = False, upgrade: bool = False) -
     if now == before:
         return
     if before is None or now.id != before.id:
-        keep_unclaimed(state)
+        # Of another book's folder all takes stay that book's, those too that this one can use.
+        keep_unclaimed(state, but_own=before is None)
     elif now.manifest != before.manifest:
         log.info("this folder's book was %s; its takes show that %s is the same book", before.manifest, now.manifest)
     write_book_id(hidden_folder(state.folder), now)
@@ -96,35 +98,43 @@ def claim_folder(state: BookState, adopt: bool = False, upgrade: bool = False) -
 
 def _other_book(state: BookState) -> str | None:
     """The other book that the folder belongs to, in a few words; None where it is this one's or no book's."""
-    owner, manifest = state.book_id, state.plan.manuscript.path
-    path = path_from(state.folder, manifest)
-    # Two books may have one file name, in two folders.
-    if owner and owner.manifest == manifest.name and (owner.path == path or owner.title == state.plan.book.title):
-        return None
     stored = state.store.keys()
     if not stored:
         return None  # nothing was rendered here
+    owner, manifest = state.book_id, state.plan.manuscript.path
     if owner is None:
-        if stored & _own_keys(state) or _reported(state) == manifest.name:
+        return _other_old_book(state, stored)
+    known = state.folder.resolve() / owner.path
+    # As long as its manifest is there, the folder is that one's, whatever the two have in common.
+    if not known.is_file() or known.resolve() == manifest.resolve():
+        if owner.manifest == manifest.name and owner.title == state.plan.book.title:
             return None
-        return f"another book ({_reported(state) or 'its takes are of no chunk of this one'})"
-    name = f"the book {owner.title!r} ({owner.path})"
-    shared = _own_keys(state) & (stored - read_unclaimed(hidden_folder(state.folder)).keys)
-    chunks = sum(1 for _ in state.plan.chunks())
-    there = (state.folder / owner.path).is_file() and owner.path != path
-    # Where the other manifest is still there, a sentence that both have does not make them one book.
-    return None if shared and (not there or 2 * len(shared) >= chunks) else name
+        if _own_keys(state) & (stored - read_unclaimed(hidden_folder(state.folder)).keys):
+            return None
+    return f"the book {owner.title!r} ({owner.path})"
+
+
+def _other_old_book(state: BookState, stored: set[str]) -> str | None:
+    """The same of a folder of version 0.1, which does not say whose it is: its last report names a manifest."""
+    known, shared = _reported(state), stored & _own_keys(state)
+    manifest = state.plan.manuscript.path
+    if known is not None and known.is_file():
+        # Several books may have been rendered here: each that has half of the takes may be the one.
+        same = known.resolve() == manifest.resolve() or 2 * len(shared) >= len(stored)
+    else:
+        same = bool(shared) or (known is not None and known.name == manifest.name)
+    return None if same else f"another book ({known.name if known else 'its takes are of no chunk of this one'})"
 
 
 def _own_keys(state: BookState) -> set[str]:
     return {key for keys in config_keys(state).values() for key in keys}
 
 
-def _reported(state: BookState) -> str | None:
-    """The file name of the manifest that a report in the folder names."""
+def _reported(state: BookState) -> Path | None:
+    """The manifest that a report in the folder names."""
     try:
         found = _BOOK.search(_ends(state.folder / JSON_NAME, _HEAD))
-        return Path(json.loads(found[1])).name if found else None
+        return Path(json.loads(found[1])) if found else None
     except (OSError, ValueError):
         return None
 
@@ -143,11 +153,15 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(read_own(path, _LARGEST_REPORT)).hexdigest()
 
 
-def _foreign_files(state: BookState) -> Iterator[str]:
+def _foreign_files(state: BookState, adopt: bool) -> Iterator[str]:
     """What is in the way of the book's files, a line each."""
+    own = adopt or _has_own_chapters(state)
     manuscript = state.plan.manuscript
     sources = [manuscript.path]
     sources += [manuscript.folder / chapter.file for chapter in state.plan.book.chapters if chapter.file is not None]
+    for source in sources:
+        if hidden_folder(state.folder).resolve() in source.resolve().parents or is_part(source):
+            yield f"{source} is a source of the book, in a place that maya-batch writes to; move it"
     known = {(found.st_dev, found.st_ino): path for path in sources for found in [path.stat()]}
     targets = [target.path for chapter in state.plan.chapters for target in state.targets(chapter)]
     for path in (*targets, state.folder / JSON_NAME, state.folder / PAGE_NAME):
@@ -160,11 +174,20 @@ def _foreign_files(state: BookState) -> Iterator[str]:
             yield f"{path} would be written over, and is a source of the book ({source}); choose another output folder"
         elif not stat.S_ISREG(found.st_mode) or not _is_ours(path, state):
             yield f"{path} was not written by maya-batch; move it, or choose another output folder"
+        elif not own and path in targets:
+            yield f"{path} is a chapter of a book whose takes are not here; move it, or choose another output folder"
+
+
+def _has_own_chapters(state: BookState) -> bool:
+    """Whether chapter files in the folder are of this book: its takes are there, or it says whose it is."""
+    owner = state.book_id
+    named = owner and (owner.manifest, owner.title) == (state.plan.manuscript.path.name, state.plan.book.title)
+    return bool(named) or bool(state.store.keys())
 
 
 def _is_ours(path: Path, state: BookState) -> bool:
     if path.name not in (JSON_NAME, PAGE_NAME):
-        return is_chapter(path) or _was_chapter(path)
+        return is_chapter(path) or was_chapter(path)
     if is_report(path):
         return True
     if state.book_id is None:
@@ -172,8 +195,8 @@ def _is_ours(path: Path, state: BookState) -> bool:
     return path.name in state.book_id.reports and _digest(path) == state.book_id.reports[path.name]
 
 
-def _was_chapter(path: Path) -> bool:
-    """Whether this is a chapter file that a drive has damaged."""
+def was_chapter(path: Path) -> bool:
+    """Whether this was a chapter file that a drive has damaged since, or a person has changed."""
     try:
         return _COMMENT.search(_ends(path, _ENDS)) is not None
     except OSError:

@@ -110,6 +110,17 @@ class ModelLock:
         """
         return find_checkpoint(name, kind, self._commit(name, kind))
 
+    def is_as_pinned(self, name: str, kind: Kind) -> bool:
+        """Whether a checkpoint is still what the book was begun with; only one whose files were touched is digested.
+
+        Raises:
+            MachineError: it is not on this machine.
+        """
+        entry, checkpoint = self._entry(name, kind), self.find(name, kind)
+        if entry is None or checkpoint.revision is not None or checkpoint.stamps() == entry["files"]:
+            return True
+        return bool(checkpoint.identity() == entry["identity"])
+
     def recognize(self, model: str) -> None:
         """Let a model that the book was begun with under another name have this one: its bytes are compared.
 

@@ -6,6 +6,7 @@ What cannot be read whole counts as missing and is said so.
 import contextlib
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -21,6 +22,10 @@ from maya_batch.whole_file import write_whole
 __all__ = ["Take", "TakeStore", "unlink_all"]
 
 log = logging.getLogger(__name__)
+
+#: The names of a key's folder and of the files in it: takes, their sound, what is half written or was set aside.
+_KEY = re.compile("[0-9a-f]{64}")
+_FILE = re.compile(r"\.?\d+\.(npz|mp3)(\.part|\.aside-\d+)?")
 
 
 class TakeStore:
@@ -77,6 +82,9 @@ class TakeStore:
         for path in self._files(key):
             try:
                 takes.append(read_take(path, key, self._codebook_size))
+            except PermissionError as error:
+                # Made again, it would be another file of the same name: the run must not go on.
+                raise MachineError(f"{path}: cannot be read ({error.strerror})") from error
             except Exception as error:
                 # Any bit may have flipped, and there are many ways to fail over that: encrypted, no such compression, …
                 self._warn(path, getattr(error, "strerror", None) or error)
@@ -133,11 +141,12 @@ class TakeStore:
                 yield path
 
     def _entries(self) -> Iterator[Path]:
-        """All that lies in keys' folders, sorted; no link to a folder is followed."""
+        """All files of takes, sorted, whole or not; what has other names is a person's. No link is followed."""
         if is_inside(self._takes, self._root):
             for prefix in _folders(self._takes):
                 for folder in _folders(prefix):
-                    yield from sorted(folder.iterdir())
+                    if _KEY.fullmatch(folder.name) and folder.name[:2] == prefix.name:
+                        yield from sorted(path for path in folder.iterdir() if _FILE.fullmatch(path.name))
 
     def _warn(self, path: Path, why: object) -> None:
         """Say once that there is no whole take."""

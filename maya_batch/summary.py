@@ -102,6 +102,7 @@ def describe(state: BookState, takes: bool, speed: Speed | None = None) -> Descr
         notes.append(f"rendering: about {minutes:.1f} minutes, at {speed.x_realtime:.1f}x real time on {speed.device}")
     left = left_over(state) if takes else None
     notes += _pinned(state)
+    notes += [f"model {name} is not here as the book was begun with it" for name in (left.absent if left else ())]
     return Description(
         title=plan.book.title,
         author=plan.book.author,

@@ -143,11 +143,23 @@ def test_as_long_as_a_model_is_not_there_no_take_is_left_over(rendered: TinyBook
     rendered.write({"One": ["All is new."]})
     (rendered.folder / "lm" / "model.safetensors").rename(rendered.folder / "weights")  # a drive that is not mounted
     said = cli("clean", rendered.path, "--yes")
-    assert "model ./lm is not on this machine" in said.err
+    assert "model ./lm is not here as the book was begun with it" in said.err
     assert takes(rendered) == before
     (rendered.folder / "weights").rename(rendered.folder / "lm" / "model.safetensors")
     assert cli("clean", rendered.path, "--yes").code == 0
     assert takes(rendered) == {}
+
+
+def test_as_long_as_a_model_is_another_one_no_take_is_left_over(rendered: TinyBook, cli: Cli) -> None:
+    config = rendered.folder / "lm" / "config.json"
+    before, kept = takes(rendered), config.read_text()
+    config.write_text('{"max_position_embeddings": 400}')
+    said = cli("clean", rendered.path, "--yes")
+    assert "model ./lm is not here as the book was begun with it, so no takes are listed" in said.err
+    assert takes(rendered) == before
+    assert "model ./lm is not here as the book was begun with it" in cli("status", rendered.path).out
+    config.write_text(kept)
+    assert cli("clean", rendered.path, "--yes").out == "nothing to remove\n"
 
 
 # --- a book that is moved --------------------------------------------------------------------------------------------

@@ -227,6 +227,20 @@ def test_damage_to_our_files_is_one_line_and_no_take_is_lost(
     assert sorted(rendered.output.rglob("*.npz")) == takes
 
 
+def test_what_a_person_wrote_into_choices_stays_there(rendered: TinyBook, cli: Cli) -> None:
+    one, two = (path.parent.name for path in sorted(rendered.output.rglob("*.npz"))[:2])
+    path = hidden(rendered) / "choices.yaml"
+    path.write_text(f"# my notes\n{{ {one}: 1, {two}: 1 }}\n")
+    before = path.read_text()
+    for ref in ("1:1", "1:2", "2:1"):
+        cli("redo", rendered.path, ref, "--keep", "auto")
+    assert path.read_text() == before
+    path.write_text(f"# my notes\n{one}: 1  # the best laugh\n{two}: 1\n")
+    for ref in ("1:1", "1:2", "2:1"):
+        assert cli("redo", rendered.path, ref, "--keep", "auto").code == 0
+    assert "# my notes" in path.read_text()
+
+
 def test_a_take_that_was_not_whole_lies_aside_once_it_was_rendered_again(rendered: TinyBook, cli: Cli) -> None:
     take = sorted(rendered.output.rglob("*.npz"))[0]
     whole = take.read_bytes()
@@ -235,6 +249,25 @@ def test_a_take_that_was_not_whole_lies_aside_once_it_was_rendered_again(rendere
     (aside,) = take.parent.glob("1.npz.aside-*")
     assert aside.read_bytes() == whole[:-5]
     assert str(aside) in cli("clean", rendered.path, "--yes").out
+
+
+def test_a_take_that_may_not_be_read_ends_the_run_and_is_not_made_again(
+    rendered: TinyBook, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = sorted(rendered.output.rglob("*.npz"))[0]
+
+    def denied(path: Path, limit: int) -> bytes:
+        if path == take:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read_own(path, limit)
+
+    monkeypatch.setattr("maya_batch.take.read_own", denied)
+    before = take.read_bytes()
+    for command in ("render", "status", "assemble"):
+        said = cli(command, rendered.path)
+        assert said.code == 5
+        assert f"{take}: cannot be read (Permission denied)" in said.err
+    assert take.read_bytes() == before
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])

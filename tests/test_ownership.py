@@ -114,13 +114,81 @@ def test_a_book_that_is_renamed_is_known_by_its_takes_and_that_is_told(
 def test_a_book_all_of_which_is_edited_is_known_by_its_file_name(
     first: Path, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
 ) -> None:
-    manifest(tiny, "first.yaml", {"Other": ["All is new."]}, title="A new title")
+    manifest(tiny, "first.yaml", {"Other": ["All is new."]})
     assert cli("render", first).code == 0
 
 
-def test_a_sentence_that_two_books_share_does_not_make_them_one(first: Path, tiny: TinyBook, cli: Cli) -> None:
-    second = manifest(tiny, "second.yaml", {"Preface": ["It is so."], "More": ["Not so.", "Or so."]})
-    refused(cli("render", second), "belongs to the book")
+def test_another_book_in_the_manifest_of_the_last_one_is_refused(first: Path, tiny: TinyBook, cli: Cli) -> None:
+    before = tree(tiny.folder / "audio")
+    manifest(tiny, "first.yaml", {"Preface": ["All is new."]}, title="A new title")
+    refused(cli("render", first), "belongs to the book 'First.Yaml'")
+    assert tree(tiny.folder / "audio") == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        {"Preface": ["It is so."], "More": ["Not so.", "Or so."]},
+        {"The End": ["So it was."]},
+        FIRST | {"Preface": ["It is not so."]},
+    ],
+    ids=["a sentence in common", "an excerpt", "a copy that was changed"],
+)
+@pytest.mark.parametrize("command", [("render",), ("clean", "--yes"), ("assemble",)])
+def test_as_long_as_the_first_manifest_is_there_the_folder_is_that_books(
+    command: tuple[str, ...], text: dict[str, list[str]], first: Path, tiny: TinyBook, cli: Cli
+) -> None:
+    before = tree(tiny.folder / "audio")
+    second = manifest(tiny, "second.yaml", text)
+    refused(cli(command[0], second, *command[1:]), "belongs to the book")
+    assert tree(tiny.folder / "audio") == before
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["one --output", "a linked folder"])
+def test_two_books_of_one_name_and_title_are_told_apart(
+    linked: bool, tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    books = []
+    for name, text in (("a", FIRST), ("b", SECOND)):
+        shutil.copytree(tiny.folder / "lm", tiny.folder / name / "lm")
+        shutil.copytree(tiny.folder / "codec", tiny.folder / name / "codec")
+        books.append(TinyBook(tiny.folder / name).write(text, output={"folder": "audio"}))
+    flags: tuple[object, ...] = () if linked else ("--output", tiny.folder / "shared")
+    if linked:
+        (tiny.folder / "b" / "audio").symlink_to(tiny.folder / "a" / "audio")
+    assert cli("render", books[0], *flags).code == 0
+    before = tree(tiny.folder)
+    refused(cli("render", books[1], *flags), "belongs to the book 'Tiny'")
+    refused(cli("clean", books[1], "--yes", *flags), "belongs to the book 'Tiny'")
+    assert tree(tiny.folder) == before
+
+
+def test_chapters_whose_takes_are_not_there_are_not_written_over(first: Path, tiny: TinyBook, cli: Cli) -> None:
+    shelf = tiny.folder / "shelf"
+    shelf.mkdir()
+    for path in (tiny.folder / "audio").glob("*.wav"):
+        shutil.copy(path, shelf)
+    before = tree(shelf)
+    second = manifest(tiny, "second.yaml", FIRST | {"Preface": ["No."]})
+    said = cli("render", second, "--output", shelf)
+    assert said.code == 2
+    assert "01-preface.wav is a chapter of a book whose takes are not here" in said.err
+    assert tree(shelf) == before
+    shutil.rmtree(tiny.folder / "audio" / ".maya" / "takes")
+    assert cli("render", second).code == 2
+    assert cli("render", first).code == 0  # which it belongs to
+
+
+def test_a_sentence_that_two_books_share_stays_with_the_first_when_the_second_takes_over(
+    first: Path, tiny: TinyBook, cli: Cli
+) -> None:
+    takes = {name for name in tree(tiny.folder / "audio") if name.endswith(".npz")}
+    second = manifest(tiny, "second.yaml", {"Preface": ["It is so."], "More": ["Not so."]})
+    assert cli("render", second, "--adopt").code == 0
+    manifest(tiny, "second.yaml", {"More": ["Not so."]})
+    assert cli("render", second).code == 0
+    cli("clean", second, "--yes")
+    assert takes <= tree(tiny.folder / "audio").keys()
 
 
 def test_a_folder_is_taken_over_and_the_other_books_takes_stay(
@@ -298,15 +366,41 @@ def test_a_source_of_the_book_is_never_written_over(
     assert tree(tiny.folder) == before
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-2], lambda b: b[: len(b) // 2], lambda b: b + b"x"])
-def test_a_chapter_of_ours_that_was_damaged_is_written_again(
-    damage: Callable[[bytes], bytes], first: Path, tiny: TinyBook, cli: Cli
+@pytest.mark.parametrize("change", [lambda b: b[:-2], lambda b: b[: len(b) // 2], lambda b: b + b"x"])
+def test_a_chapter_of_ours_that_was_changed_is_kept_and_written_again(
+    change: Callable[[bytes], bytes], first: Path, tiny: TinyBook, cli: Cli
 ) -> None:
     path = tiny.folder / "audio" / "01-preface.wav"
     before = path.read_bytes()
-    path.write_bytes(damage(before))
-    assert cli("render", first).code == 0
+    path.write_bytes(change(before))
+    said = cli("render", first)
+    assert said.code == 0
     assert path.read_bytes() == before
+    (aside,) = path.parent.glob("01-preface.wav.aside-*")
+    assert aside.read_bytes() == change(before)
+    assert f"{path} is not as it was written; it is kept as {aside.name}" in said.err
+
+
+@pytest.mark.parametrize("name", ["first.yaml", "notes.txt", "audio/01-preface.wav"])
+def test_messages_are_not_appended_to_a_persons_file(name: str, first: Path, tiny: TinyBook, cli: Cli) -> None:
+    (tiny.folder / "notes.txt").write_text("mine")
+    before = tree(tiny.folder)
+    refused(cli("render", first, "--log-file", tiny.folder / name), "was not written by maya-batch")
+    assert tree(tiny.folder) == before
+    for _ in range(2):
+        assert cli("render", first, "--log-file", tiny.folder / "new.log").code == 0
+
+
+@pytest.mark.parametrize("place", ["audio/.maya/one.txt", "audio/.02-two.wav.part"])
+def test_a_source_in_a_place_that_is_written_to_is_refused(
+    place: str, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
+) -> None:
+    source = tiny.folder / place
+    source.parent.mkdir(parents=True)
+    source.write_text("It is so.")
+    path = manifest(tiny, "book.yaml", {}, chapters=[{"title": "One", "file": place}])
+    refused(cli("render", path), str(source), "in a place that maya-batch writes to")
+    assert source.read_text() == "It is so."
 
 
 def test_a_lock_that_is_a_persons_own_file_is_left_alone(tiny: TinyBook, cli: Cli, fake_engine: FakeEngine) -> None:

@@ -272,8 +272,12 @@ def part_of(path: Path) -> Path:
 
 def part_files(folder: Path) -> list[Path]:
     """What killed runs left of chapters and reports in `folder`, sorted; safe to remove while no run writes there."""
-    parts = (path for path in folder.glob(".*.part") if _PART.fullmatch(path.name))
-    return sorted(path for path in parts if path.is_file() and not path.is_symlink())
+    return sorted(path for path in folder.glob(".*.part") if is_part(path) and path.is_file() and not path.is_symlink())
+
+
+def is_part(path: Path) -> bool:
+    """Whether a path has the name of a chapter or report that grows."""
+    return _PART.fullmatch(path.name) is not None
 
 
 @contextmanager

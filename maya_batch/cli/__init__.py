@@ -1,5 +1,6 @@
 """The command line: parses, prints, exits. All else is in the modules it calls; only this package prints."""
 
+import io
 import logging
 import os
 import sys
@@ -73,6 +74,9 @@ def main(stop: Stop | None = None) -> NoReturn:
     if stop is None:
         stop = Stop()
         stop.listen()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a title or file name that the terminal has no letters for
     exit_code = _run(stop)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # closed, or full: the interpreter says so at its end

@@ -119,9 +119,7 @@ def clean(
     with hold_book(hidden):
         left = left_over(state, others, forgotten)
         for name in left.absent:
-            log.warning(
-                "model %s is not on this machine, so takes that are left over cannot be told: none is listed", name
-            )
+            log.warning("model %s is not here as the book was begun with it, so no takes are listed", name)
         if left.withheld:
             log.warning(
                 "%d takes and chapter files stay, since another book may have been rendered into this folder; to list "
@@ -159,7 +157,9 @@ def _model_config(state: BookState, text: str) -> tuple[str, Recipe]:
 
 def _other(name: str, state: BookState) -> BookState:
     """Another book that was rendered into the folder of this one."""
-    return book_state(make_plan(Path(name), Render(), allow_unknown_tags=True), Machine(), state.folder)
+    other = book_state(make_plan(Path(name), Render(), allow_unknown_tags=True), Machine(), state.folder)
+    other.lock = state.lock  # which calls models by their place beside this book
+    return other
 
 
 def _look(
