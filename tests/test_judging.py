@@ -284,17 +284,17 @@ def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_judgements(
 
 
 def test_a_chapter_is_put_together_again_when_its_voice_is_known(beside: bool, tiny: TinyBook, reader: Reader) -> None:
-    tiny.write({"One": sentences(1, 4, n2="Once hasty"), "Two": sentences(5, 12)})
+    tiny.write({"One": sentences(1, 4, n2="Once hasty"), "Two": sentences(5, 24)})
     events = Events()
     seen: list[list[list[str]]] = []
     reader.before_batch = lambda done: seen.append(kinds_of(tiny, "1:2")) if not beside else None
     outcome = render(tiny, watcher=events)
     assert events.named("published").count("01-one.wav") == 2
     assert (kinds(outcome), outcome.retries) == ([], 1)
-    assert (outcome.chunks, sum(events.named("rendered"))) == (12, 12)
+    assert (outcome.chunks, sum(events.named("rendered"))) == (24, 24)
     assert kinds_of(tiny, "1:2") == [["short"], []]
     if not beside:
-        assert seen == [[], [[]], [["short"]], [["short"], []]]  # before each batch of four
+        assert seen == [[], *[[[]]] * 4, [["short"]], [["short"], []]]  # before each batch of four
     assert state_of(tiny).current(tiny.plan().chapters[0])
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maya_batch.quality.voice_limits import ENOUGH_FOR_PACE, ENOUGH_FOR_QUIET, Limits, VoiceLimits
+from maya_batch.quality.voice_limits import COUNTED, ENOUGH_FOR_PACE, ENOUGH_FOR_QUIET, Limits, VoiceLimits
 
 VOICE, OTHER = "A calm voice", "Another voice"
 RATIOS = st.floats(0.1, 10)
@@ -31,9 +31,9 @@ def least(quiets: Sequence[float]) -> float:
 
 def test_a_limit_is_open_until_the_first_takes_are_there() -> None:
     assert of(more=1) == Limits(None, None)
-    assert of([1.2] * (ENOUGH_FOR_PACE - 1), more=1).pace is None
-    assert of([1.2] * ENOUGH_FOR_PACE, more=1).pace == pytest.approx(1.2)
-    assert of([1.2] * ENOUGH_FOR_PACE, more=1).quiet is None
+    assert of([1.2] * (COUNTED - 1), more=1).pace is None
+    assert of([1.2] * COUNTED, more=1).pace == pytest.approx(1.2)
+    assert of([1.2] * COUNTED, more=1).quiet is None
     assert of(quiets=[0.5] * (ENOUGH_FOR_QUIET - 1), more=1).quiet is None
     assert of(quiets=[0.5] * ENOUGH_FOR_QUIET, more=1).quiet == pytest.approx(0.46)
 
@@ -41,6 +41,7 @@ def test_a_limit_is_open_until_the_first_takes_are_there() -> None:
 def test_a_voice_of_few_takes_has_no_limits_of_its_own() -> None:
     assert of([1.2] * (ENOUGH_FOR_PACE - 1), [0.5] * (ENOUGH_FOR_PACE - 1)) == Limits(0, 0)
     assert of([1.2] * ENOUGH_FOR_PACE, [0.5] * (ENOUGH_FOR_QUIET - 1)).quiet == 0
+    assert of([1.2] * ENOUGH_FOR_PACE).pace == pytest.approx(1.2)  # it has no more
     failed = [*[1.2] * (ENOUGH_FOR_PACE - 1), None, None]
     assert (of(failed).pace, of(failed, more=1).pace) == (0, None)
 
@@ -58,7 +59,7 @@ def test_a_gap_in_reading_order_leaves_a_limit_open_whatever_comes_behind_it() -
 
 
 def test_what_comes_behind_the_first_takes_counts_for_nothing() -> None:
-    assert of([*[1.2] * ENOUGH_FOR_PACE, 9.0, 9.0]).pace == 1.2
+    assert of([*[1.2] * COUNTED, *[9.0] * 40]).pace == 1.2
     assert of(quiets=[*[0.5] * ENOUGH_FOR_QUIET, *[0.1] * 40]).quiet == of(quiets=[0.5] * ENOUGH_FOR_QUIET).quiet
 
 
