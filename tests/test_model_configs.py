@@ -38,27 +38,27 @@ def refused(said: Said, *parts: str) -> None:
     assert all(part in line for part in parts), line
 
 
-@pytest.mark.parametrize("flags", OTHER, ids=lambda flags: flags[0])
-@pytest.mark.parametrize("command", [("clean", "--yes"), ("render",), ("assemble",), ("redo", "1:1")])
 def test_other_settings_than_the_books_are_refused_and_cost_no_take(
-    command: tuple[str, ...], flags: tuple[str, ...], rendered: TinyBook, fake_engine: FakeEngine, cli: Cli
+    rendered: TinyBook, fake_engine: FakeEngine, cli: Cli
 ) -> None:
     before, spoken, pinned = takes(rendered), len(fake_engine.texts), lock(rendered)
-    said = cli(command[0], rendered.path, *command[1:], *flags)
-    refused(said, "is rendered with ./lm,float32,none,framed, and this would be ./lm,", "--switch-model-config")
-    assert (takes(rendered), len(fake_engine.texts), lock(rendered)) == (before, spoken, pinned)
+    for flags in OTHER:
+        for command in (("clean", "--yes"), ("render",), ("assemble",), ("redo", "1:1")):
+            said = cli(command[0], rendered.path, *command[1:], *flags)
+            refused(said, "is rendered with ./lm,float32,none,framed, and this would be ./lm,", "--switch-model-config")
+            assert (takes(rendered), len(fake_engine.texts), lock(rendered)) == (before, spoken, pinned)
 
 
-@pytest.mark.parametrize("flags", OTHER[:3], ids=lambda flags: flags[0])
 def test_a_look_with_other_settings_says_what_is_pinned_and_recommends_no_cleaning(
-    flags: tuple[str, str], rendered: TinyBook, cli: Cli
+    rendered: TinyBook, cli: Cli
 ) -> None:
-    for command in ("status", "plan"):
-        said = cli(command, rendered.path, *flags)
-        assert said.code == 0
-        assert "rendered with ./lm,float32,none,framed\n" in said.out
-        assert "which `render` refuses without --switch-model-config" in said.out
-        assert "clean" not in said.out
+    for flags in OTHER:
+        for command in ("status", "plan"):
+            said = cli(command, rendered.path, *flags)
+            assert said.code == 0
+            assert "rendered with ./lm,float32,none,framed\n" in said.out
+            assert "which `render` refuses without --switch-model-config" in said.out
+            assert "clean" not in said.out
     assert "rendered with ./lm,float32,none,framed\n" in cli("status", rendered.path).out
 
 

@@ -50,19 +50,19 @@ def refused(said: Said, *parts: str) -> None:
 # --- a folder belongs to one book -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [("render",), ("assemble",), ("redo", "1:1"), ("clean", "--yes")])
 def test_a_second_book_is_refused_before_anything_is_written(
-    command: tuple[str, ...], first: Path, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
+    first: Path, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
 ) -> None:
     second = manifest(tiny, "second.yaml", SECOND)
     before, spoken = tree(tiny.folder), len(fake_engine.texts)
     log = (tiny.folder / "audio" / ".maya" / "render.log").read_bytes()
-    said = cli(command[0], second, *command[1:])
-    assert said.code == 2
-    if command[0] in ("render", "clean"):
-        refused(said, "belongs to the book 'First.Yaml' (../first.yaml)", "second.yaml", "--output", "--adopt")
-    assert (tree(tiny.folder), len(fake_engine.texts)) == (before, spoken)
-    assert (tiny.folder / "audio" / ".maya" / "render.log").read_bytes() == log
+    for command in (("render",), ("clean", "--yes"), ("assemble",), ("redo", "1:1")):
+        said = cli(command[0], second, *command[1:])
+        assert said.code == 2
+        if command[0] in ("render", "clean"):
+            refused(said, "belongs to the book 'First.Yaml' (../first.yaml)", "second.yaml", "--output", "--adopt")
+        assert (tree(tiny.folder), len(fake_engine.texts)) == (before, spoken)
+        assert (tiny.folder / "audio" / ".maya" / "render.log").read_bytes() == log
     assert "2 of 2 chunks rendered" in cli("plan", first).out
 
 
@@ -125,23 +125,18 @@ def test_another_book_in_the_manifest_of_the_last_one_is_refused(first: Path, ti
     assert tree(tiny.folder / "audio") == before
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_as_long_as_the_first_manifest_is_there_the_folder_is_that_books(first: Path, tiny: TinyBook, cli: Cli) -> None:
+    before = tree(tiny.folder / "audio")
+    common, excerpt, copy = (
         {"Preface": ["It is so."], "More": ["Not so.", "Or so."]},
         {"The End": ["So it was."]},
         FIRST | {"Preface": ["It is not so."]},
-    ],
-    ids=["a sentence in common", "an excerpt", "a copy that was changed"],
-)
-@pytest.mark.parametrize("command", [("render",), ("clean", "--yes"), ("assemble",)])
-def test_as_long_as_the_first_manifest_is_there_the_folder_is_that_books(
-    command: tuple[str, ...], text: dict[str, list[str]], first: Path, tiny: TinyBook, cli: Cli
-) -> None:
-    before = tree(tiny.folder / "audio")
-    second = manifest(tiny, "second.yaml", text)
-    refused(cli(command[0], second, *command[1:]), "belongs to the book")
-    assert tree(tiny.folder / "audio") == before
+    )
+    for text in (common, excerpt, copy):
+        second = manifest(tiny, "second.yaml", text)
+        for command in (("render",), ("clean", "--yes"), ("assemble",)):
+            refused(cli(command[0], second, *command[1:]), "belongs to the book")
+            assert tree(tiny.folder / "audio") == before
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["one --output", "a linked folder"])
@@ -308,16 +303,16 @@ def test_of_an_old_folder_that_two_books_share_only_what_a_person_confirms_by_bo
 
 
 @pytest.mark.parametrize("name", ["01-preface.wav", "report.html", "report.json"])
-@pytest.mark.parametrize("command", [("render",), ("assemble",), ("redo", "1:1")])
 def test_a_persons_own_file_is_not_written_over(
-    name: str, command: tuple[str, ...], first: Path, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
+    name: str, first: Path, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
 ) -> None:
     path = tiny.folder / "audio" / name
     path.write_bytes(b"mine")
     manifest(tiny, "first.yaml", FIRST, pauses={"sentence": 0.5})
     before, spoken = tree(tiny.folder), len(fake_engine.texts)
-    refused(cli(command[0], first, *command[1:]), str(path), "was not written by maya-batch; move it")
-    assert (tree(tiny.folder), len(fake_engine.texts)) == (before, spoken)
+    for command in (("render",), ("assemble",), ("redo", "1:1")):
+        refused(cli(command[0], first, *command[1:]), str(path), "was not written by maya-batch; move it")
+        assert (tree(tiny.folder), len(fake_engine.texts)) == (before, spoken)
 
 
 @pytest.mark.parametrize("name", ["01-preface.wav", "report.html", "report.json"])
@@ -329,7 +324,6 @@ def test_nothing_is_rendered_into_a_folder_with_a_persons_own_files(
     for make in (lambda: path.write_bytes(b"mine"), path.mkdir, lambda: path.symlink_to("nowhere"), _mkfifo(path)):
         make()
         refused(cli("render", manifest(tiny, "first.yaml", FIRST)), str(path))
-        assert sorted(tiny.folder.rglob("*")) == sorted({*tiny.folder.rglob("*")})
         assert os.listdir(path.parent) == [name]  # noqa: PTH208
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     assert fake_engine.batches == []
