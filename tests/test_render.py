@@ -51,7 +51,7 @@ def copied(book: Rendered, folder: Path, old: str = "", new: str = "") -> Render
     """A rendered book somewhere else, with one change in its manifest."""
     text = book.manifest.read_text(encoding="utf-8")
     assert text.count(old) == 1 or not old
-    manifest = folder / "book.yaml"
+    manifest = folder / book.manifest.name
     manifest.write_text(text.replace(old, new) if old else text + new, encoding="utf-8")
     shutil.copytree(book.folder, folder / "out")
     return Rendered(manifest, folder / "out", "")
