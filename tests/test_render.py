@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 STEMS = ["01-the-ferry", "02-the-house-on-the-hill"]
 TITLES = ["The Ferry", "The House on the Hill"]
 #: Runs append to the log and hold the lock; all else stays as it is where there is nothing to do.
-TOUCHED = {"lock", "render.log", "report.json", "report.html", "chapters.json"}
+TOUCHED = {"lock", "render.log", "report.json", "report.html", "chapters.json", "book.yaml"}
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
