@@ -218,7 +218,7 @@ DAMAGE = {
     "chapters.json": ['{"x": [' + "9" * 400 + ", 1]}", '{"x": [NaN, 1]}', '{"x": [-1, 1]}', '{"x": 5}', "[]"],
     "unclaimed.json": ['{"takes": [[]], "files": []}', "{}", "[]", '{"takes": 5, "files": 5}'],
 }
-DEEP = ["[" * 1500, "{a: " * 1500, '{"a":' * 1500]
+DEEP = ["[" * 1100, '{"a":' * 1100]
 
 
 @pytest.mark.parametrize("name", [*DAMAGE, "book.yaml"])
