@@ -59,7 +59,7 @@ def _set_aside(path: Path) -> None:
 def assemble_chapter(
     state: BookState, chapter: Chapter, waves: Waves, check: Callable[[], None] = lambda: None
 ) -> float:
-    """Write a complete chapter's files anew; the seconds of audio in it. `check` is called before each clip.
+    """Write a complete chapter's files; the seconds of audio in it. `check` is called before each clip.
 
     A clip without any sound stays in the chapter as it is; chunks that failed are left out where the book wants that.
     """

@@ -71,7 +71,7 @@ def sound_settings(render: Render, folder: Path, flags: Render) -> Sound:
     """The sound of a book whose manifest lies in `folder`; flags come last.
 
     Raises:
-        UsageError: a folder that the book names as its model or codec leads out of its own.
+        UsageError: the book names a folder outside its own as model or codec.
     """
     book = render.model_dump(exclude_none=True)
     given = flags.model_dump(exclude_none=True)

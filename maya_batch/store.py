@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import re
-import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -141,12 +140,13 @@ class TakeStore:
                 yield path
 
     def _entries(self) -> Iterator[Path]:
-        """All files of takes, sorted, whole or not; what has other names is a person's. No link is followed."""
+        """All files of takes, sorted, whole or not; folders and other names are a person's. No link is followed."""
         if is_inside(self._takes, self._root):
             for prefix in _folders(self._takes):
                 for folder in _folders(prefix):
                     if _KEY.fullmatch(folder.name) and folder.name[:2] == prefix.name:
-                        yield from sorted(path for path in folder.iterdir() if _FILE.fullmatch(path.name))
+                        files = (path for path in folder.iterdir() if _FILE.fullmatch(path.name))
+                        yield from sorted(path for path in files if path.is_symlink() or not path.is_dir())
 
     def _warn(self, path: Path, why: object) -> None:
         """Say once that there is no whole take."""
@@ -213,14 +213,11 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def unlink_all(paths: Iterable[Path]) -> int:
-    """Remove these files, and folders that stood in a take's place; the bytes freed."""
+    """Remove these files, and folders that are empty then; the bytes freed."""
     freed = 0
     for path in paths:
         freed += path.lstat().st_size
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        path.unlink()
         with contextlib.suppress(OSError):
             path.parent.rmdir()
     return freed

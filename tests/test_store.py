@@ -456,3 +456,11 @@ def test_what_was_heard_of_a_take_comes_back_and_tells_equals_apart(store: TakeS
     used = best(store)
     assert used is not None
     assert used.attempt == 2
+
+
+def test_a_folder_that_was_set_aside_is_not_listed_with_what_is_in_it(store: TakeStore, tmp_path: Path) -> None:
+    file_of(tmp_path).mkdir(parents=True)
+    (file_of(tmp_path) / "kept.txt").write_text("kept")
+    store.put([take()])
+    assert [path.name for path in store.unused([])] == ["1.npz"]
+    assert [path.read_text() for path in tmp_path.rglob("kept.txt")] == ["kept"]
