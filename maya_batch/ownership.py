@@ -98,19 +98,19 @@ def claim_folder(state: BookState, adopt: bool = False, upgrade: bool = False) -
 
 def _other_book(state: BookState) -> str | None:
     """The other book that the folder belongs to, in a few words; None where it is this one's or no book's."""
+    owner, manifest = state.book_id, state.plan.manuscript.path
+    # As long as its manifest is there, the folder is that one's, whatever the two have in common.
+    known = None if owner is None else state.folder.resolve() / owner.path
+    elsewhere = known is not None and known.is_file() and known.resolve() != manifest.resolve()
+    if owner and not elsewhere and (owner.manifest, owner.title) == (manifest.name, state.plan.book.title):
+        return None  # the usual case: without a look at the takes
     stored = state.store.keys()
     if not stored:
         return None  # nothing was rendered here
-    owner, manifest = state.book_id, state.plan.manuscript.path
     if owner is None:
         return _other_old_book(state, stored)
-    known = state.folder.resolve() / owner.path
-    # As long as its manifest is there, the folder is that one's, whatever the two have in common.
-    if not known.is_file() or known.resolve() == manifest.resolve():
-        if owner.manifest == manifest.name and owner.title == state.plan.book.title:
-            return None
-        if _own_keys(state) & (stored - read_unclaimed(hidden_folder(state.folder)).keys):
-            return None
+    if not elsewhere and _own_keys(state) & (stored - read_unclaimed(hidden_folder(state.folder)).keys):
+        return None
     return f"the book {owner.title!r} ({owner.path})"
 
 
