@@ -12,6 +12,9 @@ def main() -> None:
         stop.listen()
     except KeyboardInterrupt:
         os._exit(4)  # the constant's module may be what was being loaded
+    from maya_batch.terminal import hold_descriptors
+
+    hold_descriptors()
     from maya_batch.cli import main as run
 
     run(stop)

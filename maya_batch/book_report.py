@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from maya_batch.checkpoint import DEMO
+from maya_batch.counted import counted
 from maya_batch.ledger import chapter_characters
 from maya_batch.manifest import Render, output_folder
 from maya_batch.outcome import Outcome
@@ -79,12 +80,13 @@ def _flags(state: BookState) -> Iterator[str]:
         yield from ("--model", plan.sound.model)
     if plan.sound.codec != own.codec and plan.sound.model != DEMO:
         yield from ("--codec", plan.sound.codec)
+    yield from plan.allowed
 
 
 def _reason(outcome: Outcome) -> str:
     """Why a run ended that came to its end."""
     if outcome.incomplete:
-        return f"{len(outcome.incomplete)} chapters still lack takes"
+        return f"takes are still lacking in {counted(len(outcome.incomplete), 'chapter')}"
     if outcome.problems:
         return "all is rendered; some takes have problems"
     return "all is rendered and put together"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from maya_batch.checkpoint import DEMO, MAYA1, SNAC_24KHZ, Kind, find_checkpoint
 from maya_batch.errors import MayaBatchError, first_line
 from maya_batch.hearing import default_recognizer, load_recognizer, recognizer_installed, recognizers_here
+from maya_batch.install_hint import install_hint
 
 if TYPE_CHECKING:
     import torch
@@ -149,7 +150,7 @@ def _bitsandbytes() -> Iterator[Check]:
 def _recognizer() -> Check:
     """Who can listen to the takes: the models of faster-whisper that lie on this disk."""
     if not recognizer_installed():
-        return Check("recognizer", False, "not installed: pip install 'maya-batch[verify]'", needed=False)
+        return Check("recognizer", False, f"not installed: {install_hint('verify')}", needed=False)
     try:
         here = recognizers_here()
     except (ImportError, OSError, RuntimeError) as error:

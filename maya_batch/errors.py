@@ -36,6 +36,10 @@ class MayaBatchError(Exception):
 
     exit_code = EXIT_UNEXPECTED
 
+    def lines(self) -> list[str]:
+        """What there is to read, line by line."""
+        return [str(self)]
+
 
 class UsageError(MayaBatchError):
     """What was asked for cannot be done as it was asked."""
@@ -49,6 +53,10 @@ class ManifestError(UsageError):
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = sorted(set(findings), key=lambda f: (f.file, f.line, f.column, f.what))
         super().__init__("\n".join(str(finding) for finding in self.findings))
+
+    def lines(self) -> list[str]:
+        """One for each mistake."""
+        return [str(finding) for finding in self.findings]
 
     def __reduce__(self) -> tuple[type["ManifestError"], tuple[list[Finding]]]:
         """Exceptions are made anew from their message, when one comes from another process; this one is not."""

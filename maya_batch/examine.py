@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from maya_batch.install_hint import install_hint
 from maya_batch.listening import Listener
 from maya_batch.plan import Plan
 from maya_batch.quality import Problem
@@ -33,6 +34,15 @@ class Examiner:
         """
         self._quality, self._rate = plan.sound.quality, plan.layout.sampling_rate
         self._listener, self._suspects_only, self._alone = listener, suspects_only, alone
+
+    def find(self) -> None:
+        """Do nothing if the recognizer, where there is one, lies on this machine.
+
+        Raises:
+            MachineError, UsageError: it does not.
+        """
+        if self._listener is not None:
+            self._listener.find()
 
     def load(self) -> None:
         """Have the recognizer loaded, where there is one.
@@ -89,6 +99,6 @@ def make_examiner(plan: Plan, machine: Machine) -> Examiner:
     if machine.verify == "off":
         return Examiner(plan)
     if machine.verify is None and machine.recognizer is None and not recognizer_ready(name):
-        how = f"maya-batch fetch --recognizer {name}" if recognizer_installed() else "pip install 'maya-batch[verify]'"
+        how = f"maya-batch fetch --recognizer {name}" if recognizer_installed() else install_hint("verify")
         return Examiner(plan, alone=f"nobody listens to the takes; after `{how}` each word is checked")
     return Examiner(plan, Listener(name, machine, plan.book.language, plan.sound.quality), machine.verify == "suspects")

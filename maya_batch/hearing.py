@@ -1,6 +1,6 @@
 """What a take says, written down by a speech recognizer: Whisper, as faster-whisper runs it.
 
-It is an extra: `pip install 'maya-batch[verify]'`. Nothing here uses the network; models come by
+It is an extra, `verify`. Nothing here uses the network; models come by
 `maya-batch fetch --recognizer`.
 """
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from maya_batch.checkpoint import HUB_ID, cached_snapshot
 from maya_batch.errors import MachineError, UsageError, first_line
+from maya_batch.install_hint import install_hint
 from maya_batch.manifest import Quality
 from maya_batch.quality import Hearing, Problem
 
@@ -83,7 +84,7 @@ def recognizer_repository(name: str) -> str:
     """
     if not recognizer_installed():
         raise MachineError(
-            "the speech recognizer is not installed: pip install 'maya-batch[verify]'; `--verify off` needs none"
+            f"the speech recognizer is not installed: {install_hint('verify')}; `--verify off` needs none"
         )
     if "/" in name:
         return name
@@ -240,5 +241,5 @@ def _transcribe(recognizer: Recognizer, wave: NDArray[np.float32], language: str
         return " ".join(segment.text.strip() for segment in segments)
     except RuntimeError as error:
         why = first_line(error)
-        mend = "pip install 'maya-batch[verify-cuda]', or" if "libcublas" in why else "try"
+        mend = f"{install_hint('verify-cuda')}, or" if "libcublas" in why else "try"
         raise MachineError(f"recognizer {recognizer.name}: {why}; {mend} --recognizer-device cpu") from error

@@ -45,7 +45,9 @@ class Intake:
         watcher: Watcher,
         worker: Worker,
         ear: Worker,
+        waiting: Iterable[Chunk] = (),
     ) -> None:
+        """The watcher knows of the chunks that are `waiting` to be spoken."""
         self._state, self._examiner, self._judge, self._waves = state, examiner, judge, waves
         self._outcome, self._watcher = outcome, watcher
         self._worker, self._ear = worker, ear
@@ -53,8 +55,12 @@ class Intake:
         self._open: dict[int, set[str]] = {}
         self._again: deque[Chunk] = deque()
         self._looked_at: Counter[str] = Counter()
-        self._counted: set[str] = set()
+        self._rendered: set[str] = set()
+        """Keys of which this run has stored a take."""
+        self._counted: set[tuple[str, bool]] = set()
+        self._to_render: set[str] = set()
         self._once: frozenset[str] = frozenset()
+        self._to_render.update(map(state.key, waiting))
 
     def expect(self, chunks: Iterable[Chunk], once: bool = False) -> None:
         """These chunks are to be settled; with `once`, by their next take, which is chosen if it is good."""
@@ -68,6 +74,7 @@ class Intake:
 
     def receive(self, takes: list[Take]) -> None:
         """Take in what has just been spoken."""
+        self._rendered.update(take.key for take in takes)
         self._hand_over(partial(self._keep, takes))
 
     def again(self, among: Container[str] | None = None) -> list[Chunk]:
@@ -159,7 +166,7 @@ class Intake:
             return
         if again:
             self._waves.drop(take)
-            self._again.append(chunk)
+            self._speak_again(chunk)
             return
         self._count(chunk)
         self._open[chunk.chapter].discard(take.key)
@@ -189,13 +196,26 @@ class Intake:
             if unheard:
                 suspects += unheard
             elif again:
-                self._again.append(chunk)
+                self._speak_again(chunk)
         self._look_at(suspects)
 
+    def _speak_again(self, chunk: Chunk) -> None:
+        self._again.append(chunk)
+        if (key := self._state.key(chunk)) not in self._to_render:
+            self._to_render.add(key)
+            self._watcher.expected(1)
+
     def _count(self, chunk: Chunk) -> None:
-        if self._state.key(chunk) in self._counted:
+        """Count a chunk that is settled: once as examined, and once as rendered if it is spoken all the same."""
+        key = self._state.key(chunk)
+        rendered = key in self._rendered
+        if (key, rendered) in self._counted:
             return
-        self._counted.add(self._state.key(chunk))
+        self._counted.add((key, rendered))
+        if not rendered:
+            self._outcome.examined += 1
+            self._watcher.examined()
+            return
         best = self._state.take(chunk)
         if best is None:
             raise ValueError(f"chunk {chunk.ref} has no take")

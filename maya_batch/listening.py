@@ -31,6 +31,17 @@ class Listener:
         self._recognizer: Recognizer | None = None
         self._device, self._threads = machine.recognizer_device, 1
 
+    def find(self) -> None:
+        """Do nothing if the recognizer is installed and lies on this machine.
+
+        Raises:
+            MachineError: it is not, or does not.
+            UsageError: there is no such recognizer.
+        """
+        from maya_batch.hearing import find_recognizer
+
+        find_recognizer(self._name)
+
     def load(self) -> None:
         """Have the recognizer loaded, and say where it runs.
 
@@ -39,14 +50,13 @@ class Listener:
             UsageError: there is no such recognizer, or it does not know the book's language.
         """
         from maya_batch.engines.device import choose_device
-        from maya_batch.hearing import find_recognizer
 
         speaks = str(choose_device(self._machine.device))
         if self._device == "auto":
             self._device = speaks
         # On a CPU that speaks, too, all other threads are the model's.
         self._threads = 1 if speaks == "cpu" else max(1, _cores() - _OTHERS)
-        find_recognizer(self._name)  # that it is not on the disk is no fault of the device
+        self.find()  # that it is not on the disk is no fault of the device
         try:
             self._load()
         except MachineError as error:

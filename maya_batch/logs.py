@@ -11,6 +11,9 @@ from tqdm import tqdm
 
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.own_files import make_folders, open_own, own_folder
+from maya_batch.printable import printable
+
+_TIME = "%Y-%m-%d %H:%M:%S"
 
 #: How a line of a log begins.
 _LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [A-Z]+ ")
@@ -47,14 +50,29 @@ class _LogFile(logging.FileHandler):
         elif not self._failed:
             self._failed = True
             why = error.strerror or str(error)
-            print(f"{self.baseFilename}: cannot be written ({why}); messages are lost there", file=sys.stderr)
+            line = f"{self.baseFilename}: cannot be written ({why}); messages are lost there"
+            print(printable(line), file=sys.stderr)
 
 
 class _OneLine(logging.Formatter):
     """What is said, without the traceback that files have of it."""
 
-    def formatException(self, ei: object) -> str:  # noqa: N802  (logging's name)
-        return ""
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(record.getMessage())
+
+
+class _Dated(logging.Formatter):
+    """A line that begins with the time; a traceback and what libraries say in several lines follow it, indented, so
+    that nothing but a message begins as one does.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = record.getMessage()
+        first, *more = [said] if record.name.startswith("maya_batch") else said.splitlines() or [""]
+        if record.exc_info:
+            more += self.formatException(record.exc_info).splitlines()
+        lines = [f"{self.formatTime(record, _TIME)} {record.levelname} {printable(first)}"]
+        return "\n".join([*lines, *(f"    {printable(line)}" for line in more)])
 
 
 def log_to_terminal(quiet: bool, verbose: bool) -> None:
@@ -69,7 +87,7 @@ def log_to_terminal(quiet: bool, verbose: bool) -> None:
     ours = logging.getLogger("maya_batch")
     ours.handlers.clear()
     handler = _AboveBar()
-    handler.setFormatter(_OneLine("%(message)s"))
+    handler.setFormatter(_OneLine())
     handler.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
     ours.addHandler(handler)
     ours.setLevel(logging.DEBUG if verbose else logging.INFO)
@@ -116,5 +134,5 @@ def _log_to(path: Path, ours: bool) -> None:
         handler = _LogFile(path, ours)
     except OSError as error:
         raise MachineError(f"{path}: cannot be written ({error.strerror})") from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(_Dated())
     logging.getLogger().addHandler(handler)

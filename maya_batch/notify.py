@@ -19,12 +19,17 @@ log = logging.getLogger(__name__)
 #: Seconds that the command may take. systemd gives a service 90 to end by default.
 _PATIENCE = 60.0
 
+#: Bytes of what the command printed that are looked at, and characters of its last line that are shown.
+_TAIL, _LINE = 4096, 300
+
 
 @dataclass
 class Notice:
     """What the command is told."""
 
     exit_code: int = EXIT_WHOLE
+    page: Path | None = None
+    """The report's page; None as long as it is not known where that will be."""
 
 
 def check_command(command: str | None) -> None:
@@ -38,10 +43,11 @@ def check_command(command: str | None) -> None:
 
 
 @contextmanager
-def notifying(command: str | None, page: Path) -> Iterator[Notice]:
+def notifying(command: str | None) -> Iterator[Notice]:
     """Run `command` at the end, however the run inside ends, unless another run holds the book.
 
-    Its last argument is the path of the report's page. MAYA_BATCH_REPORT is the same, and MAYA_BATCH_EXIT_CODE how the
+    Its last argument is the path of the report's page, empty where the run ended before it was known where that is: a
+    book with mistakes, say. MAYA_BATCH_REPORT is the same, and MAYA_BATCH_EXIT_CODE how the
     run ends: as an error says, or as the notice was told. The command's own failure is a warning.
     """
     notice = Notice()
@@ -50,9 +56,9 @@ def notifying(command: str | None, page: Path) -> Iterator[Notice]:
     except BusyError:
         raise
     except BaseException as error:
-        _notify(command, page, exit_code_of(error))
+        _notify(command, notice.page, exit_code_of(error))
         raise
-    _notify(command, page, notice.exit_code)
+    _notify(command, notice.page, notice.exit_code)
 
 
 def _words(command: str) -> list[str]:
@@ -68,15 +74,16 @@ def _words(command: str) -> list[str]:
     return [str(Path(program).absolute()), *words[1:]]
 
 
-def _notify(command: str | None, page: Path, exit_code: int) -> None:
+def _notify(command: str | None, page: Path | None, exit_code: int) -> None:
     if command is None:
         return
-    told = {"MAYA_BATCH_EXIT_CODE": str(exit_code), "MAYA_BATCH_REPORT": str(page.absolute())}
+    report = "" if page is None else str(page.absolute())
+    told = {"MAYA_BATCH_EXIT_CODE": str(exit_code), "MAYA_BATCH_REPORT": report}
     # Not pipes: what the command leaves running may hold them for ever.
     with tempfile.TemporaryFile() as said:
         try:
             process = subprocess.Popen(
-                [*_words(command), told["MAYA_BATCH_REPORT"]],
+                [*_words(command), report],
                 env={**os.environ, **told},
                 stdin=subprocess.DEVNULL,
                 stdout=said,
@@ -96,9 +103,9 @@ def _notify(command: str | None, page: Path, exit_code: int) -> None:
             _kill(process)
             raise
         if status != 0:
-            said.seek(0)
+            said.seek(max(said.seek(0, os.SEEK_END) - _TAIL, 0))
             lines = said.read().decode(errors="replace").strip().splitlines()
-            log.warning("--notify %s: ended with %d%s", command, status, f" ({lines[-1]})" if lines else "")
+            log.warning("--notify %s: ended with %d%s", command, status, f" ({lines[-1][-_LINE:]})" if lines else "")
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

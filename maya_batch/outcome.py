@@ -18,8 +18,12 @@ IN_TURN, BESIDE = ("loading", "model", "finishing"), ("files", "codec and audio"
 class Watcher(Protocol):
     """Who wants to know how a run goes on."""
 
-    def begun(self, chunks: int, waiting: int) -> None:
-        """The book has so many chunks, so many of them are to be rendered."""
+    def begun(self, chunks: int, waiting: int, unexamined: int = 0) -> None:
+        """The book has so many chunks, so many of them to be rendered, and so many takes of earlier runs unexamined."""
+        ...
+
+    def expected(self, chunks: int) -> None:
+        """So many chunks more are to be rendered than was known."""
         ...
 
     def tick(self) -> None:
@@ -28,6 +32,10 @@ class Watcher(Protocol):
 
     def rendered(self, chunks: int, seconds: float) -> None:
         """So many chunks more have a take that stays, of so many seconds of speech."""
+        ...
+
+    def examined(self) -> None:
+        """A chunk whose take an earlier run has made is examined, and is not spoken again."""
         ...
 
     def published(self, path: Path, seconds: float) -> None:
@@ -43,7 +51,9 @@ class Outcome:
     """
 
     chunks: int = 0
-    """Chunks that were given a take that stays."""
+    """Chunks that this run has spoken, and that have a take that stays."""
+    examined: int = 0
+    """Chunks whose takes an earlier run has made, and this one has only examined."""
     speech: float = 0.0
     """Seconds of speech in those takes."""
     retries: int = 0

@@ -95,6 +95,8 @@ class Plan:
     layout: TokenLayout
     chapters: tuple[Chapter, ...]
     warnings: tuple[str, ...]
+    allowed: tuple[str, ...] = ()
+    """The flags without which this book is refused."""
 
     @property
     def book(self) -> Book:
@@ -113,7 +115,7 @@ class Plan:
         return spoken + pauses.chapter_start + pauses.chapter_end
 
 
-def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False) -> Plan:
+def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False, allow_language: bool = False) -> Plan:
     """The plan of the book at `path`.
 
     Raises:
@@ -124,7 +126,7 @@ def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False) -> Pl
         raise ManifestError(findings)
     try:
         sound = sound_settings(manuscript.book.render, manuscript.folder, flags)
-        return plan_manuscript(manuscript, sound, allow_unknown_tags, findings)
+        return plan_manuscript(manuscript, sound, allow_unknown_tags, findings, allow_language)
     except ManifestError:
         raise
     except UsageError:
@@ -134,9 +136,15 @@ def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False) -> Pl
 
 
 def plan_manuscript(
-    manuscript: Manuscript, sound: Sound, allow_unknown_tags: bool = False, known: Sequence[Finding] = ()
+    manuscript: Manuscript,
+    sound: Sound,
+    allow_unknown_tags: bool = False,
+    known: Sequence[Finding] = (),
+    allow_language: bool = False,
 ) -> Plan:
     """The plan of a manuscript, in which `known` mistakes were found already.
+
+    What is allowed in so many words is a warning of the plan, and else a mistake.
 
     Raises:
         ManifestError: they, and what is wrong with its texts.
@@ -145,19 +153,31 @@ def plan_manuscript(
     layout, context = _speaking_limits(sound.model)
     drafts: list[tuple[ChapterText, list[Piece]]] = []
     warnings: list[str] = []
+    allowed: dict[str, None] = {}
+
+    def judge(finding: Finding, flag: str, is_allowed: bool) -> None:
+        if is_allowed:
+            warnings.append(f"{finding} (allowed)")
+            allowed[flag] = None
+        else:
+            findings.append(finding)
+
+    language = manuscript.book.language
+    if language.partition("-")[0].lower() not in layout.languages:
+        place = manuscript.place(("language",))
+        what = f"this model speaks {', '.join(layout.languages)}, and not {language}"
+        mend = "name a model that does, or say --allow-language to have it spoken all the same"
+        judge(Finding(str(manuscript.path), *place, what, mend), "--allow-language", allow_language)
     for chapter in manuscript.chapters:
         pieces, problems = _pieces(chapter, manuscript.book, sound, layout, context)
         for problem in problems:
             finding = Finding(*chapter.place(problem.offset), problem.what, problem.mend)
-            if problem.tag and allow_unknown_tags:
-                warnings.append(f"{finding} (allowed)")
-            else:
-                findings.append(finding)
+            judge(finding, "--allow-unknown-tags", problem.tag and allow_unknown_tags)
         drafts.append((chapter, pieces))
     if findings:
         raise ManifestError(findings)
     chapters = _chapters(drafts, manuscript.book, sound)
-    return Plan(manuscript, sound, layout, chapters, tuple(warnings))
+    return Plan(manuscript, sound, layout, chapters, tuple(warnings), tuple(allowed))
 
 
 def speech_plan(text: str, description: str, sound: Sound, language: str = "en") -> list[Chunk]:

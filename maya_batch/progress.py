@@ -8,6 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from maya_batch.counted import counted
+
 log = logging.getLogger(__name__)
 
 _EVERY = 60.0  # seconds between two lines of the log
@@ -18,14 +20,23 @@ class _Count:
     """What all ways of following count."""
 
     def __init__(self) -> None:
-        self.total = self.done = self.waiting = 0
+        self.total = self.done = self.waiting = self.looked_at = self.unexamined = 0
         self.speech = 0.0
         self.started = time.monotonic()
 
-    def begun(self, chunks: int, waiting: int) -> None:
-        """The run starts with so many chunks to go."""
+    def begun(self, chunks: int, waiting: int, unexamined: int = 0) -> None:
+        """The run starts with so many chunks to go, and takes to look at."""
         self.total, self.waiting, self.done = chunks, waiting, 0
+        self.unexamined, self.looked_at = unexamined, 0
         self.started = time.monotonic()
+
+    def expected(self, chunks: int) -> None:
+        """So many more are to go."""
+        self.waiting += chunks
+
+    def examined(self) -> None:
+        """One of the takes was looked at."""
+        self.looked_at += 1
 
     def rendered(self, chunks: int, seconds: float) -> None:
         """So many more are done."""
@@ -46,11 +57,18 @@ class TerminalWatcher(_Count):
         self._bar: tqdm[Any] | None = None
         self._drawn = 0.0
 
-    def begun(self, chunks: int, waiting: int) -> None:
+    def begun(self, chunks: int, waiting: int, unexamined: int = 0) -> None:
         """Draw the bar; chunks rendered earlier count as done."""
-        super().begun(chunks, waiting)
-        if waiting:
-            self._bar = tqdm(total=chunks, initial=chunks - waiting, unit="chunk", file=sys.stderr, leave=False)
+        super().begun(chunks, waiting, unexamined)
+        self._draw()
+
+    def expected(self, chunks: int) -> None:
+        """Move the bar back."""
+        super().expected(chunks)
+        if self._bar is None:
+            self._draw()
+        else:
+            self._bar.update(-chunks)
 
     def tick(self) -> None:
         """Redraw the time."""
@@ -74,6 +92,11 @@ class TerminalWatcher(_Count):
         if self._bar is not None:
             self._bar.close()
 
+    def _draw(self) -> None:
+        if self.waiting:
+            done = self.total - self.waiting + self.done
+            self._bar = tqdm(total=self.total, initial=done, unit="chunk", file=sys.stderr, leave=False)
+
 
 class LogWatcher(_Count):
     """One line a minute."""
@@ -82,20 +105,24 @@ class LogWatcher(_Count):
         super().__init__()
         self._said = time.monotonic()
 
-    def begun(self, chunks: int, waiting: int) -> None:
+    def begun(self, chunks: int, waiting: int, unexamined: int = 0) -> None:
         """Say what there is to do."""
-        super().begun(chunks, waiting)
+        super().begun(chunks, waiting, unexamined)
         if waiting:
-            log.info("%d of %d chunks to render", waiting, chunks)
+            log.info("%d of %s to render", waiting, counted(chunks, "chunk"))
 
     def tick(self) -> None:
         """Say how far it is, once a minute."""
         if time.monotonic() - self._said < _EVERY:
             return
         self._said = time.monotonic()
+        if self.looked_at < self.unexamined and not self.done:
+            log.info("%d of %s examined", self.looked_at, counted(self.unexamined, "take"))
+            return
         spent = self._said - self.started
         left = f"{spent / self.done * (self.waiting - self.done) / 60:.0f} min left" if self.done else "first batch"
-        log.info("%d of %d chunks, %.1fx real time, %s", self.done, self.waiting, self.speed, left)
+        chunks = counted(self.waiting, "chunk")
+        log.info("%d of %s, %.1fx real time, %s", self.done, chunks, self.speed, left)
 
     def rendered(self, chunks: int, seconds: float) -> None:
         """Count on."""

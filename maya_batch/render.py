@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from maya_batch.assemble import publish
+from maya_batch.audio.ffmpeg import ffmpeg_program
 from maya_batch.book_lock import hold_book
 from maya_batch.book_report import write_book_report
+from maya_batch.counted import counted
 from maya_batch.deadline import Deadline
 from maya_batch.engines import Engine
 from maya_batch.errors import EXIT_STOPPED, MachineError, exit_code_of
@@ -144,15 +146,17 @@ class _Run:
             Judge(state).catch_up()
         waiting = self._waiting(again, made)
         unexamined = list(self._unexamined(examiner) if again is None else self._made(made))
-        self._watcher.begun(sum(1 for _ in plan.chunks()), len(waiting))
+        self._watcher.begun(sum(1 for _ in plan.chunks()), len(waiting), len(unexamined))
         if not waiting and self._switch:
             pin_config(state)  # all takes are there from the time before it was switched
         if not waiting and not unexamined:
             return
         self._deadline.check()
         began = time.monotonic()
+        if waiting:
+            self._find_all(examiner)
         engine = start_engine(state, self._machine, waiting, self._check_tags, self._switch) if waiting else None
-        # Before the first step: what is wrong with them must not be found out in the morning.
+        # Before the first step: what is wrong with them must not come to light in the morning.
         self.waves.load()
         examiner.load()
         self.outcome.spent("loading", began)
@@ -162,9 +166,11 @@ class _Run:
         # The workers end inside: what they still have is stored before the signal is raised.
         with self._stop.put_off(), Worker(beside) as worker, Worker(beside) as ear:
             tick = partial(self._tick, (worker, ear))
-            intake = Intake(state, examiner, Judge(state), self.waves, self.outcome, self._watcher, worker, ear)
+            intake = Intake(
+                *(state, examiner, Judge(state), self.waves, self.outcome, self._watcher, worker, ear, waiting)
+            )
             if unexamined:
-                log.info("examining %d takes that were rendered earlier", len(unexamined))
+                log.info("examining %s of an earlier run", counted(len(unexamined), "take"))
                 # A chapter is put together once, when those that are to be spoken are there, too.
                 others = [] if again is None else waiting
                 intake.expect([*(chunk for chunk, _ in unexamined), *others], once=again is not None)
@@ -177,6 +183,15 @@ class _Run:
                     with self._stop.at_once():
                         engine = start_engine(state, self._machine, waiting, self._check_tags, self._switch)
                 self._rounds(engine, waiting, again, intake, tick)
+
+    def _find_all(self, examiner: Examiner) -> None:
+        """Do nothing if all that the run needs is there, before minutes are spent on loading the model."""
+        plan = self.state.plan
+        self.state.lock.find(plan.sound.model, "model")
+        self.state.lock.find(plan.sound.codec, "codec")
+        if any(format_.type == "mp3" for format_ in plan.book.output.formats):
+            ffmpeg_program()
+        examiner.find()
 
     def publish(self, keys: Container[str] | None) -> None:
         """Put together those chapters that are complete and not current; with `keys`, only those of these chunks."""
@@ -237,7 +252,7 @@ class _Run:
                 intake.drain(tick)
                 waiting = sorted(intake.again(), key=lambda chunk: (chunk.chapter, chunk.index))
                 if waiting:
-                    log.info("%d chunks are spoken once more", len(waiting))
+                    log.info("speaking %s once more", counted(len(waiting), "chunk"))
         finally:
             self.outcome.peak_gpu_bytes = engine.peak_memory()
             self.outcome.work, self.outcome.engine = engine.work, engine_name(engine)
@@ -255,7 +270,7 @@ def _tell_rules(state: BookState) -> None:
     """Say what the newest rules for texts and audio cost a book that was begun with older ones."""
     chunks = list(state.plan.chunks())
     waiting = sum(state.needs_take(chunk) for chunk in chunks)
-    log.info("text rules %d, audio rules %d: %d of %d chunks to render", *state.rules, waiting, len(chunks))
+    log.info("text rules %d, audio rules %d: %d of %s to render", *state.rules, waiting, counted(len(chunks), "chunk"))
 
 
 @contextmanager

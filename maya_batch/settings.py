@@ -8,12 +8,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from maya_batch.checkpoint import DEMO, MAYA1, SNAC_24KHZ, absolute_name
 from maya_batch.engines import Sampling
 from maya_batch.errors import Finding, ManifestError, UsageError
 from maya_batch.manifest import Quality, Render
+from maya_batch.manifest.salvage import in_words, shown
 from maya_batch.manifest.schema import is_hub_id
 from maya_batch.resources import builtin
 from maya_batch.source_file import way_out
@@ -22,6 +24,8 @@ from maya_batch.yaml_source import load
 #: Longest clip in speech tokens, 42 s: with the prompt it fits the 4,096 positions of the demo voice, and it holds
 #: the 50 words a chunk may have at the slowest pace measured (66 tokens a word).
 MAX_TOKENS = 3500
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?", re.ASCII)
 
 
 class Sound(BaseModel):
@@ -51,20 +55,31 @@ class Sound(BaseModel):
 _DEMO = {"codec": DEMO, "repetition_penalty": 1.0}
 
 
+def _device(name: str) -> str:
+    if not _DEVICE.fullmatch(name):
+        raise PydanticCustomError(
+            "manifest", "{what}", {"what": f"cannot be {shown(name)}", "mend": "known: auto, cpu, cuda, cuda:N"}
+        )
+    return name
+
+
+DeviceName = Annotated[str, AfterValidator(_device)]
+
+
 class Machine(BaseModel):
     """What belongs to the machine. None means: as the book was begun, else chosen for the device."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     engine: Literal["auto", "hf", "gguf"] = "auto"
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: DeviceName = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     quantization: Literal["none", "nf4", "int8"] | None = None
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     decoding: Literal["auto", "framed", "free"] = "auto"
     verify: Literal["all", "suspects", "off"] | None = None
     recognizer: str | None = None
-    recognizer_device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    recognizer_device: DeviceName = "auto"
 
 
 def sound_settings(render: Render, folder: Path, flags: Render) -> Sound:
@@ -102,8 +117,15 @@ def machine_settings(config: str | None, flags: dict[str, object]) -> Machine:
     try:
         return Machine.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise UsageError(f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}") from error
+        raise UsageError(flag_mistake(error)) from error
+
+
+def flag_mistake(error: ValidationError) -> str:
+    """What is wrong with the value of a flag, and how to mend it, in one line."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    what, mend = in_words(first, (name,))
+    return what.replace(f"`{name}`", f"--{name.replace('_', '-')}") + (f"; {mend}" if mend else "")
 
 
 def config_names() -> list[str]:
@@ -133,11 +155,12 @@ def _read_config(path: Path) -> dict[str, object]:
             Machine.model_validate(given)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
-                unknown = detail["type"] == "extra_forbidden"
-                place = source.key_place(detail["loc"]) if unknown else source.place(detail["loc"])
-                known = f"known: {', '.join(Machine.model_fields)}"
-                what = f"{'unknown key ' if unknown else ''}`{detail['loc'][0]}`"
-                findings.append(Finding(str(path), *place, what, known if unknown else detail["msg"]))
+                if detail["type"] == "extra_forbidden":
+                    place = source.key_place(detail["loc"])
+                    what, mend = f"unknown key `{detail['loc'][0]}`", f"known: {', '.join(Machine.model_fields)}"
+                else:
+                    place, (what, mend) = source.place(detail["loc"]), in_words(detail, detail["loc"])
+                findings.append(Finding(str(path), *place, what, mend))
         else:
             return given
     raise ManifestError(findings)

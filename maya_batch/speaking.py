@@ -55,7 +55,6 @@ class Speaker:
 
         began = time.monotonic()
         for generations in engine.generate(requests, plan.sound.sampling, decoding, frame, more):
-            share = (time.monotonic() - began) / len(generations)
             self._outcome.spent("model", began)
             receive(
                 [
@@ -67,7 +66,6 @@ class Speaker:
                         finish=generation.finish,
                         problems=check_form(generation, by_key[generation.key].text, plan.layout, plan.sound.quality),
                         engine=engine_name(engine),
-                        seconds=share,
                     )
                     for generation in generations
                 ]

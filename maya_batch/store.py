@@ -35,19 +35,20 @@ class TakeStore:
         self._root, self._takes, self._codebook_size = folder, folder / "takes", codebook_size
         self._choices = Choices(folder / "choices.yaml")
         self._warned: set[Path] = set()
+        self._not_there: set[str] = set()
         self._inside: set[Path] = set()
         """Folders that were seen to be no links."""
 
     def best_of(self, key: str, takes: Sequence[Take]) -> Take | None:
         """Of `all` takes of this key the one in use: the one a person chose, else the one with the fewest problems, of
-        these the one with the least word error, and the oldest of equals; None where there is none.
+        these one that was listened to, with the least word error, and the oldest of equals; None where there is none.
         """
         if not takes:
             return None
         chosen = self.chosen(key)
-        return min(
-            takes, key=lambda take: (take.attempt != chosen, len(take.problems), _word_error(take), take.attempt)
-        )
+        if chosen is not None and all(take.attempt != chosen for take in takes):
+            self._warn_of_choice(key, chosen)
+        return min(takes, key=lambda take: (take.attempt != chosen, *_doubt(take), take.attempt))
 
     def chosen(self, key: str) -> int | None:
         """The attempt that a person chose; None where nobody did."""
@@ -154,6 +155,14 @@ class TakeStore:
             log.warning("%s: not a whole take (%s); it counts as missing", path, why)
             self._warned.add(path)
 
+    def _warn_of_choice(self, key: str, attempt: int) -> None:
+        """Say once that a take that a person chose is not there."""
+        if key not in self._not_there:
+            log.warning(
+                "choices.yaml: chunk %s has no take %d; the take with the least against it is used", key, attempt
+            )
+            self._not_there.add(key)
+
     def _folder(self, key: str) -> Path:
         return self._takes / key[:2] / key
 
@@ -201,9 +210,9 @@ class TakeStore:
                 path.rename(path.with_name(f"{path.name}.aside-{time.time_ns()}"))
 
 
-def _word_error(take: Take) -> float:
-    """The share of wrong words; of a take that nobody listened to, none is known."""
-    return take.hearing.word_error if take.hearing else 0.0
+def _doubt(take: Take) -> tuple[int, bool, float]:
+    """What speaks against a take, the least of it first: a take that nobody listened to may lack anything."""
+    return len(take.problems), take.hearing is None, take.hearing.word_error if take.hearing else 0.0
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from maya_batch.bench.figures import Speed
+from maya_batch.counted import counted
 from maya_batch.ledger import chapter_characters
 from maya_batch.leftovers import left_over
 from maya_batch.outcome import BESIDE, IN_TURN, Outcome
@@ -61,6 +62,10 @@ class Description:
     """Where all characters of the book have gone."""
 
     def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """What a person reads of it."""
         head = f"{self.title}, {self.author}" if self.author else self.title
         lines = [head, f"model {self.model}, output {self.folder}"]
         if self.model_configs:
@@ -71,20 +76,21 @@ class Description:
         for chapter in self.chapters:
             lines.append(
                 f"{chapter.number:4}  {chapter.title:{width}}  {chapter.words:6} words  {chapter.minutes:6.1f} min  "
-                f"{chapter.rendered:4} of {chapter.chunks} chunks rendered, file {chapter.file}"
+                f"{chapter.rendered:4} of {counted(chapter.chunks, 'chunk')} rendered, file {chapter.file}"
             )
             lines += [f"      {problem}" for problem in chapter.problems]
         lines += [
             "",
-            f"{self.words} words in {self.chunks} chunks, {self.tokens} tokens: {self.minutes:.1f} minutes of audio",
-            f"{self.rendered} of {self.chunks} chunks rendered",
-            f"{self.characters.total} characters: {accounted(self.characters)}",
+            f"{counted(self.words, 'word')} in {counted(self.chunks, 'chunk')}, {self.tokens} tokens: "
+            f"{self.minutes:.1f} minutes of audio",
+            f"{self.rendered} of {counted(self.chunks, 'chunk')} rendered",
+            f"{counted(self.characters.total, 'character')}: {accounted(self.characters)}",
             f"disk: about {self.disk_bytes / 1e6:.0f} MB in all, {self.free_bytes / 1e9:.0f} GB free",
         ]
         lines += [f"left over: {path}" for path in self.stale_files]
         if self.unused_takes:
-            lines.append(f"{self.unused_takes} takes are of no chunk any more; `maya-batch clean` removes them")
-        return "\n".join(lines + self.notes)
+            lines.append(f"{counted(self.unused_takes, 'take')} of no chunk any more; `maya-batch clean` shows them")
+        return lines + self.notes
 
 
 def describe(state: BookState, takes: bool, speed: Speed | None = None) -> Description:
@@ -151,28 +157,37 @@ def accounted(characters: Characters) -> str:
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in parts.items()) or "none"
 
 
-def summarize(outcome: Outcome) -> str:
-    """What a run did, for its last lines."""
+def summarize(outcome: Outcome) -> list[str]:
+    """What a run did: its last lines."""
     spent = sum(outcome.stages.get(name, 0.0) for name in IN_TURN)
     lines = []
     if outcome.chunks:
         rendering = spent - outcome.stages.get("loading", 0.0)
         speed = f", {outcome.speech / rendering:.1f}x real time" if rendering else ""
-        again = f", {outcome.retries} takes made again" if outcome.retries else ""
-        lines.append(f"{outcome.chunks} chunks rendered, {outcome.speech / 60:.1f} minutes of speech{speed}{again}")
+        again = f", {counted(outcome.retries, 'take')} made again" if outcome.retries else ""
+        lines.append(
+            f"{counted(outcome.chunks, 'chunk')} rendered, {outcome.speech / 60:.1f} minutes of speech{speed}{again}"
+        )
+    if outcome.examined:
+        lines.append(f"takes of an earlier run examined: {outcome.examined}")
+    if lines:
         lines.append(f"{spent:.1f} s: {_stages(outcome, IN_TURN)} ({_stages(outcome, BESIDE)})")
         if outcome.peak_gpu_bytes:
             lines.append(f"peak GPU memory {outcome.peak_gpu_bytes / 2**30:.2f} GiB")
-    elif not outcome.files:
+    if outcome.incomplete:
+        lines.append(f"takes are still lacking in {counted(len(outcome.incomplete), 'chapter')}")
+    elif not lines and not outcome.files:
         lines.append("nothing to do: all is rendered and put together")
     if outcome.problems:
-        lines.append(f"{len(outcome.problems)} problems on record; listen to these chunks, or change their text:")
+        lines.append(
+            f"{counted(len(outcome.problems), 'problem')} on record; listen to these chunks, or change their text:"
+        )
         lines += [f"  {chunk.ref} {problem.kind}: {problem.detail}" for chunk, problem in outcome.problems]
     if not lines:
-        lines.append("chapters put together")
-    if outcome.report is not None and (outcome.chunks or outcome.files or outcome.problems):
+        lines.append(f"put together: {counted(len(outcome.files), 'file')}")
+    if outcome.report is not None and (outcome.chunks or outcome.examined or outcome.files or outcome.problems):
         lines.append(f"report: {outcome.report}")
-    return "\n".join(lines)
+    return lines
 
 
 def _stages(outcome: Outcome, names: tuple[str, ...]) -> str:

@@ -52,7 +52,7 @@ class StoredCodes:
 
 @dataclass(frozen=True)
 class Take:
-    """One rendering of one chunk, with its evidence. `seconds` is the time its share of the batch took."""
+    """One rendering of one chunk, with its evidence."""
 
     key: str
     attempt: int
@@ -61,7 +61,6 @@ class Take:
     finish: Finish
     problems: tuple[Problem, ...]
     engine: str
-    seconds: float
     examined: bool = False
     """Whether its sound was looked at; before that, `problems` are those of its codes."""
     hearing: Hearing | None = None
@@ -85,7 +84,6 @@ def write_take(file: BinaryIO, take: Take) -> None:
         "finish": take.finish,
         "problems": [[problem.kind, problem.detail] for problem in take.problems],
         "engine": take.engine,
-        "seconds": round(take.seconds, 3),
         "examined": take.examined,
         "hearing": None if take.hearing is None else asdict(take.hearing),
         "quiet": take.quiet,
@@ -116,7 +114,6 @@ def read_take(path: Path, key: str, codebook_size: int) -> Take:
         meta["finish"],
         problems,
         str(meta["engine"]),
-        _measure("seconds", meta["seconds"]),
         examined,
         _hearing(meta.get("hearing")),
         _amount("quiet", meta.get("quiet")),

@@ -26,6 +26,9 @@ SLOTS = len(FRAME_ORDER)
 #: min_new_tokens 28 of the published inference script, in frames.
 MIN_FRAMES = 4
 
+#: What Maya1 speaks, by its card on the hub.
+MAYA1_LANGUAGES = ("en",)
+
 Codes = NDArray[np.uint16]
 
 
@@ -61,6 +64,8 @@ class TokenLayout:
     """Samples dropped at every clip's start, where the published script found a warm-up click."""
     tags: tuple[str, ...] = MAYA1_TAGS
     """Emotion tags the checkpoint is said to know; the tokenizer has the last word."""
+    languages: tuple[str, ...] = MAYA1_LANGUAGES
+    """What it speaks, as codes of ISO 639."""
     drawn_pace: tuple[int, int] | None = None
     """For checkpoints of random weights alone, which cannot end a text: EOS comes after so many tokens a word of the
     text, drawn per row between these bounds."""
@@ -161,7 +166,7 @@ def _parse_layout(data: dict[str, Any]) -> TokenLayout:
     # A checkpoint that brings its own layout says itself what is to be dropped; Maya1's 2048 is Maya1's.
     numbers = {"clip_start_samples": data.get("clip_start_samples", 0)}
     for field in fields(TokenLayout):
-        if field.name not in ("tags", "drawn_pace", "clip_start_samples"):
+        if field.name not in ("tags", "drawn_pace", "clip_start_samples", "languages"):
             numbers[field.name] = data[field.name]
     for name, number in numbers.items():
         if type(number) is not int or not 0 <= number < 2**31:
@@ -181,4 +186,8 @@ def _parse_layout(data: dict[str, Any]) -> TokenLayout:
         if type(low) is not int or type(high) is not int or not 1 <= low <= high:
             raise ValueError("drawn_pace must be two whole numbers from 1 on, in order")
         drawn = (low, high)
-    return TokenLayout(**numbers, tags=tuple(tags), drawn_pace=drawn)
+    languages = data.get("languages", MAYA1_LANGUAGES)
+    if isinstance(languages, str) or not all(isinstance(code, str) and code.isalpha() for code in languages):
+        raise ValueError("languages must be a list of codes like en")
+    lower = tuple(code.lower() for code in languages)
+    return TokenLayout(**numbers, tags=tuple(tags), drawn_pace=drawn, languages=lower)

@@ -128,8 +128,14 @@ class Events:
 
     heard: list[tuple[str, Any]] = field(default_factory=list)
 
-    def begun(self, chunks: int, waiting: int) -> None:
+    def begun(self, chunks: int, waiting: int, unexamined: int = 0) -> None:
         self.heard.append(("begun", (chunks, waiting)))
+
+    def expected(self, chunks: int) -> None:
+        self.heard.append(("expected", chunks))
+
+    def examined(self) -> None:
+        self.heard.append(("examined", 1))
 
     def tick(self) -> None:
         pass

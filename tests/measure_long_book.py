@@ -67,7 +67,7 @@ def main() -> None:
         for chunk in plan.chunks():
             key = state.key(chunk)
             codes = rng.integers(1, 64, (chunk.expected_frames, 7)).astype(np.uint16)
-            take = Take(key, 1, codes, row_seed(key, 1), "eos", (), "hf float32 none", 1.0, examined=True)
+            take = Take(key, 1, codes, row_seed(key, 1), "eos", (), "hf float32 none", examined=True)
             state.store.put([take])
         print(f"{hours:g} hours: {sum(1 for _ in plan.chunks())} chunks in {len(plan.chapters)} chapters")
         measure("render, which puts all chapters together", "tests.fake_run", "render", book.path)

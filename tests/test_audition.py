@@ -144,7 +144,7 @@ def test_samples_in_the_books_own_folder_are_nothing_left_over(
         (["--voice", "zoe"], "--voice 'zoe': the voices of the book: anna, tom"),
         (["--voice", "tom", "--text", "Oh <cough> no."], "text:1:4: <cough> "),
         (["--voice", "tom", "--text", ""], "text:1:1: the chapter has no text to speak"),
-        (["--voice", "tom", "--device", "tpu"], "--device: "),
+        (["--voice", "tom", "--device", "tpu"], "--device cannot be "),
     ],
 )
 def test_what_cannot_be_heard(args: list[str], message: str, book: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:

@@ -90,6 +90,51 @@ def test_a_command_line_that_is_none_ends_with_2(args: list[str], cli: Cli) -> N
     assert re.search("Usage: .*maya-batch", said.err)
 
 
+def test_a_book_in_another_language_is_spoken_only_where_that_is_allowed(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    tiny.write(TEXT, language="de-AT")
+    for command in (["plan"], ["render"], ["redo"], ["audition", "--voice", "tom"]):
+        refs = ["1:1"] if command == ["redo"] else []
+        line = one_line(cli(command[0], tiny.path, *refs, *command[1:]), 2)
+        assert re.match(
+            rf"{tiny.path}:\d+:\d+: this model speaks en, and not de-AT; name a model that does, or say ", line
+        )
+    assert not tiny.output.exists()
+    said = cli("render", tiny.path, "--allow-language")
+    assert said.code == 0
+    assert "this model speaks en, and not de-AT" in said.err
+    for command in (["status"], ["assemble"], ["clean"], ["plan", "--allow-language"]):
+        assert cli(command[0], tiny.path, *command[1:]).code == 0
+
+
+@pytest.mark.parametrize("language", ["en", "EN-gb", "en-US"])
+def test_english_may_be_written_in_several_ways(language: str, tiny: TinyBook, cli: Cli) -> None:
+    tiny.write(TEXT, language=language)
+    assert cli("plan", tiny.path).code == 0
+
+
+def test_a_checkpoint_says_what_it_speaks(tiny: TinyBook, cli: Cli) -> None:
+    layout = tiny.folder / "lm" / "maya_tokens.json"
+    layout.write_text(json.dumps(json.loads(layout.read_text()) | {"languages": ["de", "fr"]}))
+    tiny.write(TEXT, language="fr")
+    assert cli("plan", tiny.path).code == 0
+    tiny.write(TEXT)
+    assert "this model speaks de, fr, and not en" in cli("plan", tiny.path).err
+
+
+def test_chapters_that_cannot_be_put_together_are_not_said_to_be(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    tiny.write({"One": TEXT["One"]})
+    assert cli("render", tiny.path).code == 0
+    tiny.write(TEXT)
+    said = cli("assemble", tiny.path)
+    assert said.code == 4
+    assert "takes are still lacking in 1 chapter" in said.err
+    assert "all is rendered" not in said.err
+
+
 # --- render ------------------------------------------------------------------------------------------------------
 
 
@@ -121,7 +166,7 @@ def test_chunks_with_problems_end_with_3_at_every_run(tiny: TinyBook, fake_engin
     assert "1:1 cap: no end within" in first.err
     for again in (cli("render", tiny.path), cli("render", tiny.path, "--quiet"), cli("assemble", tiny.path, "--quiet")):
         assert (again.code, again.out) == (3, "")
-        assert "1 problems on record" in again.err
+        assert "1 problem on record" in again.err
         assert "  1:1 cap: no end within" in again.err
 
 
@@ -130,7 +175,7 @@ def test_messages_are_kept_with_the_book_and_where_asked(tiny: TinyBook, fake_en
     assert cli("render", tiny.path, "--quiet", "--log-file", tiny.folder / "logs" / "mine.log").code == 3
     for path in (tiny.output / ".maya" / "render.log", tiny.folder / "logs" / "mine.log"):
         assert " WARNING 1:1 cap: no end within" in path.read_text()
-        assert " INFO 1 of 1 chunks to render" in path.read_text()
+        assert " INFO 1 of 1 chunk to render" in path.read_text()
 
 
 def test_output_goes_where_it_is_asked_to(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
@@ -260,7 +305,7 @@ def test_a_configuration_that_is_not_there(cli: Cli, tiny: TinyBook) -> None:
 )
 def test_a_flag_out_of_bounds(flag: str, value: str, cli: Cli, tiny: TinyBook) -> None:
     tiny.write(TEXT)
-    assert one_line(cli("render", tiny.path, flag, value), 2).startswith(f"{flag}: ")
+    assert one_line(cli("render", tiny.path, flag, value), 2).startswith(f"{flag} ")
     assert not tiny.output.exists()
 
 
@@ -320,9 +365,9 @@ def test_an_error_of_the_system_is_one_line(cli: Cli, tiny: TinyBook, monkeypatc
         (["\udcff", "-o", "x.wav"], "text:1:1: the control character U+DCFF"),
         (["Yes.", "-o", "x.wav", "--description", 'A "calm" voice'], '--description: it holds ", which would end'),
         (["Yes.", "-o", "x.wav", "--description", ""], "--description: it is empty"),
-        (["Yes.", "-o", "x.wav", "--temperature", "9"], "--temperature: Input should be less than or equal to 2"),
-        (["Yes.", "-o", "x.wav", "--seed", "-1"], "--seed: Input should be greater than or equal to 0"),
-        (["Yes.", "-o", "x.wav", "--device", "tpu"], "--device: "),
+        (["Yes.", "-o", "x.wav", "--temperature", "9"], "--temperature must be at most 2, not 9"),
+        (["Yes.", "-o", "x.wav", "--seed", "-1"], "--seed must be at least 0, not -1"),
+        (["Yes.", "-o", "x.wav", "--device", "tpu"], "--device cannot be 'tpu'; known: auto, cpu, cuda, cuda:N"),
     ],
 )
 def test_what_cannot_be_said(
@@ -363,7 +408,7 @@ def test_the_status_has_problems_and_what_is_left_over(tiny: TinyBook, fake_engi
     assert said.code == 0
     assert "1:1 silent: no sound in all of its " in said.out
     assert f"left over: {tiny.output / '02-two.wav'}" in said.out
-    assert "1 takes are of no chunk any more" in said.out
+    assert "1 take of no chunk any more" in said.out
     assert json.loads(cli("status", tiny.path, "--json").out)["stale_files"] == [str(tiny.output / "02-two.wav")]
 
 
@@ -411,7 +456,7 @@ def test_cleaning_shows_and_asks_and_removes_nothing_without_a_yes(
     shown = said.out.splitlines()
     assert shown[:2] == [str(path) for path in stale]
     assert shown[2].endswith("1.npz")
-    assert "remove these 2 audio files and 1 takes? [y/N]: " in said.out
+    assert "remove 2 audio files and 1 take? [y/N]: " in said.out
     assert said.err == "nothing was removed\n"
     assert everything(book.output) == before
 
@@ -517,7 +562,7 @@ def test_how_takes_are_listened_to_is_checked(
     for command in (["render"], ["redo", "1:1"]):
         said = cli(command[0], tiny.path, *command[1:], flag, value)
         assert said.code == 2
-        assert said.err.startswith(f"{flag}: ")
+        assert said.err.startswith(f"{flag} cannot be ")
 
 
 def test_a_disk_that_is_full_while_fetching(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

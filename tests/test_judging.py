@@ -149,7 +149,7 @@ def evidence(tiny: TinyBook) -> dict[str, list[Take]]:
     """All that is stored of all takes, but for how long it took to speak them; their codes as bytes."""
 
     def plain(take: Take) -> Take:
-        return replace(take, codes=np.asarray(take.codes).tobytes(), seconds=0.0)  # type: ignore[arg-type]
+        return replace(take, codes=np.asarray(take.codes).tobytes())  # type: ignore[arg-type]
 
     return {ref: [plain(take) for take in takes] for ref, takes in takes_of(tiny).items()}
 

@@ -31,8 +31,8 @@ def noting(folder: Path) -> tuple[str, Path]:
 def test_the_command_gets_the_report_and_the_exit_code(tmp_path: Path) -> None:
     command, note = noting(tmp_path)
     page = tmp_path / "a book" / "report.html"
-    with notifying(command, page) as notice:
-        notice.exit_code = 3
+    with notifying(command) as notice:
+        notice.page, notice.exit_code = page, 3
     assert note.read_text() == f"--subject|The night|{page}|3|{page}|"
 
 
@@ -42,35 +42,42 @@ def test_the_command_gets_the_report_and_the_exit_code(tmp_path: Path) -> None:
 )
 def test_it_is_run_however_the_run_ends(error: BaseException, code: int, tmp_path: Path) -> None:
     command, note = noting(tmp_path)
-    with pytest.raises(type(error)), notifying(command, tmp_path / "report.html"):
+    with pytest.raises(type(error)), notifying(command):
         raise error
-    assert note.read_text().split("|")[3] == str(code)
+    assert note.read_text().split("|")[2:5] == ["", str(code), ""]
 
 
 def test_a_book_that_another_run_holds_is_that_runs_to_tell_of(tmp_path: Path) -> None:
     command, note = noting(tmp_path)
-    with pytest.raises(BusyError), notifying(command, tmp_path / "report.html"):
+    with pytest.raises(BusyError), notifying(command):
         raise BusyError("another run")
     assert not note.exists()
 
 
 def test_no_shell_reads_the_command(tmp_path: Path) -> None:
     command, note = noting(tmp_path)
-    with notifying(f"{command} '; rm -r' '$HOME' '*'", tmp_path / "r"):
+    with notifying(f"{command} '; rm -r' '$HOME' '*'"):
         pass
     assert note.read_text().split("|")[2:5] == ["; rm -r", "$HOME", "*"]
 
 
 def test_a_command_that_fails_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     command = script(tmp_path, "echo no mail today >&2; exit 9")
-    with caplog.at_level(logging.WARNING), notifying(command, tmp_path / "r"):
+    with caplog.at_level(logging.WARNING), notifying(command):
         pass
     assert caplog.messages == [f"--notify {command}: ended with 9 (no mail today)"]
 
 
+def test_of_what_a_command_prints_the_end_is_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    command = script(tmp_path, "head -c 3000000 /dev/zero | tr '\\0' x; exit 1")
+    with caplog.at_level(logging.WARNING), notifying(command):
+        pass
+    assert caplog.messages == [f"--notify {command}: ended with 1 ({'x' * 300})"]
+
+
 def test_a_command_that_went_away_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     command = script(tmp_path, "exit 0")
-    with caplog.at_level(logging.WARNING), notifying(command, tmp_path / "r"):
+    with caplog.at_level(logging.WARNING), notifying(command):
         (tmp_path / "tell me").unlink()
     assert len(caplog.messages) == 1
     assert "there is no program" in caplog.messages[0]
@@ -81,7 +88,7 @@ def test_a_command_that_does_not_end_is_killed_with_all_it_started(
 ) -> None:
     monkeypatch.setattr("maya_batch.notify._PATIENCE", 0.3)
     command = script(tmp_path, f"(sleep 2; touch '{tmp_path}/late') & wait")
-    with caplog.at_level(logging.WARNING), notifying(command, tmp_path / "r"):
+    with caplog.at_level(logging.WARNING), notifying(command):
         pass
     assert caplog.messages == [f"--notify {command}: not done after 0 s, and killed"]
     time.sleep(2)
@@ -90,7 +97,7 @@ def test_a_command_that_does_not_end_is_killed_with_all_it_started(
 
 def test_what_the_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
     command = script(tmp_path, f"(sleep 1; touch '{tmp_path}/late') & touch '{tmp_path}/early'")
-    with notifying(command, tmp_path / "r"):
+    with notifying(command):
         pass
     assert (tmp_path / "early").exists()
     assert not (tmp_path / "late").exists()
@@ -112,7 +119,7 @@ def test_a_command_that_cannot_be_run_is_a_mistake(command: str, message: str) -
 
 def test_no_command_is_none() -> None:
     check_command(None)
-    with notifying(None, Path("r")):
+    with notifying(None):
         pass
 
 
@@ -124,6 +131,20 @@ def test_a_mistake_is_found_before_the_run(cli: Cli, tiny: TinyBook, fake_engine
     said: Said = cli("render", tiny.path, "--notify", "no-such-program-here")
     assert (said.code, said.err.count("\n")) == (2, 1)
     assert not tiny.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"), [(["--config", "none"], 2), (["--until", "noon"], 2), (["--device", "tpu"], 2), ([], 2)]
+)
+def test_the_likeliest_failures_of_a_night_are_told(
+    wrong: list[str], code: int, cli: Cli, tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    tiny.write({"One": ["The night was dark." if wrong else "An <unknown> tag."]})
+    command, note = noting(tiny.folder)
+    assert cli("render", tiny.path, "--notify", command, *wrong).code == code
+    arguments = note.read_text().split("|")[2:]
+    assert arguments[1] == str(code)
+    assert bool(arguments[0]) == bool(arguments[2])
 
 
 @pytest.mark.parametrize(("text", "code"), [("The night was dark.", 0), ("Broken words.", 3)])

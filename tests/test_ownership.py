@@ -287,7 +287,7 @@ def test_of_an_old_folder_that_two_books_share_only_what_a_person_confirms_by_bo
         before = tree(audio)
         said = cli("clean", first, "--yes")
         assert (said.code, said.out) == (0, "nothing to remove\n")
-        assert "2 takes and chapter files stay" in said.err
+        assert "not listed: 2 files (takes, chapters)" in said.err
         assert "--other-book" in said.err
         assert cli("clean", first, "--yes", "--other-book", second).out == "nothing to remove\n"
         assert tree(audio) == before

@@ -160,7 +160,7 @@ def test_chapters_that_are_not_whole_end_it_with_4(rendered: TinyBook, fake_engi
         (["1:1", "--keep", "-1"], "--keep -1: write the number of a take, or `auto`"),
         (["1:1", "--keep", "2"], "chunk 1:1 has no take 2 to keep; there are: 1"),
         (["1:1", "--keep", "1", "--seed", "4"], "--seed makes a take, --keep uses one that is there: give one of them"),
-        (["1:1", "--seed", "-1"], "--seed: Input should be greater than or equal to 0"),
+        (["1:1", "--seed", "-1"], "--seed must be at least 0, not -1"),
     ],
 )
 def test_what_cannot_be_done_again(

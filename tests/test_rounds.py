@@ -2,6 +2,7 @@
 
 import html
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from maya_batch.settings import Machine
 from maya_batch.speaking import row_seed
 from maya_batch.state import book_state
 from maya_batch.store import Take, TakeStore
+from maya_batch.summary import summarize
 from maya_batch.worker import Worker
+from tests.conftest import Said
 from tests.fakes import Events, FakeCodec, FakeEngine, TinyBook
 from tests.test_run import audio, kinds, report_of, take_files
 
@@ -27,6 +30,13 @@ RENDER = {"model": "./lm", "codec": "./codec"}
 
 def render(tiny: TinyBook, machine: Machine | None = None, **more: Any) -> Outcome:
     return render_book(tiny.plan(), machine or Machine(verify="off"), Events(), **more)
+
+
+def raising(error: Exception) -> Callable[..., object]:
+    def fail(*_: object) -> object:
+        raise error
+
+    return fail
 
 
 def takes_of(tiny: TinyBook, ref: str) -> list[Take]:
@@ -125,9 +135,13 @@ def test_a_take_that_was_stored_but_not_looked_at_is_examined_by_the_next_run(
             render(tiny)
     assert [take.examined for take in takes_of(tiny, "1:1")] == [False]
     fake_engine.batches.clear()
-    outcome = render(tiny)
+    events = Events()
+    outcome = render_book(tiny.plan(), Machine(verify="off"), events)
     assert fake_engine.texts == ["Hush now."] * 2  # only what the examination found wanting
     assert kinds(outcome) == [("1:1", "silent")]
+    assert (outcome.chunks, outcome.examined) == (1, 1)
+    assert events.named("begun") == [(2, 0)]  # of two chunks none was known to be spoken
+    assert (events.named("expected"), events.named("examined"), events.named("rendered")) == ([1], [1], [1])
     assert all(take.examined for ref in ("1:1", "1:2") for take in takes_of(tiny, ref))
 
 
@@ -197,7 +211,11 @@ def test_what_was_rendered_unheard_is_listened_to_later_without_the_model(
     render(tiny, Machine(verify="off"))
     assert report_of(tiny)["characters"]["unheard"] == report_of(tiny)["characters"]["total"]
     fake_engine.batches.clear()
-    assert render(tiny, Machine()).exit_code == 0
+    outcome = render(tiny, Machine())
+    assert outcome.exit_code == 0
+    assert (outcome.chunks, outcome.speech, outcome.x_realtime, outcome.examined) == (0, 0.0, None, 2)
+    assert summarize(outcome)[0] == "takes of an earlier run examined: 2"
+    assert report_of(tiny)["speech_hours"] == 0
     assert (sorted(listener.listened), fake_engine.batches) == (["First words here.", "Other words here."], [])
     assert report_of(tiny)["characters"]["heard"] == report_of(tiny)["characters"]["total"]
     listener.listened.clear()
@@ -229,12 +247,26 @@ def test_of_suspects_only_takes_with_problems_are_listened_to(
 
 
 def test_a_recognizer_that_was_asked_for_and_is_not_there_ends_the_run_before_the_model_is_loaded(
-    tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path
+    tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny.write({"One": ["Fine words here."]})
+    monkeypatch.setattr("maya_batch.start.load_engine", None)
     with pytest.raises(MachineError, match="nowhere"):
         render(tiny, Machine(verify="all", recognizer=str(tmp_path / "nowhere")))
-    assert fake_engine.batches == []
+
+
+@pytest.mark.parametrize("lacking", ["codec", "ffmpeg"])
+def test_what_makes_files_of_takes_is_looked_for_before_the_model_is_loaded(
+    lacking: str, tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.write({"One": ["Fine words here."]}, output={"formats": ["mp3"]})
+    monkeypatch.setattr("maya_batch.start.load_engine", None)
+    if lacking == "codec":
+        (tmp_path / "codec" / "pytorch_model.bin").unlink()
+    else:
+        monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", raising(RuntimeError("No ffmpeg exe")))
+    with pytest.raises(MachineError, match=lacking):
+        render(tiny)
 
 
 def test_a_failure_while_listening_ends_the_run_and_loses_no_take(
@@ -318,3 +350,13 @@ def test_the_page_names_the_command_that_finds_these_takes(
     key = book_state(tiny.plan(), Machine(), folder).key(list(tiny.plan().chunks())[1])
     command = f"maya-batch redo {tiny.path} 1:2@{key[:4]} --output {shlex.quote(str(folder))}"
     assert command in html.unescape((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_page_names_what_a_person_has_allowed(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Callable[..., Said]
+) -> None:
+    tiny.write({"One": ["Fine <hum> talk.", "Broken talk."]}, language="de")
+    assert cli("render", tiny.path, "--allow-unknown-tags", "--allow-language").code == 3
+    redo = f"maya-batch redo {tiny.path} 1:2@"
+    page = html.unescape((tiny.output / "report.html").read_text(encoding="utf-8"))
+    assert page.partition(redo)[2][4:].startswith(" --allow-language --allow-unknown-tags")

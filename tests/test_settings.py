@@ -110,10 +110,13 @@ def test_an_unknown_configuration_names_the_known_ones(
     ("content", "findings"),
     [
         ("device: cpu\nbatchsize: 4\n", ["2:1: unknown key `batchsize`; known: engine, device, dtype"]),
-        ("device: cpu\nbatch_size: none\n", ["2:13: `batch_size`; Input should be a valid integer"]),
-        ("batch_size: 0\n", ["1:13: `batch_size`; Input should be greater than or equal to 1"]),
-        ("device: gpu\n", ["1:9: `device`; String should match pattern"]),
-        ("dtype: fp8\nengine: vllm\n", ["1:8: `dtype`; Input should be 'auto'", "2:9: `engine`; Input should be"]),
+        ("device: cpu\nbatch_size: none\n", ["2:13: `batch_size` must be a whole number, not 'none'"]),
+        ("batch_size: 0\n", ["1:13: `batch_size` must be at least 1, not 0"]),
+        ("device: gpu\n", ["1:9: `device` cannot be 'gpu'; known: auto, cpu, cuda, cuda:N"]),
+        (
+            "dtype: fp8\nengine: vllm\n",
+            ["1:8: `dtype` cannot be 'fp8'; known: auto, ", "2:9: `engine` cannot be 'vllm'; "],
+        ),
         ("- device\n", ["1:1: it is not a mapping; write lines like `device: cuda`"]),
         ("", ["1:1: "]),
         ("device: cpu\ndevice: cuda\n", ["2:1: "]),
@@ -137,15 +140,15 @@ def test_what_is_wrong_in_a_configuration_is_said_with_its_place(
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
-        ("engine", "vllm", "--engine: Input should be 'auto', 'hf' or 'gguf'"),
-        ("device", "gpu", "--device: String should match pattern"),
-        ("device", "cuda:x", "--device: String should match pattern"),
-        ("device", "cpu\n", "--device: String should match pattern"),
-        ("dtype", "fp8", "--dtype: Input should be 'auto', 'float32', 'bfloat16' or 'float16'"),
-        ("quantization", "q4", "--quantization: Input should be 'none', 'nf4' or 'int8'"),
-        ("batch_size", 0, "--batch-size: Input should be greater than or equal to 1"),
-        ("batch_size", 5000, "--batch-size: Input should be less than or equal to 4096"),
-        ("decoding", "fast", "--decoding: Input should be 'auto', 'framed' or 'free'"),
+        ("engine", "vllm", "--engine cannot be 'vllm'; known: auto, hf, gguf"),
+        ("device", "gpu", "--device cannot be 'gpu'; known: auto, cpu, cuda, cuda:N"),
+        ("device", "cuda:x", "--device cannot be 'cuda:x'; known: "),
+        ("device", "cpu\n", r"--device cannot be 'cpu\n'; known: "),
+        ("dtype", "fp8", "--dtype cannot be 'fp8'; known: auto, float32, bfloat16, float16"),
+        ("quantization", "q4", "--quantization cannot be 'q4'; known: none, nf4, int8"),
+        ("batch_size", 0, "--batch-size must be at least 1, not 0"),
+        ("batch_size", 5000, "--batch-size must be at most 4096, not 5000"),
+        ("decoding", "fast", "--decoding cannot be 'fast'; known: auto, framed, free"),
     ],
 )
 def test_a_wrong_flag_is_named(flag: str, value: object, message: str) -> None:

@@ -189,7 +189,7 @@ def test_takes_of_no_chunk_any_more_are_unused(rendered: TinyBook) -> None:
     rendered.write({"One": TEXT["One"], "Two": ["The rain was back."]})
     assert [path.parent.name for path in left_over(state_of(rendered)).takes] == [gone]
     assert described(rendered).unused_takes == 1
-    assert "1 takes are of no chunk any more" in str(described(rendered))
+    assert "1 take of no chunk any more" in str(described(rendered))
     rendered.write(TEXT)
     assert left_over(state_of(rendered)).takes == []
 

@@ -29,7 +29,7 @@ CAP = Problem("cap", "no end within 5 frames")
 
 def take(attempt: int = 1, key: str = KEY, problems: tuple[Problem, ...] = (), finish: Finish = "eos") -> Take:
     codes = np.random.default_rng(attempt).integers(0, 4096, (5, SLOTS)).astype(np.uint16)
-    return Take(key, attempt, codes, 2**56 - 1, finish, problems, "hf float32 none", 1.25)
+    return Take(key, attempt, codes, 2**56 - 1, finish, problems, "hf float32 none")
 
 
 def same(one: Take | None, other: Take) -> bool:
@@ -83,6 +83,23 @@ def test_a_take_of_no_frames_comes_back(store: TakeStore) -> None:
     assert np.asarray(stored.codes).shape == (0, SLOTS)
 
 
+def test_a_take_that_nobody_listened_to_is_used_only_where_no_other_is_as_good(store: TakeStore) -> None:
+    heard = [Hearing("tiny.en", "x", error, ()) for error in (0.02, 0.01)]
+    takes = [take(), replace(take(attempt=2), hearing=heard[0]), replace(take(attempt=3), hearing=heard[1])]
+    store.put(takes)
+    assert [used.attempt for count in (1, 2, 3) if (used := store.best_of(KEY, store.all(KEY)[:count]))] == [1, 2, 3]
+
+
+def test_a_choice_that_is_not_there_is_said_once(store: TakeStore, caplog: pytest.LogCaptureFixture) -> None:
+    store.put([take(), take(attempt=2)])
+    store.choose(KEY, 2)
+    for _ in range(2):
+        used = store.best_of(KEY, store.all(KEY)[:1])
+        assert used is not None
+        assert used.attempt == 1
+    assert caplog.messages == [f"choices.yaml: chunk {KEY} has no take 2; the take with the least against it is used"]
+
+
 def test_a_take_lies_under_its_key_and_numpy_reads_it(store: TakeStore, tmp_path: Path) -> None:
     store.put([take()])
     with np.load(file_of(tmp_path), allow_pickle=False) as arrays:
@@ -96,7 +113,6 @@ def test_a_take_lies_under_its_key_and_numpy_reads_it(store: TakeStore, tmp_path
         "finish": "eos",
         "problems": [],
         "engine": "hf float32 none",
-        "seconds": 1.25,
         "examined": False,
         "hearing": None,
         "quiet": None,
@@ -415,7 +431,7 @@ from maya_batch.errors import MachineError
 from maya_batch.store import Take, TakeStore
 
 def take(attempt, frames):
-    return Take(sys.argv[2], attempt, np.ones((frames, 7), dtype=np.uint16), 1, "eos", (), "e", 1.0)
+    return Take(sys.argv[2], attempt, np.ones((frames, 7), dtype=np.uint16), 1, "eos", (), "e")
 
 store = TakeStore(Path(sys.argv[1]))
 store.put([take(1, 5)])

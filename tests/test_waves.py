@@ -17,7 +17,7 @@ class CountingCodec:
 
 
 def take_of(number: int, frames: int = 10) -> Take:
-    return Take(f"key{number}", 1, np.zeros((frames, 7), np.uint16), 1, "eos", (), "fake", 0.0)
+    return Take(f"key{number}", 1, np.zeros((frames, 7), np.uint16), 1, "eos", (), "fake")
 
 
 def test_a_prepared_take_is_decoded_once_and_given_away_once() -> None:

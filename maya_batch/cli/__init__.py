@@ -1,13 +1,14 @@
 """The command line: parses, prints, exits. All else is in the modules it calls; only this package prints."""
 
-import io
 import logging
 import os
 import sys
-from contextlib import suppress
+import traceback
+from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from maya_batch.cli import book, redo, render, tools
 from maya_batch.errors import (
@@ -17,8 +18,11 @@ from maya_batch.errors import (
     EXIT_WHOLE,
     MayaBatchError,
     StoppedError,
+    first_line,
 )
+from maya_batch.printable import printable
 from maya_batch.stop import Interruption, Stop
+from maya_batch.terminal import close, keep_going
 
 log = logging.getLogger(__name__)
 
@@ -74,14 +78,8 @@ def main(stop: Stop | None = None) -> NoReturn:
     if stop is None:
         stop = Stop()
         stop.listen()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a title or file name that the terminal has no letters for
-    exit_code = _run(stop)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # closed, or full: the interpreter says so at its end
-            if stream is not None:
-                stream.flush()
+    keep_going()
+    exit_code = close(_run(stop))
     stop.over(exit_code)
     sys.exit(exit_code)
 
@@ -89,25 +87,53 @@ def main(stop: Stop | None = None) -> NoReturn:
 def _run(stop: Stop) -> int:
     """The exit code."""
     try:
-        app(standalone_mode=True, obj=stop)
+        result = app(standalone_mode=False, obj=stop)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_WHOLE
+    except TyperException as error:
+        return _end_of_line(error)
+    except typer.Abort:
+        return _end(["stopped"], EXIT_STOPPED)  # a question was put, and the terminal is gone
     except StoppedError as error:
-        return _end(str(error), error.exit_code, logging.INFO)  # as was asked for: nothing went wrong
+        return _end(error.lines(), error.exit_code, logging.INFO)  # as was asked for: nothing went wrong
     except MayaBatchError as error:
-        return _end(str(error), error.exit_code, cause=error.__cause__)
+        return _end(error.lines(), error.exit_code, cause=error.__cause__)
     except Interruption as error:
-        return _end(str(error), EXIT_STOPPED)
+        return _end([str(error)], EXIT_STOPPED)
     except OSError as error:
         # A disk that is full, a folder that cannot be read: the machine, not the program.
-        return _end(f"{error.filename or 'input or output'}: {error.strerror or error}", EXIT_ENVIRONMENT)
+        return _end([f"{error.filename or 'input or output'}: {error.strerror or error}"], EXIT_ENVIRONMENT)
+    except Exception as error:
+        return _unexpected(error)
+    return result if isinstance(result, int) else EXIT_WHOLE
+
+
+def _end_of_line(error: TyperException) -> int:
+    """A command line that is none: how it is used, and what is wrong with it."""
+    context = getattr(error, "ctx", None)
+    if context is None or error.format_message() == context.get_help():
+        print(error.format_message(), file=sys.stderr)  # nothing was asked for
+        return error.exit_code
+    print(f"{context.get_usage()}\nError: {printable(error.format_message())}", file=sys.stderr)
+    return error.exit_code
+
+
+def _unexpected(error: Exception) -> int:
+    """A mistake of this program: all that is known of it goes to the log and to the terminal."""
+    for line in traceback.format_exception(error):
+        for part in line.splitlines():
+            print(printable(part), file=sys.stderr)
+    if logging.getLogger("maya_batch").handlers:
+        log.critical("a mistake in maya-batch, please report it: %s", first_line(error), exc_info=error)
     return EXIT_UNEXPECTED
 
 
-def _end(line: str, exit_code: int, level: int = logging.ERROR, cause: BaseException | None = None) -> int:
+def _end(lines: Sequence[str], exit_code: int, level: int = logging.ERROR, cause: BaseException | None = None) -> int:
     """Say why it ends, on the log too where there is one, so that it stands there in the morning; with its cause."""
-    if logging.getLogger("maya_batch").handlers:
-        log.log(level, "%s", line, exc_info=cause)
-    else:
-        print(line, file=sys.stderr)
+    on_log = bool(logging.getLogger("maya_batch").handlers)
+    for line in lines:
+        if on_log:
+            log.log(level, "%s", line, exc_info=cause if line is lines[-1] else None)
+        else:
+            print(printable(line), file=sys.stderr)
     return exit_code

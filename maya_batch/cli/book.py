@@ -10,6 +10,7 @@ import typer
 
 from maya_batch.bench.figures import bench_key, saved_speed
 from maya_batch.cli.options import (
+    AllowLanguage,
     AllowTags,
     Book,
     Config,
@@ -22,16 +23,19 @@ from maya_batch.cli.options import (
     begin,
     machine_of,
 )
+from maya_batch.counted import counted
 from maya_batch.errors import UsageError
 from maya_batch.leftovers import left_over
 from maya_batch.manifest import Render
 from maya_batch.ownership import refuse_other_book
 from maya_batch.pins import Recipe
 from maya_batch.plan import make_plan
+from maya_batch.printable import printable
 from maya_batch.settings import Machine
 from maya_batch.start import refuse_other_config
 from maya_batch.state import BookState, book_state, hidden_folder
 from maya_batch.summary import Description, describe
+from maya_batch.terminal import check_shown
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +49,14 @@ def plan(
     quantization: Quantization = None,
     decoding: DecodingName = None,
     allow_unknown_tags: AllowTags = False,
+    allow_language: AllowLanguage = False,
     as_json: Json = False,
 ) -> None:
     """Say what a book comes to.
 
     Before anything is rendered: chapters, chunks, words, minutes, disk, mistakes.
     """
-    state = _look(book, output, config, model, dtype, quantization, decoding, allow_unknown_tags)
+    state = _look(book, output, config, model, dtype, quantization, decoding, allow_unknown_tags, allow_language)
     speed = saved_speed(bench_key(state.plan.sound.model))
     _print(describe(state, takes=False, speed=speed), as_json)
     refuse_other_book(state)
@@ -122,21 +127,24 @@ def clean(
             log.warning("model %s is not here as the book was begun with it, so no takes are listed", name)
         if left.withheld:
             log.warning(
-                "%d takes and chapter files stay, since another book may have been rendered into this folder; to list "
-                "them, name its manifest, whose own takes stay then: --other-book MANIFEST, or --other-book none",
-                left.withheld,
+                "not listed: %s (takes, chapters) that may be another book's, rendered into this folder; to list them, "
+                "name its manifest, whose own takes stay then: --other-book MANIFEST, or --other-book none",
+                counted(left.withheld, "file"),
             )
         for path in [*left.files, *left.takes]:
-            print(path)
+            print(printable(path))
         if not left.files and not left.takes:
             print("nothing to remove")
             return
         try:
-            sure = yes or typer.confirm(f"remove these {len(left.files)} audio files and {len(left.takes)} takes?")
+            sure = yes or typer.confirm(
+                f"remove {counted(len(left.files), 'audio file')} and {counted(len(left.takes), 'take')}?"
+            )
         except typer.Abort:  # nobody is there to answer
             sure = False
         if not sure:
             raise UsageError("nothing was removed")
+        check_shown()
         print(f"removed, {unlink_all([*left.files, *left.takes]) / 2**20:.1f} MiB freed")
         if forgotten and not left.absent:
             for name, recipe in forgotten:
@@ -157,7 +165,9 @@ def _model_config(state: BookState, text: str) -> tuple[str, Recipe]:
 
 def _other(name: str, state: BookState) -> BookState:
     """Another book that was rendered into the folder of this one."""
-    other = book_state(make_plan(Path(name), Render(), allow_unknown_tags=True), Machine(), state.folder)
+    other = book_state(
+        make_plan(Path(name), Render(), allow_unknown_tags=True, allow_language=True), Machine(), state.folder
+    )
     other.lock = state.lock  # which calls models by their place beside this book
     return other
 
@@ -171,11 +181,14 @@ def _look(
     quantization: str | None,
     decoding: str | None,
     allow_unknown_tags: bool,
+    allow_language: bool = True,
 ) -> BookState:
     """A book and what is on the disk of it, without touching anything."""
-    made = begin(book, model, None, allow_unknown_tags, False, False, None)
+    made = begin(book, model, None, allow_unknown_tags, False, False, None, allow_language=allow_language)
     return book_state(made, machine_of(config, None, None, dtype, quantization, None, decoding), output)
 
 
 def _print(description: Description, as_json: bool) -> None:
-    print(json.dumps(asdict(description), ensure_ascii=False, indent=2) if as_json else str(description))
+    # In ASCII: a terminal that has other letters gets valid JSON too, and nothing that moves its cursor.
+    lines = [json.dumps(asdict(description), indent=2)] if as_json else map(printable, description.lines())
+    print("\n".join(lines))

@@ -1,6 +1,7 @@
 """The options that commands share, and what they come to."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from maya_batch.logs import log_to_file, log_to_terminal
 from maya_batch.manifest import Render
 from maya_batch.outcome import Outcome
 from maya_batch.plan import Plan, make_plan
-from maya_batch.settings import Machine, machine_settings
+from maya_batch.settings import Machine, flag_mistake, machine_settings
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ Output = Annotated[Path | None, typer.Option("--output", help="Where the audio g
 Config = Annotated[str | None, typer.Option(help="The machine: a name of configs/ or a file.")]
 Model = Annotated[str | None, typer.Option(help="A hub id, a folder, or `demo`, instead of the book's.")]
 Codec = Annotated[str | None, typer.Option(help="A hub id, a folder, or `demo`, instead of the book's.")]
-EngineName = Annotated[str | None, typer.Option(help="auto, hf or gguf.")]
+EngineName = Annotated[str | None, typer.Option(help="auto or hf.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Quantization = Annotated[str | None, typer.Option(help="none, nf4 or int8.")]
@@ -31,6 +32,9 @@ Verify = Annotated[str | None, typer.Option(help="Which takes are listened to: a
 RecognizerName = Annotated[str | None, typer.Option("--recognizer", help="Who listens: small.en, a folder...")]
 RecognizerDevice = Annotated[str | None, typer.Option(help="Where it listens: auto, cpu, cuda or cuda:N.")]
 AllowTags = Annotated[bool, typer.Option("--allow-unknown-tags", help="Only warn of tags the model may not know.")]
+AllowLanguage = Annotated[
+    bool, typer.Option("--allow-language", help="Speak a book whose language the model was not made for.")
+]
 Attempts = Annotated[int | None, typer.Option(help="Takes a chunk may have until one is without problems.")]
 Until = Annotated[str | None, typer.Option(help="Stop at this time of day, like 07:00.")]
 MaxMinutes = Annotated[float | None, typer.Option(help="Stop after so many minutes.")]
@@ -78,14 +82,14 @@ def flags_of(**values: object) -> Render:
     try:
         checked = Render.model_validate({key: value for key, value in values.items() if value is not None})
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise UsageError(f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}") from error
+        raise UsageError(flag_mistake(error)) from error
     return checked.model_copy(update=names)
 
 
-def finish(summary: str, exit_code: int) -> None:
-    """The last line, and the exit code."""
-    log.log(logging.WARNING if exit_code else logging.INFO, "%s", summary)
+def finish(summary: Sequence[str], exit_code: int) -> None:
+    """The last lines, and the exit code."""
+    for line in summary:
+        log.log(logging.WARNING if exit_code else logging.INFO, "%s", line)
     if exit_code:
         raise typer.Exit(exit_code)
 
@@ -99,12 +103,16 @@ def begin(
     verbose: bool,
     log_file: Path | None,
     attempts: int | None = None,
+    allow_language: bool = True,
 ) -> Plan:
-    """What every command that writes begins with: the log, and the plan with its warnings."""
+    """What every command on a book begins with: the log, and the plan with its warnings.
+
+    Commands that speak do not allow languages that the model does not speak, unless they are told to.
+    """
     log_to_terminal(quiet, verbose)
     if log_file is not None:
         log_to_file(log_file)
-    made = make_plan(book, flags_of(model=model, codec=codec, attempts=attempts), allow_unknown_tags)
+    made = make_plan(book, flags_of(model=model, codec=codec, attempts=attempts), allow_unknown_tags, allow_language)
     for warning in made.warnings:
         log.warning("%s", warning)
     return made

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from maya_batch.cli.options import (
+    AllowLanguage,
     AllowTags,
     BatchSize,
     Book,
@@ -64,6 +65,7 @@ def redo(
     recognizer: RecognizerName = None,
     recognizer_device: RecognizerDevice = None,
     allow_unknown_tags: AllowTags = False,
+    allow_language: AllowLanguage = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
@@ -78,7 +80,10 @@ def redo(
     if seed is not None and keep is not None:
         raise UsageError("--seed makes a take, --keep uses one that is there: give one of them")
     attempt = None if keep is None else _attempt(keep)
-    plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
+    plan = begin(
+        *(book, model, codec, allow_unknown_tags, quiet, verbose, log_file),
+        allow_language=allow_language or keep is not None,
+    )
     machine = machine_of(
         config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
     )
@@ -112,6 +117,7 @@ def audition(
     batch_size: BatchSize = None,
     decoding: DecodingName = None,
     allow_unknown_tags: AllowTags = False,
+    allow_language: AllowLanguage = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
@@ -123,7 +129,7 @@ def audition(
     from maya_batch.audition import audition as hear
     from maya_batch.audition import pinning
 
-    plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
+    plan = begin(*(book, model, codec, allow_unknown_tags, quiet, verbose, log_file), allow_language=allow_language)
     machine = machine_of(config, engine, device, dtype, quantization, batch_size, decoding)
     with guarded(context.ensure_object(Stop)) as guard:
         samples = hear(plan, voice, seeds, machine, text, output, not allow_unknown_tags, guard.stop)
@@ -134,7 +140,8 @@ def audition(
     good = next((sample.seed for sample in samples if not sample.problems), 0)
     pinned = pinning(voice, plan.book.voices[voice].description, good)
     bad = any(sample.problems for sample in samples)
-    finish(f"give the voice the seed that you like in {book}:\n{pinned}", EXIT_PROBLEMS if bad else EXIT_WHOLE)
+    lines = [f"give the voice the seed that you like in {book}:", *pinned.splitlines()]
+    finish(lines, EXIT_PROBLEMS if bad else EXIT_WHOLE)
 
 
 def _attempt(keep: str) -> int | None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from maya_batch.cli.options import (
+    AllowLanguage,
     AllowTags,
     Attempts,
     BatchSize,
@@ -36,6 +37,7 @@ from maya_batch.cli.options import (
 )
 from maya_batch.deadline import deadline_of
 from maya_batch.guard import guarded
+from maya_batch.logs import log_to_terminal
 from maya_batch.manifest import output_folder
 from maya_batch.notify import check_command, notifying
 from maya_batch.progress import LogWatcher, TerminalWatcher
@@ -67,6 +69,7 @@ def render(
     max_minutes: MaxMinutes = None,
     notify: Notify = None,
     allow_unknown_tags: AllowTags = False,
+    allow_language: AllowLanguage = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
@@ -90,33 +93,33 @@ def render(
     from maya_batch.render import render_book
     from maya_batch.report.files import PAGE_NAME
 
-    deadline = deadline_of(until, max_minutes)
+    log_to_terminal(quiet, verbose)
     check_command(notify)
-    plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file, attempts)
-    machine = machine_of(
-        config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
-    )
-    folder = output_folder(plan.manuscript, output)
     allowed = TakeOver(adopt=adopt, switch_config=switch_model_config, upgrade_text=upgrade_text)
     stop = context.ensure_object(Stop)
-    with (
-        stop.interrupts(GOES_ON),
-        notifying(notify, folder / PAGE_NAME) as notice,
-        guarded(stop, GOES_ON, deadline) as guard,
-    ):
-        watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
-        try:
-            outcome = render_book(
-                *(plan, machine, watcher, output),
-                check_tags=not allow_unknown_tags,
-                deadline=guard.first.deadline,
-                stop=guard.stop,
-                take_over=allowed,
-                keep_log=True,
-            )
-            notice.exit_code = outcome.exit_code
-        finally:
-            watcher.close()
+    with stop.interrupts(GOES_ON), notifying(notify) as notice:
+        deadline = deadline_of(until, max_minutes)
+        plan = begin(
+            *(book, model, codec, allow_unknown_tags, quiet, verbose, log_file, attempts), allow_language=allow_language
+        )
+        machine = machine_of(
+            config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
+        )
+        notice.page = output_folder(plan.manuscript, output) / PAGE_NAME
+        with guarded(stop, GOES_ON, deadline) as guard:
+            watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
+            try:
+                outcome = render_book(
+                    *(plan, machine, watcher, output),
+                    check_tags=not allow_unknown_tags,
+                    deadline=guard.first.deadline,
+                    stop=guard.stop,
+                    take_over=allowed,
+                    keep_log=True,
+                )
+                notice.exit_code = outcome.exit_code
+            finally:
+                watcher.close()
     finish(summarize(outcome), outcome.exit_code)
 
 

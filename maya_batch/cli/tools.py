@@ -31,6 +31,7 @@ from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError
 from maya_batch.guard import guarded
 from maya_batch.logs import log_to_terminal
 from maya_batch.manifest import Render, json_schema
+from maya_batch.printable import printable
 from maya_batch.settings import sound_settings
 from maya_batch.stop import Stop
 
@@ -80,7 +81,7 @@ def say(
         seconds, problems = say_text(text, description, sound, machine, path, guard.stop)
     for problem in problems:
         log.warning("%s: %s", problem.kind, problem.detail)
-    finish(f"{path}  {seconds:.1f} s", EXIT_PROBLEMS if problems else EXIT_WHOLE)
+    finish([f"{path}  {seconds:.1f} s"], EXIT_PROBLEMS if problems else EXIT_WHOLE)
 
 
 def fetch(
@@ -100,10 +101,10 @@ def fetch(
         from maya_batch.hearing import recognizer_repository
 
         path = fetch_one(recognizer_repository(recognizer), to, _say_now, RECOGNIZER_PATTERNS)
-        print(f"{recognizer}: {path}" + (f"\nuse it with --recognizer {path}" if to else ""))
+        _tell_place(recognizer, path, "--recognizer" if to else None)
     for name in names or ([MAYA1, SNAC_24KHZ] if recognizer is None else []):
         path = fetch_one(name, to, _say_now)
-        print(f"{name}: {path}" + (f"\nuse it with --model {path}" if to else ""))
+        _tell_place(name, path, "--model" if to else None)
 
 
 def doctor() -> None:
@@ -117,7 +118,7 @@ def doctor() -> None:
     lacking = []
     for check in checks():
         mark = "ok" if check.ok else "NO" if check.needed else "--"
-        print(f"{mark}  {check.name}: {check.seen}", flush=True)
+        print(printable(f"{mark}  {check.name}: {check.seen}"), flush=True)
         if check.needed and not check.ok:
             lacking.append(check.name)
     if lacking:
@@ -126,7 +127,9 @@ def doctor() -> None:
 
 def bench(
     context: typer.Context,
-    hours: Annotated[float, typer.Option(min=0.001, help="Hours of speech to render.")] = 1.0,
+    hours: Annotated[
+        float | None, typer.Option(min=0.001, help="Hours of speech to render: 1, or 0.02 of the demo voice.")
+    ] = None,
     config: Config = None,
     model: Annotated[str | None, typer.Option(help="A model, instead of random weights of Maya1's shape.")] = None,
     codec: Codec = None,
@@ -140,7 +143,7 @@ def bench(
 ) -> None:
     """Measure how fast this machine renders.
 
-    For instance: `maya-batch bench --hours 1 --baseline`; on a CPU: `maya-batch bench --model demo --hours 0.02`.
+    For instance: `maya-batch bench --hours 10 --baseline`; on a CPU: `maya-batch bench --model demo`.
     """
     from maya_batch.bench import Options
     from maya_batch.bench import bench as measure
@@ -149,10 +152,15 @@ def bench(
     machine = machine_of(config, None, device, dtype, quantization, batch_size, "framed")
     if model == DEMO:
         codec = codec or DEMO
+    hours = hours or (0.02 if model == DEMO else 1.0)
     with guarded(context.ensure_object(Stop)):
         figures = measure(Options(hours, machine, model, codec, gpu_memory, baseline), _say_now)
-    kept = figures.save(bench_key(model)) if gpu_memory is None else None
     print(figures.as_json() if as_json else figures)
+    try:
+        kept = figures.save(bench_key(model)) if gpu_memory is None else None
+    except OSError as error:
+        log.warning("%s: cannot be written (%s)", error.filename, error.strerror)
+        kept = None
     if kept is None:
         log.info("not kept for the estimates of `plan`")
 
@@ -184,5 +192,13 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
-def _say_now(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def _tell_place(name: str, path: Path, flag: str | None) -> None:
+    """Where something lies that was fetched, and how to use it where no name leads there."""
+    print(printable(f"{name}: {path}"))
+    if flag is not None:
+        print(printable(f"use it with {flag} {path}"))
+
+
+def _say_now(text: str) -> None:
+    for line in text.split("\n"):
+        print(printable(line), file=sys.stderr, flush=True)

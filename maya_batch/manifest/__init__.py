@@ -67,6 +67,8 @@ class Manuscript:
     book: Book
     chapters: tuple[ChapterText, ...]
     """The chapters whose text could be read: all of them where there was no finding."""
+    place: Callable[[DataPath], tuple[int, int]]
+    """Line and column, from 1, of the value at a path of the manifest."""
 
 
 def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
@@ -96,7 +98,7 @@ def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
         findings += mistakes
         if text:
             chapters.append(text)
-    return Manuscript(path, folder, book, tuple(chapters)), list(dict.fromkeys(findings))
+    return Manuscript(path, folder, book, tuple(chapters), source.place), list(dict.fromkeys(findings))
 
 
 def output_folder(manuscript: Manuscript, override: Path | None = None) -> Path:

@@ -52,7 +52,7 @@ def read_book(source: YamlSource, file: str) -> tuple[Book | None, list[Finding]
             path, at_key = _path(detail)
             of_key = at_key or "at" in detail.get("ctx", ())
             place = source.key_place(path) if of_key else source.place(path)
-            findings.append(Finding(file, *place, *_words(detail, path)))
+            findings.append(Finding(file, *place, *in_words(detail, path)))
             if not isinstance(data, dict):
                 return None, findings, patched
             patched.add(path)
@@ -94,7 +94,7 @@ def _path(detail: ErrorDetails) -> tuple[DataPath, bool]:
     return (*path, at) if at else path, False
 
 
-def _words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
+def in_words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
     """What is wrong, and how to mend it."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     keys = [step for step in path if isinstance(step, str)]

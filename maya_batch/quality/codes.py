@@ -2,6 +2,7 @@
 
 import math
 
+from maya_batch.counted import counted
 from maya_batch.engines import Finish, Generation
 from maya_batch.manifest import Quality
 from maya_batch.quality import Problem
@@ -46,7 +47,7 @@ def check_codes(
 def check_form(generation: Generation, text: str, layout: TokenLayout, quality: Quality) -> tuple[Problem, ...]:
     """The problems that show whatever the voice: the kinds `cap`, `broken` and `repeated`."""
     frames = len(generation.codes)
-    heard = f"{frames} frames, {layout.seconds(frames):.1f} s"
+    heard = f"{counted(frames, 'frame')}, {layout.seconds(frames):.1f} s"
     if generation.finish == "broken":
         return (Problem("broken", f"left its frame after {heard} ({generation.detail}); the rest is missing"),)
     found = []

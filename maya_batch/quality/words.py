@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from rapidfuzz import fuzz
 
+from maya_batch.counted import counted
 from maya_batch.manifest.schema import Quality
 from maya_batch.quality import Hearing, Problem
 from maya_batch.quality.alignment import Gap, gaps, join_compounds, pair
@@ -65,7 +66,9 @@ def check_words(
     if tag is not None and all(problem.kind != tag.kind for problem in problems):
         problems.append(tag)
     if errors > quality.word_error * len(expected) + quality.wrong_words:
-        problems.append(Problem("words", f"{errors} words wrong, of {len(expected)}; heard: {_quote(transcript)}"))
+        problems.append(
+            Problem("words", f"{counted(errors, 'word')} wrong, of {len(expected)}; heard: {_quote(transcript)}")
+        )
     return hearing, tuple(problems)
 
 
@@ -99,9 +102,8 @@ def _missing(
             continue
         places = sorted({place for i in lost for place in expected[i].places})
         what = "the end is cut off: " if at_end else ""
-        return [
-            Problem("missing", f"{what}{len(places)} words not heard: {_quote(' '.join(words[p] for p in places))}")
-        ]
+        quoted = _quote(" ".join(words[p] for p in places))
+        return [Problem("missing", f"{what}{counted(len(places), 'word')} not heard: {quoted}")]
     return []
 
 
@@ -122,9 +124,10 @@ def _added(
     words = transcript.split()
     places = sorted({place for j in extra for place in heard[j].places})
     quoted = _quote(" ".join(words[place] for place in places))
+    many = f"{counted(len(places), 'word')} {'is' if len(places) == 1 else 'are'}"
     if _in_text(extra, heard, expected) or _said_before(longest, heard):
-        return [Problem("repeated", f"{len(places)} words are said twice: {quoted}")]
-    return [Problem("added", f"{len(places)} words are not in the text: {quoted}")]
+        return [Problem("repeated", f"{many} said twice: {quoted}")]
+    return [Problem("added", f"{many} not in the text: {quoted}")]
 
 
 def _in_text(extra: Sequence[int], heard: Sequence[Sound], expected: Sequence[Sound]) -> bool:

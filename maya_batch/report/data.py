@@ -126,7 +126,8 @@ class Report:
     version: str
     """Of maya-batch."""
     flags: tuple[str, ...] = ()
-    """What a command on the book has to be given to find the same takes: --output, --model, --codec."""
+    """What a command on the book has to be given to find the same takes: --output, --model, --codec; and to go on at
+    all: --allow-unknown-tags, --allow-language."""
     generator: str = GENERATOR
     """Which program wrote it."""
 

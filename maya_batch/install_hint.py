@@ -1,0 +1,54 @@
+"""What to type to install one of this program's extras, for the way that the program itself was installed.
+
+It is on no package index under its name: what pip would find there is somebody else's.
+"""
+
+import json
+import shlex
+import sys
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+
+def install_hint(extra: str) -> str:
+    """The command that installs what the extra of this name needs."""
+    try:
+        program = distribution("maya-batch")
+    except PackageNotFoundError:  # run from a folder that was never installed
+        return f"pip install -c constraints.txt '.[{extra}]'"
+    clone, editable = _clone(program)
+    if clone is None:
+        needed = [name for name in program.requires or () if _is_of(name, extra)]
+        return shlex.join(
+            [sys.executable, "-m", "pip", "install", *(name.partition(";")[0].strip() for name in needed)]
+        )
+    return _in_clone(clone, editable, extra)
+
+
+def _clone(program: Distribution) -> tuple[Path | None, bool]:
+    """The folder with the source that it was installed from, as far as there is one (PEP 610); whether it is used as it
+    lies there.
+    """
+    try:
+        origin = json.loads(program.read_text("direct_url.json") or "null")
+        folder = Path(unquote(urlsplit(origin["url"]).path))
+        editable = bool(origin["dir_info"].get("editable"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None, False
+    return (folder if (folder / "pyproject.toml").is_file() else None), editable
+
+
+def _in_clone(clone: Path, editable: bool, extra: str) -> str:
+    # Not resolved: a virtual environment's own place is a link's, not that of the system's Python.
+    pip = Path(sys.prefix, "bin", "pip")
+    shown = str(pip.relative_to(clone) if pip.is_relative_to(clone) else pip)
+    constraints = ["-c", "constraints.txt"] if (clone / "constraints.txt").is_file() else []
+    line = f"{shlex.join([shown, 'install', *constraints])} {'-e ' if editable else ''}'.[{extra}]'"
+    return line if Path.cwd() == clone else f"cd {shlex.quote(str(clone))} && {line}"
+
+
+def _is_of(requirement: str, extra: str) -> bool:
+    """Whether a line of the metadata is one of the extra's: `faster-whisper<2,>=1; extra == 'verify'`."""
+    marker = requirement.partition(";")[2].replace('"', "'")
+    return f"extra == '{extra}'" in marker
