@@ -1,5 +1,6 @@
 """The report of a run: gathered from the book's state and the run's outcome, and written beside the chapters."""
 
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,7 +16,7 @@ from maya_batch.outcome import Outcome
 from maya_batch.plan import Chapter, Chunk
 from maya_batch.report.clip import Clip, make_clip, read_clip
 from maya_batch.report.data import ChapterReport, Characters, ChunkReport, Report, count_problems
-from maya_batch.report.files import write_report
+from maya_batch.report.files import PAGE_NAME, told, write_report
 from maya_batch.report.loudness import file_loudness
 from maya_batch.report.worst import MOST_TAKES, worst_takes
 from maya_batch.settings import sound_settings
@@ -30,16 +31,51 @@ def write_book_report(
 ) -> Path:
     """Write report.json and report.html into the book's folder; the path of the page.
 
-    Takes with problems are decoded for it, as far as their clips do not lie beside them already and the codec was
-    loaded by the run.
+    A run that came to its end and had nothing to do leaves those of the run before it, as long as they tell the same of
+    the book. Takes with problems are decoded for it, as far as their clips do not lie beside them already and the codec
+    was loaded by the run.
 
     Raises:
         MachineError: the disk does not take a file.
     """
+    fingerprint = "" if reason or state.recipe is None else _fingerprint(state, exit_code)
+    idle = not (outcome.chunks or outcome.examined or outcome.retries or outcome.files)
+    if fingerprint and idle and told(state.folder) == fingerprint:
+        return state.folder / PAGE_NAME
     report = make_report(state, outcome, began, exit_code, reason)
     worst = {chunk.ref for chunk in worst_takes(report.chunks)[:MOST_TAKES]}
     chunks = [chunk for chunk in state.plan.chunks() if chunk.ref in worst]
-    return write_report(state.folder, report, _clips(state, chunks, waves))
+    return write_report(state.folder, report, _clips(state, chunks, waves), fingerprint)
+
+
+def _fingerprint(state: BookState, exit_code: int) -> str:
+    """A digest of all that a report tells of the book, and of how the run ended."""
+    book, plan = state.plan.book, state.plan
+    whole = (
+        version("maya-batch"),
+        exit_code,
+        book.title,
+        book.author,
+        book.language,
+        str(plan.manuscript.path.absolute()),
+    )
+    digest = hashlib.sha256(repr((*whole, plan.sound.model, *_flags(state))).encode())
+    for chapter in plan.chapters:
+        files = [target.path.is_file() for target in state.targets(chapter)]
+        digest.update(repr((chapter.title, state.mark(chapter), state.current(chapter), files)).encode())
+        for chunk in chapter.chunks:
+            digest.update(repr(_evidence(state, chunk)).encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
+def _evidence(state: BookState, chunk: Chunk) -> tuple[object, ...]:
+    """What speaks for a chunk, and against it; its text and which take is used are in the chapter's mark."""
+    take = state.take(chunk)
+    if take is None:
+        return ()
+    problems = [(problem.kind, problem.detail) for problem in take.problems]
+    heard = take.hearing and (take.hearing.text, take.hearing.word_error, take.hearing.unheard)
+    return (take.attempt, state.attempts(chunk), problems, heard, state.chosen(chunk), state.omitted(chunk))
 
 
 def make_report(state: BookState, outcome: Outcome, began: datetime, exit_code: int, reason: str) -> Report:

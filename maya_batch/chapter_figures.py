@@ -6,6 +6,7 @@ Nothing depends on them but reports: a file that cannot be read counts as empty,
 import json
 import logging
 import math
+from collections.abc import Container
 from pathlib import Path
 
 from maya_batch.own_files import read_own
@@ -35,6 +36,17 @@ class ChapterFigures:
         """
         figures = {name: list(pair) for name, pair in self._read().items()} | {mark: [seconds, lufs]}
         write_whole(self._path, json.dumps(figures, indent=1).encode())
+
+    def keep(self, marks: Container[str]) -> None:
+        """Forget those of all others: no file has their mark any more.
+
+        Raises:
+            MachineError: the disk does not take the file.
+        """
+        known = self._read()
+        kept = {mark: list(pair) for mark, pair in known.items() if mark in marks}
+        if len(kept) < len(known):
+            write_whole(self._path, json.dumps(kept, indent=1).encode())
 
     def _read(self) -> dict[str, tuple[float, float | None]]:
         try:

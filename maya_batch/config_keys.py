@@ -55,6 +55,6 @@ def _plans(state: BookState, name: str) -> Iterator[Plan]:
         if current and sound.sampling == plan.sound.sampling:
             continue
         try:
-            yield plan_manuscript(manuscript, sound, allow_unknown_tags=True)
+            yield plan_manuscript(manuscript, sound, allow_unknown_tags=True, allow_language=True)
         except ManifestError:
             continue  # the book as it is now cannot be rendered with this model: it has no chunks then

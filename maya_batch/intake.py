@@ -169,6 +169,10 @@ class Intake:
             self._speak_again(chunk)
             return
         self._count(chunk)
+        used = state.take(chunk)
+        for other in state.takes(chunk):
+            if other is not used:
+                self._waves.drop(other)
         self._open[chunk.chapter].discard(take.key)
         if not self._open[chunk.chapter]:
             self._publish({chunk.chapter})
@@ -234,6 +238,7 @@ class Intake:
         for chapter in self._state.plan.chapters:
             if chapter.number in numbers and not self._worker.stopping.is_set():
                 publish(self._state, chapter, self._waves, self._outcome, self._watcher, self._ear.post)
+                self._waves.drop_keys({self._state.key(chunk) for chunk in chapter.chunks})
 
 
 def _tell(chunk: Chunk, problems: Iterable[Problem], again: bool) -> None:

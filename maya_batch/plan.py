@@ -8,12 +8,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from maya_batch.checkpoint import Checkpoint, find_checkpoint
+from maya_batch.engines import Sampling
 from maya_batch.errors import Finding, MachineError, ManifestError, UsageError
 from maya_batch.manifest import Book, ChapterText, Manuscript, Render, read_manuscript
 from maya_batch.pins import Recipe
@@ -28,6 +30,9 @@ from maya_batch.tokens import SLOTS, TokenLayout, read_layout
 
 #: Counts up when the meaning of anything in a key changes; then old takes no longer fit.
 _KEY_VERSION = 1
+
+#: How what is in a key is written down.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 #: Sequence context of the published Maya1 scripts.
 CONTEXT = 8192
@@ -65,15 +70,14 @@ class Chunk:
         """The name of this chunk's takes: a digest of all that shapes its codes."""
         shaping = {
             "version": _KEY_VERSION,
-            "recipe": asdict(recipe),
+            "recipe": _plain(recipe),
             "description": self.description,
             "text": self.text,
-            "sampling": asdict(sound.sampling),
+            "sampling": _plain(sound.sampling),
             "seed": self.seed,
             "occurrence": self.occurrence,
         }
-        canonical = json.dumps(shaping, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return hashlib.sha256(_CANONICAL.encode(shaping).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,12 @@ class Plan:
         pauses = self.book.pauses
         spoken = sum(self.layout.seconds(chunk.expected_frames) + chunk.pause for chunk in chapter.chunks)
         return spoken + pauses.chapter_start + pauses.chapter_end
+
+
+@lru_cache(maxsize=64)
+def _plain(part: Recipe | Sampling) -> dict[str, Any]:
+    """Part of a key as JSON has it; the same for all chunks of a book."""
+    return asdict(part)
 
 
 def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False, allow_language: bool = False) -> Plan:

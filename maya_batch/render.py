@@ -205,6 +205,8 @@ class _Run:
 
     def finished(self) -> Outcome:
         """The outcome, with all that is on record against the takes in use, from this run or an earlier one."""
+        if self.outcome.files:
+            self.state.figures.keep(self.state.marks())
         self.outcome.problems = list(self.state.problems())
         self.outcome.incomplete = [c for c in self.state.plan.chapters if not self.state.complete(c)]
         return self.outcome

@@ -162,10 +162,16 @@ class BookState:
     def stale_files(self) -> list[Path]:
         """Audio files of this program in the folder that no chapter of the book, as it is now, has."""
         expected = {target.path.name for chapter in self.plan.chapters for target in self.targets(chapter)}
-        if not self.folder.is_dir():
-            return []
-        others = (path for path in self.folder.iterdir() if path.name not in expected)
-        return sorted(path for path in others if path.suffix[1:] in FORMATS and is_chapter(path))
+        return sorted(path for path in self._audio_files() if path.name not in expected and is_chapter(path))
+
+    def marks(self) -> set[str]:
+        """The marks of all audio files in the folder."""
+        return {mark for path in self._audio_files() if (mark := read_comment(path))}
+
+    def _audio_files(self) -> Iterator[Path]:
+        """All files in the folder that could be a chapter's, by their names."""
+        if self.folder.is_dir():
+            yield from (path for path in self.folder.iterdir() if path.suffix[1:] in FORMATS)
 
     def _attempt(self, chunk: Chunk) -> int:
         take = self.take(chunk)

@@ -34,10 +34,10 @@ class TakeStore:
         """`folder` is the book's `.maya`; takes with codes of `codebook_size` or more count as missing."""
         self._root, self._takes, self._codebook_size = folder, folder / "takes", codebook_size
         self._choices = Choices(folder / "choices.yaml")
-        self._warned: set[Path] = set()
+        self._warned: set[str] = set()
         self._not_there: set[str] = set()
-        self._inside: set[Path] = set()
-        """Folders that were seen to be no links."""
+        self._inside: set[str] = set()
+        """Names of folders that were seen to be no links."""
 
     def best_of(self, key: str, takes: Sequence[Take]) -> Take | None:
         """Of `all` takes of this key the one in use: the one a person chose, else the one with the fewest problems, of
@@ -132,24 +132,24 @@ class TakeStore:
 
     def keys(self) -> set[str]:
         """The keys of all takes that are there, whether they can be read or not."""
-        return {path.parent.name for path in self._entries() if path.suffix == ".npz"}
+        return {key for folder, key in self._folders() if any(name.endswith(".npz") for name in _files_in(folder))}
 
     def unused(self, keys: Collection[str]) -> Iterator[Path]:
         """The files of takes whose key is none of `keys`, and what killed runs left half written."""
-        for path in self._entries():
-            if path.parent.name not in keys or path.suffix not in (".npz", ".mp3") or path.name.startswith("."):
-                yield path
+        for folder, key in self._folders():
+            for name in _files_in(folder):
+                if key not in keys or not name.endswith((".npz", ".mp3")) or name.startswith("."):
+                    yield Path(folder, name)
 
-    def _entries(self) -> Iterator[Path]:
-        """All files of takes, sorted, whole or not; folders and other names are a person's. No link is followed."""
+    def _folders(self) -> Iterator[tuple[str, str]]:
+        """The folders of all keys, sorted, and the keys. No link is followed; folders of other names are a person's."""
         if is_inside(self._takes, self._root):
-            for prefix in _folders(self._takes):
-                for folder in _folders(prefix):
-                    if _KEY.fullmatch(folder.name) and folder.name[:2] == prefix.name:
-                        files = (path for path in folder.iterdir() if _FILE.fullmatch(path.name))
-                        yield from sorted(path for path in files if path.is_symlink() or not path.is_dir())
+            for prefix in _folders_in(str(self._takes)):
+                for key in _folders_in(f"{self._takes}/{prefix}"):
+                    if _KEY.fullmatch(key) and key[:2] == prefix:
+                        yield f"{self._takes}/{prefix}/{key}", key
 
-    def _warn(self, path: Path, why: object) -> None:
+    def _warn(self, path: str, why: object) -> None:
         """Say once that there is no whole take."""
         if path not in self._warned:
             log.warning("%s: not a whole take (%s); it counts as missing", path, why)
@@ -166,19 +166,22 @@ class TakeStore:
     def _folder(self, key: str) -> Path:
         return self._takes / key[:2] / key
 
-    def _files(self, key: str) -> list[Path]:
-        """The files of all takes of this key. A folder's names alone: looking through a book is mostly this."""
-        folder = self._folder(key)
+    def _files(self, key: str) -> list[str]:
+        """The files of all takes of this key. A folder's names alone: looking through a book is mostly this, and making
+        a `Path` takes as long as looking into a folder.
+        """
+        folder = f"{self._takes}/{key[:2]}/{key}"
         try:
             names = os.listdir(folder)  # noqa: PTH208
         except (FileNotFoundError, NotADirectoryError):
             return []
-        if folder.parent not in self._inside and is_inside(folder.parent, self._root):
-            self._inside.add(folder.parent)
-        if folder.parent not in self._inside or folder.is_symlink():
+        prefix = key[:2]
+        if prefix not in self._inside and is_inside(self._takes / prefix, self._root):
+            self._inside.add(prefix)
+        if prefix not in self._inside or os.path.islink(folder):  # noqa: PTH114
             self._warn(folder, "a link leads there")
             return []
-        return [folder / name for name in sorted(names) if name.endswith(".npz")]
+        return [f"{folder}/{name}" for name in sorted(names) if name.endswith(".npz")]
 
     def _clip_path(self, take: Take) -> Path:
         return self._folder(take.key) / f"{take.attempt}.mp3"
@@ -204,8 +207,8 @@ class TakeStore:
 
         It may be a folder of a person's, or a take that a drive gave back wrongly this once.
         """
-        if path in self._warned or (path.is_dir() and not path.is_symlink()):
-            self._warned.discard(path)
+        if str(path) in self._warned or (path.is_dir() and not path.is_symlink()):
+            self._warned.discard(str(path))
             with contextlib.suppress(FileNotFoundError):
                 path.rename(path.with_name(f"{path.name}.aside-{time.time_ns()}"))
 
@@ -215,10 +218,17 @@ def _doubt(take: Take) -> tuple[int, bool, float]:
     return len(take.problems), take.hearing is None, take.hearing.word_error if take.hearing else 0.0
 
 
-def _folders(folder: Path) -> list[Path]:
-    """The folders in a folder, sorted; a link to one is none."""
+def _folders_in(folder: str) -> list[str]:
+    """The names of the folders in a folder, sorted; a link to one is none."""
     with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
+        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+
+
+def _files_in(folder: str) -> list[str]:
+    """The names of takes' files in a folder, sorted, whole or not; folders and other names are a person's."""
+    with os.scandir(folder) as entries:
+        files = (entry for entry in entries if not entry.is_dir(follow_symlinks=False))
+        return sorted(entry.name for entry in files if _FILE.fullmatch(entry.name))
 
 
 def unlink_all(paths: Iterable[Path]) -> int:

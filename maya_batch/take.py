@@ -3,11 +3,8 @@
 Nothing is ever unpickled.
 """
 
-import io
 import json
-import zipfile
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,6 +12,7 @@ from numpy.typing import NDArray
 
 from maya_batch.engines import Finish
 from maya_batch.errors import MachineError
+from maya_batch.npz import read_arrays
 from maya_batch.own_files import read_own
 from maya_batch.quality import Hearing, Problem
 from maya_batch.quality.voice_limits import Limits
@@ -28,7 +26,7 @@ LARGEST = 8 * 2**20
 class StoredCodes:
     """A take's codes, left on the disk until an array is made of them: so a book of any length takes little memory."""
 
-    path: Path
+    path: str
     key: str
     frames: int
 
@@ -47,7 +45,7 @@ class StoredCodes:
                 raise ValueError(f"{len(codes)} frames instead of {self.frames}")
         except Exception as error:  # as in TakeStore.all
             raise MachineError(f"{self.path}: the take cannot be read any more ({error}); render again") from error
-        return np.asarray(codes, dtype)
+        return np.array(codes, dtype)  # a copy, which may be written to
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,7 @@ def write_take(file: BinaryIO, take: Take) -> None:
         "finish": take.finish,
         "problems": [[problem.kind, problem.detail] for problem in take.problems],
         "engine": take.engine,
+        "seconds": 0.0,  # version 0.1 takes no take for whole without it, and makes nothing of it
         "examined": take.examined,
         "hearing": None if take.hearing is None else asdict(take.hearing),
         "quiet": take.quiet,
@@ -92,7 +91,7 @@ def write_take(file: BinaryIO, take: Take) -> None:
     np.savez(file, codes=np.asarray(take.codes), meta=np.array(json.dumps(meta)))
 
 
-def read_take(path: Path, key: str, codebook_size: int) -> Take:
+def read_take(path: str, key: str, codebook_size: int) -> Take:
     """The take in this file, whose codes were looked at, too, and stay there.
 
     Raises:
@@ -121,17 +120,18 @@ def read_take(path: Path, key: str, codebook_size: int) -> Take:
     )
 
 
-def _read(path: Path, key: str) -> tuple[Codes, dict[str, Any]]:
+def _read(path: str, key: str) -> tuple[Codes, dict[str, Any]]:
     """The codes of the take in a file, and all else."""
-    data = read_own(path, LARGEST)
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-            raise ValueError("too large when unpacked")
-        codes = _array(archive, "codes.npy")
-        meta: dict[str, Any] = json.loads(str(_array(archive, "meta.npy")))
+    arrays = read_arrays(read_own(path, LARGEST), LARGEST)
+    codes = arrays["codes"]
+    meta: dict[str, Any] = json.loads(arrays["meta"].item())
     if codes.dtype != np.uint16 or codes.ndim != 2 or codes.shape[1] != SLOTS:
         raise ValueError(f"codes of {codes.dtype} {list(codes.shape)}")
-    if meta["key"] != key or meta["attempt"] != int(path.stem) or meta["attempt"] < 1:
+    if (
+        meta["key"] != key
+        or meta["attempt"] != int(path.rpartition("/")[2].removesuffix(".npz"))
+        or meta["attempt"] < 1
+    ):
         raise ValueError("it is the take of another chunk")
     if meta["finish"] not in ("eos", "cap", "broken"):
         raise ValueError("it has no known end")
@@ -164,8 +164,3 @@ def _hearing(meta: dict[str, Any] | None) -> Hearing | None:
     if any(word < 0 for word in unheard):
         raise ValueError("a word before the first one was not heard")
     return Hearing(str(meta["recognizer"]), str(meta["text"]), _measure("word_error", meta["word_error"]), unheard)
-
-
-def _array(archive: zipfile.ZipFile, name: str) -> Any:
-    """One array of an npz, its checksum checked."""
-    return np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)

@@ -1,7 +1,7 @@
 """The sound of takes, decoded as they come and kept until their chapter is put together, as far as memory allows."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,11 @@ class Waves:
         """Whether the codec is there."""
         return self._codec is not None
 
+    @property
+    def kept_bytes(self) -> int:
+        """How much sound is kept."""
+        return self._bytes
+
     def load(self) -> "Codec":
         """Have the codec loaded."""
         if self._codec is None:
@@ -56,6 +61,11 @@ class Waves:
         """Keep a take's samples no longer: no chapter will ask for them."""
         wave = self._kept.pop((take.key, take.attempt), None)
         self._bytes -= 0 if wave is None else wave.nbytes
+
+    def drop_keys(self, keys: Container[str]) -> None:
+        """Keep no samples of takes of these keys: their chapter is put together, or needs not be."""
+        for key, attempt in [name for name in self._kept if name[0] in keys]:
+            self._bytes -= self._kept.pop((key, attempt)).nbytes
 
     def pop(self, take: Take) -> NDArray[np.float32]:
         """A take's samples as a chapter has them, -1 to 1; they are kept no longer."""

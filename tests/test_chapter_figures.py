@@ -29,3 +29,11 @@ def test_a_disk_that_does_not_take_it_is_said(tmp_path: Path) -> None:
     (tmp_path / "chapters.json").mkdir()
     with pytest.raises(MachineError, match=r"chapters.json: cannot be written"):
         ChapterFigures(tmp_path).put("one", 1.0, -20.0)
+
+
+def test_marks_that_no_file_has_are_forgotten(tmp_path: Path) -> None:
+    figures = ChapterFigures(tmp_path)
+    figures.put("old", 1.0, None)
+    figures.put("new", 2.0, -20.0)
+    figures.keep({"new", "other"})
+    assert (figures.get("old"), figures.get("new")) == (None, (2.0, -20.0))

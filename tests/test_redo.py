@@ -258,7 +258,7 @@ def test_a_real_book_has_one_chunk_spoken_anew_and_goes_back_to_the_bit(tmp_path
     assert takes.items() < new.items()
     (made,) = new.keys() - takes.keys()
     assert made.name == "2.npz"
-    hearing = read_take(made, made.parent.name, 4096).hearing
+    hearing = read_take(str(made), made.parent.name, 4096).hearing
     assert hearing is not None
     assert "night" in hearing.text
     assert maya("redo", manifest, "1:2", "--keep", "2", *flags).returncode == 0

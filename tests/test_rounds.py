@@ -1,6 +1,7 @@
 """What happens to takes with problems: they are made again, chosen among, kept, left out, and accounted for."""
 
 import html
+import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from maya_batch.speaking import row_seed
 from maya_batch.state import book_state
 from maya_batch.store import Take, TakeStore
 from maya_batch.summary import summarize
+from maya_batch.waves import Waves
 from maya_batch.worker import Worker
 from tests.conftest import Said
 from tests.fakes import Events, FakeCodec, FakeEngine, TinyBook
@@ -304,6 +306,62 @@ def test_one_more_take_of_a_chunk_is_chosen_if_it_is_good(
     assert [path.name for path in outcome.files] == ["01-one.wav"]
     assert audio(tiny)["02-two.wav"] == before["02-two.wav"]
     assert audio(tiny)["01-one.wav"] != before["01-one.wav"]
+
+
+def test_no_samples_stay_that_no_chapter_asks_for(
+    beside: bool, tiny: TinyBook, fake_engine: FakeEngine, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Waves] = []
+
+    class Watched(Waves):
+        def __init__(self, load: Any) -> None:
+            super().__init__(load)
+            kept.append(self)
+
+    monkeypatch.setattr("maya_batch.render.Waves", Watched)
+    # Of one all takes fail, and the second is the best of them; one is left out, one is silent.
+    tiny.write({"One": ["First words here.", "Other words here."], "Two": ["Hush now."]})
+    listener.errors = {"Other words here.": [0.5, 0.3, 0.4]}
+    render(tiny, Machine())
+    tiny.write({"One": ["First words here."], "Two": ["Hush now."]}, render={**RENDER, "failed": "omit"})
+    render(tiny)
+    keys = [book_state(tiny.plan(), Machine()).key(chunk) for chunk in tiny.plan().chunks()]
+    render(tiny, again={keys[1]: None})
+    render(tiny, again={keys[0]: None})
+    assert len(kept) == 4
+    assert [waves.kept_bytes for waves in kept] == [0, 0, 0, 0]
+
+
+def test_lengths_of_files_that_are_gone_are_forgotten(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    for number in range(4):
+        tiny.write({"One": ["First words here."], "Two": ["Other words."]}, author=f"Author {number}")
+        render(tiny)
+    assert len(json.loads((tiny.output / ".maya" / "chapters.json").read_text())) == 2
+
+
+def test_a_report_is_written_anew_only_where_it_would_tell_something_else(
+    tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    def written() -> tuple[int, int]:
+        return tuple((tiny.output / name).stat().st_mtime_ns for name in ("report.json", "report.html"))  # type: ignore[return-value]
+
+    tiny.write({"One": ["First words here.", "Hush now."], "Two": ["Other words."]})
+    render(tiny)
+    first = written()
+    assert render(tiny).report == tiny.output / "report.html"
+    assert written() == first
+    TakeStore(tiny.output / ".maya").choose(book_state(tiny.plan(), Machine()).key(list(tiny.plan().chunks())[1]), 1)
+    render(tiny)
+    second = written()
+    assert second > first
+    (tiny.output / "report.json").unlink()
+    render(tiny)
+    third = written()
+    assert third > second
+    tiny.write({"One": ["First words here.", "Hush now."]}, title="Another")
+    render(tiny)
+    assert written() > third
+    assert report_of(tiny)["title"] == "Another"
 
 
 def test_one_more_take_with_problems_is_kept_and_not_chosen(

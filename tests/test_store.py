@@ -113,6 +113,7 @@ def test_a_take_lies_under_its_key_and_numpy_reads_it(store: TakeStore, tmp_path
         "finish": "eos",
         "problems": [],
         "engine": "hf float32 none",
+        "seconds": 0.0,
         "examined": False,
         "hearing": None,
         "quiet": None,

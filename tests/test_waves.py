@@ -63,5 +63,17 @@ def test_a_take_that_is_dropped_leaves_room_for_another(monkeypatch: pytest.Monk
     assert len(codec.decoded) == 2
 
 
+def test_all_takes_of_a_chunk_can_be_dropped() -> None:
+    codec = CountingCodec()
+    waves = Waves(lambda: codec)  # type: ignore[return-value,arg-type]
+    for number in (1, 2, 3):
+        waves.prepare(take_of(number))
+    waves.drop_keys({"key1", "key3", "key9"})
+    waves.pop(take_of(2))
+    assert len(codec.decoded) == 3
+    waves.pop(take_of(1))
+    assert len(codec.decoded) == 4
+
+
 def test_attempts_of_a_chunk_sound_with_noise_of_their_own() -> None:
     assert noise_seed("key1", 1) != noise_seed("key1", 2)

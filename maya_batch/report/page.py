@@ -66,9 +66,10 @@ class _Take:
     clip: Clip | None
 
 
-def render_page(report: Report, clips: Mapping[str, Clip]) -> str:
-    """The page as HTML. `clips` are the sounds of takes in use, by their chunk's `ref`; it needs those of
-    `worst_takes`, the first `MOST_TAKES` of them, and says so of each that is not there.
+def render_page(report: Report, clips: Mapping[str, Clip], fingerprint: str = "") -> str:
+    """The page as HTML, which carries a `fingerprint` of all that it tells of the book. `clips` are the sounds of takes
+    in use, by their chunk's `ref`; it needs those of `worst_takes`, the first `MOST_TAKES` of them, and says so of each
+    that is not there.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -79,6 +80,7 @@ def render_page(report: Report, clips: Mapping[str, Clip]) -> str:
     worst = worst_takes(report.chunks)
     return environment.from_string(_resource("page.html")).render(
         report=report,
+        fingerprint=fingerprint,
         flags="".join(f" {shlex.quote(flag)}" for flag in report.flags),
         # Whatever a text might smuggle in: nothing runs but this script, and nothing is loaded from anywhere.
         policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; media-src data:; "
