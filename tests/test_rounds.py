@@ -319,11 +319,12 @@ def test_no_samples_stay_that_no_chapter_asks_for(
             kept.append(self)
 
     monkeypatch.setattr("maya_batch.render.Waves", Watched)
-    # Of one all takes fail, and the second is the best of them; one is left out, one is silent.
-    tiny.write({"One": ["First words here.", "Other words here."], "Two": ["Hush now."]})
+    # Of one all takes fail, and the second is the best of them; one is silent, and left out.
+    text = {"One": ["First words here.", "Other words here."], "Two": ["Hush now.", "Last words."]}
+    tiny.write(text, render={**RENDER, "failed": "omit"})
     listener.errors = {"Other words here.": [0.5, 0.3, 0.4]}
     render(tiny, Machine())
-    tiny.write({"One": ["First words here."], "Two": ["Hush now."]}, render={**RENDER, "failed": "omit"})
+    tiny.write({"One": ["First words here."], "Two": ["Hush now."]})
     render(tiny)
     keys = [book_state(tiny.plan(), Machine()).key(chunk) for chunk in tiny.plan().chunks()]
     render(tiny, again={keys[1]: None})
