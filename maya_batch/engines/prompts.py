@@ -1,12 +1,14 @@
 """Descriptions and texts become the ids that a checkpoint is prompted with."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from maya_batch.engines import Request
 from maya_batch.errors import MachineError
+from maya_batch.failures import loading_told
 from maya_batch.tokens import SLOTS, TokenLayout
 
 
@@ -51,7 +53,9 @@ class Prompts:
         specials = {layout.bos, layout.eot, layout.soh, layout.eoh, layout.soa, layout.sos, layout.eos, layout.pad}
         band = range(layout.code_offset, layout.code_offset + SLOTS * layout.codebook_size)
         prompts: list[list[int]] = []
-        for ids, (_, text) in zip(self.tokenizer(plain, add_special_tokens=False).input_ids, texts, strict=True):
+        with loading_told(Path(self.tokenizer.name_or_path), "the tokenizer"):  # some fail only at certain texts
+            made = self.tokenizer(plain, add_special_tokens=False).input_ids
+        for ids, (_, text) in zip(made, texts, strict=True):
             if not ids or max(ids) >= self._rows:
                 raise MachineError(
                     f"the tokenizer makes {f'token {max(ids)}' if ids else 'nothing'} out of {text[:60]!r}, and the "
