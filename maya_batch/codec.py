@@ -197,4 +197,8 @@ def load_codec(folder: Path, layout: TokenLayout, device: torch.device) -> Codec
     lying = {parameter.device.type for parameter in model.parameters()}
     if lying != {device.type}:
         raise MachineError(f"the codec lies on {', '.join(sorted(lying))} and not on {device}")
-    return Codec(model.eval(), layout, device, window_frames(device, layout.frame_samples))
+    codec = Codec(model.eval(), layout, device, window_frames(device, layout.frame_samples))
+    # Of a direction that is all zeros, weight normalization has made NaN.
+    if not all(bool(parameter.sum().isfinite()) for parameter in model.parameters()):
+        raise MachineError(f"{folder}: the codec's weights are not finite numbers; fetch it again")
+    return codec

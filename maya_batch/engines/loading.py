@@ -87,7 +87,11 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         if (place / "tokenizer.json").is_file() or (place / "tokenizer_config.json").is_file():
             _check_sizes(place)
             with loading_told(place, "the tokenizer"):
-                tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+                # A configuration there would be read for the tokenizer's class, and built with all that it says.
+                known = {"config": LlamaConfig()} if (place / "config.json").is_file() else {}
+                tokenizer = AutoTokenizer.from_pretrained(
+                    place, local_files_only=True, trust_remote_code=False, **known
+                )
                 tokenizer(["Yes."], add_special_tokens=False)  # some fail only when they are used
                 return tokenizer
     raise MachineError(f"{folder}: no tokenizer here nor in tokenizer/; fetch the model again")
