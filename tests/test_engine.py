@@ -577,9 +577,9 @@ def test_broken_or_wicked_codec_weights_are_one_clear_error(
     weights = folder / "pytorch_model.bin"
     match form:
         case "torch":
-            torch.save({"decoder": Trap(sprung)}, weights)
+            torch.save({"decoder": Trap(sprung), "as large as it must be": torch.zeros(4_000_000)}, weights)
         case "pickle":
-            weights.write_bytes(pickle.dumps(Trap(sprung), protocol=2))
+            weights.write_bytes(pickle.dumps(Trap(sprung), protocol=2) + bytes(7_000_000))
         case "text":
             weights.write_text("version https://git-lfs.github.com/spec/v1\n", encoding="utf-8")
         case "empty":
