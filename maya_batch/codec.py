@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -20,7 +19,9 @@ from snac.layers import NoiseBlock, Snake1d
 from torch.nn.utils import parametrize
 
 from maya_batch.checkpoint import SNAC_24KHZ
-from maya_batch.errors import MachineError, first_line
+from maya_batch.codec_files import read_codec_config, read_codec_weights
+from maya_batch.errors import MachineError
+from maya_batch.failures import loading_told
 from maya_batch.tokens import Codes, TokenLayout, levels
 from maya_batch.window import CONTEXT, window_frames
 
@@ -174,23 +175,21 @@ def load_codec(folder: Path, layout: TokenLayout, device: torch.device) -> Codec
         MachineError: it does not load (the weights are read as tensors only, never as pickled code), or it does not
             speak the checkpoint's codes.
     """
-    try:
-        model = SNAC.from_pretrained(str(folder)).to(device)
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError, EOFError) as error:
-        raise MachineError(f"{folder}: the codec does not load ({first_line(error)}); fetch it again") from error
-    except UnpicklingError as error:
-        raise MachineError(f"{folder}: the codec's weights are not plain tensors; fetch them again") from error
-    strides = list(model.vq_strides)
-    frame_samples = int(model.hop_length) * strides[0]
-    found = (model.codebook_size, strides, frame_samples, model.sampling_rate)
+    config = read_codec_config(folder)
+    found = (config.codebook_size, list(config.vq_strides), config.frame_samples, config.sampling_rate)
     wanted = (layout.codebook_size, [4, 2, 1], layout.frame_samples, layout.sampling_rate)
     if found != wanted:
         raise MachineError(
             f"{folder}: a codec of {found[0]} codes, strides {found[1]}, {found[2]} samples a frame at {found[3]} Hz "
             f"does not fit this model, which writes {wanted[0]} codes, {wanted[2]} samples a frame at {wanted[3]} Hz"
         )
+    weights = read_codec_weights(folder, config)
+    with loading_told(folder, "the codec"):
+        model = SNAC(**config.arguments())
+        model.load_state_dict(weights)
+        model.to(device)
     reach = max(reach for _, _, reach in _walk(model.decoder))
-    if model.attn_window_size is not None or reach > CONTEXT * strides[0]:
+    if model.attn_window_size is not None or reach > CONTEXT * config.vq_strides[0]:
         raise MachineError(
             f"{folder}: a codec whose samples depend on more than {CONTEXT} frames does not fit this model; "
             f"Maya1's is {SNAC_24KHZ}"
@@ -198,4 +197,8 @@ def load_codec(folder: Path, layout: TokenLayout, device: torch.device) -> Codec
     lying = {parameter.device.type for parameter in model.parameters()}
     if lying != {device.type}:
         raise MachineError(f"the codec lies on {', '.join(sorted(lying))} and not on {device}")
-    return Codec(model.eval(), layout, device, window_frames(device, layout.frame_samples))
+    codec = Codec(model.eval(), layout, device, window_frames(device, layout.frame_samples))
+    # Of a direction that is all zeros, weight normalization has made NaN.
+    if not all(bool(parameter.sum().isfinite()) for parameter in model.parameters()):
+        raise MachineError(f"{folder}: the codec's weights are not finite numbers; fetch it again")
+    return codec

@@ -36,9 +36,15 @@ class MayaBatchError(Exception):
 
     exit_code = EXIT_UNEXPECTED
 
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
     def lines(self) -> list[str]:
         """What there is to read, line by line."""
-        return [str(self)]
+        return [str(line) for line in self.args]
 
 
 class UsageError(MayaBatchError):

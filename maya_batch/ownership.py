@@ -44,8 +44,8 @@ def check_folder(state: BookState, adopt: bool = False) -> None:
     refuse_other_book(state, adopt)
     wrong = list(_foreign_files(state, adopt))
     if wrong:
-        more = f"\nand {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
-        raise UsageError("\n".join(wrong[:_NAMED]) + more)
+        more = [f"and {len(wrong) - _NAMED} more"] if len(wrong) > _NAMED else []
+        raise UsageError(*wrong[:_NAMED], *more)
 
 
 def refuse_other_book(state: BookState, adopt: bool = False) -> None:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from maya_batch.checkpoint import Checkpoint, find_checkpoint
 from maya_batch.engines import Sampling
+from maya_batch.engines.model_config import positions_of
 from maya_batch.errors import Finding, MachineError, ManifestError, UsageError
 from maya_batch.manifest import Book, ChapterText, Manuscript, Render, read_manuscript
 from maya_batch.pins import Recipe
@@ -229,12 +230,7 @@ def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
         checkpoint: Checkpoint = find_checkpoint(model, "model")
     except MachineError:
         return TokenLayout(), CONTEXT
-    try:
-        config = json.loads((checkpoint.folder / "config.json").read_text(encoding="utf-8"))
-        positions = int(config.get("max_position_embeddings", CONTEXT))
-    except (OSError, ValueError, AttributeError, TypeError):
-        positions = CONTEXT  # loading the model says what is wrong with it
-    return read_layout(checkpoint.folder), min(CONTEXT, positions)
+    return read_layout(checkpoint.folder), positions_of(checkpoint.folder, CONTEXT)
 
 
 def _pieces(

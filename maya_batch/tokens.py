@@ -5,7 +5,6 @@ and a checkpoint without that file has the layout of maya-research/maya1. Nothin
 that stands in the wrong slot is an error, because one stray token would shift every later frame unnoticed.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.errors import MachineError
+from maya_batch.json_file import read_json, shown
 from maya_batch.text.tags import MAYA1_TAGS
 
 LAYOUT_FILE = "maya_tokens.json"
@@ -28,6 +28,9 @@ MIN_FRAMES = 4
 
 #: What Maya1 speaks, by its card on the hub.
 MAYA1_LANGUAGES = ("en",)
+
+#: How many tags a layout may have, and letters one of them: Maya1 has 20, of up to 12.
+_MOST_TAGS, _MOST_LETTERS = 1000, 64
 
 Codes = NDArray[np.uint16]
 
@@ -73,7 +76,8 @@ class TokenLayout:
     @property
     def vocabulary(self) -> int:
         """The least number of rows the embedding must have."""
-        return max(self.code_offset + SLOTS * self.codebook_size, self.eos + 1, self.pad + 1)
+        specials = (self.bos, self.eot, self.soh, self.eoh, self.soa, self.sos, self.eos, self.pad)
+        return max(self.code_offset + SLOTS * self.codebook_size, max(specials) + 1)
 
     @property
     def tokens_per_second(self) -> float:
@@ -149,9 +153,8 @@ def read_layout(folder: Path) -> TokenLayout:
     if not path.is_file():
         return TokenLayout()
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return _parse_layout(data)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        return _parse_layout(read_json(path))
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise MachineError(f"{path}: not a token layout ({error}); take the checkpoint's own file") from error
 
 
@@ -170,7 +173,7 @@ def _parse_layout(data: dict[str, Any]) -> TokenLayout:
             numbers[field.name] = data[field.name]
     for name, number in numbers.items():
         if type(number) is not int or not 0 <= number < 2**31:
-            raise ValueError(f"{name} must be a whole number from 0 on, not {number!r}")
+            raise ValueError(f"{name} must be a whole number from 0 on, not {shown(number)}")
     if not 2 <= numbers["codebook_size"] <= 2**16 or not numbers["frame_samples"] or not numbers["sampling_rate"]:
         raise ValueError("codebook_size, frame_samples and sampling_rate must be more than 0")
     band = range(numbers["code_offset"], numbers["code_offset"] + SLOTS * numbers["codebook_size"])
@@ -178,16 +181,24 @@ def _parse_layout(data: dict[str, Any]) -> TokenLayout:
     if len(set(specials)) != len(specials) or any(special in band for special in specials):
         raise ValueError("the special ids must differ from each other and from the speech codes")
     tags = data.get("tags", MAYA1_TAGS)
-    if isinstance(tags, str) or not all(isinstance(tag, str) and tag.replace("_", "").isalnum() for tag in tags):
-        raise ValueError("tags must be a list of plain names")
+    if not isinstance(tags, list | tuple) or len(tags) > _MOST_TAGS or not all(map(_is_plain_name, tags)):
+        raise ValueError(f"tags must be a list of plain names, {_MOST_TAGS} at most")
     drawn = data.get("drawn_pace")
     if drawn is not None:
         low, high = drawn
-        if type(low) is not int or type(high) is not int or not 1 <= low <= high:
+        if type(low) is not int or type(high) is not int or not 1 <= low <= high < 2**31:
             raise ValueError("drawn_pace must be two whole numbers from 1 on, in order")
         drawn = (low, high)
     languages = data.get("languages", MAYA1_LANGUAGES)
-    if isinstance(languages, str) or not all(isinstance(code, str) and code.isalpha() for code in languages):
+    if (
+        not isinstance(languages, list | tuple)
+        or len(languages) > _MOST_TAGS
+        or not all(map(_is_plain_name, languages))
+    ):
         raise ValueError("languages must be a list of codes like en")
     lower = tuple(code.lower() for code in languages)
     return TokenLayout(**numbers, tags=tuple(tags), drawn_pace=drawn, languages=lower)
+
+
+def _is_plain_name(tag: object) -> bool:
+    return isinstance(tag, str) and len(tag) <= _MOST_LETTERS and tag.replace("_", "").isalnum()

@@ -77,6 +77,15 @@ def test_a_codec_that_looks_further_is_refused(unlike: dict[str, object], tmp_pa
         load_codec(tmp_path, engine.layout, torch.device("cpu"))
 
 
+def test_a_codec_whose_weights_are_zeros_is_refused(tmp_path: Path, engine: HfEngine) -> None:
+    source = builtin("assets", "demo-voice", "codec")
+    (tmp_path / "config.json").write_bytes((source / "config.json").read_bytes())
+    zeros = {name: tensor * 0 for name, tensor in torch.load(source / "pytorch_model.bin").items()}
+    torch.save(zeros, tmp_path / "pytorch_model.bin")
+    with pytest.raises(MachineError, match="not finite numbers"):
+        load_codec(tmp_path, engine.layout, torch.device("cpu"))
+
+
 def test_a_clip_is_settled_by_its_seed_and_nothing_else(codec: Codec, codes: Codes) -> None:
     before = torch.get_rng_state()
     first = codec.decode(codes, 1)

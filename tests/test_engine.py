@@ -413,18 +413,32 @@ def without_a_layer(folder: Path) -> None:
     save_file(kept, folder / SHARD, metadata={"format": "pt"})
 
 
+def whole_numbers(folder: Path) -> None:
+    weights = {name: weight.to(torch.int32) for name, weight in load_file(folder / SHARD).items()}
+    save_file(weights, folder / SHARD, metadata={"format": "pt"})
+
+
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "no config": (removed("config.json"), "no model configuration"),
     "config is no JSON": (replaced("config.json", b"{"), "no model configuration"),
     "config is a list": (replaced("config.json", b"[]"), "no model configuration"),
     "config says nothing": (replaced("config.json", b"{}"), "does not load"),
     "config is of no known model": (settle("config.json", model_type="nonsense"), "does not load"),
-    "config is of another model": (settle("config.json", model_type="bert"), "not in its files"),
+    "config is of another model": (settle("config.json", model_type="bert"), "model_type is 'bert'"),
     "config has no heads": (settle("config.json", num_attention_heads=0), "does not load"),
     "config has words for numbers": (settle("config.json", hidden_size="many"), "does not load"),
     "config has another width": (settle("config.json", intermediate_size=700), "does not load"),
     "config has another vocabulary": (settle("config.json", vocab_size=9000), "does not load"),
     "config has a layer more": (settle("config.json", num_hidden_layers=8), "not in its files"),
+    "config has a million layers": (settle("config.json", num_hidden_layers=10**6), "from 1 to 1024"),
+    "config has words for the angles": (
+        settle("config.json", rope_parameters={"rope_theta": "x"}),
+        "rope_theta is 'x'",
+    ),
+    "said to be 4 bits": (settle("config.json", quantization_config={"load_in_4bit": True}), "quantized as fp4, and"),
+    "said to be 8 bits": (settle("config.json", quantization_config={"load_in_8bit": True}), "quantized as int8, and"),
+    "weights are whole numbers": (whole_numbers, "are I32, not floats"),
+    "a text before the vocabulary": (settle("maya_tokens.json", bos=99_999), "this is not a Maya1 checkpoint"),
     "quantized by another library": (
         settle("config.json", quantization_config={"quant_method": "gptq", "bits": 4}),
         "quantized by gptq, not bitsandbytes",
@@ -458,6 +472,54 @@ def test_a_broken_checkpoint_is_one_clear_error(case: str, tmp_path: Path) -> No
     assert told in message
     assert str(folder) in message
     assert "\n" not in message
+
+
+def change_tokenizer(folder: Path, **model: object) -> None:
+    data = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    data["model"].update(model)
+    (folder / "tokenizer.json").write_text(json.dumps(data), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "told"), [({}, "makes nothing out of"), (None, "and the model knows tokens 0 to 7463")]
+)
+def test_a_tokenizer_of_another_vocabulary_is_refused(
+    vocabulary: dict[str, int] | None, told: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "lm"
+    shutil.copytree(CHECKPOINT, folder)
+    if vocabulary is None:
+        known = json.loads((CHECKPOINT / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+        vocabulary = {piece: 10_000 + number for piece, number in known.items()}
+    change_tokenizer(folder, vocab=vocabulary, merges=[])
+    with pytest.raises(MachineError, match=told):
+        load_demo(folder).prompts.encode(FEMALE, "Yes.")
+
+
+def test_what_a_config_says_beside_the_shape_is_not_listened_to(tmp_path: Path, engine: HfEngine) -> None:
+    folder = tmp_path / "lm"
+    shutil.copytree(CHECKPOINT, folder)
+    settle("config.json", num_labels=10**8, is_encoder_decoder=True, output_attentions=True, tp_plan=5)(folder)
+    loaded = load_demo(folder)
+    asked = requests(MIN_FRAMES)[:1]
+    assert same(generate(loaded, asked)["Yes."], generate(engine, asked)["Yes."])
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_scores_that_are_not_numbers_are_told_however_it_is_decoded(value: float, tmp_path: Path) -> None:
+    folder = tmp_path / "lm"
+    shutil.copytree(CHECKPOINT, folder)
+    weights = load_file(folder / SHARD)
+    weights["model.norm.weight"][0] = value
+    save_file(weights, folder / SHARD, metadata={"format": "pt"})
+    broken, asked = load_demo(folder), requests()[:2]
+    with pytest.raises(MachineError, match="scores are not numbers"):
+        broken.band_mass(asked, SAMPLED)
+    for decoding in ("framed", "free"):
+        steps: list[None] = []
+        with pytest.raises(MachineError, match="scores are not numbers"):
+            list(broken.generate(asked, SAMPLED, decoding, lambda steps=steps: steps.append(None)))  # type: ignore[misc]
+        assert len(steps) < 3  # at once, not at the rows' ends
 
 
 class Trap:
@@ -515,9 +577,9 @@ def test_broken_or_wicked_codec_weights_are_one_clear_error(
     weights = folder / "pytorch_model.bin"
     match form:
         case "torch":
-            torch.save({"decoder": Trap(sprung)}, weights)
+            torch.save({"decoder": Trap(sprung), "as large as it must be": torch.zeros(4_000_000)}, weights)
         case "pickle":
-            weights.write_bytes(pickle.dumps(Trap(sprung), protocol=2))
+            weights.write_bytes(pickle.dumps(Trap(sprung), protocol=2) + bytes(7_000_000))
         case "text":
             weights.write_text("version https://git-lfs.github.com/spec/v1\n", encoding="utf-8")
         case "empty":

@@ -1,8 +1,11 @@
+import errno
+from pathlib import Path
+
 import pytest
 import torch
 
 from maya_batch.errors import GpuLostError, MachineError
-from maya_batch.failures import failures_told, is_gpu_failure
+from maya_batch.failures import failures_told, is_gpu_failure, loading_told, out_of_memory
 
 ASSERT = "CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported\n"
 
@@ -40,6 +43,8 @@ def test_a_gpu_that_failed_is_of_no_use_any_more(error: RuntimeError) -> None:
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 8 GiB"),
         RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried"),
         MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
     ],
 )
 def test_memory_that_is_full_is_said_and_the_gpu_still_works(error: Exception) -> None:
@@ -58,11 +63,60 @@ def test_other_failures_of_pytorch_are_one_line() -> None:
     assert (failure.exit_code, lost) == (5, [])
 
 
+def test_a_thread_that_the_system_does_not_give_is_said() -> None:
+    failure, lost = told(RuntimeError("can't start new thread"))
+    assert str(failure).startswith("the system allows no further thread")
+    assert "ulimit -u" in str(failure)
+    assert (failure.exit_code, lost) == (5, [])
+
+
+def test_a_full_memory_is_known_behind_what_it_caused() -> None:
+    cause = ImportError("libopenblas.so: failed to map segment from shared object")
+    behind = ImportError("Importing the numpy C-extensions failed")
+    behind.__cause__ = cause
+    assert out_of_memory(behind)
+    assert out_of_memory(RuntimeError("can't start new thread"))
+    cause.__cause__ = behind
+    assert not any(map(out_of_memory, (None, ValueError("out of memory"), ImportError("no"), OSError("x"))))
+
+
+class PanicException(BaseException):
+    """As those of Rust are called."""
+
+
+@pytest.mark.parametrize("error", [ValueError("two\nlines"), AssertionError(), PanicException("oh"), RecursionError()])
+def test_whatever_fails_in_loading_is_said_of_its_files(error: BaseException, tmp_path: Path) -> None:
+    with pytest.raises(MachineError) as caught, loading_told(tmp_path, "the model"):
+        raise error
+    assert caught.value.__cause__ is error
+    assert str(caught.value).startswith(f"{tmp_path}: the model does not load (")
+    assert str(caught.value).endswith("); fetch it again")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [MachineError("no"), MemoryError(), RuntimeError(ASSERT), KeyboardInterrupt()])
+def test_a_full_memory_in_loading_is_none_of_its_files(error: BaseException, tmp_path: Path) -> None:
+    with pytest.raises(type(error)) as caught, loading_told(tmp_path, "the model"):
+        raise error
+    assert caught.value is error
+
+
 def test_a_failure_without_words_has_a_name() -> None:
     assert "(RuntimeError)" in str(told(RuntimeError())[0])
 
 
-@pytest.mark.parametrize("error", [MachineError("no"), ValueError("a mistake of ours"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MachineError("no"),
+        ValueError("a mistake of ours"),
+        NotImplementedError("not yet"),
+        RecursionError("maximum recursion depth exceeded"),
+        ImportError("no module"),
+        FileNotFoundError("x"),
+        KeyboardInterrupt(),
+    ],
+)
 def test_all_else_goes_on_as_it_is(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught, failures_told(lambda: None):
         raise error

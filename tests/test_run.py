@@ -562,7 +562,7 @@ def small_engine() -> HfEngine:
     )
     return HfEngine(
         LlamaForCausalLM(config),
-        Prompts(PreTrainedTokenizerBase.__new__(PreTrainedTokenizerBase), TokenLayout(), 8192),
+        Prompts(PreTrainedTokenizerBase.__new__(PreTrainedTokenizerBase), TokenLayout(), 8192, 16),
         dtype="bfloat16",
         quantization="none",
         batch_size=16,

@@ -172,7 +172,7 @@ def test_a_layout_may_drop_samples_and_draw_lengths(tmp_path: Path) -> None:
         ({"tags": ["laugh", 5]}, "tags must be"),
         ({"tags": ["<laugh>"]}, "tags must be"),
         ({"tags": [""]}, "tags must be"),
-        ({"tags": 5}, "not iterable"),
+        ({"tags": 5}, "tags must be a list of plain names"),
         ({"drawn_pace": [0, 9]}, "drawn_pace must be two whole numbers from 1 on"),
         ({"drawn_pace": [9, 4]}, "in order"),
         ({"drawn_pace": [4.0, 9]}, "drawn_pace must be"),

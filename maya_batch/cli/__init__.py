@@ -20,6 +20,7 @@ from maya_batch.errors import (
     StoppedError,
     first_line,
 )
+from maya_batch.failures import out_of_memory
 from maya_batch.printable import printable
 from maya_batch.stop import Interruption, Stop
 from maya_batch.terminal import close, keep_going
@@ -100,11 +101,8 @@ def _run(stop: Stop) -> int:
         return _end(error.lines(), error.exit_code, cause=error.__cause__)
     except Interruption as error:
         return _end([str(error)], EXIT_STOPPED)
-    except OSError as error:
-        # A disk that is full, a folder that cannot be read: the machine, not the program.
-        return _end([f"{error.filename or 'input or output'}: {error.strerror or error}"], EXIT_ENVIRONMENT)
     except Exception as error:
-        return _unexpected(error)
+        return _failed(error)
     return result if isinstance(result, int) else EXIT_WHOLE
 
 
@@ -118,8 +116,15 @@ def _end_of_line(error: TyperException) -> int:
     return error.exit_code
 
 
-def _unexpected(error: Exception) -> int:
-    """A mistake of this program: all that is known of it goes to the log and to the terminal."""
+def _failed(error: Exception) -> int:
+    """The machine, not the program: memory or disk are full, a folder cannot be read. Or else it is the program, and
+    all that is known of its mistake goes to the log and to the terminal.
+    """
+    if out_of_memory(error):
+        line = f"the memory is full or limited ({first_line(error)}); close other programs, or raise the limit"
+        return _end([line], EXIT_ENVIRONMENT, cause=error)
+    if isinstance(error, OSError):
+        return _end([f"{error.filename or 'input or output'}: {error.strerror or error}"], EXIT_ENVIRONMENT)
     for line in traceback.format_exception(error):
         for part in line.splitlines():
             print(printable(part), file=sys.stderr)

@@ -65,7 +65,9 @@ class Frames:
         self._graphs[rows].replay()
 
     def band_mass(self, rows: int, extent: int) -> torch.Tensor:
-        """Speak a frame; the probability [rows, 7] that a draw from the whole vocabulary keeps to each slot."""
+        """Speak a frame; the probability [rows, 7] that a draw from the whole vocabulary keeps to each slot, NaN where
+        a score is not a finite number.
+        """
         masses: list[torch.Tensor] = []
         self._frame(rows, extent, masses)
         return torch.stack(masses, dim=1)
@@ -80,8 +82,9 @@ class Frames:
             width = self._layout.codebook_size + (slot == 0)
             logits = functional.linear(hidden, self._heads[slot])[:, :width]
             if masses is not None:
-                whole = functional.linear(hidden, self._llama.head).float().logsumexp(dim=-1)
-                masses.append((logits.float().logsumexp(dim=-1) - whole).exp())
+                whole = functional.linear(hidden, self._llama.head).float()
+                mass = (logits.float().logsumexp(dim=-1) - whole.logsumexp(dim=-1)).exp()
+                masses.append(mass.masked_fill(~whole.isfinite().all(dim=-1), torch.nan))
             self._rows.take(slot, logits)
         self._rows.finish_frame(rows)
 

@@ -195,7 +195,7 @@ class HfEngine:
                     **inputs,
                     generation_config=config,
                     logits_processor=LogitsProcessorList([sampler]),
-                    stopping_criteria=StoppingCriteriaList([RowCaps(caps, length, tick)]),
+                    stopping_criteria=StoppingCriteriaList([RowCaps(caps, length, sampler.finite, tick)]),
                 )
             if not bool(sampler.finite.all()):
                 raise MachineError(NOT_NUMBERS)

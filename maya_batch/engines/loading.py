@@ -1,6 +1,5 @@
 """Bringing a checkpoint's folder onto a device, quantized or not, and checking that what was asked for is there."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,10 @@ from typing import Any
 import torch
 import transformers
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    LlamaConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -19,8 +18,11 @@ from transformers import (
 from maya_batch.engines.device import choose_device, choose_dtype
 from maya_batch.engines.hf import HfEngine
 from maya_batch.engines.memory import ROWS
+from maya_batch.engines.model_config import ModelConfig, read_model_config
 from maya_batch.engines.prompts import Prompts, is_one_token
-from maya_batch.errors import MachineError, UsageError, first_line
+from maya_batch.engines.weights_header import check_weights
+from maya_batch.errors import MachineError, UsageError
+from maya_batch.failures import loading_told
 from maya_batch.tokens import read_layout
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,9 @@ INT8_THRESHOLD = 0.0
 #: The projections of a Llama layer: what quantization must have replaced.
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
+#: The most bytes of a tokenizer's files, 17 MB with Llama's vocabulary, and of the other small files beside it.
+_MOST_VOCABULARY, _MOST_BESIDE = 64_000_000, 16_000_000
+
 
 def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None) -> HfEngine:
     """The engine for the checkpoint in `folder`; the log says where it lies only after that was looked at.
@@ -51,65 +56,58 @@ def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, 
     if place.type == "cuda":
         torch.cuda.set_device(place)  # Triton's kernels, events and new streams go to the current one
     layout = read_layout(folder)
-    saved = saved_quantization(folder)
-    if saved is not None and quantization not in ("none", saved):
-        raise UsageError(f"{folder} is already quantized as {saved}; leave --quantization {quantization} out")
-    scheme = saved or quantization
-    format_ = choose_dtype(dtype, place, scheme)
-    tokenizer = load_tokenizer(folder)
-    model = _load_model(folder, place, format_, quantization, saved)
-    rows = model.get_input_embeddings().weight.shape[0]
+    config = read_model_config(folder)
+    check_weights(folder, config)
+    saved, rows = config.saved, config.vocabulary
     if rows < layout.vocabulary:
         raise MachineError(
             f"{folder}: an embedding of {rows} rows cannot hold the speech codes up to {layout.vocabulary - 1}; "
             "this is not a Maya1 checkpoint"
         )
-    _check_placement(model, place, scheme, format_)
-    return HfEngine(
-        model,
-        Prompts(tokenizer, layout, min(CONTEXT, model.config.max_position_embeddings)),
-        dtype=str(format_).removeprefix("torch."),
-        quantization=scheme,
-        batch_size=batch_size or ROWS[place.type],
-    )
-
-
-def saved_quantization(folder: Path) -> str | None:
-    """How the checkpoint was quantized when it was saved: `nf4`, `int8`, or None.
-
-    Raises:
-        MachineError: config.json is missing, unreadable, or names a method other than bitsandbytes.
-    """
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        saved = config.get("quantization_config")
-    except (OSError, ValueError, AttributeError) as error:
-        raise MachineError(f"{path}: no model configuration ({error}); fetch the model again") from error
-    if saved is None:
-        return None
-    if not isinstance(saved, dict):
-        raise MachineError(f"{path}: quantization_config is not a mapping; fetch the model again")
-    if saved.get("load_in_4bit") or saved.get("_load_in_4bit"):
-        return "nf4" if saved.get("bnb_4bit_quant_type", "fp4") == "nf4" else "fp4"
-    if saved.get("load_in_8bit") or saved.get("_load_in_8bit"):
-        return "int8"
-    raise MachineError(f"{path}: quantized by {saved.get('quant_method', 'an unknown method')}, not bitsandbytes")
+    if saved is not None and quantization not in ("none", saved):
+        raise UsageError(f"{folder} is already quantized as {saved}; leave --quantization {quantization} out")
+    scheme = saved or quantization
+    format_ = choose_dtype(dtype, place, scheme)
+    tokenizer = load_tokenizer(folder)
+    with loading_told(folder, "the model"):
+        model = _load_model(folder, config, place, format_, quantization)
+        _check_placement(model, place, scheme, format_)
+        return HfEngine(
+            model,
+            Prompts(tokenizer, layout, min(CONTEXT, model.config.max_position_embeddings), rows),
+            dtype=str(format_).removeprefix("torch."),
+            quantization=scheme,
+            batch_size=batch_size or ROWS[place.type],
+        )
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer at the checkpoint's root, else in its sub-folder `tokenizer/`, where Maya1's repository has it."""
     for place in (folder, folder / "tokenizer"):
         if (place / "tokenizer.json").is_file() or (place / "tokenizer_config.json").is_file():
-            try:
-                return AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False)
-            except Exception as error:  # the tokenizers library raises bare ones, too
-                raise MachineError(f"{place}: the tokenizer does not load ({first_line(error)})") from error
+            _check_sizes(place)
+            with loading_told(place, "the tokenizer"):
+                # A configuration there would be read for the tokenizer's class, and built with all that it says.
+                known = {"config": LlamaConfig()} if (place / "config.json").is_file() else {}
+                tokenizer = AutoTokenizer.from_pretrained(
+                    place, local_files_only=True, trust_remote_code=False, **known
+                )
+                tokenizer(["Yes."], add_special_tokens=False)  # some fail only when they are used
+                return tokenizer
     raise MachineError(f"{folder}: no tokenizer here nor in tokenizer/; fetch the model again")
 
 
+def _check_sizes(folder: Path) -> None:
+    """Refuse files beside a tokenizer that would fill the memory when transformers reads them."""
+    for path in folder.glob("*"):
+        if path.suffix in (".json", ".jinja", ".txt", ".model"):
+            most = _MOST_VOCABULARY if path.stem.startswith(("tokenizer", "vocab", "merges")) else _MOST_BESIDE
+            if path.is_file() and path.stat().st_size > most:
+                raise MachineError(f"{path}: more than {most:,} bytes; fetch the model again")
+
+
 def _load_model(
-    folder: Path, device: torch.device, dtype: torch.dtype, quantization: str, saved: str | None
+    folder: Path, config: ModelConfig, device: torch.device, dtype: torch.dtype, quantization: str
 ) -> PreTrainedModel:
     """The model in evaluation mode, from safetensors alone, its code transformers' own."""
     options: dict[str, Any] = {
@@ -118,36 +116,32 @@ def _load_model(
         "use_safetensors": True,
         "trust_remote_code": False,
     }
-    if device.type == "cuda" or quantization != "none" or saved is not None:
+    if device.type == "cuda" or quantization != "none" or config.saved is not None:
         options["device_map"] = {"": device}
+    options["config"] = llama = LlamaConfig(**config.arguments)
+    if config.saved is not None:
+        # from_pretrained ignores a compute dtype for weights saved quantized: it has to stand in their own config.
+        if config.saved == "int8":
+            llama.quantization_config["llm_int8_threshold"] = INT8_THRESHOLD
+        else:
+            llama.quantization_config["bnb_4bit_compute_dtype"] = str(dtype).removeprefix("torch.")
+    elif quantization == "nf4":
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            # Scales as they are, not quantized once more: that saves a twentieth of the memory and costs a tenth of
+            # the time, since every step would first unpack them.
+            bnb_4bit_use_double_quant=False,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    elif quantization == "int8":
+        options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=INT8_THRESHOLD)
     try:
-        if saved is not None:
-            # from_pretrained ignores a compute dtype for weights saved quantized: it has to stand in their own config.
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            if saved == "int8":
-                config.quantization_config["llm_int8_threshold"] = INT8_THRESHOLD
-            else:
-                config.quantization_config["bnb_4bit_compute_dtype"] = str(dtype).removeprefix("torch.")
-            options["config"] = config
-        elif quantization == "nf4":
-            options["quantization_config"] = BitsAndBytesConfig(
-                load_in_4bit=True,
-                bnb_4bit_quant_type="nf4",
-                # Scales as they are, not quantized once more: that saves a twentieth of the memory and costs a tenth of
-                # the time, since every step would first unpack them.
-                bnb_4bit_use_double_quant=False,
-                bnb_4bit_compute_dtype=dtype,
-            )
-        elif quantization == "int8":
-            options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=INT8_THRESHOLD)
         model, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
     except torch.OutOfMemoryError as error:
         raise MachineError(
             f"{folder}: the model does not fit into the GPU's memory; use --quantization nf4 or a larger card"
         ) from error
-    except Exception as error:
-        # Whatever stands in these files goes through four libraries, each with errors of its own.
-        raise MachineError(f"{folder}: the model does not load ({first_line(error)})") from error
     if found["missing_keys"]:
         # transformers would make them up, and say so on the log alone.
         first, count = min(found["missing_keys"]), len(found["missing_keys"])

@@ -6,6 +6,7 @@ next at once, so the batch stays full until the last rows. The host never waits 
 the one before.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -97,7 +98,11 @@ class Lockstep:
 
     @torch.inference_mode()
     def band_mass(self, model: object, input_ids: torch.Tensor, **model_kwargs: torch.Tensor | None) -> float:
-        """Instead of `decode`: the mean probability, in the rows' first frames, that a free draw keeps to its slot."""
+        """Instead of `decode`: the mean probability, in the rows' first frames, that a free draw keeps to its slot.
+
+        Raises:
+            MachineError: the model's scores are not numbers.
+        """
         self._begin(input_ids, model_kwargs.get("attention_mask"))
         self._admit()
         masses = []
@@ -105,7 +110,10 @@ class Lockstep:
             places, extent = self._make_room()
             masses.append(self._frames.band_mass(places, extent)[: len(self._schedule.speaking)])
             self._schedule.count(self._llama.layer_bytes, self._llama.position_bytes)
-        return float(torch.stack(masses).mean())
+        mass = float(torch.stack(masses).mean())
+        if math.isnan(mass):
+            raise MachineError(NOT_NUMBERS)
+        return mass
 
     def _begin(self, input_ids: torch.Tensor, mask: torch.Tensor | None) -> None:
         ids = input_ids.tolist()

@@ -1,26 +1,28 @@
 """Descriptions and texts become the ids that a checkpoint is prompted with."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from maya_batch.engines import Request
 from maya_batch.errors import MachineError
+from maya_batch.failures import loading_told
 from maya_batch.tokens import SLOTS, TokenLayout
 
 
 class Prompts:
-    """A checkpoint's tokenizer, its token layout, and the positions that its model has room for."""
+    """A checkpoint's tokenizer, its token layout, and the positions and the rows of embedding that its model has."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, layout: TokenLayout, context: int) -> None:
-        self.tokenizer, self.layout, self._context = tokenizer, layout, context
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, layout: TokenLayout, context: int, rows: int) -> None:
+        self.tokenizer, self.layout, self._context, self._rows = tokenizer, layout, context, rows
 
     def encode(self, description: str, text: str) -> list[int]:
         """The whole prompt, as ids.
 
         Raises:
-            MachineError: the tokenizer made a special or speech token out of plain text.
+            MachineError: the tokenizer made nothing, or a special or speech token, out of plain text.
         """
         return self._encode([(description, text)])[0]
 
@@ -51,7 +53,14 @@ class Prompts:
         specials = {layout.bos, layout.eot, layout.soh, layout.eoh, layout.soa, layout.sos, layout.eos, layout.pad}
         band = range(layout.code_offset, layout.code_offset + SLOTS * layout.codebook_size)
         prompts: list[list[int]] = []
-        for ids, (_, text) in zip(self.tokenizer(plain, add_special_tokens=False).input_ids, texts, strict=True):
+        with loading_told(Path(self.tokenizer.name_or_path), "the tokenizer"):  # some fail only at certain texts
+            made = self.tokenizer(plain, add_special_tokens=False).input_ids
+        for ids, (_, text) in zip(made, texts, strict=True):
+            if not ids or max(ids) >= self._rows:
+                raise MachineError(
+                    f"the tokenizer makes {f'token {max(ids)}' if ids else 'nothing'} out of {text[:60]!r}, and the "
+                    f"model knows tokens 0 to {self._rows - 1}; fetch the model again"
+                )
             stray = [token for token in ids if token in specials or token in band]
             if stray:
                 raise MachineError(

@@ -97,14 +97,18 @@ class FreeSampler(LogitsProcessor):  # type: ignore[misc]
 
 
 class RowCaps(StoppingCriteria):  # type: ignore[misc]
-    """Ends each row one token after its own cap: that token may still be the EOS that makes it whole."""
+    """Ends each row one token after its own cap: that token may still be the EOS that makes it whole. All of them end
+    where one is not `finite` any more, which the caller reports.
+    """
 
-    def __init__(self, max_frames: torch.Tensor, prompt_length: int, tick: Callable[[], None] | None) -> None:
+    def __init__(
+        self, max_frames: torch.Tensor, prompt_length: int, finite: torch.Tensor, tick: Callable[[], None] | None
+    ) -> None:
         self._steps = max_frames * SLOTS + 1
-        self._prompt_length, self._tick = prompt_length, tick
+        self._prompt_length, self._finite, self._tick = prompt_length, finite, tick
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
         """Which rows [rows] have reached their cap."""
         if self._tick is not None:
             self._tick()
-        return self._steps <= input_ids.shape[1] - self._prompt_length
+        return (self._steps <= input_ids.shape[1] - self._prompt_length) | ~self._finite.all()

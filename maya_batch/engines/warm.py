@@ -1,12 +1,12 @@
 """Bring the GPU up beside the imports: the first use of CUDA, and the kernels' compiling, take seconds of their own."""
 
-import json
 import logging
 from pathlib import Path
 
 import torch
 
 from maya_batch.engines.device import choose_device, choose_dtype
+from maya_batch.engines.model_config import read_model_config
 from maya_batch.engines.unpacking import NF4
 
 log = logging.getLogger(__name__)
@@ -21,9 +21,7 @@ def warm_up(folder: Path, device: str, dtype: str, quantization: str) -> None:
         place = choose_device(device)
         if place.type != "cuda":
             return
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        heads, kv_heads = int(config["num_attention_heads"]), int(config["num_key_value_heads"])
-        head_dim = int(config.get("head_dim") or config["hidden_size"] // heads)
+        config = read_model_config(folder)
         torch.cuda.set_device(place)  # of this thread: Triton's kernels go to the current one
         square = torch.ones(16, 16, dtype=choose_dtype(dtype, place, quantization), device=place)
         torch.mm(square, square)
@@ -31,7 +29,7 @@ def warm_up(folder: Path, device: str, dtype: str, quantization: str) -> None:
             # Nothing that imports transformers or bitsandbytes: another thread is importing them.
             from maya_batch.engines import kernels, packed
 
-            kernels.compile_for(heads, kv_heads, head_dim, square.dtype, place)
+            kernels.compile_for(config.heads, config.kv_heads, config.head_dim, square.dtype, place)
             if quantization == "nf4":
                 packed.compile_for(NF4, square.dtype, place)
     except Exception as error:
