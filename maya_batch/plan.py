@@ -5,6 +5,7 @@ Pure but for reading the book's own files and the layout of a checkpoint that li
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -159,6 +160,7 @@ def plan_manuscript(
 
     Raises:
         ManifestError: they, and what is wrong with its texts.
+        UnicodeEncodeError: this machine's file names have no letters for a title.
     """
     findings = list(known)
     layout, context = _speaking_limits(sound.model)
@@ -188,6 +190,8 @@ def plan_manuscript(
     if findings:
         raise ManifestError(findings)
     chapters = _chapters(drafts, manuscript.book, sound)
+    for planned in chapters:
+        os.fsencode(planned.stem)  # a locale may have no letters for it, which is not to come to light in mid-run
     return Plan(manuscript, sound, layout, chapters, tuple(warnings), tuple(allowed))
 
 

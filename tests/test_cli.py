@@ -135,6 +135,27 @@ def test_chapters_that_cannot_be_put_together_are_not_said_to_be(
     assert "all is rendered" not in said.err
 
 
+LOCALES = [
+    {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"PYTHONIOENCODING": "ascii"},
+    {"PYTHONIOENCODING": "iso-8859-1"},
+]
+
+
+@pytest.mark.parametrize("environment", LOCALES)
+def test_a_locale_that_is_not_utf_8_ends_nothing_in_a_traceback(environment: dict[str, str], tiny: TinyBook) -> None:
+    tiny.write({"Café 你好": ["The “night” — was naïve."]}, title="Ménage 你好")
+    possible = "LC_ALL" not in environment
+    for name in ("plan", "status", "render"):
+        line = [sys.executable, "-m", "tests.fake_run", name, str(tiny.path)]
+        said = subprocess.run(line, capture_output=True, env=os.environ | environment, cwd=ROOT)
+        assert said.returncode == (0 if possible else 5), said.stderr
+        if not possible:
+            assert said.stderr.count(b"\n") == 1
+            assert b"this locale (ascii) has no letters for a file name with" in said.stderr
+    assert (tiny.output / "01-café-你好.wav").is_file() == possible
+
+
 # --- render ------------------------------------------------------------------------------------------------------
 
 

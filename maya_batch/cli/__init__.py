@@ -117,14 +117,18 @@ def _end_of_line(error: TyperException) -> int:
 
 
 def _failed(error: Exception) -> int:
-    """The machine, not the program: memory or disk are full, a folder cannot be read. Or else it is the program, and
-    all that is known of its mistake goes to the log and to the terminal.
+    """The machine, not the program: memory or disk are full, a folder cannot be read, a file cannot be named. Or else
+    it is the program, and all that is known of its mistake goes to the log and to the terminal.
     """
     if out_of_memory(error):
         line = f"the memory is full or limited ({first_line(error)}); close other programs, or raise the limit"
         return _end([line], EXIT_ENVIRONMENT, cause=error)
     if isinstance(error, OSError):
         return _end([f"{error.filename or 'input or output'}: {error.strerror or error}"], EXIT_ENVIRONMENT)
+    if isinstance(error, UnicodeEncodeError) and error.encoding not in ("utf-8", "utf8"):
+        letters = error.object[error.start : error.end]
+        line = f"this locale ({error.encoding}) has no letters for a file name with {letters!r}; set LC_ALL=C.UTF-8"
+        return _end([line], EXIT_ENVIRONMENT, cause=error)
     for line in traceback.format_exception(error):
         for part in line.splitlines():
             print(printable(part), file=sys.stderr)
