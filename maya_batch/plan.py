@@ -7,18 +7,18 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from maya_batch.checkpoint import Checkpoint, find_checkpoint
-from maya_batch.errors import Finding, MachineError, ManifestError, UsageError
+from maya_batch.errors import Finding, MachineError, ManifestError, UsageError, listed_lines
 from maya_batch.manifest import Book, ChapterText, Manuscript, Render, read_manuscript
 from maya_batch.pins import Recipe
 from maya_batch.settings import Sound, sound_settings
-from maya_batch.source_file import control_offsets, control_words
+from maya_batch.source_file import Lines, control_offsets, control_words
 from maya_batch.text.chunking import Piece, chunk_script
 from maya_batch.text.length import cap_tokens, expected_tokens
 from maya_batch.text.problem import TextProblem
@@ -31,6 +31,12 @@ _KEY_VERSION = 1
 
 #: Sequence context of the published Maya1 scripts.
 CONTEXT = 8192
+
+#: What a book may have: a month of speech, while the Bible has 20,000.
+MOST_CHUNKS = 200_000
+
+#: Mistakes after which no further chapter is looked at.
+_ENOUGH = 10_000
 
 #: Ids around the text: SOH, BOS, EOT, EOH, SOA, SOS, and the EOS to come; and `<description=""> ` in bytes.
 _FRAME_IDS, _FRAME_BYTES = 7, 17
@@ -144,20 +150,27 @@ def plan_manuscript(
     findings = list(known)
     layout, context = _speaking_limits(sound.model)
     drafts: list[tuple[ChapterText, list[Piece]]] = []
-    warnings: list[str] = []
+    warnings: list[Finding] = []
+    chunks = 0
     for chapter in manuscript.chapters:
+        if len(findings) > _ENOUGH:
+            break
         pieces, problems = _pieces(chapter, manuscript.book, sound, layout, context)
+        chunks += len(pieces)
+        if chunks > MOST_CHUNKS:
+            what = f"the book has more than {MOST_CHUNKS:,} chunks up to here"
+            raise ManifestError([*findings, Finding(*chapter.place(0), what, "make several books of it")])
         for problem in problems:
             finding = Finding(*chapter.place(problem.offset), problem.what, problem.mend)
             if problem.tag and allow_unknown_tags:
-                warnings.append(f"{finding} (allowed)")
+                warnings.append(replace(finding, mend=f"{finding.mend} (allowed)"))
             else:
                 findings.append(finding)
         drafts.append((chapter, pieces))
     if findings:
         raise ManifestError(findings)
     chapters = _chapters(drafts, manuscript.book, sound)
-    return Plan(manuscript, sound, layout, chapters, tuple(warnings))
+    return Plan(manuscript, sound, layout, chapters, tuple(listed_lines(warnings)))
 
 
 def speech_plan(text: str, description: str, sound: Sound, language: str = "en") -> list[Chunk]:
@@ -168,9 +181,10 @@ def speech_plan(text: str, description: str, sound: Sound, language: str = "en")
     """
     layout, context = _speaking_limits(sound.model)
 
+    lines = Lines(text)
+
     def place(offset: int) -> tuple[str, int, int]:
-        line_start = text.rfind("\n", 0, offset) + 1
-        return "text", text.count("\n", 0, offset) + 1, offset - line_start + 1
+        return "text", *lines.place(offset)
 
     findings = [Finding(*place(offset), *control_words(text[offset])) for offset in control_offsets(text)]
     if findings:
@@ -232,6 +246,8 @@ def _budget(chapter: ChapterText, book: Book, sound: Sound, context: int) -> Cal
         # No tokenizer at hand: a byte-level one makes at most one token a byte.
         prompt = _FRAME_IDS + _FRAME_BYTES + len(description.encode()) + len(text.encode())
         room = min(sound.max_tokens, context - prompt)
+        if room < 0:
+            return False  # without counting the words of what may be as long as a file
         return _frames(cap_tokens(text, description, book.language)) * SLOTS <= room
 
     return fits

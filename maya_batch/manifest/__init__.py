@@ -8,8 +8,9 @@ from pathlib import Path
 from maya_batch.errors import Finding
 from maya_batch.manifest.checks import Checker, file_stem
 from maya_batch.manifest.editor import json_schema
-from maya_batch.manifest.salvage import read_book, shown
+from maya_batch.manifest.salvage import read_book
 from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
+from maya_batch.shown import shown
 from maya_batch.source_file import (
     Lines,
     UnreadableError,
