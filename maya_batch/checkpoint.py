@@ -4,7 +4,6 @@ Rendering downloads nothing: a name is resolved to a folder on this disk, or to 
 """
 
 import hashlib
-import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from maya_batch.errors import MachineError, UsageError
+from maya_batch.json_file import read_json
 from maya_batch.resources import builtin
 
 DEMO = "demo"
@@ -150,12 +150,12 @@ def _whole(checkpoint: Checkpoint, fetched: str | None = None) -> Checkpoint:
         index = folder / "model.safetensors.index.json"
         if index.is_file():
             try:
-                shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+                shards = sorted(set(read_json(index)["weight_map"].values()))
                 # Plain names alone: what lies elsewhere would be loaded, and be no part of the identity.
                 if any(Path(name).name != name or not name.endswith(".safetensors") for name in shards):
                     raise ValueError(index)
                 needed += shards
-            except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+            except (ValueError, KeyError, AttributeError, TypeError):
                 missing.append(f"a readable {index.name}")
         elif not any(path.is_file() for path in folder.glob("*.safetensors")):
             missing.append("*.safetensors")

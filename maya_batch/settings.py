@@ -115,7 +115,7 @@ def config_names() -> list[str]:
 def _config_path(config: str) -> Path:
     """The file a configuration's name or path means."""
     path = Path(config)
-    if re.fullmatch(r"[\w.-]+", config) and not _is_there(path):
+    if re.fullmatch(r"[\w.-]{1,100}", config) and not _is_there(path):
         path = builtin("configs", f"{config.removesuffix('.yaml')}.yaml")
     if not _is_there(path):
         raise UsageError(f"--config {shown(config)[1:-1]}: no such file, and none of {', '.join(config_names())}")

@@ -5,7 +5,6 @@ and a checkpoint without that file has the layout of maya-research/maya1. Nothin
 that stands in the wrong slot is an error, because one stray token would shift every later frame unnoticed.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.errors import MachineError
+from maya_batch.json_file import read_json
 from maya_batch.text.tags import MAYA1_TAGS
 
 LAYOUT_FILE = "maya_tokens.json"
@@ -144,9 +144,8 @@ def read_layout(folder: Path) -> TokenLayout:
     if not path.is_file():
         return TokenLayout()
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return _parse_layout(data)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        return _parse_layout(read_json(path))
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise MachineError(f"{path}: not a token layout ({error}); take the checkpoint's own file") from error
 
 
