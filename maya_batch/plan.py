@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from maya_batch.checkpoint import Checkpoint, find_checkpoint
 from maya_batch.errors import Finding, MachineError, ManifestError, UsageError, listed_lines
+from maya_batch.json_file import read_json
 from maya_batch.manifest import Book, ChapterText, Manuscript, Render, read_manuscript
 from maya_batch.pins import Recipe
 from maya_batch.settings import Sound, sound_settings
@@ -35,7 +36,7 @@ CONTEXT = 8192
 #: What a book may have: a month of speech, while the Bible has 20,000.
 MOST_CHUNKS = 200_000
 
-#: Mistakes after which no further chapter is looked at.
+#: Mistakes after which no further ones are looked for.
 _ENOUGH = 10_000
 
 #: Ids around the text: SOH, BOS, EOT, EOH, SOA, SOS, and the EOS to come; and `<description=""> ` in bytes.
@@ -214,9 +215,9 @@ def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
     except MachineError:
         return TokenLayout(), CONTEXT
     try:
-        config = json.loads((checkpoint.folder / "config.json").read_text(encoding="utf-8"))
+        config = read_json(checkpoint.folder / "config.json")
         positions = int(config.get("max_position_embeddings", CONTEXT))
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, OverflowError):
         positions = CONTEXT  # loading the model says what is wrong with it
     return read_layout(checkpoint.folder), min(CONTEXT, positions)
 
@@ -226,6 +227,8 @@ def _pieces(
 ) -> tuple[list[Piece], list[TextProblem]]:
     """One chapter's pieces, and what is wrong with its text."""
     passages, problems = parse_script(chapter.text, book.voices.keys(), layout.tags)
+    if sum(not problem.tag for problem in problems) >= _ENOUGH:
+        return [], problems
     pieces, misfits = chunk_script(
         chapter.text,
         passages,
@@ -238,11 +241,14 @@ def _pieces(
 
 def _budget(chapter: ChapterText, book: Book, sound: Sound, context: int) -> Callable[[str, str | None], bool]:
     """Whether a text of a voice, at its longest, keeps to max_tokens and the model's context."""
-    descriptions = {name: finish_description(voice.description) for name, voice in book.voices.items()}
+
+    @cache
+    def description_of(voice: str) -> str:
+        return finish_description(book.voices[voice].description)
 
     @cache
     def fits(text: str, voice: str | None) -> bool:
-        description = descriptions[voice or chapter.voice]
+        description = description_of(voice or chapter.voice)
         # No tokenizer at hand: a byte-level one makes at most one token a byte.
         prompt = _FRAME_IDS + _FRAME_BYTES + len(description.encode()) + len(text.encode())
         room = min(sound.max_tokens, context - prompt)

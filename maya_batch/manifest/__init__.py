@@ -12,6 +12,7 @@ from maya_batch.manifest.salvage import read_book
 from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
 from maya_batch.shown import shown
 from maya_batch.source_file import (
+    LIMIT_BYTES,
     Lines,
     UnreadableError,
     control_offsets,
@@ -91,12 +92,18 @@ def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
     folder = path.parent.resolve()
     checker = Checker(book, source, file, folder, patched)
     findings += checker.findings()
-    chapters = []
+    chapters: list[ChapterText] = []
+    room = LIMIT_BYTES
     for index in range(len(book.chapters)):
         text, mistakes = _chapter_text(checker, index, path.parent)
         findings += mistakes
         if text:
             chapters.append(text)
+            room -= len(text.text)
+        if room < 0:  # one file may be named by any number of chapters, and so may one text by its alias
+            what = f"the chapters up to this one have more than {LIMIT_BYTES:,} characters"
+            findings.append(checker.finding(("chapters", index), what, "make several books of it"))
+            break
     return Manuscript(path, folder, book, tuple(chapters)), list(dict.fromkeys(findings))
 
 
