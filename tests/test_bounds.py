@@ -59,7 +59,7 @@ def test_as_many_values_as_may_be_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["“a ", "„a ", "‘a ", "«a ", "»«a ", "‹a ", "「a ", "《a ", "``a’ ", "''a\" ", "漢字。", "“"]
+    "unit", ["“a ", "„a ", "‘a ", "«a ", "»«a ", "‹a ", "「a ", "《a ", "``a’ ", '`a"b é ', "''a\" ", "漢字。", "“"]
 )
 def test_sentences_of_hostile_texts_take_linear_time(unit: str) -> None:
     text = unit * (200_000 // len(unit))

@@ -103,6 +103,7 @@ def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
         if room < 0:  # one file may be named by any number of chapters, and so may one text by its alias
             what = f"the chapters up to this one have more than {LIMIT_BYTES:,} characters"
             findings.append(checker.finding(("chapters", index), what, "make several books of it"))
+            chapters.clear()
             break
     return Manuscript(path, folder, book, tuple(chapters)), list(dict.fromkeys(findings))
 
