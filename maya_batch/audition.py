@@ -13,13 +13,14 @@ from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.engines import Decoding, Generation, Request
 from maya_batch.errors import UsageError
 from maya_batch.manifest import Voice
-from maya_batch.manifest.salvage import shown, suggestion
+from maya_batch.manifest.salvage import suggestion
 from maya_batch.pins import Recipe
 from maya_batch.plan import Chunk, Plan, speech_plan
 from maya_batch.quality import Problem
 from maya_batch.quality.codes import check_codes
 from maya_batch.quality.sound import check_sound
 from maya_batch.settings import Machine
+from maya_batch.shown import shown
 from maya_batch.speaking import row_seed
 from maya_batch.start import load_book_engine
 from maya_batch.state import book_state

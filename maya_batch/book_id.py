@@ -61,7 +61,7 @@ def read_book_id(hidden: Path) -> BookId | None:
         data = yaml.safe_load(read_own(path, _LARGEST))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
         raise _unreadable(path) from error
     if not isinstance(data, dict) or data.pop("version", None) != _VERSION or not _is_book(data):
         raise _unreadable(path)
@@ -86,12 +86,17 @@ def _is_book(data: dict[str, Any]) -> bool:
     texts, rules = ("id", "manifest", "path", "title"), ("text_rules", "audio_rules")
     if set(data) != {*texts, *rules, "reports"}:
         return False
-    if not all(isinstance(data[name], str) and data[name].isprintable() for name in texts):
+    if not all(isinstance(data[name], str) and _is_name(data[name]) for name in texts):
         return False
     if not all(type(data[name]) is int and data[name] > 0 for name in rules):
         return False
     reports = data["reports"]
     return isinstance(reports, dict) and all(isinstance(part, str) for pair in reports.items() for part in pair)
+
+
+def _is_name(text: str) -> bool:
+    """Whether it can be printed, but for bytes of a file's name that are no UTF-8."""
+    return all(character.isprintable() or "\udc80" <= character <= "\udcff" for character in text)
 
 
 def _unreadable(path: Path) -> MachineError:

@@ -1,18 +1,21 @@
 """choices.yaml: which of several takes a person wants, by key."""
 
+import re
 from pathlib import Path
 
 import yaml
 
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.own_files import read_own
+from maya_batch.shown import shown
 from maya_batch.whole_file import write_whole
+from maya_batch.yaml_source import Data, load
 
 #: Bytes: 20,000 choices and more.
 _LARGEST = 2 * 2**20
 
-#: Far beyond any number of a take.
-_MOST_ATTEMPTS = 10**9
+#: Up to far beyond any number of a take.
+_ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class Choices:
@@ -69,12 +72,17 @@ class Choices:
             raise self._unreadable(error) from error
 
     def _parse(self, text: str) -> dict[str, int]:
+        if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
+            return {}  # which YAML calls no document
+        source, findings = load(text.encode(), str(self._path))
+        if source is None or findings:
+            raise self._unreadable(ValueError(f"{findings[0].what} in line {findings[0].line}"))
+        data = {} if source.data is None else source.data
+        if not isinstance(data, dict):
+            raise self._unreadable(ValueError("a list or a text"))
         try:
-            data = yaml.safe_load(text)
-            return {str(key): _attempt(attempt) for key, attempt in ({} if data is None else data).items()}
-        except RecursionError as error:
-            raise self._unreadable(ValueError("nested too deeply")) from error
-        except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+            return {key: _attempt(attempt) for key, attempt in data.items()}
+        except ValueError as error:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> MachineError:
@@ -82,10 +90,10 @@ class Choices:
         return MachineError(f"{self._path}: not a mapping of keys to attempts ({why}); mend or remove it")
 
 
-def _attempt(attempt: object) -> int:
-    if type(attempt) is not int or not 1 <= attempt < _MOST_ATTEMPTS:
-        raise ValueError(f"{attempt} is no attempt")
-    return attempt
+def _attempt(written: Data) -> int:
+    if not isinstance(written, str) or not _ATTEMPT.fullmatch(written):
+        raise ValueError(f"{shown(written)} is no attempt")
+    return int(written)
 
 
 def _line(key: str, attempt: int) -> str:

@@ -12,7 +12,8 @@ import torch
 
 from maya_batch.errors import MachineError, first_line
 from maya_batch.failures import loading_told
-from maya_batch.json_file import read_json, shown
+from maya_batch.json_file import read_json
+from maya_batch.shown import shown
 
 _CONFIG, _WEIGHTS = "config.json", "pytorch_model.bin"
 _MEND = "fetch it again"

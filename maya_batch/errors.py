@@ -12,6 +12,10 @@ from maya_batch.exit_codes import EXIT_USAGE as EXIT_USAGE
 from maya_batch.exit_codes import EXIT_WHOLE as EXIT_WHOLE
 from maya_batch.stop import Interruption
 
+#: Findings that a message lists, and characters that each may have in what it says, how to mend it and its file's name:
+#: what is wrong may be as long as the file.
+_MOST_LISTED, _LONGEST_WORDS, _LONGEST_PATH = 50, 500, 4096
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -27,8 +31,20 @@ class Finding:
     mend: str = ""
 
     def __str__(self) -> str:
-        mend = f"; {self.mend}" if self.mend else ""
-        return f"{self.file}:{self.line}:{self.column}: {self.what}{mend}"
+        mend = f"; {_cut(self.mend, _LONGEST_WORDS)}" if self.mend else ""
+        what = _cut(self.what, _LONGEST_WORDS)
+        return f"{_cut(self.file, _LONGEST_PATH)}:{self.line}:{self.column}: {what}{mend}"
+
+
+def listed_lines(mistakes: Sequence[object]) -> list[str]:
+    """The first of many mistakes, a line each, and a line that counts the rest."""
+    more = len(mistakes) - _MOST_LISTED
+    lines = [str(mistake) for mistake in mistakes[:_MOST_LISTED]]
+    return [*lines, f"… and {more:,} more mistake{'s' if more > 1 else ''}"] if more > 0 else lines
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 class MayaBatchError(Exception):
@@ -54,15 +70,15 @@ class UsageError(MayaBatchError):
 
 
 class ManifestError(UsageError):
-    """A book has mistakes; all of them are listed, one a line, in the order of the file."""
+    """A book has mistakes; the first ones are listed, one a line, in the order of the file; `findings` has them all."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = sorted(set(findings), key=lambda f: (f.file, f.line, f.column, f.what))
-        super().__init__("\n".join(str(finding) for finding in self.findings))
+        super().__init__()
 
     def lines(self) -> list[str]:
-        """One for each mistake."""
-        return [str(finding) for finding in self.findings]
+        """One for each of the first mistakes, and one that counts the others."""
+        return listed_lines(self.findings)
 
     def __reduce__(self) -> tuple[type["ManifestError"], tuple[list[Finding]]]:
         """Exceptions are made anew from their message, when one comes from another process; this one is not."""

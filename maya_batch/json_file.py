@@ -30,13 +30,3 @@ def read_json(path: Path, most: int = MOST) -> Any:
 def is_number(value: object, least: float, most: float) -> bool:
     """Whether a JSON value is a number within these bounds; NaN is within none."""
     return type(value) in (int, float) and least <= value <= most  # type: ignore[operator]
-
-
-def shown(value: object) -> str:
-    """A JSON value as a message of one line has it: the whole of it may be a megabyte."""
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    if type(value) is int and value.bit_length() > 100:
-        return "a huge number"
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"

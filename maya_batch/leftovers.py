@@ -84,7 +84,7 @@ def read_unclaimed(hidden: Path) -> Unclaimed:
             raise ValueError("a name is no text")
     except FileNotFoundError:
         return Unclaimed()
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise MachineError(f"{path}: not a list of takes and files; put a copy back") from error
     return Unclaimed(keys, files)
 

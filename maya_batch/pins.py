@@ -25,7 +25,7 @@ _HEAD = (
 )
 
 #: Bytes: checkpoints of thousands of files.
-_LARGEST = 2**20
+_LARGEST = 2**18
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ class ModelLock:
             data = yaml.safe_load(read_own(self._path, _LARGEST))
         except FileNotFoundError:
             return {"version": _VERSION, "model": {}, "codec": {}}
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
             raise self._unreadable() from error
         if not _is_lock(data):
             raise self._unreadable()

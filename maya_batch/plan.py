@@ -8,7 +8,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ from pydantic import ValidationError
 from maya_batch.checkpoint import Checkpoint, find_checkpoint
 from maya_batch.engines import Sampling
 from maya_batch.engines.model_config import positions_of
-from maya_batch.errors import Finding, MachineError, ManifestError, UsageError
+from maya_batch.errors import Finding, MachineError, ManifestError, UsageError, listed_lines
 from maya_batch.manifest import Book, ChapterText, Manuscript, Render, read_manuscript
 from maya_batch.pins import Recipe
 from maya_batch.settings import Sound, sound_settings
-from maya_batch.source_file import control_offsets, control_words
+from maya_batch.source_file import Lines, control_offsets, control_words
 from maya_batch.text.chunking import Piece, chunk_script
 from maya_batch.text.length import cap_tokens, expected_tokens
 from maya_batch.text.problem import TextProblem
@@ -38,6 +38,12 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 #: Sequence context of the published Maya1 scripts.
 CONTEXT = 8192
+
+#: What a book may have: a month of speech, while the Bible has 20,000.
+MOST_CHUNKS = 200_000
+
+#: Mistakes after which no further ones are looked for.
+_ENOUGH = 10_000
 
 #: Ids around the text: SOH, BOS, EOT, EOH, SOA, SOS, and the EOS to come; and `<description=""> ` in bytes.
 _FRAME_IDS, _FRAME_BYTES = 7, 17
@@ -165,12 +171,12 @@ def plan_manuscript(
     findings = list(known)
     layout, context = _speaking_limits(sound.model)
     drafts: list[tuple[ChapterText, list[Piece]]] = []
-    warnings: list[str] = []
+    warnings: list[Finding] = []
     allowed: dict[str, None] = {}
 
     def judge(finding: Finding, flag: str, is_allowed: bool) -> None:
         if is_allowed:
-            warnings.append(f"{finding} (allowed)")
+            warnings.append(replace(finding, mend=f"{finding.mend} (allowed)"))
             allowed[flag] = None
         else:
             findings.append(finding)
@@ -181,8 +187,15 @@ def plan_manuscript(
         what = f"this model speaks {', '.join(layout.languages)}, and not {language}"
         mend = "name a model that does, or say --allow-language to have it spoken all the same"
         judge(Finding(str(manuscript.path), *place, what, mend), "--allow-language", allow_language)
+    chunks = 0
     for chapter in manuscript.chapters:
+        if len(findings) > _ENOUGH:
+            break
         pieces, problems = _pieces(chapter, manuscript.book, sound, layout, context)
+        chunks += len(pieces)
+        if chunks > MOST_CHUNKS:
+            what = f"the book has more than {MOST_CHUNKS:,} chunks up to here"
+            raise ManifestError([*findings, Finding(*chapter.place(0), what, "make several books of it")])
         for problem in problems:
             finding = Finding(*chapter.place(problem.offset), problem.what, problem.mend)
             judge(finding, "--allow-unknown-tags", problem.tag and allow_unknown_tags)
@@ -192,7 +205,7 @@ def plan_manuscript(
     chapters = _chapters(drafts, manuscript.book, sound)
     for planned in chapters:
         os.fsencode(planned.stem)  # a locale may have no letters for it, which is not to come to light in mid-run
-    return Plan(manuscript, sound, layout, chapters, tuple(warnings), tuple(allowed))
+    return Plan(manuscript, sound, layout, chapters, tuple(listed_lines(warnings)), tuple(allowed))
 
 
 def speech_plan(text: str, description: str, sound: Sound, language: str = "en") -> list[Chunk]:
@@ -203,9 +216,10 @@ def speech_plan(text: str, description: str, sound: Sound, language: str = "en")
     """
     layout, context = _speaking_limits(sound.model)
 
+    lines = Lines(text)
+
     def place(offset: int) -> tuple[str, int, int]:
-        line_start = text.rfind("\n", 0, offset) + 1
-        return "text", text.count("\n", 0, offset) + 1, offset - line_start + 1
+        return "text", *lines.place(offset)
 
     findings = [Finding(*place(offset), *control_words(text[offset])) for offset in control_offsets(text)]
     if findings:
@@ -242,6 +256,8 @@ def _pieces(
 ) -> tuple[list[Piece], list[TextProblem]]:
     """One chapter's pieces, and what is wrong with its text."""
     passages, problems = parse_script(chapter.text, book.voices.keys(), layout.tags)
+    if sum(not problem.tag for problem in problems) >= _ENOUGH:
+        return [], problems
     pieces, misfits = chunk_script(
         chapter.text,
         passages,
@@ -254,14 +270,19 @@ def _pieces(
 
 def _budget(chapter: ChapterText, book: Book, sound: Sound, context: int) -> Callable[[str, str | None], bool]:
     """Whether a text of a voice, at its longest, keeps to max_tokens and the model's context."""
-    descriptions = {name: finish_description(voice.description) for name, voice in book.voices.items()}
+
+    @cache
+    def description_of(voice: str) -> str:
+        return finish_description(book.voices[voice].description)
 
     @cache
     def fits(text: str, voice: str | None) -> bool:
-        description = descriptions[voice or chapter.voice]
+        description = description_of(voice or chapter.voice)
         # No tokenizer at hand: a byte-level one makes at most one token a byte.
         prompt = _FRAME_IDS + _FRAME_BYTES + len(description.encode()) + len(text.encode())
         room = min(sound.max_tokens, context - prompt)
+        if room < 0:
+            return False  # without counting the words of what may be as long as a file
         return _frames(cap_tokens(text, description, book.language)) * SLOTS <= room
 
     return fits

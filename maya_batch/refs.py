@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from maya_batch.errors import UsageError
-from maya_batch.manifest.salvage import shown
 from maya_batch.plan import Chunk, Plan
+from maya_batch.shown import shown
 
 _REF = re.compile(r"(?P<chapter>\d{1,9}):(?P<first>\d{1,9})(-(?P<last>\d{1,9}))?(@(?P<key>[0-9a-f]{4,64}))?", re.ASCII)
 #: So much of a text tells a person which one it is.

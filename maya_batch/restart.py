@@ -48,7 +48,7 @@ def begun_anew() -> FirstStart | None:
         until = None if mark["until"] is None else datetime.fromisoformat(mark["until"])
         deadline = Deadline(until, None if mark["after"] is None else float(mark["after"]))
         return FirstStart(deadline, {ref: Attempts(made, used) for ref, (made, used) in mark["before"].items()})
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         return None
 
 

@@ -15,10 +15,11 @@ from maya_batch.checkpoint import DEMO, MAYA1, SNAC_24KHZ, absolute_name
 from maya_batch.engines import Sampling
 from maya_batch.errors import Finding, ManifestError, UsageError
 from maya_batch.manifest import Quality, Render
-from maya_batch.manifest.salvage import in_words, shown
-from maya_batch.manifest.schema import is_hub_id
+from maya_batch.manifest.lines import is_hub_id
+from maya_batch.manifest.salvage import in_words
 from maya_batch.resources import builtin
-from maya_batch.source_file import way_out
+from maya_batch.shown import shown
+from maya_batch.source_file import UnreadableError, read_bytes, way_out
 from maya_batch.yaml_source import load
 
 #: Longest clip in speech tokens, 42 s: with the prompt it fits the 4,096 positions of the demo voice, and it holds
@@ -135,18 +136,28 @@ def config_names() -> list[str]:
 
 def _config_path(config: str) -> Path:
     """The file a configuration's name or path means."""
-    if re.fullmatch(r"[\w.-]+", config) and not Path(config).is_file():
+    path = Path(config)
+    if re.fullmatch(r"[\w.-]{1,100}", config) and not _is_there(path):
         path = builtin("configs", f"{config.removesuffix('.yaml')}.yaml")
-    else:
-        path = Path(config)
-    if not path.is_file():
-        raise UsageError(f"--config {config}: no such file, and none of {', '.join(config_names())}")
+    if not _is_there(path):
+        raise UsageError(f"--config {shown(config)[1:-1]}: no such file, and none of {', '.join(config_names())}")
     return path
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists() and not path.is_dir()
+    except OSError:  # its name is too long
+        return False
 
 
 def _read_config(path: Path) -> dict[str, object]:
     """What the file sets, checked key by key with places."""
-    source, findings = load(path.read_bytes(), str(path))
+    try:
+        raw = read_bytes(path)
+    except UnreadableError as error:
+        raise UsageError(f"--config {path} {error}") from error
+    source, findings = load(raw, str(path))
     if source is not None and not findings:
         if not isinstance(source.data, dict):
             raise ManifestError([Finding(str(path), 1, 1, "it is not a mapping", "write lines like `device: cuda`")])

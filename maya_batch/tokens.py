@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.errors import MachineError
-from maya_batch.json_file import read_json, shown
+from maya_batch.json_file import read_json
+from maya_batch.shown import shown
 from maya_batch.text.tags import MAYA1_TAGS
 
 LAYOUT_FILE = "maya_tokens.json"
@@ -154,7 +155,7 @@ def read_layout(folder: Path) -> TokenLayout:
         return TokenLayout()
     try:
         return _parse_layout(read_json(path))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise MachineError(f"{path}: not a token layout ({error}); take the checkpoint's own file") from error
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from maya_batch.errors import Finding
+from maya_batch.shown import shown
 from maya_batch.source_file import Lines, decode
 from maya_batch.yaml_scalar import ScalarPlaces
 
@@ -116,9 +117,13 @@ class _UnusableError(Exception):
 
 
 def _check_events(text: str, builder: "_Builder") -> None:
-    """Refuse what composing would choke on; the parser itself does not recurse."""
-    depth = documents = 0
+    """Refuse what composing would choke on; the parser itself does not recurse, and keeps nothing."""
+    depth = documents = nodes = 0
     for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.NodeEvent):
+            nodes += 1
+            if nodes > MOST_NODES:
+                raise builder.unusable(event, f"more than {MOST_NODES} values, aliases counted in full")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MOST_DEPTH:
@@ -168,7 +173,7 @@ class _Builder:
         self._built[id(node)] = None
         if node.tag not in _CORE_TAGS:
             tag = node.tag.replace("tag:yaml.org,2002:", "!!")
-            self._find(node, f"the tag {tag!r} is not allowed", "remove the tag")
+            self._find(node, f"the tag {shown(tag)} is not allowed", "remove the tag")
         built: tuple[Data, int, int]
         if isinstance(node, yaml.MappingNode):
             built = self._mapping(node)
@@ -202,7 +207,7 @@ class _Builder:
                 merged = self._merged(value) | merged
             elif key.value in own:
                 first, _ = self.lines.place(own[key.value][0].start_mark.index)
-                what = f"the key {key.value!r} stands here a second time; the first is in line {first}"
+                what = f"the key {shown(key.value)} stands here a second time; the first is in line {first}"
                 self._find(key, what, "remove one of them")
             else:
                 own[key.value] = key, value

@@ -196,7 +196,7 @@ def test_a_folder_is_taken_over_and_the_other_books_takes_stay(
     for others, left in (((), takes), (("--other-book", first), takes), (("--other-book", "none"), set())):
         assert cli("clean", second, "--yes", *others).code == 0
         assert {name for name in tree(tiny.folder / "audio") if name in takes} == left
-    assert cli("status", second).out.count("1 of 1 chunks rendered") == 2
+    assert cli("status", second).out.count("1 of 1 chunk rendered") == 2
 
 
 def test_a_book_that_was_never_rendered_does_not_keep_others_out(

@@ -77,7 +77,7 @@ class _Wav:
         self._errors = (soundfile.LibsndfileError, AssertionError)  # it asserts that all frames were written
         with self._clearly():
             self._file = soundfile.SoundFile(
-                str(part), "w", samplerate=sampling_rate, channels=1, format="WAV", subtype="PCM_16"
+                os.fsencode(part), "w", samplerate=sampling_rate, channels=1, format="WAV", subtype="PCM_16"
             )
             for name, text in wav_strings(tags).items():
                 setattr(self._file, name, text)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maya_batch.checkpoint import DEMO
+from maya_batch.json_file import read_json
 from maya_batch.tokens import SLOTS
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def saved_speed(model: str) -> Speed | None:
     found = _read(path).get(model) if path is not None else None
     try:
         return Speed(str(found["device"]), float(found["x_realtime"]), float(found["start_s"])) if found else None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
@@ -141,7 +142,7 @@ def saved_path() -> Path | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        data = read_json(path)
+    except ValueError:
         return {}
     return data if isinstance(data, dict) else {}

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from maya_batch.errors import MachineError, first_line
-from maya_batch.json_file import is_number, read_json, shown
+from maya_batch.json_file import is_number, read_json
+from maya_batch.shown import shown
 
 FILE = "config.json"
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from maya_batch.errors import Finding
 from maya_batch.manifest.checks import Checker, file_stem
 from maya_batch.manifest.editor import json_schema
-from maya_batch.manifest.salvage import read_book, shown
+from maya_batch.manifest.salvage import read_book
 from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
+from maya_batch.shown import shown
 from maya_batch.source_file import (
+    LIMIT_BYTES,
     Lines,
     UnreadableError,
     control_offsets,
@@ -92,12 +94,19 @@ def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
     folder = path.parent.resolve()
     checker = Checker(book, source, file, folder, patched)
     findings += checker.findings()
-    chapters = []
+    chapters: list[ChapterText] = []
+    room = LIMIT_BYTES
     for index in range(len(book.chapters)):
         text, mistakes = _chapter_text(checker, index, path.parent)
         findings += mistakes
         if text:
             chapters.append(text)
+            room -= len(text.text)
+        if room < 0:  # one file may be named by any number of chapters, and so may one text by its alias
+            what = f"the chapters up to this one have more than {LIMIT_BYTES:,} characters"
+            findings.append(checker.finding(("chapters", index), what, "make several books of it"))
+            chapters.clear()
+            break
     return Manuscript(path, folder, book, tuple(chapters), source.place), list(dict.fromkeys(findings))
 
 

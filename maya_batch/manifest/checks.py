@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maya_batch.errors import Finding
-from maya_batch.manifest.salvage import shown, suggestion
-from maya_batch.manifest.schema import Book, is_hub_id
+from maya_batch.manifest.lines import is_hub_id
+from maya_batch.manifest.salvage import suggestion
+from maya_batch.manifest.schema import Book
+from maya_batch.shown import shown
 from maya_batch.source_file import way_out
 from maya_batch.yaml_source import DataPath, YamlSource
 
@@ -64,12 +66,12 @@ class Checker:
         written = self.source.data.get("voices") if isinstance(self.source.data, dict) else None
         if not isinstance(written, dict) or ("voices",) in self.patched:
             return
+        # Names are looked up as written: a voice with a mistake in it is still known.
+        known = [name for name in written if name in self.book.voices]
         used: list[tuple[DataPath, str | None]] = [(("voice",), self.book.voice)]
         used += [(("chapters", index, "voice"), chapter.voice) for index, chapter in enumerate(self.book.chapters)]
         for path, voice in used:
-            # Names are looked up as written: a voice with a mistake in it is still known.
             if voice is not None and voice not in written:
-                known = [name for name in written if name in self.book.voices]
                 mend = suggestion(voice, known, "the book's voices")
                 yield self.finding(path, f"unknown voice {shown(voice)}", mend)
 

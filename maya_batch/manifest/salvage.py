@@ -5,15 +5,16 @@ one mistake does not hide the next one.
 """
 
 import copy
-import difflib
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from maya_batch.closest import closest, listed
 from maya_batch.errors import Finding
 from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
+from maya_batch.shown import shown
 from maya_batch.yaml_source import Data, DataPath, YamlSource
 
 _MOST_PASSES = 20  # each pass mends all that it finds; four have been seen to be enough
@@ -60,27 +61,11 @@ def read_book(source: YamlSource, file: str) -> tuple[Book | None, list[Finding]
     return None, findings, patched
 
 
-def suggestion(word: str, known: Iterable[str], label: str) -> str:
-    """`did you mean ...?` where something is close, then all that is known."""
-    names = list(known)
-    by_lower = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(word[:60].lower(), by_lower, n=1)
-    mean = f"did you mean `{by_lower[close[0]]}`? " if close else ""
-    return f"{mean}{label}: {', '.join(names)}"
-
-
-def shown(value: object) -> str:
-    """A value in a few words for a message."""
-    match value:
-        case None:
-            return "nothing"
-        case str():
-            return repr(value if len(value) <= 50 else value[:49] + "…")
-        case dict():
-            return "a mapping"
-        case list() | tuple():
-            return "a list"
-    return repr(value)
+def suggestion(word: str, known: Collection[str], label: str) -> str:
+    """`did you mean ...?` where something is close, then what is known."""
+    close = closest(word[:60], known)
+    mean = f"did you mean `{close}`? " if close else ""
+    return f"{mean}{label}: {listed(known)}"
 
 
 def _path(detail: ErrorDetails) -> tuple[DataPath, bool]:
@@ -130,7 +115,7 @@ def in_words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
     if stem in _SHAPES:
         if value is None:
             return f"{name} is empty", f"it must be {_SHAPES[stem]}"
-        mend = f"write `[{value}]`" if stem == "tuple" and path[-1:] == ("formats",) else ""
+        mend = f"write `[{_unquoted(value)}]`" if stem == "tuple" and path[-1:] == ("formats",) else ""
         return f"{name} must be {_SHAPES[stem]}, not {shown(value)}", mend
     return f"{name}: {detail['msg']}", ""
 

@@ -1,91 +1,21 @@
 """The shape of book.yaml: what may stand in it, within which bounds, and what applies by default."""
 
-import re
-import unicodedata
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+
+from maya_batch.manifest.lines import Codec, Description, FilePath, Folder, Language, Line, Model, VoiceName, wrong
+from maya_batch.shown import shown
 
 MP3_BITRATES = tuple(f"{rate}k" for rate in (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160))
 """What MP3 has at Maya1's 24 kHz (MPEG-2), in bits a second."""
 DEFAULT_MP3_BITRATE = "64k"
-LONGEST_DESCRIPTION = 1000
-"""The longest description of a voice, in characters."""
-
-_VOICE_NAME = re.compile(r"[A-Za-z]([\w -]{0,38}[\w-])?")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
-
-
-def _wrong(what: str, mend: str = "", at: str = "") -> PydanticCustomError:
-    """The error in plain words; `at` is the key at fault where it is one of several."""
-    context = {"what": what, "mend": mend} | ({"at": at} if at else {})
-    return PydanticCustomError("manifest", "{what}", context)
-
-
-def _one_line(text: str) -> str:
-    if not text:
-        raise _wrong("is empty")
-    if len(text.splitlines()) > 1:
-        raise _wrong("must be one line", "for a long line use `>-` and indent the lines")
-    for character in text:
-        if unicodedata.category(character) in ("Cc", "Cs"):
-            raise _wrong(f"holds the control character U+{ord(character):04X}", "delete it")
-    return text
-
-
-def _description(text: str) -> str:
-    bad = next((character for character in text if character in '"<>'), None)
-    if bad:
-        raise _wrong(f"holds {bad}, which would end the description early", "leave it out")
-    if len(text) > LONGEST_DESCRIPTION:
-        raise _wrong(f"has {len(text)} characters; {LONGEST_DESCRIPTION} are the most")
-    return text
-
-
-def _voice_name(name: str) -> str:
-    if not _VOICE_NAME.fullmatch(name):
-        what = f"{name[:50]!r} cannot name a voice"
-        raise _wrong(what, "use a letter, then letters, digits, spaces, - and _, 40 in all at most")
-    return name
-
-
-def _language(code: str) -> str:
-    if not _LANGUAGE.fullmatch(code):
-        raise _wrong(f"{code[:50]!r} is no language code", "write one like `en` or `en-GB`")
-    return code
-
-
-def _folder(folder: str) -> str:
-    if folder.startswith(("/", "~")):
-        mend = "write a path inside the manifest's folder; `--output` takes any folder"
-        raise _wrong(f"{folder!r} is not relative to the manifest's folder", mend)
-    return folder
-
-
-def _checkpoint(name: str, flag: str) -> str:
-    if name.startswith(("/", "~")) or ".." in name.partition("@")[0].split("/"):
-        mend = f"a book may name a path inside its own folder only; `{flag}` takes any path"
-        raise _wrong(f"{name!r} is not a path inside the manifest's folder", mend)
-    return name
-
-
-def is_hub_id(name: str) -> bool:
-    """Whether a model's name has the form of a hub id, `org/name` or `org/name@revision`, and is no path by `./`."""
-    return not name.startswith("./") and _HUB_ID.fullmatch(name) is not None
-
-
-Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_one_line)]
-VoiceName = Annotated[str, AfterValidator(_voice_name)]
 Seconds = Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
@@ -108,7 +38,7 @@ class Part(BaseModel):
 class Voice(Part):
     """A voice, described in words; in YAML the description alone, or a mapping."""
 
-    description: Annotated[Line, AfterValidator(_description)]
+    description: Description
     seed: Seed | None = None
 
     @model_validator(mode="before")
@@ -145,20 +75,20 @@ class Format(Part):
     @classmethod
     def _known_bitrate(cls, bitrate: str | None) -> str | None:
         if bitrate is not None and bitrate not in MP3_BITRATES:
-            raise _wrong(f"{bitrate[:50]!r} is no bitrate", "write one of " + ", ".join(MP3_BITRATES))
+            raise wrong(f"{shown(bitrate)} is no bitrate", "write one of " + ", ".join(MP3_BITRATES))
         return bitrate
 
     @model_validator(mode="after")
     def _bitrate_for_mp3_only(self) -> Self:
         if self.type != "mp3" and self.bitrate is not None:
-            raise _wrong(f"`bitrate` has no meaning for {self.type}", "remove it", "bitrate")
+            raise wrong(f"`bitrate` has no meaning for {self.type}", "remove it", "bitrate")
         return self
 
 
 class Output(Part):
     """Where the audio goes and as what. `folder` is relative to the manifest's folder."""
 
-    folder: Annotated[Line, AfterValidator(_folder)] | None = None
+    folder: Folder | None = None
     formats: Annotated[tuple[Format, ...], Field(min_length=1)] = (Format(type="wav"),)
 
     @field_validator("formats")
@@ -167,7 +97,7 @@ class Output(Part):
         types = [format_.type for format_ in formats]
         twice = next((name for name in types if types.count(name) > 1), None)
         if twice:
-            raise _wrong(f"names the format {twice} twice", "remove one of them")
+            raise wrong(f"names the format {twice} twice", "remove one of them")
         return formats
 
 
@@ -209,8 +139,8 @@ class Render(Part):
     in its chapter or left out.
     """
 
-    model: Annotated[Line, AfterValidator(lambda name: _checkpoint(name, "--model"))] | None = None
-    codec: Annotated[Line, AfterValidator(lambda name: _checkpoint(name, "--codec"))] | None = None
+    model: Model | None = None
+    codec: Codec | None = None
     chunk_words: Annotated[int, Field(ge=5, le=200)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
@@ -227,15 +157,15 @@ class Chapter(Part):
 
     title: Line
     text: str | None = None
-    file: Line | None = None
+    file: FilePath | None = None
     voice: Line | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.text is None and self.file is None:
-            raise _wrong("the chapter has neither `text` nor `file`", "give it one of them", "text")
+            raise wrong("the chapter has neither `text` nor `file`", "give it one of them", "text")
         if self.text is not None and self.file is not None:
-            raise _wrong("the chapter has both `text` and `file`", "remove one of them", "file")
+            raise wrong("the chapter has both `text` and `file`", "remove one of them", "file")
         return self
 
 
@@ -244,7 +174,7 @@ class Book(Part):
 
     title: Line
     author: Line = ""
-    language: Annotated[Line, AfterValidator(_language)] = "en"
+    language: Language = "en"
     voices: Annotated[dict[VoiceName, Voice], Field(min_length=1)]
     voice: Line | None = None
     chapters: Annotated[tuple[Chapter, ...], Field(min_length=1)]

@@ -1,5 +1,6 @@
 """The loudness of a chapter by ITU-R BS.1770-4, measured while its sound passes by."""
 
+import os
 import subprocess
 import tempfile
 from array import array
@@ -95,7 +96,7 @@ def _sound_file(path: Path) -> float | None:
     import soundfile
 
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             if file.channels != 1:
                 raise MachineError(f"{path}: {file.channels} channels; chapters are mono: render it again")
             loudness = Loudness(file.samplerate)

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +21,7 @@ from maya_batch.errors import (
 )
 from maya_batch.report.clip import PICTURE_HEIGHT, PICTURE_WIDTH, Clip
 from maya_batch.report.data import Characters, ChunkReport, Report
+from maya_batch.report.shell import shell_word
 from maya_batch.report.words import Words, word_diff
 from maya_batch.report.worst import MOST_TAKES, worst_takes
 
@@ -81,7 +81,7 @@ def render_page(report: Report, clips: Mapping[str, Clip], fingerprint: str = ""
     return environment.from_string(_resource("page.html")).render(
         report=report,
         fingerprint=fingerprint,
-        flags="".join(f" {shlex.quote(flag)}" for flag in report.flags),
+        flags="".join(f" {shell_word(flag)}" for flag in report.flags),
         # Whatever a text might smuggle in: nothing runs but this script, and nothing is loaded from anywhere.
         policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; media-src data:; "
         "base-uri 'none'; form-action 'none'",
@@ -152,7 +152,7 @@ _FILTERS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
         "link": lambda name: "./" + quote(name, errors="surrogateescape"),
         "lufs": lambda loudness: f"{loudness:.1f} LUFS".replace("-", "−"),
         "moment": _moment,
-        "shell": shlex.quote,
+        "shell": shell_word,
     }
 )
 

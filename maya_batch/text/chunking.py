@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from sentencex import segment
-
 from maya_batch.text.cuts import Cuts, before_tags, count_words, is_cut
 from maya_batch.text.problem import TextProblem
 from maya_batch.text.script import Passage
+from maya_batch.text.sentences import sentences
 
 _STRETCH = 1.5
 """How far a sentence may exceed the words of a piece before it is split, as a factor."""
@@ -148,7 +147,7 @@ class _Chunker:
         """Return the sentences, each with a word unless the passage has none."""
         places: list[int] = []
         at = 0
-        for sentence in self._segment(self.text):
+        for sentence in sentences(self.text, self.language):
             places.append(at)
             if _QUOTE.search(sentence) and count_words(sentence) > self.words:
                 places += self._inside_quotes(sentence, at)
@@ -171,15 +170,10 @@ class _Chunker:
             units.append(_Unit(last.start, len(self.text), last.words))
         return units
 
-    def _segment(self, text: str) -> list[str]:
-        sentences: list[str] = segment(self.language, text)
-        # Were it ever not to give back what it got: one sentence, to be split by its punctuation.
-        return sentences if "".join(sentences) == text else [text]
-
     def _inside_quotes(self, sentence: str, offset: int) -> Iterator[int]:
         """Yield where sentences begin inside quoted speech, which sentencex keeps whole."""
         at = 0
-        for inner in self._segment(sentence.translate(_NO_QUOTES))[:-1]:
+        for inner in sentences(sentence.translate(_NO_QUOTES), self.language)[:-1]:
             at += len(inner)
             if sentence[at].islower():
                 continue  # “No!” she cried

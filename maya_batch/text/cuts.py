@@ -6,11 +6,12 @@ from bisect import bisect_left, bisect_right
 from maya_batch.text.tags import TAG
 
 _DASHES = "–—―⸺⸻"
-_WORD = re.compile(rf"[^\W_](?:[^\s{_DASHES}-]|-(?!-))*")
+# Possessive, or a word of any length would be remembered letter by letter.
+_WORD = re.compile(rf"[^\W_](?:[^\s{_DASHES}-]++|-(?!-))*+")
 # After whitespace; or after a dash that follows something, where words go on. A dash between digits is a
 # range, one before them a minus, and a two-em dash stands for letters left out.
 _CUT = re.compile(rf"(?<=\s)\S|(?<=[^\s{_DASHES}-][―—])[\w“‘<(]|(?<=[^\W\d_]–)[^\W\d_]|(?<=\w--)[^\W_]")
-_TAG_RUN = re.compile(rf"(?:{TAG.pattern}\s*)+")
+_TAG_RUN = re.compile(rf"(?:{TAG.pattern}\s*+)++")
 _CLOSERS = "\"'”’»›)]}"
 _UNBREAKABLE = "\u00a0\u2007\u202f"
 _STOP, _PAUSE, _COMMA, _SPACE, _POOR = 4, 3, 2, 1, 0

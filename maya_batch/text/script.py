@@ -14,12 +14,12 @@ from maya_batch.text.problem import TextProblem
 from maya_batch.text.tags import TAG, nearest
 
 # A line that is not blank and the lines that follow it, up to a blank one.
-_PARAGRAPH = re.compile(r"\S[^\n]*(?:\n(?=[^\S\n]*\S)[^\n]*)*")
+_PARAGRAPH = re.compile(r"\S[^\n]*+(?:\n(?=[^\S\n]*+\S)[^\n]*+)*+")
 _MARKED = re.compile(r"[\\\[<]")
 _MARKUP = re.compile(
     rf"(?P<escape>\\[\[\]<>\\])|(?P<voice>\[[^\[\]\\<]*\])|(?P<open>\[)|(?P<tag>{TAG.pattern})|(?P<less><)"
 )
-_TAG_LIKE = re.compile(r"<\s*/?\s*([A-Za-z][\w -]{0,30}?)\s*/?>")
+_TAG_LIKE = re.compile(r"<\s*+/?\s*+([A-Za-z][\w -]{0,30}?)\s*/?>")
 _SPEAKABLE = re.compile(r"[^\W_]")
 _SCENE_BREAK = frozenset("*-–—_#~•·⁂.")
 # Read as words, the characters cannot reach a tokenizer that takes `<...>` for a tag or a special token.
@@ -28,6 +28,12 @@ _NO_SPACE_AFTER = frozenset("([{“‘\"'")
 _NO_SPACE_BEFORE = frozenset(".,;:!?)]}”’\"'")
 _QUOTED = 30
 """Characters of the source quoted in a problem."""
+_GLANCE = 1000
+"""Characters looked at for that."""
+_MOST_PASSAGES = 200_000
+"""What a text may have, weeks of speech."""
+_MOST_PROBLEMS = 10_000
+"""Up to how many problems are told, tags and others each: a wrong kind of file has millions."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +132,9 @@ def parse_script(
         for run in reader.runs(start, start + len(content)):
             run.paragraph = paragraph
             runs.append(run)
+        if len(runs) > _MOST_PASSAGES:
+            mend = "make several books of it"
+            return [], [TextProblem(start, f"the text has more than {_MOST_PASSAGES:,} paragraphs", mend)]
         paragraph += 1
     problems = sorted(reader.problems, key=lambda problem: problem.offset)
     if not runs:
@@ -153,6 +162,7 @@ class _Reader:
         self.voices = voices
         self.tags = tags
         self.problems: list[TextProblem] = []
+        self.told = {True: 0, False: 0}
 
     def runs(self, start: int, end: int) -> Iterator[_Run]:
         """Yield the speakable runs of the paragraph source[start:end]."""
@@ -223,6 +233,8 @@ class _Reader:
             return True
         # A name with a digit may be a special token (<custom_token_5>), which nobody may let through.
         harmless = not any(c.isdigit() for c in name)
+        if self._is_enough(tag=harmless):
+            return harmless
         close = nearest(name, self.tags)
         if raw.startswith("</"):
             what = f"{raw} is a closing tag: the model has none, and reads it aloud or loops"
@@ -235,6 +247,8 @@ class _Reader:
         return harmless
 
     def _stray(self, offset: int) -> None:
+        if self._is_enough():
+            return
         like = _TAG_LIKE.match(self.source, offset)
         close = nearest(like[1], self.tags) if like else None
         write = f"write <{close}>, or " if close else ""
@@ -242,6 +256,8 @@ class _Reader:
         self._problem(offset, what, rf"{write}write \< if the character itself is meant")
 
     def _bracket(self, offset: int, raw: str) -> None:
+        if self._is_enough():
+            return
         if raw == "[":
             what = f"this [ has no ] that closes it: {_quote(self.source[offset : offset + _QUOTED + 1])}"
             self._problem(offset, what, r"write \[ if the character itself is meant")
@@ -254,9 +270,14 @@ class _Reader:
         self._problem(offset, f"{_quote(raw)} names no voice", mend)
 
     def _problem(self, offset: int, what: str, mend: str, tag: bool = False) -> None:
-        self.problems.append(TextProblem(offset, what, mend, tag))
+        if not self._is_enough(tag):
+            self.told[tag] += 1
+            self.problems.append(TextProblem(offset, what, mend, tag))
+
+    def _is_enough(self, tag: bool = False) -> bool:
+        return self.told[tag] >= _MOST_PROBLEMS
 
 
 def _quote(text: str) -> str:
-    line = " ".join(text.split())
+    line = " ".join(text[:_GLANCE].split())
     return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Collection
-from difflib import get_close_matches
-from functools import lru_cache
+
+from maya_batch.closest import closest
 
 MAYA1_TAGS: tuple[str, ...] = (
     "angry",
@@ -49,12 +49,4 @@ def nearest(name: str, names: Collection[str]) -> str | None:
     """Return the one of `names` that `name` most likely stands for, or None if none is close."""
     if len(name) > _LONGEST_NAME:
         return None
-    return _closest(re.sub(r"[\s_-]+", "_", name.strip().casefold()), tuple(sorted(names)))
-
-
-@lru_cache(maxsize=1 << 10)
-def _closest(folded: str, names: tuple[str, ...]) -> str | None:
-    """Compare. Cached: a text full of markup asks for the same few names thousands of times."""
-    by_fold = {name.casefold(): name for name in names}
-    close = get_close_matches(folded, list(by_fold), n=1, cutoff=0.6)
-    return by_fold[close[0]] if close else None
+    return closest(re.sub(r"[\s_-]+", "_", name.strip()), names)
