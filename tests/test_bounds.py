@@ -282,12 +282,12 @@ def test_a_configuration_is_a_file_of_a_sane_size(make: Callable[[Path], None], 
     make(path)
     with pytest.raises(UsageError, match=why):
         machine_settings(str(path), {})
-    with pytest.raises(ValueError, match="no such file|more than 1,000,000 bytes"):
+    with pytest.raises(ValueError, match=r"no such file|more than 1,000,000 bytes"):
         read_json(path)
 
 
 def test_a_device_is_no_configuration_and_no_long_name_is_one() -> None:
-    with pytest.raises(UsageError, match="--config /dev/zero is not a regular file"):
+    with pytest.raises(UsageError, match=r"--config /dev/zero is not a regular file"):
         machine_settings("/dev/zero", {})
     with pytest.raises(UsageError, match="no such file, and none of") as caught:
         machine_settings("a" * 100_000, {})

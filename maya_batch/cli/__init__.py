@@ -75,6 +75,10 @@ def main(stop: Stop | None = None) -> NoReturn:
     """
     # Clips of all lengths would leave the GPU's memory in pieces too small for each other. Read when CUDA starts.
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+    # On a CPU the demo voice's threads meet thousands of times a second. They wait for each other in a loop, by default
+    # for 300,000 rounds, which beside other programs is time that the one waited for does not get. Read by PyTorch.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     os.environ.setdefault("PATH", os.defpath)  # pydub cannot do without, and cron need not give one
     if stop is None:
         stop = Stop()
