@@ -157,10 +157,9 @@ def _mutated(data: Any, draw: Draw) -> Any:
 def _in_yaml(name: str) -> Callable[[Path, Draw], str]:
     def change(folder: Path, draw: Draw) -> str:
         path = folder / name
-        data = yaml.safe_load(path.read_text()) if path.is_file() else None
-        mutated = _mutated(data, draw)
+        mutated = _mutated(_read(path, yaml.safe_load), draw)
         text = yaml.safe_dump(_for_yaml(mutated), sort_keys=False, allow_unicode=draw.random() < 0.5)
-        path.write_bytes(_as_bytes(text, draw))
+        _put(path, _as_bytes(text, draw))
         return f"{name}: {str(mutated)[:200]!r}"
 
     return change
@@ -169,12 +168,26 @@ def _in_yaml(name: str) -> Callable[[Path, Draw], str]:
 def _in_json(name: str) -> Callable[[Path, Draw], str]:
     def change(folder: Path, draw: Draw) -> str:
         path = folder / name
-        data = json.loads(path.read_text()) if path.is_file() else None
-        mutated = _mutated(data, draw)
-        path.write_bytes(_as_bytes(json.dumps(mutated), draw))
+        mutated = _mutated(_read(path, json.loads), draw)
+        _put(path, _as_bytes(json.dumps(mutated), draw))
         return f"{name}: {str(mutated)[:200]!r}"
 
     return change
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> Any:
+    """What is in a file; None where an earlier change has left nothing that can be read."""
+    try:
+        return parse(path.read_text()) if path.is_file() else None
+    except (ValueError, RecursionError, yaml.YAMLError):
+        return None
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write it, unless an earlier change has put something else in the file's place."""
+    if (path.is_file() and not path.is_symlink()) or (not path.exists() and not path.is_symlink()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def _for_yaml(data: Any) -> Any:
@@ -214,8 +227,11 @@ def _take(folder: Path, draw: Draw) -> str:
     path = draw.choice(sorted(folder.rglob("*.npz")) or [folder / "book" / "1.npz"])
     if not path.is_file():
         return "no take is left"
-    with np.load(path) as arrays:
-        codes, meta = arrays["codes"], json.loads(str(arrays["meta"]))
+    try:
+        with np.load(path) as arrays:
+            codes, meta = arrays["codes"], json.loads(str(arrays["meta"]))
+    except Exception:
+        return "the take is damaged already"
     if draw.random() < 0.7:
         meta = _mutated(meta, draw)
     else:
@@ -259,18 +275,18 @@ def _chapter(folder: Path, draw: Draw) -> str:
     """A text of pieces, inline or in a file."""
     text = "".join(draw.choice(PIECES) for _ in range(draw.randint(1, 12)))
     path = folder / "book.yaml"
-    data = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    data = _read(path, yaml.safe_load)
     try:
         chapter = draw.choice(data["chapters"])
         chapter.pop("text", None)
         if draw.random() < 0.5:
-            (folder / "one.txt").write_bytes(_as_bytes(text, draw))
+            _put(folder / "one.txt", _as_bytes(text, draw))
             chapter["file"] = draw.choice(("one.txt", "./one.txt", "../outside", "lm", "/dev/zero"))
         else:
             chapter["text"] = text
     except (TypeError, KeyError, AttributeError, IndexError):
         return "no chapter is left"
-    path.write_text(yaml.safe_dump(_for_yaml(data), sort_keys=False, allow_unicode=True))
+    _put(path, yaml.safe_dump(_for_yaml(data), sort_keys=False, allow_unicode=True).encode())
     shown = re.sub(r"(.)\1{20,}", r"\1…", text)
     return f"a chapter: {shown[:200]!r}"
 
@@ -278,9 +294,10 @@ def _chapter(folder: Path, draw: Draw) -> str:
 def _language(folder: Path, draw: Draw) -> str:
     """A whole book with other numbers in it, which moves what is spoken and how it is judged."""
     path = folder / "book.yaml"
-    text = path.read_text(errors="replace") if path.is_file() else ""
+    text = str(_read(path, str) or "")
     key = draw.choice(("attempts", "chunk_words", "seed", "temperature", "failed", "max_tokens"))
-    path.write_text(text.replace("render:\n", f"render:\n  {key}: {draw.choice((1, 5, 0.5, 'omit', 56, -3))}\n", 1))
+    number = draw.choice((1, 5, 0.5, "omit", 56, -3))
+    _put(path, text.replace("render:\n", f"render:\n  {key}: {number}\n", 1).encode())
     return f"render.{key}"
 
 

@@ -79,8 +79,8 @@ def _ending(run: Night, given: Input, began: float) -> list[str]:
     seconds, code = monotonic() - began, run.process.exitcode
     told = run.steps.with_suffix(".memory")
     memory = int(told.read_text()) if told.exists() else 0
-    # A chapter that lacks a take cannot be put together without the model: it is told so by 4.
-    codes = (0, 2, 3, 5, 4) if given.arguments[0] == "assemble" or "--keep" in given.arguments else (0, 2, 3, 5)
+    # A chapter that lacks a take is not put together by these: they end with 4.
+    codes = (0, 2, 3, 4, 5) if given.arguments[0] in ("assemble", "redo") else (0, 2, 3, 5)
     found = [] if code in codes else [f"exit code {code}: {run.said()[-1500:]}"]
     found += [f"{seconds:.0f} s"] if seconds > MOST_SECONDS else []
     return found + ([f"{memory / 2**20:.0f} MiB"] if memory > MOST_BYTES else [])
