@@ -8,6 +8,7 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from maya_batch.audio.export import read_comment
 from maya_batch.checkpoint import DEMO
 from maya_batch.counted import counted
 from maya_batch.ledger import chapter_characters
@@ -61,8 +62,8 @@ def _fingerprint(state: BookState, exit_code: int) -> str:
     )
     digest = hashlib.sha256(repr((*whole, plan.sound.model, *_flags(state))).encode())
     for chapter in plan.chapters:
-        files = [target.path.is_file() for target in state.targets(chapter)]
-        digest.update(repr((chapter.title, state.mark(chapter), state.current(chapter), files)).encode())
+        files = [read_comment(target.path) for target in state.targets(chapter)]
+        digest.update(repr((chapter.title, state.mark(chapter), files)).encode())
         for chunk in chapter.chunks:
             digest.update(repr(_evidence(state, chunk)).encode(errors="surrogatepass"))
     return digest.hexdigest()

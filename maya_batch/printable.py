@@ -15,9 +15,14 @@ _UNFIT = re.compile(
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
+#: Characters of one line: a path of 4,096 and what is said of it.
+_LONGEST = 6000
+
+
 def printable(text: object) -> str:
-    """The text in one line, with what a terminal would act on shown as an escape, like `\\x1b`."""
-    return _UNFIT.sub(_escape, str(text))
+    """The text in one line of bounded length, with what a terminal would act on shown as an escape, like `\\x1b`."""
+    whole = str(text)
+    return _UNFIT.sub(_escape, whole if len(whole) <= _LONGEST else f"{whole[:_LONGEST]}…")
 
 
 def _escape(found: re.Match[str]) -> str:

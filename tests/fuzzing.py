@@ -178,9 +178,11 @@ def _in_json(name: str) -> Callable[[Path, Draw], str]:
 def _read(path: Path, parse: Callable[[str], Any]) -> Any:
     """What is in a file; None where an earlier change has left nothing that can be read."""
     try:
-        return parse(path.read_text()) if path.is_file() else None
-    except (ValueError, RecursionError, yaml.YAMLError):
+        data = parse(path.read_text()) if path.is_file() else None
+        json.dumps(data, default=str)  # an anchor may hold an alias of itself
+    except (ValueError, TypeError, RecursionError, yaml.YAMLError):
         return None
+    return data
 
 
 def _put(path: Path, content: bytes) -> None:

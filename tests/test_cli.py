@@ -135,6 +135,55 @@ def test_chapters_that_cannot_be_put_together_are_not_said_to_be(
     assert "all is rendered" not in said.err
 
 
+def test_an_output_folder_of_a_thousand_levels_is_refused(tiny: TinyBook, cli: Cli) -> None:
+    tiny.write(TEXT)
+    for command in ("plan", "status", "render", "assemble", "clean"):
+        line = one_line(cli(command, tiny.path, "--output", "a/" * 1500), 2)
+        assert line == "--output leads through 1500 folders; 100 are the most"
+    assert not (tiny.folder / "a").exists()
+
+
+@pytest.mark.parametrize("kind", [ValueError, NotImplementedError, RecursionError, AssertionError, KeyError])
+def test_a_mistake_of_the_program_is_told_in_full_there_and_in_the_log(
+    kind: type[Exception], tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    def fail(done: int) -> None:
+        raise kind("here\n2026-01-01 00:00:00 ERROR forged\x1b")
+
+    tiny.write(TEXT)
+    fake_engine.before_batch = fail
+    said = cli("render", tiny.path)
+    assert said.code == 1
+    log = (tiny.output / ".maya" / "render.log").read_text()
+    for text in (said.err, log):
+        assert "Traceback (most recent call last):" in text
+        assert "in fail" in text
+        assert "\x1b" not in text
+        assert "a mistake in maya-batch, please report it: " in text
+    assert not any(line.startswith("2026-01-01") for line in log.splitlines())
+    fake_engine.before_batch = lambda done: None
+    assert cli("render", tiny.path).code == 0
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError(12, "Cannot allocate memory"), RuntimeError("can't start new thread")]
+)
+def test_memory_that_is_full_is_one_line(
+    error: Exception, tiny: TinyBook, fake_engine: FakeEngine, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    tiny.write(TEXT)
+    for name, place in (("plan", "maya_batch.cli.options.make_plan"), ("render", "maya_batch.start.load_engine")):
+        with monkeypatch.context() as broken:
+            broken.setattr(place, fail)
+            said = cli(name, tiny.path)
+        assert said.code == 5
+        assert "Traceback" not in said.err
+        assert re.search("memory", said.err.splitlines()[-1])
+
+
 LOCALES = [
     {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     {"PYTHONIOENCODING": "ascii"},

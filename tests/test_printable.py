@@ -31,3 +31,7 @@ def test_of_all_of_unicode_nothing_moves_a_cursor_or_turns_text_around() -> None
     turning = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
     assert not {c for c in everything if unicodedata.bidirectional(c) in turning}
     assert everything.encode()
+
+
+def test_a_line_has_an_end() -> None:
+    assert len(printable("x" * 10**7)) < 7000

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Protocol
@@ -249,8 +250,18 @@ def read_comment(path: Path) -> str | None:
     Never raises and never blocks, whatever lies at `path`; symbolic links are not followed.
     """
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            return None
+        seen = path.lstat()
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(seen.st_mode):
+        return None
+    return _comment(path, seen.st_mtime_ns, seen.st_size, seen.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _comment(path: Path, *_seen: int) -> str | None:
+    """As `read_comment`; read again where the file is not the one that was seen. A run asks four times of each."""
+    try:
         # The flags are for a file swapped since: opening a FIFO would wait for somebody to write into it.
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(file, "rb") as opened:

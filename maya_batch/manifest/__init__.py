@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from maya_batch.errors import Finding
+from maya_batch.errors import Finding, UsageError
 from maya_batch.manifest.checks import Checker, file_stem
 from maya_batch.manifest.editor import json_schema
 from maya_batch.manifest.salvage import read_book
@@ -39,6 +39,10 @@ __all__ = [
     "output_folder",
     "read_manuscript",
 ]
+
+
+#: Of a path that a person names on the command line; a thousand and more end many a program that looks through them.
+_MOST_FOLDERS = 100
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,13 @@ def output_folder(manuscript: Manuscript, override: Path | None = None) -> Path:
     """Where the audio goes: `override`, else the book's `output.folder`, else beside the manifest.
 
     The last is named like the manifest without its ending.
+
+    Raises:
+        UsageError: `override` leads through more folders than programs can look through.
     """
     if override is not None:
+        if len(override.parts) > _MOST_FOLDERS:
+            raise UsageError(f"--output leads through {len(override.parts)} folders; {_MOST_FOLDERS} are the most")
         return override
     if manuscript.book.output.folder is not None:
         return manuscript.folder / manuscript.book.output.folder
