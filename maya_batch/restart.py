@@ -70,7 +70,7 @@ def begin_anew(first: FirstStart) -> None:
     os.environ[_MARK] = json.dumps(mark, separators=(",", ":"))
     for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208  (names alone)
         try:
-            if int(descriptor) > sys.stderr.fileno():
+            if int(descriptor) > 2:
                 os.set_inheritable(int(descriptor), False)  # what holds the broken GPU is closed by the change
         except OSError:
             continue  # the listing's own

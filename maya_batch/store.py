@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 _KEY = re.compile("[0-9a-f]{64}")
 _FILE = re.compile(r"\.?\d+\.(npz|mp3)(\.part|\.aside-\d+)?")
 
+#: So many takes that are not whole are named; of a folder that was damaged there may be thousands.
+_MOST_NAMED = 20
+
 
 class TakeStore:
     """The takes of one book, in its folder `.maya`."""
@@ -151,9 +154,13 @@ class TakeStore:
 
     def _warn(self, path: str, why: object) -> None:
         """Say once that there is no whole take."""
-        if path not in self._warned:
-            log.warning("%s: not a whole take (%s); it counts as missing", path, why)
-            self._warned.add(path)
+        if path in self._warned:
+            return
+        self._warned.add(path)
+        level = logging.WARNING if len(self._warned) <= _MOST_NAMED else logging.DEBUG
+        log.log(level, "%s: not a whole take (%s); it counts as missing", path, why)
+        if len(self._warned) == _MOST_NAMED + 1:
+            log.warning("more takes are not whole; they count as missing, too (--verbose names them)")
 
     def _warn_of_choice(self, key: str, attempt: int) -> None:
         """Say once that a take that a person chose is not there."""

@@ -481,3 +481,15 @@ def test_a_folder_that_was_set_aside_is_not_listed_with_what_is_in_it(store: Tak
     store.put([take()])
     assert [path.name for path in store.unused([])] == ["1.npz"]
     assert [path.read_text() for path in tmp_path.rglob("kept.txt")] == ["kept"]
+
+
+def test_of_many_damaged_takes_the_first_are_named(
+    store: TakeStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.put([take(attempt=attempt) for attempt in range(1, 31)])
+    for path in tmp_path.rglob("*.npz"):
+        path.write_bytes(b"damaged")
+    for _ in range(2):
+        assert store.all(KEY) == []
+    assert len(caplog.messages) == 21
+    assert caplog.messages[-1].startswith("more takes are not whole")
