@@ -76,7 +76,15 @@ def _evidence(state: BookState, chunk: Chunk) -> tuple[object, ...]:
         return ()
     problems = [(problem.kind, problem.detail) for problem in take.problems]
     heard = take.hearing and (take.hearing.text, take.hearing.word_error, take.hearing.unheard)
-    return (take.attempt, state.attempts(chunk), problems, heard, state.chosen(chunk), state.omitted(chunk))
+    chosen = state.store.chosen(take.key)
+    return (
+        take.attempt,
+        state.takes(chunk)[-1].attempt,
+        problems,
+        heard,
+        chosen,
+        bool(problems) and state.omitted(chunk),
+    )
 
 
 def make_report(state: BookState, outcome: Outcome, began: datetime, exit_code: int, reason: str) -> Report:

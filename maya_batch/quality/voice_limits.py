@@ -54,6 +54,7 @@ class VoiceLimits:
             names[voice].append(name)
         self._ratios: dict[str, float | None] = {}
         self._quiets: dict[str, float | None] = {}
+        self._settled: dict[str, Limits] = {}
         self._paces = {voice: _Sample(own, COUNTED, self._ratios) for voice, own in names.items()}
         self._ends = {voice: _Sample(own, COUNTED, self._quiets) for voice, own in names.items()}
 
@@ -79,11 +80,16 @@ class VoiceLimits:
 
     def of(self, voice: str) -> Limits:
         """The limits of the voice of this description, as far as they are settled."""
+        if voice in self._settled:
+            return self._settled[voice]
         ratios, quiets = self._paces[voice].values(), self._ends[voice].values()
-        return Limits(
+        limits = Limits(
             None if ratios is None else median(ratios) if len(ratios) >= ENOUGH_FOR_PACE else 0.0,
             None if quiets is None else _least(quiets) if len(quiets) >= ENOUGH_FOR_QUIET else 0.0,
         )
+        if ratios is not None and quiets is not None:
+            self._settled[voice] = limits  # each take of a book asks for them
+        return limits
 
 
 class _Sample:
