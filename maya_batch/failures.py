@@ -61,7 +61,7 @@ def failures_told(lost: Callable[[], None] | None = None) -> Iterator[None]:
 def loading_told(folder: Path, what: str) -> Iterator[None]:
     """Whatever fails with `what` in `folder` becomes an error that names both, but for a full memory and a lost GPU.
 
-    The files of a checkpoint go through four libraries, each with errors of its own, and are anybody's.
+    The files of a checkpoint are untrusted and go through four libraries, each of which raises different errors.
 
     Raises:
         MachineError: it does not load.

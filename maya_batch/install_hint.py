@@ -1,6 +1,6 @@
 """What to type to install one of this program's extras, for the way that the program itself was installed.
 
-It is on no package index under its name: what pip would find there is somebody else's.
+No package index has it under its name: pip would install another program.
 """
 
 import json

@@ -221,7 +221,7 @@ class TakeStore:
 
 
 def _doubt(take: Take) -> tuple[int, bool, float]:
-    """What speaks against a take, the least of it first: a take that nobody listened to may lack anything."""
+    """Sort key, lowest first: problems, whether it was not listened to, word error. An unheard take may lack words."""
     return len(take.problems), take.hearing is None, take.hearing.word_error if take.hearing else 0.0
 
 

@@ -78,7 +78,7 @@ def hold_descriptors() -> None:
 
 
 def keep_going() -> None:
-    """From now on nothing that prints fails, however the terminal is, and nothing that asks waits for nobody."""
+    """From now on printing never fails, and a question gets no answer where standard input is closed."""
     sys.stdout, sys.stderr = Stream(sys.stdout), Stream(sys.stderr)
     if sys.stdin is None:
         sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  (for as long as the process)
