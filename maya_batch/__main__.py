@@ -6,13 +6,13 @@ import os
 def main() -> None:
     """Run the command line, and exit."""
     try:
-        from maya_batch.stop import Stop
+        from maya_batch.interrupt import Stop
 
         stop = Stop()
         stop.listen()
     except KeyboardInterrupt:
         os._exit(4)  # the constant's module may be what was being loaded
-    from maya_batch.terminal import hold_descriptors
+    from maya_batch.messages.terminal import hold_descriptors
 
     hold_descriptors()
     from maya_batch.cli import main as run

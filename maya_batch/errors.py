@@ -10,7 +10,7 @@ from maya_batch.exit_codes import EXIT_STOPPED as EXIT_STOPPED
 from maya_batch.exit_codes import EXIT_UNEXPECTED as EXIT_UNEXPECTED
 from maya_batch.exit_codes import EXIT_USAGE as EXIT_USAGE
 from maya_batch.exit_codes import EXIT_WHOLE as EXIT_WHOLE
-from maya_batch.stop import Interruption
+from maya_batch.interrupt import Interruption
 
 #: Findings that a message lists, and characters that each may have in what it says, how to mend it and its file's name:
 #: what is wrong may be as long as the file.

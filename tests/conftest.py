@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from maya_batch.resources import builtin
-from maya_batch.tokens import read_layout
-from tests.demo import MANIFESTS, Rendered, load_demo, render_side_by_side
-from tests.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_model
+from maya_batch.checkpoint.token_layout import read_layout
+from maya_batch.files.builtin_files import builtin
+from tests.support.demo import MANIFESTS, Rendered, load_demo, render_side_by_side
+from tests.support.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_model
 
 # Before torch is imported, here and in all processes that tests start: two threads are faster by a fifth alone, but
 # wait for each other in a loop, and beside any other process on two cores they are slower many times over.
@@ -23,8 +23,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 if TYPE_CHECKING:
-    from maya_batch.codec import Codec
-    from maya_batch.engines.hf import HfEngine
+    from maya_batch.audio.snac_codec import Codec
+    from maya_batch.engine.hf_engine import HfEngine
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fake_codec(monkeypatch: pytest.MonkeyPatch) -> FakeCodec:
     """What every codec is loaded as."""
     codec = FakeCodec()
-    monkeypatch.setattr("maya_batch.codec.load_codec", lambda folder, layout, device: codec)
+    monkeypatch.setattr("maya_batch.audio.snac_codec.load_codec", lambda folder, layout, device: codec)
     return codec
 
 
@@ -63,7 +63,7 @@ def fake_engine(tiny: TinyBook, fake_codec: FakeCodec, monkeypatch: pytest.Monke
         engine.batch_size = batch_size or engine.batch_size
         return engine
 
-    monkeypatch.setattr("maya_batch.start.load_engine", load)
+    monkeypatch.setattr("maya_batch.run.loading.load_engine", load)
     return engine
 
 
@@ -124,7 +124,7 @@ def engine() -> "HfEngine":
 @pytest.fixture(scope="session")
 def codec(engine: "HfEngine") -> "Codec":
     """The demo voice's codec on the CPU."""
-    from maya_batch.codec import load_codec
+    from maya_batch.audio.snac_codec import load_codec
 
     return load_codec(builtin("assets", "demo-voice", "codec"), engine.layout, engine.device)
 

@@ -12,16 +12,16 @@ from multiprocessing import active_children, get_context, resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from maya_batch.bench.figures import Figures
+from maya_batch.bench.results import Figures
 from maya_batch.bench.workload import write_book
-from maya_batch.checkpoint import DEMO
+from maya_batch.book.settings import Machine
+from maya_batch.checkpoint.locate import DEMO
 from maya_batch.errors import MachineError, UsageError
+from maya_batch.interrupt import held_back
 from maya_batch.manifest import Render
-from maya_batch.settings import Machine
-from maya_batch.stop import held_back
 
 if TYPE_CHECKING:
-    from maya_batch.bench.measure import Run
+    from maya_batch.bench.measured_run import Run
 
 Result = TypeVar("Result")
 
@@ -86,8 +86,8 @@ def _alone(work: Callable[..., Result], *arguments: Any) -> Result:
 
 
 def _make_random(folder: Path, device: str) -> None:
-    from maya_batch.bench.random_maya import save_random_codec, save_random_maya
-    from maya_batch.engines.device import choose_device
+    from maya_batch.bench.random_checkpoint import save_random_codec, save_random_maya
+    from maya_batch.engine.device import choose_device
 
     place = choose_device(device)
     if place.type != "cuda":
@@ -97,7 +97,7 @@ def _make_random(folder: Path, device: str) -> None:
 
 
 def _render(book: Path, flags: Render, options: Options) -> "Run":
-    from maya_batch.bench.measure import render
+    from maya_batch.bench.measured_run import render
 
     return render(book, flags, options.machine, options.gpu_memory)
 

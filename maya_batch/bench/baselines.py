@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from maya_batch.checkpoint import find_checkpoint
-from maya_batch.engines.loading import load_hf_engine
-from maya_batch.engines.prompts import pad_left
-from maya_batch.engines.sampling import drawn_end
+from maya_batch.book.plan import Chunk, make_plan
+from maya_batch.book.settings import Machine, Sound
+from maya_batch.checkpoint.locate import find_checkpoint
+from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
+from maya_batch.engine.hf_loader import load_hf_engine
+from maya_batch.engine.prompts import pad_left
+from maya_batch.engine.sampling import drawn_end
 from maya_batch.manifest import Render
-from maya_batch.plan import Chunk, make_plan
-from maya_batch.settings import Machine, Sound
-from maya_batch.tokens import SLOTS, TokenLayout
 
 #: Tokens that a batch of random weights is timed over: the difference of two calls, so that reading the prompt, which
 #: both do, falls out; after one that warms up.

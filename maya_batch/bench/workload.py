@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maya_batch.checkpoint import DEMO
+from maya_batch.checkpoint.locate import DEMO
 
 VOICE = (
     "Realistic male voice in the 30s age with american accent. Normal pitch, warm timbre, conversational pacing, "

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from maya_batch.cli import book, redo, render, tools
+from maya_batch.cli import inspect, render, review, tools
 from maya_batch.errors import (
     EXIT_ENVIRONMENT,
     EXIT_STOPPED,
@@ -21,10 +21,10 @@ from maya_batch.errors import (
     StoppedError,
     first_line,
 )
-from maya_batch.failures import out_of_memory
-from maya_batch.printable import printable
-from maya_batch.stop import Interruption, Stop
-from maya_batch.terminal import close, keep_going
+from maya_batch.interrupt import Interruption, Stop
+from maya_batch.messages.printable import printable
+from maya_batch.messages.terminal import close, keep_going
+from maya_batch.torch_errors import out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,12 @@ app = typer.Typer(
 )
 for _command in (
     render.render,
-    book.plan,
-    book.status,
+    inspect.plan,
+    inspect.status,
     render.assemble,
-    redo.redo,
-    redo.audition,
-    book.clean,
+    review.redo,
+    review.audition,
+    inspect.clean,
     tools.say,
     tools.fetch,
     tools.doctor,

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from maya_batch.book.plan import Plan, make_plan
+from maya_batch.book.settings import Machine, flag_mistake, machine_settings
 from maya_batch.errors import UsageError
-from maya_batch.logs import log_to_file, log_to_terminal
 from maya_batch.manifest import Render
-from maya_batch.outcome import Outcome
-from maya_batch.plan import Plan, make_plan
-from maya_batch.settings import Machine, flag_mistake, machine_settings
+from maya_batch.messages.logs import log_to_file, log_to_terminal
+from maya_batch.run.result import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -35,15 +35,16 @@ from maya_batch.cli.options import (
     machine_of,
     warn_of_incomplete,
 )
-from maya_batch.deadline import deadline_of
-from maya_batch.guard import guarded
-from maya_batch.logs import log_to_terminal
+from maya_batch.cli.progress import ProgressBar
+from maya_batch.interrupt import GOES_ON, Stop
 from maya_batch.manifest import output_folder
-from maya_batch.notify import check_command, notifying
-from maya_batch.progress import LogWatcher, TerminalWatcher
-from maya_batch.stop import GOES_ON, Stop
-from maya_batch.summary import summarize
-from maya_batch.writable import TakeOver
+from maya_batch.messages.logs import log_to_terminal
+from maya_batch.run.deadline import deadline_of
+from maya_batch.run.end_hook import check_command, notifying
+from maya_batch.run.guard import guarded
+from maya_batch.run.preflight import TakeOver
+from maya_batch.run.progress import LogProgress
+from maya_batch.run.summary import summarize
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +91,8 @@ def render(
 
     For instance: `maya-batch render book.yaml --config maya1-bf16-24gb`.
     """
-    from maya_batch.render import render_book
-    from maya_batch.report.files import PAGE_NAME
+    from maya_batch.book.report_files import PAGE_NAME
+    from maya_batch.run.render import render_book
 
     log_to_terminal(quiet, verbose)
     check_command(notify)
@@ -107,7 +108,7 @@ def render(
         )
         notice.page = output_folder(plan.manuscript, output) / PAGE_NAME
         with guarded(stop, GOES_ON, deadline) as guard:
-            watcher = TerminalWatcher() if sys.stderr.isatty() and not quiet else LogWatcher()
+            watcher = ProgressBar() if sys.stderr.isatty() and not quiet else LogProgress()
             try:
                 outcome = render_book(
                     *(plan, machine, watcher, output),
@@ -143,11 +144,11 @@ def assemble(
 
     Without the language model: after a change of pauses, formats or titles.
     """
-    from maya_batch.render import assemble_book
+    from maya_batch.run.render import assemble_book
 
     plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
     machine = machine_of(config, None, device, dtype, quantization, None, decoding)
     with guarded(context.ensure_object(Stop), GOES_ON) as guard:
-        outcome = assemble_book(plan, machine, LogWatcher(), output, stop=guard.stop)
+        outcome = assemble_book(plan, machine, LogProgress(), output, stop=guard.stop)
     warn_of_incomplete(outcome, book)
     finish(summarize(outcome), outcome.exit_code)

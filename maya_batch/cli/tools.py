@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from maya_batch.bench.figures import bench_key
-from maya_batch.checkpoint import DEMO, MAYA1, SNAC_24KHZ
+from maya_batch.book.machine_speed import save_speed
+from maya_batch.book.settings import sound_settings
+from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ
 from maya_batch.cli.options import (
     BatchSize,
     Codec,
@@ -28,12 +29,11 @@ from maya_batch.cli.options import (
     machine_of,
 )
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError
-from maya_batch.guard import guarded
-from maya_batch.logs import log_to_terminal
+from maya_batch.interrupt import Stop
 from maya_batch.manifest import Render, json_schema
-from maya_batch.printable import printable
-from maya_batch.settings import sound_settings
-from maya_batch.stop import Stop
+from maya_batch.messages.logs import log_to_terminal
+from maya_batch.messages.printable import printable
+from maya_batch.run.guard import guarded
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def say(
 
     For instance: `maya-batch say "Well <sigh> there it is." -o x.wav --model demo`.
     """
-    from maya_batch.say import say as say_text
+    from maya_batch.run.say import say as say_text
 
     log_to_terminal(quiet, verbose)
     flags = flags_of(
@@ -94,11 +94,11 @@ def fetch(
     Without names, Maya1 and its codec; or the recognizer that listens to the takes. A download that broke off goes on
     where it was.
     """
-    from maya_batch.fetch import RECOGNIZER_PATTERNS
-    from maya_batch.fetch import fetch as fetch_one
+    from maya_batch.checkpoint.fetch import RECOGNIZER_PATTERNS
+    from maya_batch.checkpoint.fetch import fetch as fetch_one
 
     if recognizer is not None:
-        from maya_batch.hearing import recognizer_repository
+        from maya_batch.quality.asr import recognizer_repository
 
         path = fetch_one(recognizer_repository(recognizer), to, _say_now, RECOGNIZER_PATTERNS)
         _tell_place(recognizer, path, "--recognizer" if to else None)
@@ -112,7 +112,7 @@ def doctor() -> None:
 
     Python, torch, CUDA, 4-bit kernels, ffmpeg, models, disk.
     """
-    from maya_batch.doctor import checks
+    from maya_batch.cli.doctor import checks
 
     log_to_terminal(False, False)
     lacking = []
@@ -156,13 +156,13 @@ def bench(
     with guarded(context.ensure_object(Stop)):
         figures = measure(Options(hours, machine, model, codec, gpu_memory, baseline), _say_now)
     print(figures.as_json() if as_json else figures)
-    try:
-        kept = figures.save(bench_key(model)) if gpu_memory is None else None
-    except OSError as error:
-        log.warning("%s: cannot be written (%s)", error.filename, error.strerror)
-        kept = None
-    if kept is None:
+    if gpu_memory is not None:
         log.info("not kept for the estimates of `plan`")
+        return
+    try:
+        save_speed(model, figures.speed)
+    except MachineError as error:
+        log.warning("%s; the speed is not kept for the estimates of `plan`", error)
 
 
 def tags(model: Model = None, as_json: Json = False) -> None:
@@ -170,8 +170,8 @@ def tags(model: Model = None, as_json: Json = False) -> None:
 
     Those that are one token of its tokenizer.
     """
-    from maya_batch.checkpoint import find_checkpoint
-    from maya_batch.engines.loading import known_tags
+    from maya_batch.checkpoint.locate import find_checkpoint
+    from maya_batch.engine.hf_loader import known_tags
 
     sound = sound_settings(Render(), Path(), flags_of(model=model))
     known, unknown = known_tags(find_checkpoint(sound.model, "model").folder)

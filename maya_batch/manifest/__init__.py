@@ -7,11 +7,10 @@ from pathlib import Path
 
 from maya_batch.errors import Finding, UsageError
 from maya_batch.manifest.checks import Checker, file_stem
-from maya_batch.manifest.editor import json_schema
-from maya_batch.manifest.salvage import read_book
+from maya_batch.manifest.error_recovery import read_book
+from maya_batch.manifest.json_schema import json_schema
 from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
-from maya_batch.shown import shown
-from maya_batch.source_file import (
+from maya_batch.manifest.source_text import (
     LIMIT_BYTES,
     Lines,
     UnreadableError,
@@ -21,7 +20,8 @@ from maya_batch.source_file import (
     read_bytes,
     way_out,
 )
-from maya_batch.yaml_source import DataPath, YamlSource, load
+from maya_batch.manifest.yaml_positions import DataPath, YamlSource, load
+from maya_batch.messages.quoting import shown
 
 __all__ = [
     "Book",

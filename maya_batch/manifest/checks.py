@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maya_batch.errors import Finding
-from maya_batch.manifest.lines import is_hub_id
-from maya_batch.manifest.salvage import suggestion
+from maya_batch.manifest.error_recovery import suggestion
+from maya_batch.manifest.one_line import is_hub_id
 from maya_batch.manifest.schema import Book
-from maya_batch.shown import shown
-from maya_batch.source_file import way_out
-from maya_batch.yaml_source import DataPath, YamlSource
+from maya_batch.manifest.source_text import way_out
+from maya_batch.manifest.yaml_positions import DataPath, YamlSource
+from maya_batch.messages.quoting import shown
 
 LONGEST_STEM = 80
 """The longest file stem, in characters."""

@@ -10,8 +10,8 @@ from pydantic import (
     model_validator,
 )
 
-from maya_batch.manifest.lines import Codec, Description, FilePath, Folder, Language, Line, Model, VoiceName, wrong
-from maya_batch.shown import shown
+from maya_batch.manifest.one_line import Codec, Description, FilePath, Folder, Language, Line, Model, VoiceName, wrong
+from maya_batch.messages.quoting import shown
 
 MP3_BITRATES = tuple(f"{rate}k" for rate in (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160))
 """What MP3 has at Maya1's 24 kHz (MPEG-2), in bits a second."""
@@ -105,7 +105,7 @@ class Quality(Part):
     """When a take counts as a failed one. What stands here shapes no take, so it may change at any time.
 
     The thresholds were tuned on takes of the demo voice, of texts of 10 to 45 words, and measured on 300 others
-    (`python -m tests.measure_detection`), of which 6 were accused, all by their words. What is said of honest takes was
+    (`python -m tests.measure.detection`), of which 6 were flagged, all by their words. What is said of good takes was
     seen on 600.
     """
 

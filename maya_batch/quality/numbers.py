@@ -4,7 +4,7 @@ import re
 
 from num2words import num2words
 
-from maya_batch.text.spoken import NUM2WORDS_ERRORS
+from maya_batch.text.word_count import NUM2WORDS_ERRORS
 
 #: Digits up to which a number is read as one.
 _LONGEST = 15

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
+from maya_batch.book.accounting import Characters
 from maya_batch.errors import (
     EXIT_BUSY,
     EXIT_ENVIRONMENT,
@@ -19,11 +20,10 @@ from maya_batch.errors import (
     EXIT_USAGE,
     EXIT_WHOLE,
 )
-from maya_batch.report.clip import PICTURE_HEIGHT, PICTURE_WIDTH, Clip
-from maya_batch.report.data import Characters, ChunkReport, Report
-from maya_batch.report.shell import shell_word
-from maya_batch.report.words import Words, word_diff
-from maya_batch.report.worst import MOST_TAKES, worst_takes
+from maya_batch.report.audio_clip import PICTURE_HEIGHT, PICTURE_WIDTH, Clip
+from maya_batch.report.model import MOST_TAKES, ChunkReport, Report, worst_takes
+from maya_batch.report.shell_word import shell_word
+from maya_batch.report.text_diff import Words, word_diff
 
 _STATES: Mapping[int, str] = MappingProxyType(
     {

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from maya_batch.text.cuts import Cuts, before_tags, count_words, is_cut
-from maya_batch.text.problem import TextProblem
-from maya_batch.text.script import Passage
+from maya_batch.text.break_points import Cuts, before_tags, count_words, is_cut
+from maya_batch.text.passage import Passage, TextProblem
 from maya_batch.text.sentences import sentences
 
 _STRETCH = 1.5

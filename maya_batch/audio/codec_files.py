@@ -1,0 +1,181 @@
+"""A codec's two files, config.json and pytorch_model.bin, looked at before anything is built from them."""
+
+import math
+import warnings
+import zipfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from maya_batch.errors import MachineError, first_line
+from maya_batch.files.json_file import read_json
+from maya_batch.messages.quoting import shown
+from maya_batch.torch_errors import loading_told
+
+_CONFIG, _WEIGHTS = "config.json", "pytorch_model.bin"
+_MEND = "fetch it again"
+
+#: Far more than any SNAC has: the one of 24 kHz has widths of 48 to 1024, four rates, and 80 MB.
+_MOST_WIDTH, _MOST_RATES, _MOST_RATE, _MOST_BYTES = 2**14, 8, 2**10, 2_000_000_000
+_MOST_CODES, _MOST_HZ = 2**16, 2**20
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """What SNAC is built with; the defaults are its own."""
+
+    sampling_rate: int = 44100
+    encoder_dim: int = 64
+    encoder_rates: tuple[int, ...] = (3, 3, 7, 7)
+    latent_dim: int | None = None
+    decoder_dim: int = 1536
+    decoder_rates: tuple[int, ...] = (7, 7, 3, 3)
+    attn_window_size: int | None = 32
+    codebook_size: int = 4096
+    codebook_dim: int = 8
+    vq_strides: tuple[int, ...] = (8, 4, 2, 1)
+    noise: bool = True
+    depthwise: bool = True
+
+    @property
+    def frame_samples(self) -> int:
+        """Samples that a code of the first level stands for."""
+        return math.prod(self.encoder_rates) * self.vq_strides[0]
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `SNAC`."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def least_numbers(self) -> int:
+        """How many weights such a codec has at least: its products and its codes, biases and attention not counted."""
+        latent = self.latent_dim or self.encoder_dim * 2 ** len(self.encoder_rates)
+        count = len(self.vq_strides) * self.codebook_dim * (2 * latent + self.codebook_size)
+        width = self.encoder_dim
+        for rate in self.encoder_rates:
+            count += self._units(width) + 2 * rate * width * (2 * width)
+            width *= 2
+        count += 7 * width * (1 if self.depthwise else width) + latent * self.decoder_dim
+        width = self.decoder_dim
+        for rate in self.decoder_rates:
+            narrow = width // 2
+            count += 2 * rate * width * narrow + self._units(narrow)
+            width = narrow
+        return count
+
+    def _units(self, width: int) -> int:
+        """The weights of three residual units."""
+        return 3 * (width * width + 7 * width * (1 if self.depthwise else width))
+
+
+def read_codec_config(folder: Path) -> CodecConfig:
+    """The configuration of the codec in `folder`.
+
+    Raises:
+        MachineError: it is missing or is none of SNAC's, or a number in it is none that a SNAC has.
+    """
+    path = folder / _CONFIG
+    try:
+        data = read_json(path)
+        if not isinstance(data, dict):
+            raise ValueError("it is not a mapping")
+        unknown = data.keys() - {field.name for field in fields(CodecConfig)}
+        if unknown:
+            raise ValueError(f"{shown(min(unknown))} is nothing that SNAC knows")
+        return _parse(data)
+    except (OSError, ValueError) as error:
+        raise MachineError(f"{path}: the codec does not load ({first_line(error)}); {_MEND}") from error
+
+
+def _parse(data: dict[str, Any]) -> CodecConfig:
+    """The configuration, every value of it checked.
+
+    Raises:
+        ValueError: what is wrong with it.
+    """
+    for name, most in (
+        ("sampling_rate", _MOST_HZ),
+        ("encoder_dim", _MOST_WIDTH),
+        ("latent_dim", _MOST_WIDTH),
+        ("decoder_dim", _MOST_WIDTH),
+        ("attn_window_size", _MOST_WIDTH),
+        ("codebook_size", _MOST_CODES),
+        ("codebook_dim", _MOST_WIDTH),
+    ):
+        absent = name not in data or (data[name] is None and name in ("latent_dim", "attn_window_size"))
+        if not absent and not _is_whole(data[name], most):
+            raise ValueError(f"{name} is {shown(data[name])}, and must be a whole number from 1 to {most}")
+    for name in ("encoder_rates", "decoder_rates", "vq_strides"):
+        rates = data.get(name, [1])
+        if (
+            not isinstance(rates, list)
+            or not 1 <= len(rates) <= _MOST_RATES
+            or not all(_is_whole(rate, _MOST_RATE) for rate in rates)
+        ):
+            raise ValueError(f"{name} must be 1 to {_MOST_RATES} whole numbers from 1 to {_MOST_RATE}")
+    for name in ("noise", "depthwise"):
+        if not isinstance(data.get(name, True), bool):
+            raise ValueError(f"{name} is {shown(data[name])}, and must be true or false")
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    config = CodecConfig(**values)
+    if math.prod(config.encoder_rates) != math.prod(config.decoder_rates):
+        raise ValueError("encoder_rates and decoder_rates have different products")
+    if config.decoder_dim >> len(config.decoder_rates) == 0:
+        raise ValueError(f"decoder_dim is {config.decoder_dim}, too few for {len(config.decoder_rates)} halvings")
+    return config
+
+
+def _is_whole(value: object, most: int) -> bool:
+    return type(value) is int and 1 <= value <= most
+
+
+def read_codec_weights(folder: Path, config: CodecConfig) -> dict[str, torch.Tensor]:
+    """The tensors of the codec in `folder`, on the CPU; no code that stands in the file is ever run.
+
+    Raises:
+        MachineError: they are no plain tensors, too few or too many for the configuration, or no finite numbers.
+    """
+    path = folder / _WEIGHTS
+    try:
+        _check_size(path, config)
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise MachineError(f"{path}: the codec does not load ({first_line(error)}); {_MEND}") from error
+    with loading_told(path, "the codec"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of old formats; what it is made of is looked at below
+        try:
+            weights = torch.load(path, map_location="cpu", weights_only=True)
+        except UnpicklingError as error:
+            raise MachineError(f"{path}: the codec's weights are not plain tensors; {_MEND}") from error
+        if not isinstance(weights, dict) or not all(
+            isinstance(name, str)
+            and isinstance(tensor, torch.Tensor)
+            and tensor.is_floating_point()
+            and tensor.layout == torch.strided
+            and tensor.device.type == "cpu"
+            for name, tensor in weights.items()
+        ):
+            raise MachineError(f"{path}: the codec's weights are not plain tensors with names; {_MEND}")
+        # A sum is NaN or infinite where one of its numbers is, and takes no memory; nor do numbers that it overflows
+        # make sound.
+        if not all(bool(tensor.sum(dtype=torch.float32).isfinite()) for tensor in weights.values()):
+            raise MachineError(f"{path}: the codec's weights are not finite numbers; {_MEND}")
+    return weights
+
+
+def _check_size(path: Path, config: CodecConfig) -> None:
+    """Let a file hold about as many numbers as a codec of this configuration has, and nothing packed.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not path.is_file():  # a pipe would be waited for without end
+        raise ValueError("no such file")
+    size, numbers = path.stat().st_size, config.least_numbers()
+    if size < 2 * numbers or size > _MOST_BYTES:
+        raise ValueError(f"{size:,} bytes cannot be the {numbers:,} numbers and more that {_CONFIG} speaks of")
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as parts:
+            if sum(part.file_size for part in parts.infolist()) > size:
+                raise ValueError("its parts are larger than the whole")

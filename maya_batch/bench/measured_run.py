@@ -1,0 +1,118 @@
+"""What is measured in the process that renders, and how fast its memory is."""
+
+import gc
+import logging
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maya_batch.book.plan import make_plan
+from maya_batch.book.settings import Machine
+from maya_batch.errors import UsageError
+from maya_batch.manifest import Render
+from maya_batch.messages.logs import log_to_terminal
+from maya_batch.run.progress import LogProgress
+from maya_batch.run.render import render_book
+from maya_batch.run.result import BESIDE, IN_TURN
+
+if TYPE_CHECKING:
+    import torch
+
+#: Bytes copied to learn the bandwidth, and how often; the fastest counts.
+_COPIED = {"cuda": 2 * 2**30, "cpu": 256 * 2**20}
+_COPIES = 20
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run took. Seconds, bytes, tokens of speech."""
+
+    device: str
+    dtype: str
+    quantization: str
+    seconds_of_speech: float
+    tokens: float
+    rows: float
+    most_rows: int
+    steps: int
+    bytes_read: int
+    bandwidth: float
+    """Bytes a second that a copy moves, read and written."""
+    peak_bytes: int
+    planned_bytes: int
+    waits: int
+    restarts: int
+    stages: dict[str, float]
+    first_frame: float
+
+
+def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None) -> Run:
+    """Render a book into a folder beside it. Nothing is imported before `render` itself would do it."""
+    log_to_terminal(quiet=True, verbose=False)
+    # Nothing is judged: what stands against takes that are noise would be thousands of lines.
+    logging.getLogger("maya_batch.run.postprocess").setLevel(logging.ERROR)
+    if gpu_memory is not None:
+        _limit(gpu_memory, machine.device)
+    plan = make_plan(book, flags)
+    with tempfile.TemporaryDirectory(dir=book.parent) as folder:
+        outcome = render_book(plan, machine, LogProgress(), Path(folder), report=False)
+    import torch
+
+    from maya_batch.engine.device import choose_device
+
+    work, device = outcome.work, choose_device(machine.device)
+    if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+    tokens = outcome.speech * plan.layout.tokens_per_second
+    return Run(
+        device=torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"CPU, {torch.get_num_threads()} threads",
+        dtype=outcome.engine.split()[1],
+        quantization=outcome.engine.split()[2],
+        seconds_of_speech=outcome.speech,
+        tokens=tokens,
+        rows=tokens / work.steps if work.steps else 0.0,
+        most_rows=work.most_rows,
+        steps=work.steps,
+        bytes_read=work.bytes_read,
+        bandwidth=_bandwidth(device),
+        peak_bytes=outcome.peak_gpu_bytes,
+        planned_bytes=work.planned_bytes,
+        waits=work.waits,
+        restarts=work.restarts,
+        stages={name: outcome.stages.get(name, 0.0) for name in (*IN_TURN, *BESIDE)},
+        first_frame=outcome.first_frame,
+    )
+
+
+def _limit(gibibytes: float, name: str) -> None:
+    """Have no more than so much of the GPU's memory."""
+    import torch
+
+    from maya_batch.engine.device import choose_device
+
+    device = choose_device(name)
+    if device.type != "cuda":
+        raise UsageError("--gpu-memory: there is no GPU in use; leave it out")
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(gibibytes * 2**30 / total, 1.0), device)
+
+
+def _bandwidth(device: "torch.device") -> float:
+    import torch
+
+    source = torch.ones(_COPIED[device.type], dtype=torch.uint8, device=device)
+    target = torch.zeros_like(source)
+    seconds = []
+    for _ in range(_COPIES):
+        began = time.perf_counter()
+        target.copy_(source)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - began)
+    return 2 * source.nbytes / min(seconds)

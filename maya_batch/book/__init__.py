@@ -1,0 +1,1 @@
+"""A book as it is planned, and what of it is on disk."""

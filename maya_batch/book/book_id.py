@@ -1,0 +1,105 @@
+"""`.maya/book.yaml`: which book an output folder belongs to, and by which rules it was begun."""
+
+import os
+import secrets
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from maya_batch.errors import MachineError
+from maya_batch.files.atomic_write import write_whole
+from maya_batch.files.safe_open import read_own
+
+#: The rules of this version: how texts are cut and read, and how chapters are put together. Folders keep the ones they
+#: were begun with; version 0.1, which wrote no book.yaml, had 1 of both.
+TEXT_RULES, AUDIO_RULES = 1, 1
+
+_VERSION = 1
+_HEAD = "# Which book this folder belongs to; written by maya-batch at the first render.\n"
+
+#: Bytes of the file at most.
+_LARGEST = 64 * 2**10
+
+
+@dataclass(frozen=True)
+class BookId:
+    """The book of a folder."""
+
+    id: str
+    """32 random hexadecimal digits."""
+    manifest: str
+    """The manifest's file name."""
+    path: str
+    """The manifest's path from the output folder."""
+    title: str
+    text_rules: int = TEXT_RULES
+    audio_rules: int = AUDIO_RULES
+    reports: dict[str, str] = field(default_factory=dict)
+    """Reports of version 0.1, which carry no mark: the sha256 of each by its name."""
+
+
+def new_id() -> str:
+    """Another id than any folder has."""
+    return secrets.token_hex(16)
+
+
+def path_from(folder: Path, manifest: Path) -> str:
+    """The path of a manifest from an output folder; it stays the same where both are moved together."""
+    return os.path.relpath(manifest.resolve(), folder.resolve())
+
+
+def read_book_id(hidden: Path) -> BookId | None:
+    """The book that a folder `.maya` belongs to; None where version 0.1 made it, or it is not there.
+
+    Raises:
+        MachineError: the file is none, or a later version of this program has begun the book.
+    """
+    path = hidden / "book.yaml"
+    try:
+        data = yaml.safe_load(read_own(path, _LARGEST))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
+        raise _unreadable(path) from error
+    if not isinstance(data, dict) or data.pop("version", None) != _VERSION or not _is_book(data):
+        raise _unreadable(path)
+    book = BookId(**data)
+    if book.text_rules > TEXT_RULES or book.audio_rules > AUDIO_RULES:
+        raise MachineError(f"{path}: a later version of maya-batch has begun this book; render it with that one")
+    return book
+
+
+def write_book_id(hidden: Path, book: BookId) -> None:
+    """Write the file, whole or not at all.
+
+    Raises:
+        MachineError: the disk does not take it.
+    """
+    text = _HEAD + yaml.safe_dump({"version": _VERSION, **asdict(book)}, sort_keys=False, allow_unicode=True)
+    write_whole(hidden / "book.yaml", text.encode())
+
+
+def _is_book(data: dict[str, Any]) -> bool:
+    """Whether these are the values of a `BookId`."""
+    texts, rules = ("id", "manifest", "path", "title"), ("text_rules", "audio_rules")
+    if set(data) != {*texts, *rules, "reports"}:
+        return False
+    if not all(isinstance(data[name], str) and _is_name(data[name]) for name in texts):
+        return False
+    if not all(type(data[name]) is int and data[name] > 0 for name in rules):
+        return False
+    reports = data["reports"]
+    return isinstance(reports, dict) and all(isinstance(part, str) for pair in reports.items() for part in pair)
+
+
+def _is_name(text: str) -> bool:
+    """Whether it can be printed, but for bytes of a file's name that are no UTF-8."""
+    return all(character.isprintable() or "\udc80" <= character <= "\udcff" for character in text)
+
+
+def _unreadable(path: Path) -> MachineError:
+    return MachineError(
+        f"{path}: not a book.yaml of this version; put a copy back, or remove it and render with --adopt"
+    )

@@ -1,0 +1,66 @@
+"""Length and loudness of chapter files, kept as they are measured while a file is written, so that no report has to.
+
+Nothing depends on them but reports: a file that cannot be read counts as empty, and is measured anew.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Container
+from pathlib import Path
+
+from maya_batch.files.atomic_write import write_whole
+from maya_batch.files.safe_open import read_own
+
+log = logging.getLogger(__name__)
+
+#: Bytes: 80,000 chapters.
+_LARGEST = 8 * 2**20
+
+
+class ChapterFigures:
+    """The file `chapters.json` of one book: seconds and LUFS by the mark that a chapter's files carry."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "chapters.json"
+
+    def get(self, mark: str) -> tuple[float, float | None] | None:
+        """Seconds and loudness in LUFS (None: it has none) of the files with this mark; None where not measured."""
+        return self._read().get(mark)
+
+    def put(self, mark: str, seconds: float, lufs: float | None) -> None:
+        """Keep them.
+
+        Raises:
+            MachineError: the disk does not take the file.
+        """
+        figures = {name: list(pair) for name, pair in self._read().items()} | {mark: [seconds, lufs]}
+        write_whole(self._path, json.dumps(figures, indent=1).encode())
+
+    def keep(self, marks: Container[str]) -> None:
+        """Forget those of all others: no file has their mark any more.
+
+        Raises:
+            MachineError: the disk does not take the file.
+        """
+        known = self._read()
+        kept = {mark: list(pair) for mark, pair in known.items() if mark in marks}
+        if len(kept) < len(known):
+            write_whole(self._path, json.dumps(kept, indent=1).encode())
+
+    def _read(self) -> dict[str, tuple[float, float | None]]:
+        try:
+            data = json.loads(read_own(self._path, _LARGEST))
+            return {str(mark): _pair(*pair) for mark, pair in data.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            log.debug("%s: %s; measured anew", self._path, error)
+            return {}
+
+
+def _pair(seconds: float, lufs: float | None) -> tuple[float, float | None]:
+    numbers = float(seconds), None if lufs is None else float(lufs)
+    if numbers[0] < 0 or not all(math.isfinite(number) for number in numbers if number is not None):
+        raise ValueError(f"{numbers}: no length and loudness")
+    return numbers

@@ -1,0 +1,64 @@
+"""Chunks as a person or the report names them: `3:17`, `3:20-25`, or `3:17@a1b2` with the beginning of its key."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from maya_batch.book.plan import Chunk, Plan
+from maya_batch.errors import UsageError
+from maya_batch.messages.quoting import shown
+
+_REF = re.compile(r"(?P<chapter>\d{1,9}):(?P<first>\d{1,9})(-(?P<last>\d{1,9}))?(@(?P<key>[0-9a-f]{4,64}))?", re.ASCII)
+#: So much of a text tells a person which one it is.
+_SHOWN = 60
+
+
+def find_chunks(refs: Sequence[str], plan: Plan, key_of: Callable[[Chunk], str]) -> list[Chunk]:
+    """The chunks that are named, each once, in the order they are named.
+
+    Raises:
+        UsageError: one is no name of a chunk, names none of the book, or its key is another chunk's by now.
+    """
+    found: dict[str, Chunk] = {}
+    for ref in refs:
+        for chunk in _find(ref, plan, key_of):
+            found[chunk.ref] = chunk
+    return list(found.values())
+
+
+def _find(ref: str, plan: Plan, key_of: Callable[[Chunk], str]) -> Sequence[Chunk]:
+    parts = _REF.fullmatch(ref.lower())
+    if parts is None:
+        raise UsageError(f"{shown(ref)} names no chunk; write 3:17 (chapter 3, chunk 17), 3:20-25, or 3:17@a1b2")
+    number, first, last = int(parts["chapter"]), int(parts["first"]), int(parts["last"] or parts["first"])
+    if parts["last"] and parts["key"]:
+        raise UsageError(f"{ref}: a key belongs to one chunk; name the chunks of a range without @")
+    if last < first:
+        raise UsageError(f"{ref} runs backwards; write {number}:{last}-{first}")
+    chunks = _chapter(ref, number, plan)
+    if parts["key"] and not (0 < first <= len(chunks) and key_of(chunks[first - 1]).startswith(parts["key"])):
+        raise UsageError(_moved(ref, parts["key"], chunks[first - 1 : first] if first else (), plan, key_of))
+    if not 0 < first <= last <= len(chunks):
+        wrong = first if not 0 < first <= len(chunks) else last
+        raise UsageError(f"{ref}: there is no chunk {number}:{wrong}; chapter {number} has 1 to {len(chunks)}")
+    return chunks[first - 1 : last]
+
+
+def _chapter(ref: str, number: int, plan: Plan) -> tuple[Chunk, ...]:
+    for chapter in plan.chapters:
+        if chapter.number == number:
+            return chapter.chunks
+    raise UsageError(f"{ref}: there is no chapter {number}; the book has 1 to {len(plan.chapters)}")
+
+
+def _moved(ref: str, key: str, there: Sequence[Chunk], plan: Plan, key_of: Callable[[Chunk], str]) -> str:
+    """What to say of a name whose key is not that of the chunk that is `there`, if any is."""
+    place = ref.partition("@")[0]
+    now = [chunk.ref for chunk in plan.chunks() if key_of(chunk).startswith(key)]
+    reads = "; ".join(f"{place} now reads {_shown(chunk.text)}" for chunk in there) or f"there is no {place} any more"
+    if now:
+        return f"{ref} is now {' or '.join(now)}; {reads}"
+    return f"{ref}: that text is in the book no more, or is spoken in another way; {reads}"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")

@@ -1,0 +1,65 @@
+"""One run a book: the file `.maya/lock`, held by the operating system for as long as the process lives."""
+
+import errno
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from maya_batch.errors import BusyError, MachineError, UsageError
+from maya_batch.files.safe_open import open_own, own_folder
+
+log = logging.getLogger(__name__)
+
+#: What a drive without locks answers: NFS without its lock service, SMB, FUSE.
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
+
+#: How the file begins that says who holds the book.
+_BEGINS = "process "
+
+
+@contextmanager
+def hold_book(folder: Path) -> Iterator[None]:
+    """Hold the book whose `.maya` folder this is; a process that dies lets go of it by dying.
+
+    Raises:
+        BusyError: another run holds it; the message says who.
+        UsageError: a file in the lock's place was not written by this program.
+        MachineError: the folder cannot be written, or the disk is full.
+    """
+    path = folder / "lock"
+    try:
+        descriptor = open_own(own_folder(folder.parent, folder.name) / path.name, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
+    try:
+        said = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+        if said and not said.startswith(_BEGINS):
+            raise UsageError(f"{path} is there and was not written by maya-batch; move it, or choose another --output")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(
+                f"{folder.parent} is being rendered by {said or 'another run'}; wait for it, or stop it"
+            ) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise MachineError(f"{path}: cannot be locked ({error.strerror})") from error
+            log.warning(
+                "%s: this drive has no locks (%s), so a second run of this book is not kept out; start only one",
+                *(folder.parent, error.strerror),
+            )
+        started = datetime.now().astimezone().isoformat(timespec="seconds")
+        holder = f"{_BEGINS}{os.getpid()} on {socket.gethostname()} since {started}\n"
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, holder.encode(), 0)
+        except OSError as error:
+            raise MachineError(f"{path}: cannot be written ({error.strerror})") from error
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,196 @@
+"""A book in a few lines, for `plan` and `status`: how large it is, what is rendered, what is wrong."""
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from maya_batch.book.accounting import Characters, chapter_characters
+from maya_batch.book.leftovers import left_over
+from maya_batch.book.machine_speed import Speed
+from maya_batch.book.plan import Chapter
+from maya_batch.book.state import BookState
+from maya_batch.checkpoint.token_layout import SLOTS
+from maya_batch.messages.counted import counted
+
+#: Bytes a frame takes in a take: seven codes of two bytes; a take's own head is about 900.
+_FRAME_BYTES, _TAKE_BYTES = 2 * SLOTS, 900
+
+
+@dataclass(frozen=True)
+class ChapterLine:
+    """One chapter. `file` is `current`, `outdated`, `missing` or `incomplete`; minutes are of audio."""
+
+    number: int
+    title: str
+    chunks: int
+    rendered: int
+    words: int
+    minutes: float
+    tokens: int
+    file: str
+    problems: list[str]
+    characters: Characters
+
+
+@dataclass(frozen=True)
+class Description:
+    """A book. `disk_bytes` is what its audio and takes come to when all is rendered."""
+
+    title: str
+    author: str
+    model: str
+    folder: str
+    chapters: list[ChapterLine]
+    chunks: int
+    rendered: int
+    words: int
+    minutes: float
+    tokens: int
+    disk_bytes: int
+    free_bytes: int
+    stale_files: list[str]
+    unused_takes: int
+    render_minutes: float | None
+    """How long the missing chunks take to render, by the last benchmark of this machine; None without one."""
+    notes: list[str]
+    model_configs: list[str]
+    """What the book is rendered with, and after it what it was rendered with before: model, number format, quantization
+    and decoding."""
+    characters: Characters
+    """Where all characters of the book have gone."""
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """What a person reads of it."""
+        head = f"{self.title}, {self.author}" if self.author else self.title
+        lines = [head, f"model {self.model}, output {self.folder}"]
+        if self.model_configs:
+            before = f"; before with {' and '.join(self.model_configs[1:])}" if self.model_configs[1:] else ""
+            lines.append(f"rendered with {self.model_configs[0]}{before}")
+        lines.append("")
+        width = max(len(chapter.title) for chapter in self.chapters)
+        for chapter in self.chapters:
+            lines.append(
+                f"{chapter.number:4}  {chapter.title:{width}}  {chapter.words:6} words  {chapter.minutes:6.1f} min  "
+                f"{chapter.rendered:4} of {counted(chapter.chunks, 'chunk')} rendered, file {chapter.file}"
+            )
+            lines += [f"      {problem}" for problem in chapter.problems]
+        lines += [
+            "",
+            f"{counted(self.words, 'word')} in {counted(self.chunks, 'chunk')}, {self.tokens} tokens: "
+            f"{self.minutes:.1f} minutes of audio",
+            f"{self.rendered} of {counted(self.chunks, 'chunk')} rendered",
+            f"{counted(self.characters.total, 'character')}: {accounted(self.characters)}",
+            f"disk: about {self.disk_bytes / 1e6:.0f} MB in all, {self.free_bytes / 1e9:.0f} GB free",
+        ]
+        lines += [f"left over: {path}" for path in self.stale_files]
+        if self.unused_takes:
+            lines.append(f"{counted(self.unused_takes, 'take')} of no chunk any more; `maya-batch clean` shows them")
+        return lines + self.notes
+
+
+def describe(state: BookState, takes: bool, speed: Speed | None = None) -> Description:
+    """The book as it stands; with `takes`, files left over are looked for too. `speed` is what a benchmark found."""
+    plan = state.plan
+    lines = [_chapter_line(state, chapter) for chapter in plan.chapters]
+    seconds = sum(plan.seconds(chapter) for chapter in plan.chapters)
+    frames = sum(chunk.expected_frames for chunk in plan.chunks())
+    chunks = sum(line.chunks for line in lines)
+    notes = []
+    missing = sum(chunk.expected_frames for chunk in plan.chunks() if state.needs_take(chunk))
+    minutes = None
+    if speed is not None and missing:
+        minutes = round((plan.layout.seconds(missing) / speed.x_realtime + speed.start_s) / 60, 1)
+        notes.append(f"rendering: about {minutes:.1f} minutes, at {speed.x_realtime:.1f}x real time on {speed.device}")
+    left = left_over(state) if takes else None
+    notes += _pinned(state)
+    notes += [f"model {name} is not here as the book was begun with it" for name in (left.absent if left else ())]
+    return Description(
+        title=plan.book.title,
+        author=plan.book.author,
+        model=plan.sound.model,
+        folder=str(state.folder),
+        chapters=lines,
+        chunks=chunks,
+        rendered=sum(line.rendered for line in lines),
+        words=sum(line.words for line in lines),
+        minutes=round(seconds / 60, 1),
+        tokens=frames * SLOTS,
+        disk_bytes=round(seconds * _bytes_a_second(state)) + frames * _FRAME_BYTES + chunks * _TAKE_BYTES,
+        free_bytes=shutil.disk_usage(_existing(state.folder)).free,
+        stale_files=[] if left is None else [str(path) for path in left.files],
+        unused_takes=0 if left is None else len(left.takes),
+        render_minutes=minutes,
+        notes=notes,
+        model_configs=model_configs(state),
+        characters=Characters.sum(line.characters for line in lines),
+    )
+
+
+def model_configs(state: BookState) -> list[str]:
+    """What the book is rendered with, then what it was rendered with before, as `clean --forget` takes it."""
+    pinned = state.lock.pinned()
+    known = [f"{name},{recipe}" for name, recipe in state.lock.configs()]
+    now = [] if pinned is None else [f"{pinned[0]},{pinned[1]}"]
+    return [*now, *(config for config in dict.fromkeys(known) if config not in now)]
+
+
+def _pinned(state: BookState) -> list[str]:
+    """That the book is rendered with something else than is asked for."""
+    configs, recipe = model_configs(state), state.recipe
+    asked = state.lock.name(state.plan.sound.model)
+    asked = asked if recipe is None else f"{asked},{recipe}"
+    if not configs:
+        return []
+    if asked in configs[: 1 if state.lock.pinned() else None]:
+        return []
+    return [f"this is the book with {asked}, which `render` refuses without --switch-model-config"]
+
+
+def accounted(characters: Characters) -> str:
+    """Where characters have gone, in a few words; what there is none of is not named."""
+    parts = {name: count for name, count in asdict(characters).items() if name != "total" and count}
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in parts.items()) or "none"
+
+
+def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:
+    rendered = sum(not state.lacks_take(chunk) for chunk in chapter.chunks)
+    if rendered < len(chapter.chunks):
+        file = "incomplete" if rendered else "missing"
+    elif state.current(chapter):
+        file = "current"
+    else:
+        there = all(target.path.is_file() for target in state.targets(chapter))
+        file = "outdated" if there else "missing"
+    return ChapterLine(
+        number=chapter.number,
+        title=chapter.title,
+        chunks=len(chapter.chunks),
+        rendered=rendered,
+        words=sum(chunk.words for chunk in chapter.chunks),
+        minutes=round(state.plan.seconds(chapter) / 60, 1),
+        tokens=sum(chunk.expected_frames for chunk in chapter.chunks) * SLOTS,
+        file=file,
+        problems=[
+            f"{chunk.ref} {problem.kind}: {problem.detail}"
+            for chunk in chapter.chunks
+            for problem in state.problems_of(chunk)
+        ],
+        characters=chapter_characters(state, chapter),
+    )
+
+
+def _bytes_a_second(state: BookState) -> float:
+    """What a second of audio takes in all formats asked for."""
+    rate = state.plan.layout.sampling_rate
+    return sum(
+        rate * 2 if format_.bitrate is None else int(format_.bitrate.removesuffix("k")) * 125
+        for format_ in state.plan.book.output.formats
+    )
+
+
+def _existing(folder: Path) -> Path:
+    """The nearest folder above that is there, for a look at its disk."""
+    return next(path for path in [folder, *folder.absolute().parents] if path.is_dir())

@@ -1,0 +1,211 @@
+"""Whose an output folder is, and which files in it are this program's: nothing else is written over."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from maya_batch.audio.chapter_file import is_part
+from maya_batch.book.book_id import AUDIO_RULES, TEXT_RULES, BookId, new_id, path_from, write_book_id
+from maya_batch.book.config_keys import config_keys
+from maya_batch.book.leftovers import keep_unclaimed, read_unclaimed
+from maya_batch.book.report_files import JSON_NAME, PAGE_NAME, is_report
+from maya_batch.book.state import MARK, BookState, hidden_folder, is_chapter
+from maya_batch.errors import UsageError
+from maya_batch.files.safe_open import open_own, read_own
+
+log = logging.getLogger(__name__)
+
+#: How a chapter file says that it is ours, where it is not whole any more, and the bytes at its ends to look for it in.
+_COMMENT, _ENDS = re.compile(re.escape(MARK).encode() + rb"[0-9a-f]{32}"), 64 * 2**10
+
+#: Where the report of version 0.1 names its manifest, and the bytes to look for it in.
+_BOOK, _HEAD = re.compile(rb'"book": ("(?:[^"\\]|\\.)*")'), 64 * 2**10
+
+#: Bytes of a report at most that is looked at: far more than 50 clips take.
+_LARGEST_REPORT = 2**30
+
+#: So many files are named in one message.
+_NAMED = 5
+
+
+def check_folder(state: BookState, adopt: bool = False) -> None:
+    """Do nothing where the book may be written into its folder.
+
+    Raises:
+        UsageError: the folder belongs to another book, and it is not to `adopt` it; or a file is in the way of a
+            chapter or report that is not this program's, or is a source of the book.
+        MachineError: a file of the folder `.maya` is not what it should be.
+    """
+    refuse_other_book(state, adopt)
+    wrong = list(_foreign_files(state, adopt))
+    if wrong:
+        more = [f"and {len(wrong) - _NAMED} more"] if len(wrong) > _NAMED else []
+        raise UsageError(*wrong[:_NAMED], *more)
+
+
+def refuse_other_book(state: BookState, adopt: bool = False) -> None:
+    """Do nothing where the folder is this book's, or no book's.
+
+    Raises:
+        UsageError: it belongs to another book, and it is not to `adopt` it.
+    """
+    other = _other_book(state)
+    if other is not None and not adopt:
+        raise UsageError(
+            f"{state.folder} belongs to {other}; give {state.plan.manuscript.path.name} a folder by output.folder or "
+            "--output, or take this one over with `render --adopt` (takes stay, chapter files of the same name do not)"
+        )
+
+
+def claim_folder(state: BookState, adopt: bool = False, upgrade: bool = False) -> None:
+    """Make the folder this book's, once it is locked; what is in it and none of the book's is remembered.
+
+    With `upgrade` the newest rules for texts and audio apply from now on.
+
+    Raises:
+        UsageError: it belongs to another book, and it is not to `adopt` it.
+        MachineError: the disk does not take a file.
+    """
+    refuse_other_book(state, adopt)
+    manifest, before = state.plan.manuscript.path, state.book_id
+    text_rules, audio_rules = (TEXT_RULES, AUDIO_RULES) if upgrade else state.rules
+    now = BookId(
+        id=new_id() if before is None or _other_book(state) is not None else before.id,
+        manifest=manifest.name,
+        path=path_from(state.folder, manifest),
+        title=state.plan.book.title,
+        text_rules=text_rules,
+        audio_rules=audio_rules,
+        reports=dict(_old_reports(state)) if before is None else before.reports,
+    )
+    if state.lock.begun:
+        state.lock.save()  # a model that was moved has its new name there
+    if now == before:
+        return
+    if before is None or now.id != before.id:
+        # Of another book's folder all takes stay that book's, those too that this one can use.
+        keep_unclaimed(state, but_own=before is None)
+    elif now.manifest != before.manifest:
+        log.info("this folder's book was %s; its takes show that %s is the same book", before.manifest, now.manifest)
+    write_book_id(hidden_folder(state.folder), now)
+    state.book_id = now
+
+
+def _other_book(state: BookState) -> str | None:
+    """The other book that the folder belongs to, in a few words; None where it is this one's or no book's."""
+    owner, manifest = state.book_id, state.plan.manuscript.path
+    # As long as its manifest is there, the folder is that one's, whatever the two have in common.
+    known = None if owner is None else state.folder.resolve() / owner.path
+    elsewhere = known is not None and known.is_file() and known.resolve() != manifest.resolve()
+    if owner and not elsewhere and (owner.manifest, owner.title) == (manifest.name, state.plan.book.title):
+        return None  # the usual case: without a look at the takes
+    stored = state.store.keys()
+    if not stored:
+        return None  # nothing was rendered here
+    if owner is None:
+        return _other_old_book(state, stored)
+    if not elsewhere and _own_keys(state) & (stored - read_unclaimed(hidden_folder(state.folder)).keys):
+        return None
+    return f"the book {owner.title!r} ({owner.path})"
+
+
+def _other_old_book(state: BookState, stored: set[str]) -> str | None:
+    """The same of a folder of version 0.1, which does not say whose it is: its last report names a manifest."""
+    known, shared = _reported(state), stored & _own_keys(state)
+    manifest = state.plan.manuscript.path
+    if known is not None and known.is_file():
+        # Several books may have been rendered here: each that has half of the takes may be the one.
+        same = known.resolve() == manifest.resolve() or 2 * len(shared) >= len(stored)
+    else:
+        same = bool(shared) or (known is not None and known.name == manifest.name)
+    return None if same else f"another book ({known.name if known else 'its takes are of no chunk of this one'})"
+
+
+def _own_keys(state: BookState) -> set[str]:
+    return {key for keys in config_keys(state).values() for key in keys}
+
+
+def _reported(state: BookState) -> Path | None:
+    """The manifest that a report in the folder names."""
+    try:
+        found = _BOOK.search(_ends(state.folder / JSON_NAME, _HEAD))
+        return Path(json.loads(found[1])) if found else None
+    except (OSError, ValueError):
+        return None
+
+
+def _old_reports(state: BookState) -> Iterator[tuple[str, str]]:
+    """The reports of version 0.1 in a folder that it rendered into: they carry no mark."""
+    if state.lock.begun:
+        for name in (JSON_NAME, PAGE_NAME):
+            try:
+                yield name, _digest(state.folder / name)
+            except OSError:
+                continue
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(read_own(path, _LARGEST_REPORT)).hexdigest()
+
+
+def _foreign_files(state: BookState, adopt: bool) -> Iterator[str]:
+    """What is in the way of the book's files, a line each."""
+    own = adopt or _has_own_chapters(state)
+    manuscript = state.plan.manuscript
+    sources = [manuscript.path]
+    sources += [manuscript.folder / chapter.file for chapter in state.plan.book.chapters if chapter.file is not None]
+    for source in sources:
+        if hidden_folder(state.folder).resolve() in source.resolve().parents or is_part(source):
+            yield f"{source} is a source of the book, in a place that maya-batch writes to; move it"
+    known = {(found.st_dev, found.st_ino): path for path in sources for found in [path.stat()]}
+    targets = [target.path for chapter in state.plan.chapters for target in state.targets(chapter)]
+    for path in (*targets, state.folder / JSON_NAME, state.folder / PAGE_NAME):
+        try:
+            found = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if (found.st_dev, found.st_ino) in known:
+            source = known[found.st_dev, found.st_ino]
+            yield f"{path} would be written over, and is a source of the book ({source}); choose another output folder"
+        elif not stat.S_ISREG(found.st_mode) or not _is_ours(path, state):
+            yield f"{path} was not written by maya-batch; move it, or choose another output folder"
+        elif not own and path in targets:
+            yield f"{path} is a chapter of a book whose takes are not here; move it, or choose another output folder"
+
+
+def _has_own_chapters(state: BookState) -> bool:
+    """Whether chapter files in the folder are of this book: its takes are there, or it says whose it is."""
+    owner = state.book_id
+    named = owner and (owner.manifest, owner.title) == (state.plan.manuscript.path.name, state.plan.book.title)
+    return bool(named) or bool(state.store.keys())
+
+
+def _is_ours(path: Path, state: BookState) -> bool:
+    if path.name not in (JSON_NAME, PAGE_NAME):
+        return is_chapter(path) or was_chapter(path)
+    if is_report(path):
+        return True
+    if state.book_id is None:
+        return state.lock.begun
+    return path.name in state.book_id.reports and _digest(path) == state.book_id.reports[path.name]
+
+
+def was_chapter(path: Path) -> bool:
+    """Whether this was a chapter file that a drive has damaged since, or a person has changed."""
+    try:
+        return _COMMENT.search(_ends(path, _ENDS)) is not None
+    except OSError:
+        return False
+
+
+def _ends(path: Path, size: int) -> bytes:
+    """The first and the last bytes of a file."""
+    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+        head = file.read(size)
+        file.seek(max(size, os.fstat(file.fileno()).st_size - size))
+        return head + file.read(size)

@@ -1,0 +1,335 @@
+"""Book and settings become chunks: what is to be spoken, by whom, in which order, how long at most.
+
+Pure but for reading the book's own files and the layout of a checkpoint that lies on this disk; no torch.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from maya_batch.book.model_lock import Recipe
+from maya_batch.book.settings import Sound, sound_settings
+from maya_batch.checkpoint.locate import Checkpoint, find_checkpoint
+from maya_batch.checkpoint.model_config import positions_of
+from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout, read_layout
+from maya_batch.engine.api import Sampling
+from maya_batch.errors import Finding, MachineError, ManifestError, UsageError, listed_lines
+from maya_batch.manifest import Book, ChapterText, Manuscript, Render, read_manuscript
+from maya_batch.manifest.source_text import Lines, control_offsets, control_words
+from maya_batch.text.chunking import Piece, chunk_script
+from maya_batch.text.parser import parse_script
+from maya_batch.text.passage import TextProblem
+from maya_batch.text.token_estimate import cap_tokens, expected_tokens
+from maya_batch.text.word_count import finish_description, speakable
+
+#: Counts up when the meaning of anything in a key changes; then old takes no longer fit.
+_KEY_VERSION = 1
+
+#: How what is in a key is written down.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+#: Sequence context of the published Maya1 scripts.
+CONTEXT = 8192
+
+#: What a book may have: a month of speech, while the Bible has 20,000.
+MOST_CHUNKS = 200_000
+
+#: Mistakes after which no further ones are looked for.
+_ENOUGH = 10_000
+
+#: Ids around the text: SOH, BOS, EOT, EOH, SOA, SOS, and the EOS to come; and `<description=""> ` in bytes.
+_FRAME_IDS, _FRAME_BYTES = 7, 17
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What is spoken in one go, by one voice."""
+
+    chapter: int
+    index: int
+    """Chapter and place in it, both from 1: `chapter:index` is how a person names the chunk."""
+    source: str
+    """The manifest's own characters; those of all chunks of a chapter, joined, are the chapter's text."""
+    description: str
+    text: str
+    seed: int
+    occurrence: int
+    """Which one this is, from 1, of the chunks of the book with equal description, text and seed."""
+    expected_frames: int
+    max_frames: int
+    pause: float
+    """Silence after it, in seconds."""
+    words: int
+
+    @property
+    def ref(self) -> str:
+        """How a person names the chunk."""
+        return f"{self.chapter}:{self.index}"
+
+    def key(self, recipe: Recipe, sound: Sound) -> str:
+        """The name of this chunk's takes: a digest of all that shapes its codes."""
+        shaping = {
+            "version": _KEY_VERSION,
+            "recipe": _plain(recipe),
+            "description": self.description,
+            "text": self.text,
+            "sampling": _plain(sound.sampling),
+            "seed": self.seed,
+            "occurrence": self.occurrence,
+        }
+        return hashlib.sha256(_CANONICAL.encode(shaping).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter's chunks and the name of its files, without the ending."""
+
+    number: int
+    title: str
+    stem: str
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole book, ready to be rendered."""
+
+    manuscript: Manuscript
+    sound: Sound
+    layout: TokenLayout
+    chapters: tuple[Chapter, ...]
+    warnings: tuple[str, ...]
+    allowed: tuple[str, ...] = ()
+    """The flags without which this book is refused."""
+
+    @property
+    def book(self) -> Book:
+        """The book as its manifest has it."""
+        return self.manuscript.book
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All chunks in reading order."""
+        for chapter in self.chapters:
+            yield from chapter.chunks
+
+    def seconds(self, chapter: Chapter) -> float:
+        """The expected length of a chapter's audio."""
+        pauses = self.book.pauses
+        spoken = sum(self.layout.seconds(chunk.expected_frames) + chunk.pause for chunk in chapter.chunks)
+        return spoken + pauses.chapter_start + pauses.chapter_end
+
+
+@lru_cache(maxsize=64)
+def _plain(part: Recipe | Sampling) -> dict[str, Any]:
+    """Part of a key as JSON has it; the same for all chunks of a book."""
+    return asdict(part)
+
+
+def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False, allow_language: bool = False) -> Plan:
+    """The plan of the book at `path`.
+
+    Raises:
+        ManifestError: all that is wrong with the book, at once, each with file:line:column.
+    """
+    manuscript, findings = read_manuscript(path)
+    if manuscript is None:
+        raise ManifestError(findings)
+    try:
+        sound = sound_settings(manuscript.book.render, manuscript.folder, flags)
+        return plan_manuscript(manuscript, sound, allow_unknown_tags, findings, allow_language)
+    except ManifestError:
+        raise
+    except UsageError:
+        if findings:  # they say where the book names no model
+            raise ManifestError(findings) from None
+        raise
+
+
+def plan_manuscript(
+    manuscript: Manuscript,
+    sound: Sound,
+    allow_unknown_tags: bool = False,
+    known: Sequence[Finding] = (),
+    allow_language: bool = False,
+) -> Plan:
+    """The plan of a manuscript, in which `known` mistakes were found already.
+
+    What is allowed in so many words is a warning of the plan, and else a mistake.
+
+    Raises:
+        ManifestError: they, and what is wrong with its texts.
+        UnicodeEncodeError: this machine's file names have no letters for a title.
+    """
+    findings = list(known)
+    layout, context = _speaking_limits(sound.model)
+    drafts: list[tuple[ChapterText, list[Piece]]] = []
+    warnings: list[Finding] = []
+    allowed: dict[str, None] = {}
+
+    def judge(finding: Finding, flag: str, is_allowed: bool) -> None:
+        if is_allowed:
+            warnings.append(replace(finding, mend=f"{finding.mend} (allowed)"))
+            allowed[flag] = None
+        else:
+            findings.append(finding)
+
+    language = manuscript.book.language
+    if language.partition("-")[0].lower() not in layout.languages:
+        place = manuscript.place(("language",))
+        what = f"this model speaks {', '.join(layout.languages)}, and not {language}"
+        mend = "name a model that does, or say --allow-language to have it spoken all the same"
+        judge(Finding(str(manuscript.path), *place, what, mend), "--allow-language", allow_language)
+    chunks = 0
+    for chapter in manuscript.chapters:
+        if len(findings) > _ENOUGH:
+            break
+        pieces, problems = _pieces(chapter, manuscript.book, sound, layout, context)
+        chunks += len(pieces)
+        if chunks > MOST_CHUNKS:
+            what = f"the book has more than {MOST_CHUNKS:,} chunks up to here"
+            raise ManifestError([*findings, Finding(*chapter.place(0), what, "make several books of it")])
+        for problem in problems:
+            finding = Finding(*chapter.place(problem.offset), problem.what, problem.mend)
+            judge(finding, "--allow-unknown-tags", problem.tag and allow_unknown_tags)
+        drafts.append((chapter, pieces))
+    if findings:
+        raise ManifestError(findings)
+    chapters = _chapters(drafts, manuscript.book, sound)
+    for planned in chapters:
+        os.fsencode(planned.stem)  # a locale may have no letters for it, which is not to come to light in mid-run
+    return Plan(manuscript, sound, layout, chapters, tuple(listed_lines(warnings)), tuple(allowed))
+
+
+def speech_plan(text: str, description: str, sound: Sound, language: str = "en") -> list[Chunk]:
+    """The chunks of a single text in one voice.
+
+    Raises:
+        ManifestError: what is wrong with the text; its places read `text:line:column`.
+    """
+    layout, context = _speaking_limits(sound.model)
+
+    lines = Lines(text)
+
+    def place(offset: int) -> tuple[str, int, int]:
+        return "text", *lines.place(offset)
+
+    findings = [Finding(*place(offset), *control_words(text[offset])) for offset in control_offsets(text)]
+    if findings:
+        raise ManifestError(findings)
+    try:
+        book = Book.model_validate(
+            {
+                "title": "-",
+                "language": language,
+                "voices": {"voice": description},
+                "chapters": [{"title": "1", "text": text}],
+            }
+        )
+    except ValidationError as error:
+        raise UsageError(f"--description: it {error.errors(include_url=False)[0]['msg']}") from error
+    chapter = ChapterText(1, "1", "1", "voice", text, place)
+    pieces, problems = _pieces(chapter, book, sound, layout, context)
+    if problems:
+        raise ManifestError([Finding(*place(problem.offset), problem.what, problem.mend) for problem in problems])
+    return list(_chapters([(chapter, pieces)], book, sound)[0].chunks)
+
+
+def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
+    """The layout and context of a model; those of Maya1 where it is not on this disk."""
+    try:
+        checkpoint: Checkpoint = find_checkpoint(model, "model")
+    except MachineError:
+        return TokenLayout(), CONTEXT
+    return read_layout(checkpoint.folder), positions_of(checkpoint.folder, CONTEXT)
+
+
+def _pieces(
+    chapter: ChapterText, book: Book, sound: Sound, layout: TokenLayout, context: int
+) -> tuple[list[Piece], list[TextProblem]]:
+    """One chapter's pieces, and what is wrong with its text."""
+    passages, problems = parse_script(chapter.text, book.voices.keys(), layout.tags)
+    if sum(not problem.tag for problem in problems) >= _ENOUGH:
+        return [], problems
+    pieces, misfits = chunk_script(
+        chapter.text,
+        passages,
+        words=sound.chunk_words,
+        fits=_budget(chapter, book, sound, context),
+        language=book.language,
+    )
+    return pieces, [*problems, *misfits]
+
+
+def _budget(chapter: ChapterText, book: Book, sound: Sound, context: int) -> Callable[[str, str | None], bool]:
+    """Whether a text of a voice, at its longest, keeps to max_tokens and the model's context."""
+
+    @cache
+    def description_of(voice: str) -> str:
+        return finish_description(book.voices[voice].description)
+
+    @cache
+    def fits(text: str, voice: str | None) -> bool:
+        description = description_of(voice or chapter.voice)
+        # No tokenizer at hand: a byte-level one makes at most one token a byte.
+        prompt = _FRAME_IDS + _FRAME_BYTES + len(description.encode()) + len(text.encode())
+        room = min(sound.max_tokens, context - prompt)
+        if room < 0:
+            return False  # without counting the words of what may be as long as a file
+        return _frames(cap_tokens(text, description, book.language)) * SLOTS <= room
+
+    return fits
+
+
+def _chapters(drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: Sound) -> tuple[Chapter, ...]:
+    """Pieces as chunks, with voices, lengths, pauses and the count of equals."""
+    seen: Counter[tuple[str, str, int]] = Counter()
+    digits = max(2, len(str(len(drafts))))
+    descriptions = {name: finish_description(voice.description) for name, voice in book.voices.items()}
+    chapters = []
+    for text, pieces in drafts:
+        chunks = []
+        for index, piece in enumerate(pieces, start=1):
+            name = piece.voice or text.voice
+            voice_seed = book.voices[name].seed
+            description, spoken = descriptions[name], speakable(piece.text)
+            seed = voice_seed if voice_seed is not None else sound.seed
+            seen[description, spoken, seed] += 1
+            following = pieces[index] if index < len(pieces) else None
+            chunks.append(
+                Chunk(
+                    chapter=text.number,
+                    index=index,
+                    source=text.text[piece.start : piece.end],
+                    description=description,
+                    text=spoken,
+                    seed=seed,
+                    occurrence=seen[description, spoken, seed],
+                    expected_frames=_frames(expected_tokens(spoken, description, book.language)),
+                    max_frames=_frames(cap_tokens(spoken, description, book.language)),
+                    pause=_pause(piece, following, book),
+                    words=piece.words,
+                )
+            )
+        chapters.append(Chapter(text.number, text.title, f"{text.number:0{digits}}-{text.slug}", tuple(chunks)))
+    return tuple(chapters)
+
+
+def _pause(piece: Piece, following: Piece | None, book: Book) -> float:
+    """The silence between two pieces; a scene break is one paragraph's pause more."""
+    if following is None:
+        return 0.0
+    if following.paragraph == piece.paragraph:
+        return book.pauses.sentence
+    return book.pauses.paragraph * (1 + piece.scene_breaks_after)
+
+
+def _frames(tokens: int) -> int:
+    return -(-tokens // SLOTS)

@@ -1,0 +1,40 @@
+"""Reports of this program in an output folder: their names, and how they are recognized."""
+
+import os
+import re
+from pathlib import Path
+
+from maya_batch.files.safe_open import open_own
+
+GENERATOR = "maya-batch"
+"""What reports say of who wrote them, so that no other file is written over."""
+
+JSON_NAME, PAGE_NAME = "report.json", "report.html"
+
+#: How each of them says near its beginning that it was written here.
+_MARKS = {JSON_NAME: f'"generator": "{GENERATOR}"', PAGE_NAME: f'<meta name="generator" content="{GENERATOR}">'}
+_HEAD = 4096
+
+#: How the page says near its beginning what it was made of.
+_FINGERPRINT = re.compile(rb'<meta name="maya-batch-fingerprint" content="([0-9a-f]+)">')
+
+
+def report_fingerprint(folder: Path) -> str | None:
+    """The fingerprint of the report in a folder; None where it has none, or is not whole."""
+    if not is_report(folder / JSON_NAME):
+        return None
+    found = _FINGERPRINT.search(_head(folder / PAGE_NAME))  # the page is written last
+    return found[1].decode() if found else None
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file of one of the two names is a report of this program's, by its mark; those of 0.1 have none."""
+    return _MARKS[path.name].encode() in _head(path)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+            return file.read(_HEAD)
+    except OSError:
+        return b""

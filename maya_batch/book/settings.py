@@ -1,0 +1,177 @@
+"""What a run is set to, from the two places that never mix.
+
+What shapes the sound (`Sound`): defaults < the book's `render:` < flags. What belongs to the machine (`Machine`):
+defaults < a file of configs/ < flags.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ, absolute_name
+from maya_batch.engine.api import Sampling
+from maya_batch.errors import Finding, ManifestError, UsageError
+from maya_batch.files.builtin_files import builtin
+from maya_batch.manifest import Quality, Render
+from maya_batch.manifest.error_recovery import in_words
+from maya_batch.manifest.one_line import is_hub_id
+from maya_batch.manifest.source_text import UnreadableError, read_bytes, way_out
+from maya_batch.manifest.yaml_positions import load
+from maya_batch.messages.quoting import shown
+
+#: Longest clip in speech tokens, 42 s: with the prompt it fits the 4,096 positions of the demo voice, and it holds
+#: the 50 words a chunk may have at the slowest pace measured (66 tokens a word).
+MAX_TOKENS = 3500
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?", re.ASCII)
+
+
+class Sound(BaseModel):
+    """What shapes the sound, and what it is judged by. Defaults are the published ones of Maya1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str = MAYA1
+    codec: str = SNAC_24KHZ
+    chunk_words: int = 40
+    temperature: float = 0.4
+    top_p: float = 0.9
+    repetition_penalty: float = 1.1
+    max_tokens: int = MAX_TOKENS
+    seed: int = 0
+    attempts: int = 3
+    failed: Literal["keep", "omit"] = "keep"
+    quality: Quality = Quality()
+
+    @property
+    def sampling(self) -> Sampling:
+        """What of it the engine draws by."""
+        return Sampling(self.temperature, self.top_p, self.repetition_penalty)
+
+
+#: The demo voice was trained to need no repetition penalty and has a codec of its own.
+_DEMO = {"codec": DEMO, "repetition_penalty": 1.0}
+
+
+def _device(name: str) -> str:
+    if not _DEVICE.fullmatch(name):
+        raise PydanticCustomError(
+            "manifest", "{what}", {"what": f"cannot be {shown(name)}", "mend": "known: auto, cpu, cuda, cuda:N"}
+        )
+    return name
+
+
+DeviceName = Annotated[str, AfterValidator(_device)]
+
+
+class Machine(BaseModel):
+    """What belongs to the machine. None means: as the book was begun, else chosen for the device."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    engine: Literal["auto", "hf", "gguf"] = "auto"
+    device: DeviceName = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    quantization: Literal["none", "nf4", "int8"] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    decoding: Literal["auto", "framed", "free"] = "auto"
+    verify: Literal["all", "suspects", "off"] | None = None
+    recognizer: str | None = None
+    recognizer_device: DeviceName = "auto"
+
+
+def sound_settings(render: Render, folder: Path, flags: Render) -> Sound:
+    """The sound of a book whose manifest lies in `folder`; flags come last.
+
+    Raises:
+        UsageError: the book names a folder outside its own as model or codec.
+    """
+    book = render.model_dump(exclude_none=True)
+    given = flags.model_dump(exclude_none=True)
+    for kind in ("model", "codec"):
+        if kind in book and book[kind] != DEMO and not is_hub_id(book[kind]):
+            how = way_out(folder, book[kind])
+            if how:
+                raise UsageError(f"render.{kind} {book[kind]} {how}; name it with --{kind}")
+            book[kind] = absolute_name(book[kind], folder)
+        if kind in given:
+            given[kind] = absolute_name(given[kind], Path())
+    if given.get("model") == DEMO:
+        book.pop("codec", None)  # the book's codec is that of the book's model
+        book.pop("repetition_penalty", None)
+    chosen = {**book, **given}
+    defaults = _DEMO if chosen.get("model") == DEMO else {}
+    return Sound(**{**defaults, **chosen})
+
+
+def machine_settings(config: str | None, flags: dict[str, object]) -> Machine:
+    """The machine, from a file of configs/ (a name or a path) and the flags that were given (not None).
+
+    Raises:
+        UsageError: there is no such file, or something in it is wrong (file:line:column).
+    """
+    values = _read_config(_config_path(config)) if config is not None else {}
+    values |= {key: value for key, value in flags.items() if value is not None}
+    try:
+        return Machine.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(flag_mistake(error)) from error
+
+
+def flag_mistake(error: ValidationError) -> str:
+    """What is wrong with the value of a flag, and how to mend it, in one line."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    what, mend = in_words(first, (name,))
+    return what.replace(f"`{name}`", f"--{name.replace('_', '-')}") + (f"; {mend}" if mend else "")
+
+
+def config_names() -> list[str]:
+    """The machine configurations that come with the program."""
+    return sorted(path.stem for path in builtin("configs").glob("*.yaml"))
+
+
+def _config_path(config: str) -> Path:
+    """The file a configuration's name or path means."""
+    path = Path(config)
+    if re.fullmatch(r"[\w.-]{1,100}", config) and not _is_there(path):
+        path = builtin("configs", f"{config.removesuffix('.yaml')}.yaml")
+    if not _is_there(path):
+        raise UsageError(f"--config {shown(config)[1:-1]}: no such file, and none of {', '.join(config_names())}")
+    return path
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists() and not path.is_dir()
+    except OSError:  # its name is too long
+        return False
+
+
+def _read_config(path: Path) -> dict[str, object]:
+    """What the file sets, checked key by key with places."""
+    try:
+        raw = read_bytes(path)
+    except UnreadableError as error:
+        raise UsageError(f"--config {path} {error}") from error
+    source, findings = load(raw, str(path))
+    if source is not None and not findings:
+        if not isinstance(source.data, dict):
+            raise ManifestError([Finding(str(path), 1, 1, "it is not a mapping", "write lines like `device: cuda`")])
+        given: dict[str, object] = {key: value for key, value in source.data.items() if value is not None}
+        try:
+            Machine.model_validate(given)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                if detail["type"] == "extra_forbidden":
+                    place = source.key_place(detail["loc"])
+                    what, mend = f"unknown key `{detail['loc'][0]}`", f"known: {', '.join(Machine.model_fields)}"
+                else:
+                    place, (what, mend) = source.place(detail["loc"]), in_words(detail, detail["loc"])
+                findings.append(Finding(str(path), *place, what, mend))
+        else:
+            return given
+    raise ManifestError(findings)

@@ -1,0 +1,100 @@
+"""choices.yaml: which of several takes a person wants, by key."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from maya_batch.errors import MachineError, UsageError
+from maya_batch.files.atomic_write import write_whole
+from maya_batch.files.safe_open import read_own
+from maya_batch.manifest.yaml_positions import Data, load
+from maya_batch.messages.quoting import shown
+
+#: Bytes: 20,000 choices and more.
+_LARGEST = 2 * 2**20
+
+#: Up to far beyond any number of a take.
+_ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
+
+
+class Choices:
+    """The choices of one book, `<key>: <attempt>` a line; a person may write into the file too."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, int] | None = None
+
+    def get(self, key: str) -> int | None:
+        """The attempt that was chosen; None where none was.
+
+        Raises:
+            MachineError: the file is not a mapping of keys to attempts.
+        """
+        if self._known is None:
+            self._known = self._parse(self._read())
+        return self._known.get(key)
+
+    def put(self, key: str, attempt: int | None) -> None:
+        """Choose an attempt from now on, None to choose none; all else in the file stays, comments too.
+
+        Raises:
+            MachineError: the file is not a mapping of keys to attempts, or cannot be written.
+            UsageError: it has comments in a form that they cannot be kept in.
+        """
+        text = self._read()
+        known = self._parse(text)
+        wanted = {other: chosen for other, chosen in known.items() if other != key}
+        if attempt is not None:
+            wanted[key] = attempt
+        if wanted != known:
+            lines = [line for line in text.splitlines() if not line.lstrip("'\" ").startswith(key)]
+            new = "\n".join([*lines, *([] if attempt is None else [_line(key, attempt)])])
+            if not self._means(new, wanted):  # written in some other way that YAML has
+                if "#" in text:
+                    raise UsageError(f"{self._path}: write one choice a line; changed as it is, it would lose comments")
+                new = "\n".join(_line(other, chosen) for other, chosen in wanted.items())
+            write_whole(self._path, f"{new}\n".encode())
+        self._known = wanted
+
+    def _means(self, text: str, wanted: dict[str, int]) -> bool:
+        try:
+            return self._parse(text) == wanted
+        except MachineError:
+            return False
+
+    def _read(self) -> str:
+        try:
+            return read_own(self._path, _LARGEST).decode()
+        except FileNotFoundError:
+            return ""
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+
+    def _parse(self, text: str) -> dict[str, int]:
+        if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
+            return {}  # which YAML calls no document
+        source, findings = load(text.encode(), str(self._path))
+        if source is None or findings:
+            raise self._unreadable(ValueError(f"{findings[0].what} in line {findings[0].line}"))
+        data = {} if source.data is None else source.data
+        if not isinstance(data, dict):
+            raise self._unreadable(ValueError("a list or a text"))
+        try:
+            return {key: _attempt(attempt) for key, attempt in data.items()}
+        except ValueError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> MachineError:
+        why = (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split())
+        return MachineError(f"{self._path}: not a mapping of keys to attempts ({why}); mend or remove it")
+
+
+def _attempt(written: Data) -> int:
+    if not isinstance(written, str) or not _ATTEMPT.fullmatch(written):
+        raise ValueError(f"{shown(written)} is no attempt")
+    return int(written)
+
+
+def _line(key: str, attempt: int) -> str:
+    return yaml.safe_dump({key: attempt}).strip()

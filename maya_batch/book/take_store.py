@@ -1,0 +1,249 @@
+"""Takes on disk, by key: `takes/ab/<key>/<attempt>.npz`, each written whole or not at all.
+
+What cannot be read whole counts as missing and is said so.
+"""
+
+import contextlib
+import logging
+import os
+import re
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from maya_batch.book.take import LARGEST, Take, read_take, write_take
+from maya_batch.book.take_choices import Choices
+from maya_batch.checkpoint.token_layout import TokenLayout
+from maya_batch.errors import MachineError, UsageError
+from maya_batch.files.atomic_write import write_whole
+from maya_batch.files.safe_open import is_inside, own_folder, read_own, sync_folder
+
+__all__ = ["Take", "TakeStore", "unlink_all"]
+
+log = logging.getLogger(__name__)
+
+#: The names of a key's folder and of the files in it: takes, their sound, what is half written or was set aside.
+_KEY = re.compile("[0-9a-f]{64}")
+_FILE = re.compile(r"\.?\d+\.(npz|mp3)(\.part|\.aside-\d+)?")
+
+#: So many takes that are not whole are named; of a folder that was damaged there may be thousands.
+_MOST_NAMED = 20
+
+
+class TakeStore:
+    """The takes of one book, in its folder `.maya`."""
+
+    def __init__(self, folder: Path, codebook_size: int = TokenLayout().codebook_size) -> None:
+        """`folder` is the book's `.maya`; takes with codes of `codebook_size` or more count as missing."""
+        self._root, self._takes, self._codebook_size = folder, folder / "takes", codebook_size
+        self._choices = Choices(folder / "choices.yaml")
+        self._warned: set[str] = set()
+        self._not_there: set[str] = set()
+        self._inside: set[str] = set()
+        """Names of folders that were seen to be no links."""
+
+    def best_of(self, key: str, takes: Sequence[Take]) -> Take | None:
+        """Of `all` takes of this key the one in use: the one a person chose, else the one with the fewest problems, of
+        these one that was listened to, with the least word error, and the oldest of equals; None where there is none.
+        """
+        if not takes:
+            return None
+        chosen = self.chosen(key)
+        if chosen is not None and all(take.attempt != chosen for take in takes):
+            self._warn_of_choice(key, chosen)
+        return min(takes, key=lambda take: (take.attempt != chosen, *_doubt(take), take.attempt))
+
+    def chosen(self, key: str) -> int | None:
+        """The attempt that a person chose; None where nobody did."""
+        return self._choices.get(key)
+
+    def choose(self, key: str, attempt: int) -> None:
+        """Use this attempt from now on, whatever is known of it.
+
+        Raises:
+            UsageError: there is no such take that can be read whole.
+            MachineError: choices.yaml is none, or cannot be written.
+        """
+        there = [take.attempt for take in self.all(key)]
+        if attempt not in there:
+            raise UsageError(
+                f"chunk {key[:8]} has no take {attempt}; there are: {', '.join(map(str, there)) or 'none'}"
+            )
+        self._choices.put(key, attempt)
+
+    def unchoose(self, key: str) -> None:
+        """Let the evidence say again which take is used.
+
+        Raises:
+            MachineError: choices.yaml is none, or cannot be written.
+        """
+        self._choices.put(key, None)
+
+    def all(self, key: str) -> list[Take]:
+        """All takes of this key that can be read whole, by attempt; the others are named on the log, once."""
+        takes = []
+        for path in self._files(key):
+            try:
+                takes.append(read_take(path, key, self._codebook_size))
+            except PermissionError as error:
+                # Made again, it would be another file of the same name: the run must not go on.
+                raise MachineError(f"{path}: cannot be read ({error.strerror})") from error
+            except Exception as error:
+                # Any bit may have flipped, and there are many ways to fail over that: encrypted, no such compression, …
+                self._warn(path, getattr(error, "strerror", None) or error)
+        return sorted(takes, key=lambda take: take.attempt)
+
+    def put(self, takes: Sequence[Take]) -> None:
+        """Store takes that ended together: all are on the disk before the first appears under its name.
+
+        So a run that is killed leaves a batch stored or not, but for the instant of the renames.
+
+        Raises:
+            MachineError: the disk does not take them; none of them is half there.
+        """
+        written: list[tuple[Path, Path]] = []
+        try:
+            for take in takes:
+                written.append(self._write_part(take))
+            for part, path in written:
+                self._set_aside(path)
+                part.replace(path)
+                path.with_suffix(".mp3").unlink(missing_ok=True)  # the sound of what was there before
+            for folder in {path.parent for _, path in written}:
+                sync_folder(folder)
+        except OSError as error:
+            for part, _ in written:
+                with contextlib.suppress(OSError):
+                    part.unlink(missing_ok=True)
+            why = error.strerror or str(error)
+            raise MachineError(f"{error.filename or self._takes}: a take cannot be stored ({why})") from error
+
+    def clip(self, take: Take) -> bytes | None:
+        """The sound of a take that was kept for reports; None where there is none that can be read."""
+        try:
+            return read_own(self._clip_path(take), LARGEST)
+        except OSError:
+            return None
+
+    def put_clip(self, take: Take, mp3: bytes) -> None:
+        """Keep the sound of a take, until the take is stored anew.
+
+        Raises:
+            MachineError: the disk does not take it.
+        """
+        write_whole(self._clip_path(take), mp3)
+
+    def keys(self) -> set[str]:
+        """The keys of all takes that are there, whether they can be read or not."""
+        return {key for folder, key in self._folders() if any(name.endswith(".npz") for name in _files_in(folder))}
+
+    def unused(self, keys: Collection[str]) -> Iterator[Path]:
+        """The files of takes whose key is none of `keys`, and what killed runs left half written."""
+        for folder, key in self._folders():
+            for name in _files_in(folder):
+                if key not in keys or not name.endswith((".npz", ".mp3")) or name.startswith("."):
+                    yield Path(folder, name)
+
+    def _folders(self) -> Iterator[tuple[str, str]]:
+        """The folders of all keys, sorted, and the keys. No link is followed; folders of other names are a person's."""
+        if is_inside(self._takes, self._root):
+            for prefix in _folders_in(str(self._takes)):
+                for key in _folders_in(f"{self._takes}/{prefix}"):
+                    if _KEY.fullmatch(key) and key[:2] == prefix:
+                        yield f"{self._takes}/{prefix}/{key}", key
+
+    def _warn(self, path: str, why: object) -> None:
+        """Say once that there is no whole take."""
+        if path in self._warned:
+            return
+        self._warned.add(path)
+        level = logging.WARNING if len(self._warned) <= _MOST_NAMED else logging.DEBUG
+        log.log(level, "%s: not a whole take (%s); it counts as missing", path, why)
+        if len(self._warned) == _MOST_NAMED + 1:
+            log.warning("more takes are not whole; they count as missing, too (--verbose names them)")
+
+    def _warn_of_choice(self, key: str, attempt: int) -> None:
+        """Say once that a take that a person chose is not there."""
+        if key not in self._not_there:
+            log.warning(
+                "choices.yaml: chunk %s has no take %d; the take with the least against it is used", key, attempt
+            )
+            self._not_there.add(key)
+
+    def _folder(self, key: str) -> Path:
+        return self._takes / key[:2] / key
+
+    def _files(self, key: str) -> list[str]:
+        """The files of all takes of this key. A folder's names alone: looking through a book is mostly this, and making
+        a `Path` takes as long as looking into a folder.
+        """
+        folder = f"{self._takes}/{key[:2]}/{key}"
+        try:
+            names = os.listdir(folder)  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        prefix = key[:2]
+        if prefix not in self._inside and is_inside(self._takes / prefix, self._root):
+            self._inside.add(prefix)
+        if prefix not in self._inside or os.path.islink(folder):  # noqa: PTH114
+            self._warn(folder, "a link leads there")
+            return []
+        return [f"{folder}/{name}" for name in sorted(names) if name.endswith(".npz")]
+
+    def _clip_path(self, take: Take) -> Path:
+        return self._folder(take.key) / f"{take.attempt}.mp3"
+
+    def _write_part(self, take: Take) -> tuple[Path, Path]:
+        """Write the take beside its place, through to the disk; the two paths."""
+        path = self._folder(take.key) / f"{take.attempt}.npz"
+        own_folder(self._root.parent, self._root.name, "takes", take.key[:2], take.key)
+        part = path.with_name(f".{path.name}.part")
+        part.unlink(missing_ok=True)  # of a killed run, or no file at all
+        try:
+            with part.open("xb") as file:
+                write_take(file, take)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+        return part, path
+
+    def _set_aside(self, path: Path) -> None:
+        """Make room where something stands in a take's place that is no whole take, without losing it.
+
+        It may be a folder of a person's, or a take that a drive gave back wrongly this once.
+        """
+        if str(path) in self._warned or (path.is_dir() and not path.is_symlink()):
+            self._warned.discard(str(path))
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(path.with_name(f"{path.name}.aside-{time.time_ns()}"))
+
+
+def _doubt(take: Take) -> tuple[int, bool, float]:
+    """Sort key, lowest first: problems, whether it was not listened to, word error. An unheard take may lack words."""
+    return len(take.problems), take.hearing is None, take.hearing.word_error if take.hearing else 0.0
+
+
+def _folders_in(folder: str) -> list[str]:
+    """The names of the folders in a folder, sorted; a link to one is none."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+
+
+def _files_in(folder: str) -> list[str]:
+    """The names of takes' files in a folder, sorted, whole or not; folders and other names are a person's."""
+    with os.scandir(folder) as entries:
+        files = (entry for entry in entries if not entry.is_dir(follow_symlinks=False))
+        return sorted(entry.name for entry in files if _FILE.fullmatch(entry.name))
+
+
+def unlink_all(paths: Iterable[Path]) -> int:
+    """Remove these files, and folders that are empty then; the bytes freed."""
+    freed = 0
+    for path in paths:
+        freed += path.lstat().st_size
+        path.unlink()
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+    return freed

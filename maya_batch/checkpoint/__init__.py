@@ -1,0 +1,1 @@
+"""Models and codecs on this disk, looked at without loading them."""

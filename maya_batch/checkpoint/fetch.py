@@ -1,0 +1,68 @@
+"""Getting a model or codec from the Hugging Face hub: the one place that uses the network."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from maya_batch.checkpoint.locate import DEMO, HUB_ID, MAYA1
+from maya_batch.errors import MachineError, UsageError
+
+#: What is needed to load safely: no pickled weights but the codec's one file, no code.
+_PATTERNS = ("*.json", "*.safetensors", "tokenizer/*", "tokenizer*", "pytorch_model.bin")
+
+#: What a recognizer is made of, as faster-whisper loads it; its model.bin is CTranslate2's own format, no pickle.
+RECOGNIZER_PATTERNS = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
+
+
+#: What the hub's client leaves in a folder that it fetches into.
+_FETCHED = ".cache/huggingface"
+
+
+def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequence[str] = _PATTERNS) -> Path:
+    """Download `org/name` or `org/name@revision` into the hub's cache, or as a folder into `to`; where it lies.
+
+    A download that broke off goes on where it was. Only files that `patterns` match are taken.
+
+    Raises:
+        UsageError: it is no hub id, there is no such repository, or the folder has files of another origin.
+        MachineError: the hub cannot be reached, or the disk is full.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HFValidationError,
+        HTTPError,  # of the HTTP library that this version of the hub's client uses
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    match = HUB_ID.fullmatch(name)
+    if match is None:
+        raise UsageError(f"{name}: not a hub id like {MAYA1}; the voice `{DEMO}` is built in")
+    repo = match["repo"]
+    folder = to / repo.rpartition("/")[2] if to is not None else None
+    if folder is not None and folder.is_dir() and any(folder.iterdir()) and not (folder / _FETCHED).is_dir():
+        raise UsageError(f"{folder} is there and was not fetched; move it, or choose another --to")
+    say(f"fetching {name} from the Hugging Face hub")
+    try:
+        path = snapshot_download(
+            repo,
+            revision=match["revision"],
+            local_dir=folder,
+            allow_patterns=list(patterns),
+            # A repository that has safetensors needs no second copy of its weights in pickled form.
+            ignore_patterns=["*.bin.index.json"],
+        )
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        raise UsageError(f"{name}: no such repository or revision on the hub, or it asks for a login") from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HTTPError, ConnectionError) as error:
+        raise MachineError(
+            f"{name}: the hub cannot be reached; run this again when the network is back, or copy the repository's "
+            "files from another machine into a folder and name that folder with --model, --codec or --recognizer"
+        ) from error
+    except OSError as error:
+        raise MachineError(
+            f"{name}: cannot be stored ({os.strerror(error.errno) if error.errno else error})"
+        ) from error
+    return Path(path)

@@ -1,0 +1,179 @@
+"""Where a model or codec lies on this machine, whether it is whole, and what exactly it is.
+
+Rendering downloads nothing: a name is resolved to a folder on this disk, or to an error that says how to get it.
+"""
+
+import hashlib
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Literal
+
+from maya_batch.errors import MachineError, UsageError
+from maya_batch.files.builtin_files import builtin
+from maya_batch.files.json_file import read_json
+
+DEMO = "demo"
+MAYA1 = "maya-research/maya1"
+SNAC_24KHZ = "hubertsiuzdak/snac_24khz"
+
+#: 6.2 GiB and 80 MB: what the two repositories take.
+_SIZES = {MAYA1: "6.2 GiB", SNAC_24KHZ: "80 MB"}
+
+#: Maya1's index takes 30 KB.
+_MOST_INDEX = 16_000_000
+
+HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+Kind = Literal["model", "codec"]
+
+#: The files that make the model what it is; anything else in the folder may change freely.
+_WEIGHING = {
+    "model": (
+        "config.json",
+        "maya_tokens.json",
+        "*.safetensors",
+        "*.safetensors.index.json",
+        "special_tokens_map.json",
+        "tokenizer*",
+        "tokenizer/*",
+    ),
+    "codec": ("config.json", "pytorch_model.bin"),
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model or codec on this disk. `revision` is the commit for those of the hub's cache, else None."""
+
+    name: str
+    kind: Kind
+    folder: Path
+    revision: str | None = None
+
+    def files(self) -> list[Path]:
+        """The files that make it what it is, in a settled order."""
+        found = {path for pattern in _WEIGHING[self.kind] for path in self.folder.glob(pattern) if path.is_file()}
+        return sorted(found)
+
+    def stamps(self) -> dict[str, list[int]]:
+        """Size in bytes and time of change in ns of each file: enough to see that nothing was touched."""
+        stats = ((path, path.stat()) for path in self.files())
+        return {str(path.relative_to(self.folder)): [stat.st_size, stat.st_mtime_ns] for path, stat in stats}
+
+    def identity(self) -> str:
+        """What exactly this is: the hub's commit, or a digest over the names and bytes of its files."""
+        if self.revision is not None:
+            return f"hub:{self.name.partition('@')[0]}@{self.revision}"
+        files = self.files()
+        with ThreadPoolExecutor() as pool:
+            digests = list(pool.map(_digest, files))
+        total = hashlib.sha256()
+        for path, digest in zip(files, digests, strict=True):
+            total.update(f"{path.relative_to(self.folder)} {digest}\n".encode())
+        return f"sha256:{total.hexdigest()}"
+
+
+def _digest(path: Path) -> str:
+    """A file's sha256, in one go: piece by piece, each piece would wait for other threads that import or compute."""
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            return hashlib.sha256().hexdigest()
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            return hashlib.sha256(data).hexdigest()
+
+
+def absolute_name(name: str, base: Path) -> str:
+    """The name with a folder made absolute from `base`; `demo` and hub ids stay as they are."""
+    if name != DEMO and (base / name).is_dir():
+        return str((base / name).resolve())
+    return name
+
+
+def find_checkpoint(name: str, kind: Kind, pinned: str | None = None) -> Checkpoint:
+    """The checkpoint of this name: `demo`, a folder, or a hub id (`org/name`, `org/name@revision`) in the cache.
+
+    `pinned` is the commit a book was begun with; the cache must then hold that one.
+
+    Raises:
+        UsageError: the name is neither.
+        MachineError: it is not on this machine, or not whole; the message says how to get it.
+    """
+    if name == DEMO:
+        folder = builtin("assets", "demo-voice", "lm" if kind == "model" else "codec")
+        return _whole(Checkpoint(name, kind, folder))
+    if Path(name).is_absolute() and Path(name).is_dir():
+        return _whole(Checkpoint(name, kind, Path(name)))
+    match = HUB_ID.fullmatch(name)
+    if match is None or name.startswith((".", "/", "~")):
+        raise UsageError(f"{kind} {name}: no such folder, and not a hub id like {MAYA1}; or use {DEMO}")
+    cached = cached_snapshot(match["repo"], pinned or match["revision"] or "main")
+    if cached is None:
+        raise MachineError(_how_to_get(name, kind, pinned))
+    return _whole(Checkpoint(name, kind, cached, cached.name), f"{match['repo']}@{pinned}" if pinned else name)
+
+
+def cached_commit(name: str) -> str | None:
+    """The commit the cache holds for a hub id's branch; None for folders and for what is not there."""
+    match = HUB_ID.fullmatch(name)
+    if match is None or Path(name).is_absolute():
+        return None
+    cached = cached_snapshot(match["repo"], match["revision"] or "main")
+    return cached.name if cached else None
+
+
+def cached_snapshot(repo: str, revision: str) -> Path | None:
+    """The snapshot of a hub repository in the local cache, laid out as huggingface_hub lays it; None where none is.
+
+    All of huggingface_hub would take a tenth of a second to import.
+    """
+    from huggingface_hub import constants
+
+    home = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    if not _COMMIT.fullmatch(revision):
+        ref = home / "refs" / revision
+        if ".." in revision or not ref.is_file():
+            return None
+        revision = ref.read_text(encoding="utf-8").strip()
+    snapshot = home / "snapshots" / revision
+    return snapshot if _COMMIT.fullmatch(revision) and snapshot.is_dir() else None
+
+
+def _whole(checkpoint: Checkpoint, fetched: str | None = None) -> Checkpoint:
+    """The checkpoint, once its configuration and each of its weight files were seen to be there.
+
+    `fetched` is the name to fetch it by, None for those that are not the hub's.
+    """
+    folder, missing = checkpoint.folder, []
+    needed = ["config.json"] if checkpoint.kind == "model" else ["config.json", "pytorch_model.bin"]
+    if checkpoint.kind == "model":
+        index = folder / "model.safetensors.index.json"
+        if index.is_file():
+            try:
+                shards = sorted(set(read_json(index, _MOST_INDEX)["weight_map"].values()))
+                # Plain names alone: what lies elsewhere would be loaded, and be no part of the identity.
+                if any(Path(name).name != name or not name.endswith(".safetensors") for name in shards):
+                    raise ValueError(index)
+                needed += shards
+            except (OSError, ValueError, LookupError, AttributeError, TypeError):
+                missing.append(f"a readable {index.name}")
+        elif not any(path.is_file() for path in folder.glob("*.safetensors")):
+            missing.append("*.safetensors")
+    missing += [name for name in needed if not (folder / name).is_file()]
+    if missing:
+        again = f"; run `maya-batch fetch {fetched}` again" if fetched else ""
+        raise MachineError(f"{checkpoint.kind} {folder}: not whole, {', '.join(missing)} is missing{again}")
+    return checkpoint
+
+
+def _how_to_get(name: str, kind: Kind, pinned: str | None) -> str:
+    """One line that says what is missing and what to type."""
+    repo = name.partition("@")[0]
+    wanted = f"{repo}@{pinned}" if pinned else name
+    size = f" ({_SIZES[repo]})" if repo in _SIZES else ""
+    begun = " at the revision this book was begun with" if pinned else ""
+    lines = f"{kind} {wanted} is not on this machine{begun}; get it with `maya-batch fetch {wanted}`{size}"
+    return lines + (f", or try the built-in demo voice with `--model {DEMO}`" if kind == "model" else "")

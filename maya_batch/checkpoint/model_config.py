@@ -1,0 +1,182 @@
+"""A checkpoint's config.json: the numbers of its Llama, looked at before anything is built from them.
+
+No torch: `plan` reads it, too, and the GPU is warmed up by it while torch and transformers are imported.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maya_batch.errors import MachineError, first_line
+from maya_batch.files.json_file import is_number, read_json
+from maya_batch.messages.quoting import shown
+
+FILE = "config.json"
+
+#: Bounds far outside of every Llama, so that a file that claims more builds no model of a million layers first. Maya1
+#: has 28 layers of width 3072 with 24 heads (8 of keys) of 128 numbers, 8192 between gate and up, and 156,940 tokens.
+_MOST = {
+    "hidden_size": 2**16,
+    "num_hidden_layers": 2**10,
+    "num_attention_heads": 2**10,
+    "intermediate_size": 2**19,
+    "vocab_size": 2**22,
+}
+_MOST_IF_THERE = {"num_key_value_heads": 2**10, "head_dim": 2**10, "max_position_embeddings": 2**27}
+
+#: Where the positions' angles stand, in files of transformers 5 and before.
+_ROPE = ("rope_parameters", "rope_scaling")
+_ROPE_TYPES = ("default", "linear", "dynamic", "yarn", "longrope", "llama3")
+
+
+#: What shapes the scores of a Llama.
+_KEPT = (
+    *_MOST,
+    *_MOST_IF_THERE,
+    *_ROPE,
+    "rope_theta",
+    "rms_norm_eps",
+    "hidden_act",
+    "attention_bias",
+    "mlp_bias",
+    "tie_word_embeddings",
+    "quantization_config",
+)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a Llama, and how its weights were saved."""
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocabulary: int
+    saved: str | None
+    """The scheme it was quantized by when it was saved: `nf4`, `fp4`, `int8`, or None."""
+    arguments: dict[str, Any]
+    """What transformers is to build it with. All else that a file says of a model's classes, dropout, labels or outputs
+    is nothing that this program asks for."""
+
+
+def read_model_config(folder: Path) -> ModelConfig:
+    """The configuration of the checkpoint in `folder`.
+
+    Raises:
+        MachineError: it is missing, is none of a Llama's, has a number that no Llama has, or names a method of
+            quantization other than bitsandbytes.
+    """
+    path = folder / FILE
+    try:
+        config = read_json(path)
+        if not isinstance(config, dict):
+            raise ValueError("it is not a mapping")
+    except (OSError, ValueError) as error:
+        raise MachineError(f"{path}: no model configuration ({first_line(error)}); fetch the model again") from error
+    try:
+        saved = _saved(config.get("quantization_config"))
+        return _parse(config, saved)
+    except ValueError as error:
+        raise MachineError(f"{path}: the model does not load ({error}); fetch the model again") from error
+
+
+def positions_of(folder: Path, most: int) -> int:
+    """How many tokens a text and its speech may take together, `most` at most, as far as config.json can say.
+
+    Loading the model says what is wrong with that file.
+    """
+    try:
+        positions = read_json(folder / FILE)["max_position_embeddings"]
+    except (OSError, ValueError, TypeError, LookupError):
+        return most
+    return min(most, positions) if type(positions) is int and positions > 0 else most
+
+
+def _parse(config: dict[str, Any], saved: str | None) -> ModelConfig:
+    """The checked numbers of a configuration.
+
+    Raises:
+        ValueError: what is wrong with them.
+    """
+    if config.get("model_type") != "llama":
+        raise ValueError(f"model_type is {shown(config.get('model_type'))}, and Maya1 is a llama")
+    if config.get("hidden_act", "silu") != "silu":
+        raise ValueError(f"hidden_act is {shown(config['hidden_act'])}, and Maya1's is silu")
+    numbers = {name: _whole(name, config.get(name), most) for name, most in _MOST.items()}
+    for name, most in _MOST_IF_THERE.items():
+        # null means the usual number for some of them, and is refused by transformers for the others.
+        if config.get(name) is not None:
+            numbers[name] = _whole(name, config[name], most)
+    if not is_number(config.get("rms_norm_eps", 0), 0, 1):
+        raise ValueError(f"rms_norm_eps is {shown(config['rms_norm_eps'])}, and must be a number from 0 to 1")
+    if "rope_theta" in config:
+        _check_rope({"rope_theta": config["rope_theta"]})
+    for name in _ROPE:
+        _check_rope(config.get(name))
+    hidden, heads = numbers["hidden_size"], numbers["num_attention_heads"]
+    kv_heads = numbers.get("num_key_value_heads", heads)
+    if hidden % heads or heads % kv_heads:
+        raise ValueError(f"a width of {hidden}, {heads} heads and {kv_heads} heads of keys are no multiples")
+    head_dim = numbers.get("head_dim", hidden // heads)
+    if head_dim % 2:
+        raise ValueError(f"heads of {head_dim} numbers, which must be an even count")
+    return ModelConfig(
+        hidden=hidden,
+        layers=numbers["num_hidden_layers"],
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        intermediate=numbers["intermediate_size"],
+        vocabulary=numbers["vocab_size"],
+        saved=saved,
+        arguments={name: config[name] for name in _KEPT if name in config},
+    )
+
+
+def _whole(name: str, value: object, most: int) -> int:
+    if type(value) is not int or not 1 <= value <= most:
+        raise ValueError(f"{name} is {shown(value)}, and must be a whole number from 1 to {most}")
+    return value
+
+
+def _check_rope(rope: object) -> None:
+    """Let the angles of positions be numbers; which of them a type needs is transformers' to say."""
+    if rope is None:
+        return
+    if not isinstance(rope, dict):
+        raise ValueError(f"the angles of positions are {shown(rope)}, and must be a mapping")
+    for name, value in rope.items():
+        if name in ("rope_type", "type"):
+            if value not in _ROPE_TYPES:
+                raise ValueError(f"{name} is {shown(value)}, and must be one of {', '.join(_ROPE_TYPES)}")
+        elif name in ("rope_theta", "factor"):
+            if not is_number(value, 1e-3, 1e12):
+                raise ValueError(f"{name} is {shown(value)}, and must be a number over 0")
+        elif not all(
+            number is None or isinstance(number, bool) or is_number(number, 0, 1e12)
+            for number in (value if isinstance(value, list) else [value])
+        ):
+            raise ValueError(f"{name} is {shown(value)}, and must be a number from 0 on")
+
+
+def _saved(scheme: object) -> str | None:
+    """What a quantization_config says of the weights.
+
+    Raises:
+        ValueError: it is no mapping, or none of bitsandbytes'.
+    """
+    if scheme is None:
+        return None
+    if not isinstance(scheme, dict):
+        raise ValueError("quantization_config is not a mapping")
+    method = scheme.get("quant_method", "bitsandbytes")
+    if method == "bitsandbytes":
+        if scheme.get("load_in_4bit") or scheme.get("_load_in_4bit"):
+            return "nf4" if scheme.get("bnb_4bit_quant_type", "fp4") == "nf4" else "fp4"
+        if scheme.get("load_in_8bit") or scheme.get("_load_in_8bit"):
+            return "int8"
+        method = "an unknown method"
+    raise ValueError(f"quantized by {method if isinstance(method, str) else shown(method)}, not bitsandbytes")

@@ -1,0 +1,119 @@
+"""What a checkpoint's safetensors files say they hold, compared with its configuration before a model is built."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maya_batch.checkpoint.model_config import ModelConfig
+from maya_batch.errors import MachineError, first_line
+from maya_batch.files.json_file import read_json
+
+#: A header of Maya1's takes 30 KB, one of its 4-bit weights 200 KB.
+_MOST_HEADER = 16_000_000
+
+#: What transformers makes a number of the model's own format of without a scale beside it.
+_FLOATS = ("F16", "BF16", "F32", "F64")
+
+#: What bitsandbytes keeps beside a weight that it has quantized.
+_SCALES = {"nf4": ".weight.absmax", "fp4": ".weight.absmax", "int8": ".SCB"}
+
+_INDEX = "model.safetensors.index.json"
+_MEND = "fetch the model again"
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    dtype: object
+    shape: object
+
+
+def check_weights(folder: Path, config: ModelConfig) -> None:
+    """Let the files in `folder` hold the very tensors that the configuration speaks of.
+
+    Raises:
+        MachineError: they do not, or are none.
+    """
+    tensors: dict[str, _Tensor] = {}
+    for path in _weight_files(folder):
+        tensors.update(_read_header(path))
+    shapes = _shapes(config)
+    missing = sorted(name for name in shapes if f"{name}.weight" not in tensors)
+    if missing:
+        # transformers would make them up, and say so on the log alone.
+        raise MachineError(
+            f"{folder}: {len(missing)} tensors of the model are not in its files, {missing[0]}.weight for one; {_MEND}"
+        )
+    for name, shape in shapes.items():
+        tensor = tensors[f"{name}.weight"]
+        if config.saved is not None and name.endswith("_proj"):
+            if name + _SCALES[config.saved] not in tensors:
+                raise MachineError(
+                    f"{folder}: config.json says that the weights were quantized as {config.saved}, and {name} was "
+                    f"not; {_MEND}"
+                )
+        elif tensor.dtype not in _FLOATS:
+            raise MachineError(f"{folder}: the numbers of {name} are {str(tensor.dtype)[:20]}, not floats; {_MEND}")
+        elif tensor.shape != shape:
+            raise MachineError(
+                f"{folder}: the model does not load ({name} is {str(tensor.shape)[:40]} in its files and {shape} by "
+                f"config.json); {_MEND}"
+            )
+
+
+def _shapes(config: ModelConfig) -> dict[str, list[int]]:
+    """The shapes of a Llama's weights, by the names they have without `model.` before and `.weight` behind."""
+    hidden, inner = config.hidden, config.intermediate
+    queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim
+    layer = {
+        "input_layernorm": [hidden],
+        "post_attention_layernorm": [hidden],
+        "self_attn.q_proj": [queries, hidden],
+        "self_attn.k_proj": [keys, hidden],
+        "self_attn.v_proj": [keys, hidden],
+        "self_attn.o_proj": [hidden, queries],
+        "mlp.gate_proj": [inner, hidden],
+        "mlp.up_proj": [inner, hidden],
+        "mlp.down_proj": [hidden, inner],
+    }
+    shapes = {f"layers.{number}.{name}": shape for number in range(config.layers) for name, shape in layer.items()}
+    return {"embed_tokens": [config.vocabulary, hidden], "norm": [hidden], **shapes}
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The files that transformers loads: one, or those of an index."""
+    one, index = folder / "model.safetensors", folder / _INDEX
+    if one.is_file():
+        return [one]
+    try:
+        names = set(read_json(index, _MOST_HEADER)["weight_map"].values())
+        # Plain names alone: what lies elsewhere would be loaded, and be no part of the identity.
+        if not names or any(Path(name).name != name for name in names):
+            raise ValueError("it names no files, or others than of this folder")
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise MachineError(f"{index}: the model does not load ({first_line(error)}); {_MEND}") from error
+    return [folder / name for name in sorted(names)]
+
+
+def _read_header(path: Path) -> dict[str, _Tensor]:
+    """The tensors that a file says it holds. safetensors itself looks whether they lie within it.
+
+    Raises:
+        MachineError: it does not begin as such a file does.
+    """
+    try:
+        if not path.is_file():  # a pipe would be waited for without end
+            raise ValueError("no such file")
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if not 2 <= size <= min(_MOST_HEADER, path.stat().st_size - 8):
+                raise ValueError("no safetensors")
+            header: Mapping[str, Any] = json.loads(file.read(size))
+        return {
+            name.removeprefix("model."): _Tensor(tensor["dtype"], tensor["shape"])
+            for name, tensor in header.items()
+            if name != "__metadata__"
+        }
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise MachineError(f"{path}: the model does not load ({first_line(error)}); {_MEND}") from error

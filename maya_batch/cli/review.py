@@ -1,0 +1,154 @@
+"""The commands for what a person has heard: redo, audition."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maya_batch.cli.options import (
+    AllowLanguage,
+    AllowTags,
+    BatchSize,
+    Book,
+    Codec,
+    Config,
+    DecodingName,
+    Device,
+    Dtype,
+    EngineName,
+    LogFile,
+    Model,
+    Output,
+    Quantization,
+    Quiet,
+    RecognizerDevice,
+    RecognizerName,
+    Verbose,
+    Verify,
+    begin,
+    finish,
+    flags_of,
+    machine_of,
+    warn_of_incomplete,
+)
+from maya_batch.cli.progress import ProgressBar
+from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, UsageError
+from maya_batch.interrupt import Stop
+from maya_batch.run.guard import guarded
+from maya_batch.run.progress import LogProgress
+from maya_batch.run.summary import summarize
+
+log = logging.getLogger(__name__)
+
+
+def redo(
+    context: typer.Context,
+    book: Book,
+    refs: Annotated[
+        list[str],
+        typer.Argument(metavar="REF...", help="Chunks: 3:17, 3:20-25, or 3:17@a1b2 as reports have it."),
+    ],
+    seed: Annotated[int | None, typer.Option(help="Of the new takes' draws, instead of one of their own.")] = None,
+    keep: Annotated[str | None, typer.Option(help="Use this take; `auto` takes the choice back.")] = None,
+    output: Output = None,
+    config: Config = None,
+    model: Model = None,
+    codec: Codec = None,
+    engine: EngineName = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
+    batch_size: BatchSize = None,
+    decoding: DecodingName = None,
+    verify: Verify = None,
+    recognizer: RecognizerName = None,
+    recognizer_device: RecognizerDevice = None,
+    allow_unknown_tags: AllowTags = False,
+    allow_language: AllowLanguage = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """Speak chunks once more, or keep another take.
+
+    For instance: `maya-batch redo book.yaml 3:17`; if the old take was better, the same with `--keep 1`.
+    """
+    from maya_batch.run.redo import keep_takes, redo_chunks
+
+    flags_of(seed=seed)  # within its bounds
+    if seed is not None and keep is not None:
+        raise UsageError("--seed makes a take, --keep uses one that is there: give one of them")
+    attempt = None if keep is None else _attempt(keep)
+    plan = begin(
+        *(book, model, codec, allow_unknown_tags, quiet, verbose, log_file),
+        allow_language=allow_language or keep is not None,
+    )
+    machine = machine_of(
+        config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
+    )
+    with guarded(context.ensure_object(Stop), "stopped; what is stored stays") as guard:
+        watcher = ProgressBar() if sys.stderr.isatty() and not quiet else LogProgress()
+        try:
+            if keep is None:
+                outcome = redo_chunks(refs, seed, plan, machine, watcher, output, not allow_unknown_tags, guard)
+            else:
+                outcome = keep_takes(refs, attempt, plan, machine, watcher, output, guard.stop)
+        finally:
+            watcher.close()
+    warn_of_incomplete(outcome, book)
+    finish(summarize(outcome), outcome.exit_code)
+
+
+def audition(
+    context: typer.Context,
+    book: Book,
+    voice: Annotated[str, typer.Option(help="A voice of the book, by its name.", show_default=False)],
+    seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, 2, …")] = 5,
+    text: Annotated[str | None, typer.Option(help="What to say, instead of the voice's first words.")] = None,
+    output: Annotated[Path | None, typer.Option(help="A folder, instead of `<book>-audition`.")] = None,
+    config: Config = None,
+    model: Model = None,
+    codec: Codec = None,
+    engine: EngineName = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
+    batch_size: BatchSize = None,
+    decoding: DecodingName = None,
+    allow_unknown_tags: AllowTags = False,
+    allow_language: AllowLanguage = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """Hear a voice in several seeds.
+
+    For instance: `maya-batch audition book.yaml --voice anna --seeds 5`; the book itself is not touched.
+    """
+    from maya_batch.run.audition import audition as hear
+    from maya_batch.run.audition import pinning
+
+    plan = begin(*(book, model, codec, allow_unknown_tags, quiet, verbose, log_file), allow_language=allow_language)
+    machine = machine_of(config, engine, device, dtype, quantization, batch_size, decoding)
+    with guarded(context.ensure_object(Stop)) as guard:
+        samples = hear(plan, voice, seeds, machine, text, output, not allow_unknown_tags, guard.stop)
+    for sample in samples:
+        log.info("%s  %.1f s", sample.path, sample.seconds)
+        for problem in sample.problems:
+            log.warning("seed %d %s: %s", sample.seed, problem.kind, problem.detail)
+    good = next((sample.seed for sample in samples if not sample.problems), 0)
+    pinned = pinning(voice, plan.book.voices[voice].description, good)
+    bad = any(sample.problems for sample in samples)
+    lines = [f"give the voice the seed that you like in {book}:", *pinned.splitlines()]
+    finish(lines, EXIT_PROBLEMS if bad else EXIT_WHOLE)
+
+
+def _attempt(keep: str) -> int | None:
+    """The number of a take; None for `auto`."""
+    if keep == "auto":
+        return None
+    if not (keep.isascii() and keep.isdigit() and len(keep) < 10):
+        raise UsageError(f"--keep {keep}: write the number of a take, or `auto`")
+    return int(keep)

@@ -1,0 +1,1 @@
+"""Language models that write speech codes for texts."""

@@ -1,0 +1,218 @@
+"""Products of few tokens with 4-bit weights as bitsandbytes packs them, which are unpacked in registers: in Triton.
+
+bitsandbytes mostly unpacks a whole matrix into memory for each product, and that costs as much for one row as for a
+hundred. Measured on an H200, the four products of a layer of Maya1's shape, in us: 73 here and 229 there for 25 rows,
+96 and 200 for 48.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import triton
+import triton.language as tl
+
+from maya_batch.engine.kernels.nf4_unpacking import unpacking
+
+if TYPE_CHECKING:  # transformers is imported by another thread while this compiles
+    from transformers import PreTrainedModel
+
+    from maya_batch.engine.kernels.llama_layers import Product
+
+#: Tokens that are multiplied here at most: 96, in a tile of 128, took longer than bitsandbytes.
+MOST_TOKENS = 64
+
+#: For older cards than Ampere's, Triton does without tensor cores, which bitsandbytes uses.
+_CAPABILITY = (8, 0)
+
+#: Weights that share a scale: bitsandbytes' default, and what transformers asks for.
+_GROUP = 64
+
+#: Columns that one program makes: best for Maya1's products among 16 to 128.
+_TILE = 64
+
+#: Programs for each multiprocessor that a product is split into along its width, if it has not got so many; and the
+#: most parts to a column, whose sums are written and read once more.
+_PROGRAMS, _PARTS = 3, 8
+
+#: Numbers that one program of the sum makes.
+_BLOCK = 1024
+
+
+@triton.jit(do_not_specialize=["count", "groups"])  # one form for all sizes of batch and matrix
+def _multiply(
+    tokens,
+    packed,
+    scales,
+    parts,
+    count,
+    groups,
+    unpacking: tl.constexpr,
+    tile: tl.constexpr,
+    tall: tl.constexpr,
+    kind: tl.constexpr,
+):
+    """A tile of columns over one part of the width, for all tokens, which come as pairs of two numbers."""
+    column, token, byte = tl.program_id(0) * tile + tl.arange(0, tile), tl.arange(0, tall), tl.arange(0, 32)
+    inside = token < count
+    share = groups // tl.num_programs(1)
+    first = tl.program_id(1) * share
+    made = tl.zeros([tile, tall], tl.float32)
+    for group in range(first, first + share):
+        weights = tl.load(packed + (column[:, None] * groups + group) * 32 + byte[None, :])
+        pairs = tl.load(tokens + (token[None, :] * groups + group) * 32 + byte[:, None], mask=inside[None, :], other=0)
+        scale = tl.load(scales + column * groups + group)
+        upper, lower = tl.inline_asm_elementwise(
+            unpacking, "=r,=r,=r,=r,r", [weights], dtype=(tl.int16, tl.int16), is_pure=True, pack=4
+        )
+        # The upper half of a byte comes first.
+        even = (pairs & 0xFFFF).to(tl.int16).to(kind, bitcast=True)
+        odd = (pairs >> 16).to(tl.int16).to(kind, bitcast=True)
+        unscaled = tl.dot(upper.to(kind, bitcast=True), even)
+        unscaled = tl.dot(lower.to(kind, bitcast=True), odd, unscaled)
+        made += unscaled * scale[:, None]
+    columns = tl.num_programs(0) * tile
+    to = parts + (tl.program_id(1) * count + token[None, :]) * columns + column[:, None]
+    tl.store(to, made, mask=inside[None, :])
+
+
+@triton.jit(do_not_specialize=["size", "count"])
+def _add(parts, residual, out, size, count, onto: tl.constexpr, block: tl.constexpr):
+    """The sum of all parts, always in the same order, and of the residual."""
+    at = tl.program_id(0) * block + tl.arange(0, block)
+    inside = at < size
+    total = tl.zeros([block], tl.float32)
+    for part in range(count):
+        total += tl.load(parts + part * size + at, mask=inside, other=0.0)
+    if onto:
+        total += tl.load(residual + at, mask=inside, other=0.0).to(tl.float32)
+    tl.store(out + at, total.to(out.dtype.element_ty), mask=inside)
+
+
+@dataclass(frozen=True)
+class PackedWeight:
+    """4-bit weights that multiply the same input, beside each other."""
+
+    packed: torch.Tensor
+    """[columns, width / 2] uint8; of a byte's two weights, the upper half is the first."""
+    scales: torch.Tensor
+    """[columns, width / 64] float32."""
+    unpacking: str
+    """PTX that makes numbers of bytes."""
+    parts: int
+    """How many programs share a column's width."""
+
+    @classmethod
+    def of(cls, modules: Sequence[Any]) -> "PackedWeight | None":
+        """The weights of bitsandbytes' `Linear4bit` modules, which keep views of them, so that nothing is held twice.
+
+        Scales that were quantized once more are unpacked for good. None if a module is of another kind or shape,
+        or lies where bitsandbytes is faster.
+        """
+        if not all(_is_packed(module) and _is_fast_on(module.weight.device) for module in modules):
+            return None
+        if sum(module.out_features for module in modules) % _TILE:
+            return None
+        states = [module.weight.quant_state for module in modules]
+        packed = torch.cat([module.weight.data.view(module.out_features, -1) for module in modules])
+        scales = torch.cat([_scales(state).view(state.shape[0], -1) for state in states])
+        start = 0
+        for module, state in zip(modules, states, strict=True):
+            end = start + module.out_features
+            module.weight.data = packed[start:end].view(module.weight.shape)
+            state.absmax, state.offset, state.state2, state.nested = scales[start:end].view(-1), None, None, False
+            start = end
+        columns, groups = scales.shape
+        processors = torch.cuda.get_device_properties(packed.device).multi_processor_count
+        parts = 1
+        while parts < _PARTS and groups % (2 * parts) == 0 and columns // _TILE * parts < _PROGRAMS * processors:
+            parts *= 2
+        return cls(packed, scales, unpacking(states[0].code.tolist(), modules[0].compute_dtype), parts)
+
+    def times(self, tokens: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
+        """Tokens [up to 64, width] times these weights, summed in float32, and the residual: [tokens, columns]."""
+        count, (columns, groups) = len(tokens), self.scales.shape
+        tall = max(16, triton.next_power_of_2(count))
+        made = torch.empty(self.parts, count, columns, dtype=torch.float32, device=tokens.device)
+        _multiply[(columns // _TILE, self.parts)](
+            *(tokens.contiguous().view(torch.int32), self.packed, self.scales, made, count, groups),
+            unpacking=self.unpacking,
+            tile=_TILE,
+            tall=tall,
+            kind=tl.bfloat16 if tokens.dtype == torch.bfloat16 else tl.float16,
+            num_warps=4 if tall > 32 else 2,
+            num_stages=3,
+        )
+        out = torch.empty(count, columns, dtype=tokens.dtype, device=tokens.device)
+        _add[(triton.cdiv(out.numel(), _BLOCK),)](
+            *(made, out if residual is None else residual, out, out.numel(), self.parts),
+            onto=residual is not None,
+            block=_BLOCK,
+        )
+        return out
+
+
+def product_of(modules: Sequence[Any]) -> "Product":
+    """The product with 4-bit modules: here for few tokens; as they do it for more, or if they are of another kind."""
+    from maya_batch.engine.kernels.llama_layers import each
+
+    by_each = each(modules)
+    weight = PackedWeight.of(modules)
+    if weight is None:
+        return by_each
+
+    def product(tokens: torch.Tensor, residual: torch.Tensor | None) -> torch.Tensor:
+        return weight.times(tokens, residual) if len(tokens) <= MOST_TOKENS else by_each(tokens, residual)
+
+    return product
+
+
+def levels_of(model: "PreTrainedModel") -> list[float] | None:
+    """What the sixteen numbers of a model's 4-bit weights stand for, before scaling; None if it has none."""
+    states = (getattr(getattr(module, "weight", None), "quant_state", None) for module in model.modules())
+    return next((state.code.tolist() for state in states if state is not None), None)
+
+
+def compile_for(levels: Sequence[float], dtype: torch.dtype, device: torch.device) -> None:
+    """Compile what such weights need, by running it once; whatever goes wrong is raised.
+
+    A graph, while it is captured, cannot wait for that. It takes a second where Triton's cache on the disk has it not.
+    """
+    if not _is_fast_on(device):
+        return
+    packed = torch.zeros(_TILE, _GROUP // 2, dtype=torch.uint8, device=device)
+    weight = PackedWeight(packed, torch.zeros(_TILE, 1, device=device), unpacking(levels, dtype), 1)
+    for count in (16, 32, MOST_TOKENS):
+        tokens = torch.zeros(count, _GROUP, dtype=dtype, device=device)
+        weight.times(tokens, weight.times(tokens))
+    torch.cuda.synchronize(device)
+
+
+def _is_fast_on(device: torch.device) -> bool:
+    """Whether it is NVIDIA's GPU, whose language this is, and recent enough."""
+    return torch.version.hip is None and torch.cuda.get_device_capability(device) >= _CAPABILITY
+
+
+def _is_packed(module: Any) -> bool:
+    """Whether a module is a `Linear4bit` whose weights lie as the kernel wants them."""
+    state = getattr(module.weight, "quant_state", None)
+    return bool(
+        state is not None
+        and module.bias is None
+        and state.blocksize == _GROUP
+        and module.weight.dtype == torch.uint8
+        and module.compute_dtype in (torch.float16, torch.bfloat16)
+        and tuple(state.shape) == (module.out_features, module.in_features)
+        and module.in_features % _GROUP == 0
+    )
+
+
+def _scales(state: Any) -> torch.Tensor:
+    """The scales of a weight [columns * width / 64] in float32."""
+    from bitsandbytes.functional import dequantize_blockwise
+
+    scales: torch.Tensor = state.absmax
+    if state.nested:
+        scales = dequantize_blockwise(state.absmax, state.state2) + state.offset
+    return scales.float()

@@ -1,0 +1,44 @@
+"""An engine is had by its name; torch is imported here and not before."""
+
+import gc
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from maya_batch.engine.api import Engine
+from maya_batch.errors import UsageError
+
+
+def load_engine(
+    name: str, folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None
+) -> Engine:
+    """The engine of this name with the checkpoint in `folder`; torch is imported here and not before."""
+    if name not in ("auto", "hf"):
+        raise UsageError(f"engine {name}: not part of this version; use --engine hf")
+    with _few_collections():
+        from maya_batch.engine.warmup import warm_up  # imports torch
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(warm_up, folder, device, dtype, quantization)
+            from maya_batch.engine.hf_loader import load_hf_engine  # and transformers; both take seconds
+    return load_hf_engine(folder, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Import without the garbage collector, and have it leave alone what was imported.
+
+    Looking through hundreds of thousands of objects that stay took a fifth of the imports' time, and later would hold
+    the decoding up again and again.
+    """
+    if "transformers" in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()

@@ -1,0 +1,204 @@
+"""Reads data into the schema, puts pydantic's errors into plain words, and goes on past them.
+
+What is wrong is taken out of the data, or a stand-in put in its place, and the rest is read again:
+one mistake does not hide the next one.
+"""
+
+import copy
+from collections.abc import Collection
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from maya_batch.errors import Finding
+from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
+from maya_batch.manifest.yaml_positions import Data, DataPath, YamlSource
+from maya_batch.messages.quoting import shown
+from maya_batch.messages.suggestions import closest, listed
+
+_MOST_PASSES = 20  # each pass mends all that it finds; four have been seen to be enough
+_NUMBERS = {"int": "a whole number", "float": "a number"}
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+}
+_SHAPES = {
+    "string": "a text",
+    "dict": "a mapping (`key: value` lines)",
+    "model": "a mapping (`key: value` lines)",
+    "tuple": "a list (lines that begin with `- `)",
+    "voice": "a description of the voice, or a mapping with a `description:`",
+    "format": "the name of a format, or a mapping with a `type:`",
+}
+
+
+def read_book(source: YamlSource, file: str) -> tuple[Book | None, list[Finding], set[DataPath]]:
+    """The book, what is wrong with it, and the paths where stand-ins are now.
+
+    The book is None only where the document is no mapping.
+    """
+    findings: list[Finding] = []
+    patched: set[DataPath] = set()
+    data = copy.deepcopy(source.data)
+    for _ in range(_MOST_PASSES):
+        try:
+            return Book.model_validate(data), findings, patched
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+        for detail in details:
+            if detail["type"] == "too_short" and detail["input"]:
+                continue  # it is not empty: all in it is wrong, and that is said already
+            path, at_key = _path(detail)
+            of_key = at_key or "at" in detail.get("ctx", ())
+            place = source.key_place(path) if of_key else source.place(path)
+            findings.append(Finding(file, *place, *in_words(detail, path)))
+            if not isinstance(data, dict):
+                return None, findings, patched
+            patched.add(path)
+            _patch(data, path, at_key)
+    return None, findings, patched
+
+
+def suggestion(word: str, known: Collection[str], label: str) -> str:
+    """`did you mean ...?` where something is close, then what is known."""
+    close = closest(word[:60], known)
+    mean = f"did you mean `{close}`? " if close else ""
+    return f"{mean}{label}: {listed(known)}"
+
+
+def _path(detail: ErrorDetails) -> tuple[DataPath, bool]:
+    """Where in the data an error is, and whether the key is one that must not be there."""
+    path = detail["loc"]
+    if detail["type"] == "extra_forbidden":
+        return path, True
+    if path and path[-1] == "[key]":
+        return path[:-1], True
+    at = detail.get("ctx", {}).get("at")
+    return (*path, at) if at else path, False
+
+
+def in_words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
+    """What is wrong, and how to mend it."""
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    keys = [step for step in path if isinstance(step, str)]
+    name = f"`{_unquoted(keys[-1])}`" if keys else "the manifest"
+    if path and isinstance(path[-1], int):
+        name = f"item {path[-1] + 1} of {name}"
+    if kind == "manifest":
+        what = str(context["what"])
+        whole = what.startswith(("the ", "`", "'", '"'))  # it names its subject itself
+        return what if whole else f"{name} {what}", str(context["mend"])
+    if kind == "extra_forbidden":
+        known = _model(path[:-1]).model_fields
+        return f"unknown key {shown(path[-1])}", suggestion(str(path[-1]), known, "allowed here")
+    if kind == "missing":
+        return f"{name} is missing", f"add `{path[-1]}:`"
+    if kind == "too_short":
+        return f"{name} is empty", "give it at least one"
+    if kind == "literal_error":
+        choices = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+        return f"{name} cannot be {shown(value)}", suggestion(str(value), choices, "known")
+    if kind == "finite_number":
+        return f"{name} must be a finite number, not {shown(value)}", ""
+    if kind in _BOUNDS:
+        words, bound = _BOUNDS[kind]
+        limit = context[bound]
+        limit = int(limit) if limit == int(limit) else limit
+        return f"{name} must be {words} {limit}, not {_unquoted(value)}", ""
+    stem = kind.partition("_")[0]
+    if stem == "model" and _model(path) in (Voice, Format):
+        stem = _model(path).__name__.lower()
+    if stem in _NUMBERS:
+        return f"{name} must be {_NUMBERS[stem]}, not {shown(value)}", ""
+    if stem in _SHAPES:
+        if value is None:
+            return f"{name} is empty", f"it must be {_SHAPES[stem]}"
+        mend = f"write `[{_unquoted(value)}]`" if stem == "tuple" and path[-1:] == ("formats",) else ""
+        return f"{name} must be {_SHAPES[stem]}, not {shown(value)}", mend
+    return f"{name}: {detail['msg']}", ""
+
+
+def _unquoted(value: object) -> str:
+    return shown(value).strip("'")
+
+
+def _model(path: DataPath) -> type[BaseModel]:
+    match path:
+        case ("voices", _):
+            return Voice
+        case ("chapters", _):
+            return Chapter
+        case ("pauses",):
+            return Pauses
+        case ("output",):
+            return Output
+        case ("output", "formats", _):
+            return Format
+        case ("render",):
+            return Render
+        case ("render", "quality"):
+            return Quality
+    return Book
+
+
+def _patch(data: dict[str, Data], path: DataPath, at_key: bool) -> None:
+    """Take the value at `path` out, or where there must be one put a stand-in there."""
+    if at_key:
+        _drop(data, path[:-1], path[-1])
+        if not data.get("voices", True):
+            data["voices"] = {"narrator": "A voice"}
+        return
+    match path:
+        case ("title",):
+            data["title"] = "Untitled"
+        case ("voices",):
+            data["voices"] = {"narrator": "A voice"}
+        case ("voices", str(name)) | ("voices", str(name), "description"):
+            _put(data, ("voices",), name, "A voice")
+        case ("chapters",):
+            data["chapters"] = [_chapter(0)]
+        case ("chapters", int(index)):
+            _put(data, ("chapters",), index, _chapter(index))
+        case ("chapters", int(index), "title"):
+            _put(data, path[:-1], "title", _chapter(index)["title"])
+        case ("chapters", _, ("text" | "file") as key):
+            _drop(data, path[:-1], key)
+            chapter = _at(data, path[:-1])
+            if isinstance(chapter, dict) and not {"text", "file"} & _given(chapter):
+                chapter["text"] = "-"
+        case ("output", "formats", *_):
+            _drop(data, ("output",), "formats")
+        case (*parents, leaf):
+            _drop(data, tuple(parents), leaf)
+
+
+def _chapter(index: int) -> dict[str, Data]:
+    return {"title": f"Chapter {index + 1}", "text": "-"}
+
+
+def _given(mapping: dict[str, Data]) -> set[str]:
+    return {key for key, value in mapping.items() if value is not None}
+
+
+def _at(data: Any, path: DataPath) -> Any:
+    """What stands at a path; `Any`, because a schema error means that it can be anything."""
+    for step in path:
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):  # an earlier patch took it away
+            return None
+    return data
+
+
+def _put(data: Data, path: DataPath, step: str | int, value: Data) -> None:
+    parent = _at(data, path)
+    if parent is not None:
+        parent[step] = value
+
+
+def _drop(data: Data, path: DataPath, step: str | int) -> None:
+    parent = _at(data, path)
+    if isinstance(parent, dict):
+        parent.pop(step, None)

@@ -1,0 +1,94 @@
+"""The texts of one line that a book.yaml is made of: titles, names, paths, and what may not stand in them."""
+
+import re
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from maya_batch.messages.quoting import shown
+
+LONGEST_LINE = 1000
+"""The longest title, name, description or path, in characters."""
+MOST_LEVELS = 32
+"""How many folders a path may lead through."""
+
+_VOICE_NAME = re.compile(r"[A-Za-z]([\w -]{0,38}[\w-])?")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
+
+
+def wrong(what: str, mend: str = "", at: str = "") -> PydanticCustomError:
+    """The error in plain words; `at` is the key at fault where it is one of several."""
+    context = {"what": what, "mend": mend} | ({"at": at} if at else {})
+    return PydanticCustomError("manifest", "{what}", context)
+
+
+def _one_line(text: str) -> str:
+    if not text:
+        raise wrong("is empty")
+    if len(text.splitlines()) > 1:
+        raise wrong("must be one line", "for a long line use `>-` and indent the lines")
+    if len(text) > LONGEST_LINE:
+        raise wrong(f"has {len(text)} characters; {LONGEST_LINE} are the most")
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs"):
+            raise wrong(f"holds the control character U+{ord(character):04X}", "delete it")
+    return text
+
+
+def _path(path: str) -> str:
+    levels = len(path.split("/"))
+    if levels > MOST_LEVELS:
+        raise wrong(f"leads through {levels} folders; {MOST_LEVELS} are the most")
+    return path
+
+
+def _description(text: str) -> str:
+    bad = next((character for character in text if character in '"<>'), None)
+    if bad:
+        raise wrong(f"holds {bad}, which would end the description early", "leave it out")
+    return text
+
+
+def _voice_name(name: str) -> str:
+    if not _VOICE_NAME.fullmatch(name):
+        what = f"{shown(name)} cannot name a voice"
+        raise wrong(what, "use a letter, then letters, digits, spaces, - and _, 40 in all at most")
+    return name
+
+
+def _language(code: str) -> str:
+    if not _LANGUAGE.fullmatch(code):
+        raise wrong(f"{shown(code)} is no language code", "write one like `en` or `en-GB`")
+    return code
+
+
+def _folder(folder: str) -> str:
+    if folder.startswith(("/", "~")):
+        mend = "write a path inside the manifest's folder; `--output` takes any folder"
+        raise wrong(f"{shown(folder)} is not relative to the manifest's folder", mend)
+    return folder
+
+
+def _checkpoint(name: str, flag: str) -> str:
+    if name.startswith(("/", "~")) or ".." in name.partition("@")[0].split("/"):
+        mend = f"a book may name a path inside its own folder only; `{flag}` takes any path"
+        raise wrong(f"{shown(name)} is not a path inside the manifest's folder", mend)
+    return name
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a model's name has the form of a hub id, `org/name` or `org/name@revision`, and is no path by `./`."""
+    return not name.startswith("./") and _HUB_ID.fullmatch(name) is not None
+
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_one_line)]
+FilePath = Annotated[Line, AfterValidator(_path)]
+Description = Annotated[Line, AfterValidator(_description)]
+VoiceName = Annotated[str, AfterValidator(_voice_name)]
+Language = Annotated[Line, AfterValidator(_language)]
+Folder = Annotated[FilePath, AfterValidator(_folder)]
+Model = Annotated[FilePath, AfterValidator(lambda name: _checkpoint(name, "--model"))]
+Codec = Annotated[FilePath, AfterValidator(lambda name: _checkpoint(name, "--codec"))]

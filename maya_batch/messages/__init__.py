@@ -1,0 +1,1 @@
+"""Text for people: to the terminal and to logs."""

@@ -1,0 +1,157 @@
+"""What is wrong with a take, seen from its samples: silence, noise, a voice that breaks off, a bad signal."""
+
+import math
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maya_batch.manifest import Quality
+from maya_batch.quality import Problem
+from maya_batch.quality.noise import longest_noise, longest_run
+from maya_batch.text.emotion_tags import TAG
+from maya_batch.text.token_estimate import tag_tokens
+
+#: Levels are taken in steps of this length.
+_STEP_SECONDS = 0.01
+
+#: What is below that is silence wherever chapters are put together (audio.stitch), in dB of full scale.
+_SILENCE_DBFS = -50.0
+
+#: A take is as loud as its steps that sound but for the loudest tenth. Of that: below -35 dB nothing is heard beside
+#: speech; an end within 25 dB has not faded.
+_LOUD_SHARE, _UNHEARD_DB, _FADED_DB = 0.9, -35.0, -25.0
+
+#: Full scale, nearly: SNAC ends in a tanh, which comes near 1 and never there. So many samples (1 ms at 24 kHz) in
+#: flat tops of four and more are heard as crackle.
+_FULL, _FLAT_TOP, _CRACKLE = 0.99, 4, 24
+
+#: A mean of the samples that is no accident: speech has none, and the demo voice stays below 0.004.
+_OFFSET = 0.02
+
+#: Maya1's speech tokens a second (tokens.TokenLayout.tokens_per_second), to know how long tags may last.
+_TOKENS_A_SECOND = 82
+
+#: From this tag on a voice has no tone, and is noise by rights.
+_WHISPER = re.compile(r"<whisper\w*>")
+
+
+def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Quality) -> tuple[Problem, ...]:
+    """The problems of a take's wave [samples], mono, -1 to 1, of `rate` samples a second, whatever its voice.
+
+    The kinds are `silent`, `pause`, `clipped`, `dc`, `noise` and `ending`; `broken` where samples are no numbers. Where
+    `text` has emotion tags, they may be silent or noisy for as long as they may last.
+
+    Raises:
+        ValueError: the wave is not one row of floats.
+    """
+    if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating):
+        raise ValueError(f"a wave of shape {wave.shape} of {wave.dtype}, not one row of floats")
+    wrong = int(np.count_nonzero(~np.isfinite(wave)))
+    if wrong:
+        return (Problem("broken", f"{wrong} samples are no numbers"),)
+    levels = _levels(wave, rate)
+    if not len(levels) or levels.max() < _SILENCE_DBFS:
+        return (Problem("silent", f"no sound in all of its {len(wave) / rate:.1f} s"),)
+    loud = _loudness(levels)
+    unheard = max(_SILENCE_DBFS, loud + _UNHEARD_DB)
+    tags = tag_tokens(text) / _TOKENS_A_SECOND
+    found = (
+        _pause(levels, unheard, quality.pause_seconds + tags),
+        _clipped(wave, rate),
+        _offset(wave),
+        None if _WHISPER.search(text) else _noise(wave, rate, unheard, quality.noise_seconds + tags),
+        None if _ends_in_tag(text) else _ending(levels, loud, quality.ending_seconds),
+    )
+    return tuple(problem for problem in found if problem is not None)
+
+
+def check_end(quiet: float, least: float, quality: Quality) -> list[Problem]:
+    """The problem, of the kind `ending`, of a take with so many seconds of quiet at its end (`quiet_end`), where whole
+    takes of its voice end with `least` or more (`Limits.quiet`).
+    """
+    if quality.ending_seconds == 0 or quiet >= least:
+        return []
+    usual = f"whole takes of this voice end with {least:.2f} s or more"
+    return [Problem("ending", f"it breaks off: {quiet:.2f} s of quiet at its end; {usual}")]
+
+
+def quiet_end(wave: NDArray[np.float32], rate: int, text: str) -> float | None:
+    """Seconds after the last sound of a take's wave [samples]; None where there is none, or it is that of a tag."""
+    levels = _levels(wave, rate)
+    if _ends_in_tag(text) or not len(levels) or not levels.max() >= _SILENCE_DBFS:
+        return None
+    return _quiet(levels, _loudness(levels))
+
+
+def _loudness(levels: NDArray[np.float64]) -> float:
+    return float(np.quantile(levels[levels >= _SILENCE_DBFS], _LOUD_SHARE))
+
+
+def _quiet(levels: NDArray[np.float64], loud: float) -> float:
+    """Seconds behind the last step that has not faded."""
+    return float(np.argmax(levels[::-1] - loud >= _FADED_DB)) * _STEP_SECONDS
+
+
+def _levels(wave: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
+    """The level of each step, the last one as long as it is, in dB of full scale."""
+    step = max(round(_STEP_SECONDS * rate), 1)
+    squares = np.square(wave, dtype=np.float64)
+    whole = len(wave) // step * step
+    means = [
+        *np.mean(squares[:whole].reshape(-1, step), axis=1),
+        *([np.mean(squares[whole:])] if whole < len(wave) else []),
+    ]
+    return 10 * np.log10(np.array(means) + 1e-20)
+
+
+def _pause(levels: NDArray[np.float64], unheard: float, longest: float) -> Problem | None:
+    """Silence between the first sound and the last one; what is around them is cut off where clips are joined."""
+    sounding = np.flatnonzero(levels >= unheard)
+    if not len(sounding):
+        return None
+    first = int(sounding[0])
+    start, length = longest_run(levels[first : int(sounding[-1])] < unheard)
+    seconds = length * _STEP_SECONDS
+    if seconds <= longest:
+        return None
+    return Problem("pause", f"{seconds:.1f} s of silence at {(first + start) * _STEP_SECONDS:.1f} s")
+
+
+def _clipped(wave: NDArray[np.float32], rate: int) -> Problem | None:
+    full = np.abs(wave) >= _FULL
+    if not full.any():
+        return None
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], full, [False])).astype(np.int8)))
+    lengths = edges[1::2] - edges[::2]
+    flat = int(lengths[lengths >= _FLAT_TOP].sum())
+    if flat < _CRACKLE:
+        return None
+    first = edges[::2][lengths >= _FLAT_TOP][0] / rate
+    return Problem("clipped", f"{flat} samples at full scale, the first at {first:.1f} s")
+
+
+def _offset(wave: NDArray[np.float32]) -> Problem | None:
+    mean = float(np.mean(wave, dtype=np.float64))
+    return Problem("dc", f"the samples' mean is {mean:+.3f} and not 0") if abs(mean) > _OFFSET else None
+
+
+def _noise(wave: NDArray[np.float32], rate: int, unheard: float, longest: float) -> Problem | None:
+    start, seconds = longest_noise(wave, rate, unheard)
+    return Problem("noise", f"{seconds:.1f} s of noise at {start:.1f} s") if seconds > longest else None
+
+
+def _ending(levels: NDArray[np.float64], loud: float, seconds: float) -> Problem | None:
+    steps = math.ceil(seconds / _STEP_SECONDS)
+    if not 0 < steps < len(levels):
+        return None
+    over = float(levels[-steps:].max()) - loud
+    if over < _FADED_DB:
+        return None
+    return Problem("ending", f"it breaks off: in its last {seconds:g} s it comes up to {over:+.0f} dB of its speech")
+
+
+def _ends_in_tag(text: str) -> bool:
+    """Whether the last that is to be heard is a tag's sound, which need not fade."""
+    rest = TAG.split(text)
+    return len(rest) > 1 and not re.search(r"\w", rest[-1])

@@ -1,0 +1,1 @@
+"""One run over a book: from loading the model to the report."""

@@ -1,0 +1,97 @@
+"""Takes become a chapter's files: decoded clip by clip, stitched, written in every format, published by rename."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from maya_batch.audio.chapter_file import TrackTags, write_chapter
+from maya_batch.audio.loudness import file_loudness
+from maya_batch.audio.stitch import Clip, stitch
+from maya_batch.audio.waveform_cache import Waves
+from maya_batch.book.plan import Chapter
+from maya_batch.book.state import BookState, is_chapter
+from maya_batch.interrupt import Stop
+from maya_batch.run.progress import ProgressListener
+from maya_batch.run.result import Outcome
+
+log = logging.getLogger(__name__)
+
+
+def publish(
+    state: BookState,
+    chapter: Chapter,
+    waves: Waves,
+    outcome: Outcome,
+    watcher: ProgressListener,
+    aside: Callable[[Callable[[], None]], None],
+    stop: Stop | None = None,
+) -> None:
+    """Put a chapter together, if it is complete and its files are not those of its takes already.
+
+    Its loudness, which only reports ask for, is measured by a job that `aside` is given. Told to `stop`, it does so
+    between two clips.
+    """
+    if not state.complete(chapter) or state.current(chapter):
+        return
+    waves.load()
+    for target in state.targets(chapter):
+        _set_aside(target.path)
+    began = time.monotonic()
+    stop = stop or Stop()
+    with stop.put_off():
+        seconds = assemble_chapter(state, chapter, waves, stop.check)
+    outcome.spent("codec and audio", began)
+    aside(partial(_measure, state, state.mark(chapter), state.targets(chapter)[0].path, seconds))
+    for target in state.targets(chapter):
+        outcome.files.append(target.path)
+        watcher.published(target.path, seconds)
+
+
+def _set_aside(path: Path) -> None:
+    """Keep a chapter file that is no longer what was written: a person may have changed it."""
+    if path.is_file() and not is_chapter(path):
+        aside = path.with_name(f"{path.name}.aside-{time.time_ns()}")
+        path.rename(aside)
+        log.warning("%s is not as it was written; it is kept as %s", path, aside.name)
+
+
+def assemble_chapter(
+    state: BookState, chapter: Chapter, waves: Waves, check: Callable[[], None] = lambda: None
+) -> float:
+    """Write a complete chapter's files; the seconds of audio in it. `check` is called before each clip.
+
+    A clip without any sound stays in the chapter as it is; chunks that failed are left out where the book wants that.
+    """
+    book, layout = state.plan.book, state.plan.layout
+
+    def clips() -> Iterator[Clip]:
+        for chunk in chapter.chunks:
+            check()
+            take = state.take(chunk)
+            if take is None:
+                raise ValueError(f"chunk {chunk.ref} has no take")
+            if not state.omitted(chunk):
+                yield Clip(waves.pop(take), chunk.pause)
+
+    pcm = stitch(
+        clips(),
+        start=book.pauses.chapter_start,
+        end=book.pauses.chapter_end,
+        sampling_rate=layout.sampling_rate,
+    )
+    tags = TrackTags(
+        title=chapter.title,
+        album=book.title,
+        artist=book.author,
+        track=chapter.number,
+        tracks=len(state.plan.chapters),
+        comment=state.mark(chapter),
+    )
+    return write_chapter(pcm, state.targets(chapter), tags, layout.sampling_rate)
+
+
+def _measure(state: BookState, mark: str, path: Path, seconds: float) -> None:
+    """Keep a chapter's length and loudness for reports."""
+    state.figures.put(mark, seconds, file_loudness(path))

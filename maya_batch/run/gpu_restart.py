@@ -1,0 +1,80 @@
+"""A GPU that failed in mid-run: the program is run anew in this process, once, and goes on with what is stored.
+
+After a CUDA error nothing that lies on the GPU can be used any more, and CUDA cannot be begun a second time in the
+same program. So the same command line replaces this program, by `execv`, with what the first start has to tell.
+"""
+
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from maya_batch.interrupt import held_back
+from maya_batch.run.deadline import Deadline
+
+#: The environment's variable that tells the second start: whose it is, and what the first one knew.
+_MARK = "MAYA_BATCH_BEGUN_ANEW"
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """What there was of a chunk before it was spoken once more."""
+
+    made: int
+    """The number of its last take, 0 where there was none."""
+    used: int | None
+    """The number of the take that was in use."""
+
+
+@dataclass(frozen=True)
+class FirstStart:
+    """What the second start has to know of the first one."""
+
+    deadline: Deadline = field(default_factory=Deadline)
+    before: dict[str, Attempts] = field(default_factory=dict)
+    """By ref, of chunks that are spoken once more."""
+
+
+def begun_anew() -> FirstStart | None:
+    """The first start where this is the second one of the same run, None where it is the first.
+
+    A process keeps its number when its program is run anew; a mark with another one was inherited and means nothing.
+    """
+    try:
+        mark = json.loads(os.environ.get(_MARK, "null"))
+        if mark is None or mark["process"] != os.getpid():
+            return None
+        until = None if mark["until"] is None else datetime.fromisoformat(mark["until"])
+        deadline = Deadline(until, None if mark["after"] is None else float(mark["after"]))
+        return FirstStart(deadline, {ref: Attempts(made, used) for ref, (made, used) in mark["before"].items()})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        return None
+
+
+def begin_anew(first: FirstStart) -> None:
+    """Run the same command line in place of this program, and tell it of this start; there is no coming back.
+
+    The monotonic clock that a deadline may count on is the machine's, and goes on.
+
+    Raises:
+        OSError: the interpreter is gone, or there is too much to tell; everything is as it was.
+    """
+    deadline = first.deadline
+    mark = {
+        "process": os.getpid(),
+        "until": None if deadline.until is None else deadline.until.isoformat(),
+        "after": deadline.after,
+        "before": {ref: (attempts.made, attempts.used) for ref, attempts in first.before.items()},
+    }
+    os.environ[_MARK] = json.dumps(mark, separators=(",", ":"))
+    for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208  (names alone)
+        try:
+            if int(descriptor) > 2:
+                os.set_inheritable(int(descriptor), False)  # what holds the broken GPU is closed by the change
+        except OSError:
+            continue  # the listing's own
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with held_back():
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -1,0 +1,109 @@
+"""A stored take is looked at and listened to: its sound's problems, and which words of its text are heard in it."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maya_batch.audio.waveform_cache import audible
+from maya_batch.book.plan import Plan
+from maya_batch.book.settings import Machine
+from maya_batch.book.take_store import Take
+from maya_batch.messages.install_hint import install_hint
+from maya_batch.quality import Problem
+from maya_batch.quality.audio_checks import check_sound, quiet_end
+from maya_batch.quality.transcriber import Listener
+
+log = logging.getLogger(__name__)
+
+
+class Examiner:
+    """Knows what a take of a plan must sound like, and whether takes are listened to, by whom."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        machine: Machine,
+        listener: Listener | None = None,
+        alone: str | None = None,
+    ) -> None:
+        """Without a `listener` nobody listens.
+
+        `alone` says why nobody listens, where nobody said that nobody should.
+        """
+        self._quality, self._rate = plan.sound.quality, plan.layout.sampling_rate
+        self._listener, self._alone, self._device = listener, alone, machine.device
+        self._suspects_only = machine.verify == "suspects"
+
+    def find(self) -> None:
+        """Do nothing if the recognizer, where there is one, lies on this machine.
+
+        Raises:
+            MachineError, UsageError: it does not.
+        """
+        if self._listener is not None:
+            self._listener.find()
+
+    def load(self) -> None:
+        """Have the recognizer loaded, where there is one.
+
+        Raises:
+            MachineError, UsageError: it cannot be had.
+        """
+        if self._alone is not None:
+            log.info("%s", self._alone)
+        if self._listener is not None:
+            from maya_batch.engine.device import choose_device
+
+            self._listener.load(str(choose_device(self._device)))
+
+    def has_work(self, take: Take) -> bool:
+        """Whether a take has not been looked at, or not been listened to though it should be."""
+        return not take.examined or self.listens_to(take)
+
+    def listens_to(self, take: Take) -> bool:
+        """Whether a take that was looked at is yet to be listened to."""
+        if self._listener is None or take.hearing is not None:
+            return False
+        return bool(take.problems) or not self._suspects_only
+
+    def look(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
+        """The take, with what its sound shows; unchanged where it was looked at."""
+        if take.examined:
+            return take
+        found = check_sound(wave, self._rate, text, self._quality)
+        quiet = quiet_end(wave, self._rate, text)
+        return replace(take, examined=True, quiet=quiet, problems=_joined(take.problems, found))
+
+    def listen(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
+        """The take, with what the recognizer hears in it."""
+        if self._listener is None:
+            raise ValueError("nobody is there to listen")
+        hearing, problems = self._listener.listen(audible(wave), self._rate, text)
+        return replace(take, hearing=hearing, problems=_joined(take.problems, problems))
+
+
+def _joined(known: tuple[Problem, ...], found: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """Problems of both; of a kind that is known, no second one."""
+    kinds = {problem.kind for problem in known}
+    return (*known, *(problem for problem in found if problem.kind not in kinds))
+
+
+def make_examiner(plan: Plan, machine: Machine) -> Examiner:
+    """The examiner that the machine's `verify` asks for: who listens to all takes, to suspects, or to none.
+
+    Where nothing was asked for, all takes are listened to if the recognizer lies on this machine; if not, that is said
+    when the examiner is loaded.
+    """
+    from maya_batch.quality.asr import default_recognizer, recognizer_installed, recognizer_ready
+
+    name = machine.recognizer or default_recognizer(plan.book.language)
+    if machine.verify == "off":
+        return Examiner(plan, machine)
+    if machine.verify is None and machine.recognizer is None and not recognizer_ready(name):
+        how = f"maya-batch fetch --recognizer {name}" if recognizer_installed() else install_hint("verify")
+        return Examiner(plan, machine, alone=f"nobody listens to the takes; after `{how}` each word is checked")
+    suspects_only = machine.verify == "suspects"
+    listener = Listener(name, plan.book.language, plan.sound.quality, machine.recognizer_device, suspects_only)
+    return Examiner(plan, machine, listener)

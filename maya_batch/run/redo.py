@@ -1,0 +1,118 @@
+"""A chunk is spoken once more, or another of its takes is kept: what a person does after listening."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from maya_batch.book.chunk_refs import find_chunks
+from maya_batch.book.plan import Chunk, Plan
+from maya_batch.book.settings import Machine
+from maya_batch.book.state import BookState, begun_state
+from maya_batch.book.take_store import Take
+from maya_batch.errors import MachineError, UsageError
+from maya_batch.interrupt import Stop
+from maya_batch.run.gpu_restart import Attempts, FirstStart
+from maya_batch.run.guard import Guarded
+from maya_batch.run.loading import refuse_other_config
+from maya_batch.run.progress import ProgressListener
+from maya_batch.run.render import assemble_book, render_book
+from maya_batch.run.result import Outcome
+
+log = logging.getLogger(__name__)
+
+
+def redo_chunks(
+    refs: Sequence[str],
+    seed: int | None,
+    plan: Plan,
+    machine: Machine,
+    watcher: ProgressListener,
+    output: Path | None = None,
+    check_tags: bool = True,
+    guard: Guarded | None = None,
+) -> Outcome:
+    """Make one more take of each chunk, use it if it has no problems, and put the chapters it is in together.
+
+    `seed` settles the takes' draws; without it each take's own number does. The first start of a `guard` is told what
+    there was before; in the second one, chunks whose take was stored before the GPU failed are not spoken again.
+
+    Raises:
+        UsageError: the book was not begun, or in another number format or decoding than this would be, or a ref names
+            no chunk of it.
+        BusyError, Interruption, MachineError: as `render_book` has them.
+    """
+    state = begun_state(plan, machine, output)
+    refuse_other_config(state)
+    chunks = find_chunks(refs, plan, state.key)
+    guard = guard or Guarded(Stop(), FirstStart())
+    before = guard.first.before
+    for chunk in chunks:
+        take = state.take(chunk)
+        before.setdefault(chunk.ref, Attempts(state.attempts(chunk), None if take is None else take.attempt))
+    made = {state.key(chunk) for chunk in chunks if state.attempts(chunk) > before[chunk.ref].made}
+    again = {state.key(chunk): seed for chunk in chunks}
+    outcome = render_book(
+        *(plan, machine, watcher, output),
+        check_tags=check_tags,
+        again=again,
+        made=made,
+        stop=guard.stop,
+        keep_log=True,
+    )
+    state = begun_state(plan, machine, output)
+    for chunk in chunks:
+        _tell(state, chunk, before[chunk.ref])
+    return outcome
+
+
+def keep_takes(
+    refs: Sequence[str],
+    attempt: int | None,
+    plan: Plan,
+    machine: Machine,
+    watcher: ProgressListener,
+    output: Path | None = None,
+    stop: Stop | None = None,
+) -> Outcome:
+    """Use this take of each chunk from now on, without a language model, and put the chapters it is in together.
+
+    None takes a choice back: the take with the least against it is used.
+
+    Raises:
+        UsageError: as `redo_chunks` has it, or a chunk has no such take; nothing is kept.
+        BusyError, Interruption, MachineError: as `assemble_book` has them.
+    """
+    state = begun_state(plan, machine, output)
+    refuse_other_config(state)
+    chunks = find_chunks(refs, plan, state.key)
+    for chunk in chunks:
+        there = [take.attempt for take in state.store.all(state.key(chunk))]
+        if attempt is not None and attempt not in there:
+            takes = ", ".join(map(str, there)) or "none"
+            raise UsageError(f"chunk {chunk.ref} has no take {attempt} to keep; there are: {takes}")
+    choices = {state.key(chunk): attempt for chunk in chunks}
+    return assemble_book(plan, machine, watcher, output, choices, stop, keep_log=True)
+
+
+def _tell(state: BookState, chunk: Chunk, before: Attempts) -> None:
+    """Say which take is used now, and which others there are."""
+    takes, used = state.store.all(state.key(chunk)), state.take(chunk)
+    if used is None or takes[-1].attempt <= before.made:
+        raise MachineError(f"chunk {chunk.ref}: the take that was just made cannot be read back from {state.folder}")
+    if not takes[-1].problems:
+        back = f"; redo {chunk.ref} --keep {before.used} goes back to take {before.used}" if before.used else ""
+        log.info("%s: take %d is used from now on%s", chunk.ref, used.attempt, back)
+        return
+    log.warning(
+        "%s: take %d has problems; of these takes, redo %s --keep and a number uses that one:",
+        *(chunk.ref, takes[-1].attempt, chunk.ref),
+    )
+    for take in takes:
+        in_use = "; in use" if take.attempt == used.attempt else ""
+        log.warning("  take %d: %s%s", take.attempt, _evidence(take), in_use)
+
+
+def _evidence(take: Take) -> str:
+    problems = ", ".join(f"{problem.kind} ({problem.detail})" for problem in take.problems) or "no problems"
+    heard = "nobody listened" if take.hearing is None else f"word error {take.hearing.word_error:.2f}"
+    return f"{problems}; {heard}"

@@ -1,0 +1,300 @@
+"""The run: chunks without a take that stays are spoken, round by round while the model is loaded, and taken in."""
+
+import logging
+import time
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from maya_batch.audio.ffmpeg import ffmpeg_program
+from maya_batch.audio.waveform_cache import Waves
+from maya_batch.book.lock import hold_book
+from maya_batch.book.ownership import claim_folder
+from maya_batch.book.plan import Chunk, Plan
+from maya_batch.book.settings import Machine
+from maya_batch.book.state import BookState, begun_state, hidden_folder
+from maya_batch.book.take_store import Take
+from maya_batch.engine.api import Engine
+from maya_batch.errors import EXIT_STOPPED, MachineError, exit_code_of
+from maya_batch.interrupt import Stop
+from maya_batch.messages.counted import counted
+from maya_batch.messages.logs import log_to_book
+from maya_batch.run.background import Worker
+from maya_batch.run.chapters import publish
+from maya_batch.run.deadline import Deadline
+from maya_batch.run.generate import Speaker, engine_name, in_order
+from maya_batch.run.inspect import Examiner, make_examiner
+from maya_batch.run.loading import load_book_codec, pin_config, start_engine
+from maya_batch.run.postprocess import Intake
+from maya_batch.run.preflight import TakeOver, writable_state
+from maya_batch.run.progress import ProgressListener
+from maya_batch.run.reporting import write_book_report
+from maya_batch.run.result import Outcome
+from maya_batch.run.voice_check import Judge
+from maya_batch.torch_errors import failures_told
+
+log = logging.getLogger(__name__)
+
+
+def render_book(
+    plan: Plan,
+    machine: Machine,
+    watcher: ProgressListener,
+    output: Path | None = None,
+    check_tags: bool = True,
+    deadline: Deadline | None = None,
+    again: Mapping[str, int | None] | None = None,
+    report: bool = True,
+    stop: Stop | None = None,
+    made: Container[str] = (),
+    take_over: TakeOver | None = None,
+    keep_log: bool = False,
+) -> Outcome:
+    """Render what of the book has no take that stays, put its chapters together, and write the report.
+
+    With `again`, a seed or None by key, one more take of each of these chunks and nothing else; one without problems
+    is chosen from then on; of the keys in `made` that take is stored already, and is only examined. `stop` is told when
+    the run must not be interrupted between two frames. `take_over` is what a person has allowed in so many words. With
+    `keep_log` all messages go to the book's render.log, too.
+
+    Raises:
+        UsageError: the folder is another book's, a file in the way is not this program's, or the book is rendered with
+            another model config than is asked for.
+        BusyError: another run holds the book.
+        StoppedError: the deadline has passed before all was spoken; what was, is stored.
+        Interruption: a signal came, of which the same is true.
+        GpuLostError: the GPU failed; what is stored stays.
+        MachineError: a model, the GPU, the disk or ffmpeg is not as it must be; what is stored stays.
+    """
+    allowed = take_over or TakeOver()
+    hidden = hidden_folder(writable_state(plan, machine, output, allowed).folder)
+    if keep_log:
+        log_to_book(hidden)
+    with hold_book(hidden):
+        state = writable_state(plan, machine, output, allowed)  # another run may have begun it meanwhile
+        claim_folder(state, allowed.adopt, allowed.upgrade_text)
+        if allowed.upgrade_text:
+            _tell_rules(state)
+        run = _Run(state, machine, watcher, check_tags, deadline or Deadline(), stop, allowed.switch_config)
+        with _reported(run) if report else nullcontext(), failures_told(run.waves.forget):
+            run.speak(again, made)
+            run.publish(again)
+            return run.finished()
+
+
+def assemble_book(
+    plan: Plan,
+    machine: Machine,
+    watcher: ProgressListener,
+    output: Path | None = None,
+    choices: Mapping[str, int | None] | None = None,
+    stop: Stop | None = None,
+    keep_log: bool = False,
+) -> Outcome:
+    """Put together the chapters whose takes are all there, without a language model.
+
+    With `choices`, an attempt by key, or None for no choice: they are kept, and only chapters they touch put together.
+
+    Raises:
+        UsageError: the book was not begun, or there is no such take.
+        BusyError: another run holds the book.
+        MachineError: the codec, the disk or ffmpeg is not as it must be.
+    """
+    begun_state(plan, machine, output)
+    hidden = hidden_folder(writable_state(plan, machine, output).folder)
+    if keep_log:
+        log_to_book(hidden)
+    with hold_book(hidden):
+        state = writable_state(plan, machine, output)
+        claim_folder(state)
+        run = _Run(state, machine, watcher, False, Deadline(), stop)
+        for key, attempt in (choices or {}).items():
+            if attempt is None:
+                run.state.store.unchoose(key)
+            else:
+                run.state.store.choose(key, attempt)
+        with _reported(run), failures_told(run.waves.forget):
+            run.publish(choices)
+            return run.finished()
+
+
+class _Run:
+    """One run over a book that is held."""
+
+    def __init__(
+        self,
+        state: BookState,
+        machine: Machine,
+        watcher: ProgressListener,
+        check_tags: bool,
+        deadline: Deadline,
+        stop: Stop | None = None,
+        switch: bool = False,
+    ) -> None:
+        self.state, self.outcome, self.began = state, Outcome(), datetime.now().astimezone()
+        self.waves = Waves(partial(load_book_codec, state, machine, switch))
+        self._switch = switch
+        self._machine, self._watcher, self._check_tags, self._deadline = machine, watcher, check_tags, deadline
+        self._stop = stop or Stop()
+
+    def speak(self, again: Mapping[str, int | None] | None, made: Container[str]) -> None:
+        """Give every chunk a take that stays; chapters are put together meanwhile, as they become complete."""
+        state, plan = self.state, self.state.plan
+        examiner = make_examiner(plan, self._machine)
+        if again is None:
+            Judge(state).catch_up()
+        waiting = self._waiting(again, made)
+        unexamined = list(self._unexamined(examiner) if again is None else self._made(made))
+        self._watcher.begun(sum(1 for _ in plan.chunks()), len(waiting), len(unexamined))
+        if not waiting and self._switch:
+            pin_config(state)  # all takes are there from the time before it was switched
+        if not waiting and not unexamined:
+            return
+        self._deadline.check()
+        began = time.monotonic()
+        if waiting:
+            self._find_all(examiner)
+        engine = start_engine(state, self._machine, waiting, self._check_tags, self._switch) if waiting else None
+        # Before the first step: what is wrong with them must not come to light in the morning.
+        self.waves.load()
+        examiner.load()
+        self.outcome.spent("loading", began)
+        from maya_batch.engine.device import choose_device
+
+        beside = choose_device(self._machine.device).type == "cuda"
+        # The workers end inside: what they still have is stored before the signal is raised.
+        with self._stop.put_off(), Worker(beside) as worker, Worker(beside) as ear:
+            tick = partial(self._tick, (worker, ear))
+            intake = Intake(
+                *(state, examiner, Judge(state), self.waves, self.outcome, self._watcher, worker, ear, waiting)
+            )
+            if unexamined:
+                log.info("examining %s of an earlier run", counted(len(unexamined), "take"))
+                # A chapter is put together once, when those that are to be spoken are there, too.
+                others = [] if again is None else waiting
+                intake.expect([*(chunk for chunk, _ in unexamined), *others], once=again is not None)
+                intake.examine((take for _, take in unexamined), tick)
+                intake.drain(tick)
+            # The recipe, and with it the keys, may have been settled by the loading; the examination may add to them.
+            waiting = self._waiting(again, made)
+            if waiting:
+                if engine is None:
+                    with self._stop.at_once():
+                        engine = start_engine(state, self._machine, waiting, self._check_tags, self._switch)
+                self._rounds(engine, waiting, again, intake, tick)
+
+    def _find_all(self, examiner: Examiner) -> None:
+        """Do nothing if all that the run needs is there, before minutes are spent on loading the model."""
+        plan = self.state.plan
+        self.state.lock.find(plan.sound.model, "model")
+        self.state.lock.find(plan.sound.codec, "codec")
+        if any(format_.type == "mp3" for format_ in plan.book.output.formats):
+            ffmpeg_program()
+        examiner.find()
+
+    def publish(self, keys: Container[str] | None) -> None:
+        """Put together those chapters that are complete and not current; with `keys`, only those of these chunks."""
+        for chapter in self.state.plan.chapters:
+            if keys is None or any(self.state.key(chunk) in keys for chunk in chapter.chunks):
+                publish(
+                    *(self.state, chapter, self.waves, self.outcome, self._watcher),
+                    aside=lambda job: job(),
+                    stop=self._stop,
+                )
+
+    def finished(self) -> Outcome:
+        """The outcome, with all that is on record against the takes in use, from this run or an earlier one."""
+        if self.outcome.files:
+            self.state.figures.keep(self.state.marks())
+        self.outcome.problems = list(self.state.problems())
+        self.outcome.incomplete = [c for c in self.state.plan.chapters if not self.state.complete(c)]
+        return self.outcome
+
+    def _waiting(self, again: Mapping[str, int | None] | None, made: Container[str]) -> list[Chunk]:
+        state = self.state
+        if again is not None:
+            return [c for c in state.plan.chunks() if state.key(c) in again and state.key(c) not in made]
+        return [chunk for chunk in state.plan.chunks() if state.needs_take(chunk)]
+
+    def _unexamined(self, examiner: Examiner) -> Iterator[tuple[Chunk, Take]]:
+        """Takes that an earlier run stored and could not examine, and those in use that it could not listen to."""
+        for chunk in self.state.plan.chunks():
+            if self.state.lacks_take(chunk):
+                continue
+            used = self.state.take(chunk)
+            for take in self.state.takes(chunk):
+                if not take.examined or (take is used and examiner.has_work(take)):
+                    yield chunk, take
+
+    def _made(self, keys: Container[str]) -> Iterator[tuple[Chunk, Take]]:
+        """The last takes of these keys, which an earlier start of this run stored."""
+        for chunk in self.state.plan.chunks():
+            if (key := self.state.key(chunk)) in keys:
+                yield chunk, self.state.store.all(key)[-1]
+
+    def _rounds(
+        self,
+        engine: Engine,
+        waiting: list[Chunk],
+        again: Mapping[str, int | None] | None,
+        intake: Intake,
+        tick: Callable[[], None],
+    ) -> None:
+        """Speak the chunks; those whose takes have problems once more, as long as attempts are left: beside the others,
+        and in a round of their own when nothing was left that they could join.
+        """
+        speaker = Speaker(engine, self.state, self.outcome)
+        intake.expect(waiting, once=again is not None)
+        if again is None:
+            intake.publish_settled()
+        try:
+            while waiting:
+                speaker.speak(in_order(waiting, engine.batch_size), again or {}, intake.receive, tick, intake.again)
+                intake.drain(tick)
+                waiting = sorted(intake.again(), key=lambda chunk: (chunk.chapter, chunk.index))
+                if waiting:
+                    log.info("speaking %s once more", counted(len(waiting), "chunk"))
+        finally:
+            self.outcome.peak_gpu_bytes = engine.peak_memory()
+            self.outcome.work, self.outcome.engine = engine.work, engine_name(engine)
+
+    def _tick(self, workers: Sequence[Worker]) -> None:
+        """Time has passed: what went wrong beside is raised here, and so is the end of the time there is."""
+        self._watcher.tick()
+        for worker in workers:
+            worker.check()
+        self._stop.check()
+        self._deadline.check()
+
+
+def _tell_rules(state: BookState) -> None:
+    """Say what the newest rules for texts and audio cost a book that was begun with older ones."""
+    chunks = list(state.plan.chunks())
+    waiting = sum(state.needs_take(chunk) for chunk in chunks)
+    log.info("text rules %d, audio rules %d: %d of %s to render", *state.rules, waiting, counted(len(chunks), "chunk"))
+
+
+@contextmanager
+def _reported(run: _Run) -> Iterator[None]:
+    """The report is written when the run has ended, however it did. That the disk does not take it is an error of its
+    own, which weighs more than that the run was told to stop, but not more than what else went wrong.
+    """
+    try:
+        yield
+    except BaseException as error:
+        exit_code = exit_code_of(error)
+        try:
+            _report(run, exit_code, str(error) or type(error).__name__)
+        except MachineError as second:
+            if exit_code == EXIT_STOPPED:
+                raise
+            if str(second) != str(error):
+                log.error("%s", second)
+        raise
+    _report(run, run.outcome.exit_code, "")
+
+
+def _report(run: _Run, exit_code: int, reason: str) -> None:
+    run.outcome.report = write_book_report(run.state, run.outcome, run.waves, run.began, exit_code, reason)

@@ -1,0 +1,196 @@
+"""The report of a run: gathered from the book's state and the run's outcome, and written beside the chapters."""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from maya_batch.audio.chapter_file import read_comment
+from maya_batch.audio.loudness import file_loudness
+from maya_batch.audio.waveform_cache import Waves, audible
+from maya_batch.book.accounting import Characters, chapter_characters
+from maya_batch.book.plan import Chapter, Chunk
+from maya_batch.book.report_files import PAGE_NAME, report_fingerprint
+from maya_batch.book.settings import sound_settings
+from maya_batch.book.state import BookState
+from maya_batch.checkpoint.locate import DEMO
+from maya_batch.manifest import Render, output_folder
+from maya_batch.messages.counted import counted
+from maya_batch.report.audio_clip import Clip, make_clip, read_clip
+from maya_batch.report.files import write_report
+from maya_batch.report.model import MOST_TAKES, ChapterReport, ChunkReport, Report, count_problems, worst_takes
+from maya_batch.run.result import Outcome
+
+log = logging.getLogger(__name__)
+
+
+def write_book_report(
+    state: BookState, outcome: Outcome, waves: Waves, began: datetime, exit_code: int, reason: str
+) -> Path:
+    """Write report.json and report.html into the book's folder; the path of the page.
+
+    A run that came to its end and had nothing to do leaves those of the run before it, as long as they tell the same of
+    the book. Takes with problems are decoded for it, as far as their clips do not lie beside them already and the codec
+    was loaded by the run.
+
+    Raises:
+        MachineError: the disk does not take a file.
+    """
+    fingerprint = "" if reason or state.recipe is None else _fingerprint(state, exit_code)
+    idle = not (outcome.chunks or outcome.examined or outcome.retries or outcome.files)
+    if fingerprint and idle and report_fingerprint(state.folder) == fingerprint:
+        return state.folder / PAGE_NAME
+    report = make_report(state, outcome, began, exit_code, reason)
+    worst = {chunk.ref for chunk in worst_takes(report.chunks)[:MOST_TAKES]}
+    chunks = [chunk for chunk in state.plan.chunks() if chunk.ref in worst]
+    return write_report(state.folder, report, _clips(state, chunks, waves), fingerprint)
+
+
+def _fingerprint(state: BookState, exit_code: int) -> str:
+    """A digest of all that a report tells of the book, and of how the run ended."""
+    book, plan = state.plan.book, state.plan
+    whole = (
+        version("maya-batch"),
+        exit_code,
+        book.title,
+        book.author,
+        book.language,
+        str(plan.manuscript.path.absolute()),
+    )
+    digest = hashlib.sha256(repr((*whole, plan.sound.model, *_flags(state))).encode())
+    for chapter in plan.chapters:
+        files = [read_comment(target.path) for target in state.targets(chapter)]
+        digest.update(repr((chapter.title, state.mark(chapter), files)).encode())
+        for chunk in chapter.chunks:
+            digest.update(repr(_evidence(state, chunk)).encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
+def _evidence(state: BookState, chunk: Chunk) -> tuple[object, ...]:
+    """What speaks for a chunk, and against it; its text and which take is used are in the chapter's mark."""
+    take = state.take(chunk)
+    if take is None:
+        return ()
+    problems = [(problem.kind, problem.detail) for problem in take.problems]
+    heard = take.hearing and (take.hearing.text, take.hearing.word_error, take.hearing.unheard)
+    chosen = state.store.chosen(take.key)
+    return (
+        take.attempt,
+        state.takes(chunk)[-1].attempt,
+        problems,
+        heard,
+        chosen,
+        bool(problems) and state.omitted(chunk),
+    )
+
+
+def make_report(state: BookState, outcome: Outcome, began: datetime, exit_code: int, reason: str) -> Report:
+    """What there is to tell of a run that began at `began` (aware) and ends now."""
+    plan = state.plan
+    chapters = tuple(_chapter(state, chapter) for chapter in plan.chapters)
+    chunks = tuple(_chunk(state, chunk) for chunk in plan.chunks())
+    return Report(
+        title=plan.book.title,
+        author=plan.book.author,
+        language=plan.book.language,
+        book=str(plan.manuscript.path.absolute()),
+        model=plan.sound.model,
+        engine=outcome.engine,
+        started=began.isoformat(timespec="seconds"),
+        ended=datetime.now().astimezone().isoformat(timespec="seconds"),
+        speech_hours=outcome.speech / 3600,
+        x_realtime=outcome.x_realtime,
+        retries=outcome.retries,
+        exit_code=exit_code,
+        exit_reason=reason or _reason(outcome),
+        problems_by_kind=count_problems(chunks),
+        characters=Characters.sum(chapter.characters for chapter in chapters),
+        chapters=chapters,
+        chunks=chunks,
+        version=version("maya-batch"),
+        flags=tuple(_flags(state)),
+    )
+
+
+def _flags(state: BookState) -> Iterator[str]:
+    """Those that a command needs to find these takes, as far as the book does not say it itself."""
+    plan = state.plan
+    if output_folder(plan.manuscript).absolute() != state.folder.absolute():
+        yield from ("--output", str(state.folder.absolute()))
+    own = sound_settings(plan.book.render, plan.manuscript.folder, Render())
+    if plan.sound.model != own.model:
+        yield from ("--model", plan.sound.model)
+    if plan.sound.codec != own.codec and plan.sound.model != DEMO:
+        yield from ("--codec", plan.sound.codec)
+    yield from plan.allowed
+
+
+def _reason(outcome: Outcome) -> str:
+    """Why a run ended that came to its end."""
+    if outcome.incomplete:
+        return f"takes are still lacking in {counted(len(outcome.incomplete), 'chapter')}"
+    if outcome.problems:
+        return "all is rendered; some takes have problems"
+    return "all is rendered and put together"
+
+
+def _chapter(state: BookState, chapter: Chapter) -> ChapterReport:
+    seconds: float | None = None
+    lufs: float | None = None
+    path = state.targets(chapter)[0].path
+    if state.current(chapter):
+        mark = state.mark(chapter)
+        figures = state.figures.get(mark)
+        if figures is None:  # put together by an earlier version, or the file was lost
+            figures = (_length(path), file_loudness(path))
+            state.figures.put(mark, *figures)
+        seconds, lufs = figures
+    name = path.name if path.is_file() else None
+    return ChapterReport(chapter.number, chapter.title, name, seconds, lufs, chapter_characters(state, chapter))
+
+
+def _length(path: Path) -> float:
+    import mutagen
+
+    return float(mutagen.File(path).info.length)
+
+
+def _chunk(state: BookState, chunk: Chunk) -> ChunkReport:
+    take = state.take(chunk)
+    key = state.key(chunk) if state.recipe is not None else "0" * 64
+    hearing = take.hearing if take is not None else None
+    return ChunkReport(
+        ref=chunk.ref,
+        text=chunk.text,
+        key=key,
+        attempt=0 if take is None else take.attempt,
+        attempts=0 if take is None else state.attempts(chunk),
+        problems=() if take is None else take.problems,
+        word_error=None if hearing is None else hearing.word_error,
+        heard=None if hearing is None else hearing.text,
+        seconds=0.0 if take is None else state.plan.layout.seconds(len(take.codes)),
+        chosen=state.chosen(chunk),
+        unheard=() if hearing is None else hearing.unheard,
+        omitted=state.omitted(chunk),
+    )
+
+
+def _clips(state: BookState, chunks: Sequence[Chunk], waves: Waves) -> dict[str, Clip]:
+    """The sound of these chunks' takes, by ref; of those without one it is said on the page."""
+    clips = {}
+    for chunk in chunks:
+        take = state.take(chunk)
+        if take is None or not len(take.codes):
+            continue
+        mp3 = state.store.clip(take)
+        if mp3 is None and waves.loaded:
+            mp3 = make_clip(audible(waves.prepare(take)), state.plan.layout.sampling_rate)
+            waves.drop(take)
+            state.store.put_clip(take, mp3)
+        if mp3 is not None:
+            with suppress(ValueError):  # what lies there is no clip
+                clips[chunk.ref] = read_clip(mp3)
+    return clips

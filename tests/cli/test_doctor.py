@@ -1,0 +1,113 @@
+import builtins
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from maya_batch.checkpoint.locate import MAYA1, SNAC_24KHZ, Kind, find_checkpoint
+from maya_batch.cli.doctor import Check, checks
+from maya_batch.errors import MachineError
+from tests.conftest import Said
+
+NAMES = ["Python", "disk", "ffmpeg", "torch", "CUDA", "4-bit on cpu"]
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Check]:
+    return {check.name: check for check in checks()}
+
+
+def checked() -> dict[str, Check]:
+    return {check.name: check for check in checks()}
+
+
+def test_every_part_of_the_machine_is_looked_at(found: dict[str, Check]) -> None:
+    names = [*NAMES, *(["4-bit on cuda"] if torch.cuda.is_available() else [])]
+    assert list(found) == [*names, "model demo", "codec demo", f"model {MAYA1}", f"codec {SNAC_24KHZ}", "recognizer"]
+
+
+def test_a_machine_that_runs_these_tests_can_render(found: dict[str, Check]) -> None:
+    assert [name for name, check in found.items() if check.needed and not check.ok] == []
+    assert [name for name, check in found.items() if check.needed] == [
+        *["Python", "disk", "ffmpeg", "torch"],
+        *["model demo", "codec demo"],
+    ]
+
+
+def test_each_check_says_what_it_saw(found: dict[str, Check]) -> None:
+    assert f"torch {torch.__version__}" in found["torch"].seen
+    assert found["ffmpeg"].seen.endswith(", with MP3")
+    assert found["disk"].seen.endswith(" GiB free here")
+    assert found["model demo"].seen.endswith(" MiB")
+    assert found["CUDA"].ok == torch.cuda.is_available()
+    assert found["4-bit on cpu"].ok
+    assert " ran, " in found["4-bit on cpu"].seen
+
+
+def test_models_that_are_not_there_are_told_with_the_way_to_get_them(hub: object) -> None:
+    found = checked()
+    maya1 = found[f"model {MAYA1}"]
+    assert (maya1.ok, maya1.needed) == (False, False)
+    assert f"maya-batch fetch {MAYA1}" in maya1.seen
+    assert f"maya-batch fetch {SNAC_24KHZ}" in found[f"codec {SNAC_24KHZ}"].seen
+
+
+def test_an_ffmpeg_that_is_missing_or_does_not_run_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> str:
+        raise RuntimeError("No ffmpeg exe could be found")
+
+    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", missing)
+    assert checked()["ffmpeg"] == Check("ffmpeg", False, "does not run: No ffmpeg exe could be found")
+    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", lambda: "/no/such/ffmpeg")
+    assert not checked()["ffmpeg"].ok
+    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", lambda: "/bin/true")
+    assert checked()["ffmpeg"] == Check("ffmpeg", False, "/bin/true, without MP3")
+
+
+def test_four_bit_kernels_that_do_not_load_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    kernels = checked()["4-bit on cpu"]
+    assert (kernels.ok, kernels.needed) == (False, False)
+    assert "bitsandbytes" in kernels.seen
+
+
+def test_a_torch_that_does_not_load_is_told_and_the_rest_still_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = builtins.__import__
+
+    def failing(name: str, *args: Any, **more: Any) -> Any:
+        if name == "torch":
+            raise OSError("libcudnn.so.9: cannot open shared object file\nand more")
+        return plain(name, *args, **more)
+
+    monkeypatch.setattr(builtins, "__import__", failing)
+    found = checked()
+    assert found["torch"] == Check("torch", False, "does not load: libcudnn.so.9: cannot open shared object file")
+    assert "CUDA" not in found
+    assert "model demo" in found
+
+
+def test_the_command_prints_a_line_a_check_and_ends_well(cli: Callable[..., Said], hub: object) -> None:
+    said = cli("doctor")
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert [line[:2] for line in lines[:4]] == ["ok", "ok", "ok", "ok"]
+    assert any(line.startswith(f"--  model {MAYA1}: ") for line in lines)
+    assert said.err == ""
+
+
+def test_the_command_ends_with_5_where_something_needed_is_lacking(
+    cli: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(name: str, kind: Kind) -> object:
+        if kind == "codec":
+            raise MachineError("gone")
+        return find_checkpoint(name, kind)
+
+    monkeypatch.setattr("maya_batch.cli.doctor.find_checkpoint", none)
+    said = cli("doctor")
+    assert said.code == 5
+    assert "NO  codec demo: gone" in said.out.splitlines()
+    assert f"--  codec {SNAC_24KHZ}: gone" in said.out.splitlines()
+    assert said.err == "this machine cannot render yet: codec demo\n"

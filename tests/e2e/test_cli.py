@@ -1,0 +1,677 @@
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+
+from maya_batch.book.settings import config_names
+from maya_batch.cli import app
+from tests.conftest import Said
+from tests.support.fakes import FakeEngine, TinyBook
+
+ROOT = Path(__file__).parents[2]
+TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
+COMMANDS = ["render", "assemble", "redo", "audition", "plan", "status", "clean"]
+COMMANDS += ["say", "fetch", "doctor", "bench", "tags", "schema"]
+
+Cli = Callable[..., Said]
+
+
+def command(*args: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The real thing, in a process of its own."""
+    line = [sys.executable, "-m", "maya_batch", *map(str, args)]
+    return subprocess.run(line, capture_output=True, text=True, env=os.environ | environment)
+
+
+def one_line(said: Said, code: int) -> str:
+    """What went wrong, in one line and nothing else."""
+    assert (said.code, said.out) == (code, "")
+    assert said.err.endswith("\n")
+    assert said.err.count("\n") == 1
+    return said.err.removesuffix("\n")
+
+
+@pytest.fixture
+def rendered(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> TinyBook:
+    tiny.write(TEXT)
+    assert cli("render", tiny.path).code == 0
+    return tiny
+
+
+# --- help --------------------------------------------------------------------------------------------------------
+
+
+def test_every_command_is_known_here() -> None:
+    assert sorted(info.name or info.callback.__name__ for info in app.registered_commands if info.callback) == sorted(
+        COMMANDS
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, cli: Cli) -> None:
+    said = cli(name, "--help")
+    assert (said.code, said.err) == (0, "")
+    assert re.search(f"Usage: .*maya-batch {name} ", said.out)
+    info = next(info for info in app.registered_commands if info.callback and info.callback.__name__ == name)
+    assert info.callback is not None
+    assert info.callback.__doc__
+    assert info.callback.__doc__.split(":")[0].split()[0] in said.out
+
+
+def test_help_of_the_program_names_every_command(cli: Cli) -> None:
+    said = cli("--help")
+    assert said.code == 0
+    assert all(f" {name} " in said.out for name in COMMANDS)
+
+
+def test_the_command_line_is_there_without_torch_and_its_kin() -> None:
+    heavy = {"torch", "transformers", "snac", "huggingface_hub", "jinja2", "scipy", "pyloudnorm"}
+    heavy |= {"faster_whisper", "ctranslate2", "num2words", "rapidfuzz"}
+    check = f"import sys, maya_batch.cli; print({heavy} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert (said.stdout, said.stderr) == ("set()\n", "")
+
+
+@pytest.mark.parametrize(
+    "args", [["nothing"], ["render"], ["render", "a", "b"], ["plan", "a", "--no-such"], ["say", "Yes."]]
+)
+def test_a_command_line_that_is_none_ends_with_2(args: list[str], cli: Cli) -> None:
+    said = cli(*args)
+    assert (said.code, said.out) == (2, "")
+    assert re.search("Usage: .*maya-batch", said.err)
+
+
+def test_a_book_in_another_language_is_spoken_only_where_that_is_allowed(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    tiny.write(TEXT, language="de-AT")
+    for command in (["plan"], ["render"], ["redo"], ["audition", "--voice", "tom"]):
+        refs = ["1:1"] if command == ["redo"] else []
+        line = one_line(cli(command[0], tiny.path, *refs, *command[1:]), 2)
+        assert re.match(
+            rf"{tiny.path}:\d+:\d+: this model speaks en, and not de-AT; name a model that does, or say ", line
+        )
+    assert not tiny.output.exists()
+    said = cli("render", tiny.path, "--allow-language")
+    assert said.code == 0
+    assert "this model speaks en, and not de-AT" in said.err
+    for command in (["status"], ["assemble"], ["clean"], ["plan", "--allow-language"]):
+        assert cli(command[0], tiny.path, *command[1:]).code == 0
+
+
+@pytest.mark.parametrize("language", ["en", "EN-gb", "en-US"])
+def test_english_may_be_written_in_several_ways(language: str, tiny: TinyBook, cli: Cli) -> None:
+    tiny.write(TEXT, language=language)
+    assert cli("plan", tiny.path).code == 0
+
+
+def test_a_checkpoint_says_what_it_speaks(tiny: TinyBook, cli: Cli) -> None:
+    layout = tiny.folder / "lm" / "maya_tokens.json"
+    layout.write_text(json.dumps(json.loads(layout.read_text()) | {"languages": ["de", "fr"]}))
+    tiny.write(TEXT, language="fr")
+    assert cli("plan", tiny.path).code == 0
+    tiny.write(TEXT)
+    assert "this model speaks de, fr, and not en" in cli("plan", tiny.path).err
+
+
+def test_chapters_that_cannot_be_put_together_are_not_said_to_be(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    tiny.write({"One": TEXT["One"]})
+    assert cli("render", tiny.path).code == 0
+    tiny.write(TEXT)
+    said = cli("assemble", tiny.path)
+    assert said.code == 4
+    assert "takes are still lacking in 1 chapter" in said.err
+    assert "all is rendered" not in said.err
+
+
+def test_an_output_folder_of_a_thousand_levels_is_refused(tiny: TinyBook, cli: Cli) -> None:
+    tiny.write(TEXT)
+    for command in ("plan", "status", "render", "assemble", "clean"):
+        line = one_line(cli(command, tiny.path, "--output", "a/" * 1500), 2)
+        assert line == "--output leads through 1500 folders; 100 are the most"
+    assert not (tiny.folder / "a").exists()
+
+
+@pytest.mark.parametrize("kind", [ValueError, NotImplementedError, RecursionError, AssertionError, KeyError])
+def test_a_mistake_of_the_program_is_told_in_full_there_and_in_the_log(
+    kind: type[Exception], tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    def fail(done: int) -> None:
+        raise kind("here\n2026-01-01 00:00:00 ERROR forged\x1b")
+
+    tiny.write(TEXT)
+    fake_engine.before_batch = fail
+    said = cli("render", tiny.path)
+    assert said.code == 1
+    log = (tiny.output / ".maya" / "render.log").read_text()
+    for text in (said.err, log):
+        assert "Traceback (most recent call last):" in text
+        assert "in fail" in text
+        assert "\x1b" not in text
+        assert "a mistake in maya-batch, please report it: " in text
+    assert not any(line.startswith("2026-01-01") for line in log.splitlines())
+    fake_engine.before_batch = lambda done: None
+    assert cli("render", tiny.path).code == 0
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError(12, "Cannot allocate memory"), RuntimeError("can't start new thread")]
+)
+def test_memory_that_is_full_is_one_line(
+    error: Exception, tiny: TinyBook, fake_engine: FakeEngine, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    tiny.write(TEXT)
+    for name, place in (("plan", "maya_batch.cli.options.make_plan"), ("render", "maya_batch.run.loading.load_engine")):
+        with monkeypatch.context() as broken:
+            broken.setattr(place, fail)
+            said = cli(name, tiny.path)
+        assert said.code == 5
+        assert "Traceback" not in said.err
+        assert re.search("memory", said.err.splitlines()[-1])
+
+
+LOCALES = [
+    {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"PYTHONIOENCODING": "ascii"},
+    {"PYTHONIOENCODING": "iso-8859-1"},
+]
+
+
+@pytest.mark.parametrize("environment", LOCALES)
+def test_a_locale_that_is_not_utf_8_ends_nothing_in_a_traceback(environment: dict[str, str], tiny: TinyBook) -> None:
+    tiny.write({"Café 你好": ["The “night” — was naïve."]}, title="Ménage 你好")
+    possible = "LC_ALL" not in environment
+    for name in ("plan", "status", "render"):
+        line = [sys.executable, "-m", "tests.support.fake_run", name, str(tiny.path)]
+        said = subprocess.run(line, capture_output=True, env=os.environ | environment, cwd=ROOT)
+        assert said.returncode == (0 if possible else 5), said.stderr
+        if not possible:
+            assert said.stderr.count(b"\n") == 1
+            assert b"this locale (ascii) has no letters for a file name with" in said.stderr
+    assert (tiny.output / "01-café-你好.wav").is_file() == possible
+
+
+# --- render ------------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_book_ends_with_0_and_names_its_files(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    said = cli("render", tiny.path)
+    assert (said.code, said.out) == (0, "")
+    lines = said.err.splitlines()
+    assert lines[0] == "3 of 3 chunks to render"
+    assert lines.pop(1).startswith("nobody listens to the takes; ")
+    assert lines[1:3] == [f"{tiny.output / name}  0:00" for name in ("01-one.wav", "02-two.wav")]
+    assert lines[3].startswith("3 chunks rendered, ")
+    again = cli("render", tiny.path)
+    assert (again.code, again.out) == (0, "")
+    assert again.err == "nothing to do: all is rendered and put together\n"
+
+
+def test_quiet_prints_nothing_where_all_is_well(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    assert cli("render", tiny.path, "--quiet") == Said(0, "", "")
+    assert cli("assemble", tiny.path, "--quiet") == Said(0, "", "")
+    assert (tiny.output / "02-two.wav").is_file()
+
+
+def test_chunks_with_problems_end_with_3_at_every_run(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write({"One": ["Endless talk.", "Fine."]})
+    first = cli("render", tiny.path)
+    assert first.code == 3
+    assert "1:1 cap: no end within" in first.err
+    for again in (cli("render", tiny.path), cli("render", tiny.path, "--quiet"), cli("assemble", tiny.path, "--quiet")):
+        assert (again.code, again.out) == (3, "")
+        assert "1 problem on record" in again.err
+        assert "  1:1 cap: no end within" in again.err
+
+
+def test_messages_are_kept_with_the_book_and_where_asked(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write({"One": ["Endless talk."]})
+    assert cli("render", tiny.path, "--quiet", "--log-file", tiny.folder / "logs" / "mine.log").code == 3
+    for path in (tiny.output / ".maya" / "render.log", tiny.folder / "logs" / "mine.log"):
+        assert " WARNING 1:1 cap: no end within" in path.read_text()
+        assert " INFO 1 of 1 chunk to render" in path.read_text()
+
+
+def test_output_goes_where_it_is_asked_to(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    assert cli("render", tiny.path, "--output", tiny.folder / "elsewhere", "--quiet").code == 0
+    assert (tiny.folder / "elsewhere" / "01-one.wav").is_file()
+    assert not tiny.output.exists()
+
+
+def test_flags_reach_the_engine(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    flags = ["--batch-size", "1", "--dtype", "float16", "--quantization", "nf4", "--decoding", "free"]
+    assert cli("render", tiny.path, *flags, "--device", "cpu", "--engine", "hf").code == 0
+    assert [len(batch) for batch in fake_engine.batches] == [1, 1, 1]
+    assert (fake_engine.dtype, fake_engine.quantization) == ("float16", "nf4")
+    assert set(fake_engine.decodings) == {"free"}
+
+
+def test_unknown_tags_can_be_allowed(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write({"One": ["Oh <cough> no."]})
+    assert "<cough>" in one_line(cli("render", tiny.path), 2)
+    said = cli("render", tiny.path, "--allow-unknown-tags")
+    assert said.code == 0
+    assert said.err.splitlines()[0].endswith("(allowed)")
+    assert fake_engine.texts == ["Oh <cough> no."]
+
+
+def test_chapters_that_are_not_whole_end_assembling_with_4(rendered: TinyBook, cli: Cli) -> None:
+    rendered.write({"One": [*TEXT["One"], "It was late."], "Two": TEXT["Two"]})
+    said = cli("assemble", rendered.path)
+    assert (said.code, said.out) == (4, "")
+    assert said.err.splitlines()[0] == (
+        f"01-one: not all of its chunks are rendered yet; run `maya-batch render {rendered.path}`"
+    )
+
+
+STOPPED = """
+import signal, sys, time, types
+from pathlib import Path
+from tests.support.fakes import FakeCodec, FakeEngine
+from maya_batch.checkpoint.token_layout import read_layout
+
+book = Path(sys.argv[2])
+engine = FakeEngine(read_layout(book.parent / "lm"), batch_size=1)
+
+def wait_for_a_signal(done):
+    if done == 2:
+        print("two batches are done", flush=True)
+        time.sleep(1)  # the signal is noted meanwhile, and ends the run at the next frame
+
+engine.before_batch = wait_for_a_signal
+# In the place of the modules that would import torch.
+for name, attributes in {
+    "maya_batch.audio.snac_codec": {"load_codec": lambda *args: FakeCodec()},
+    "maya_batch.engine.device": {"choose_device": lambda name: types.SimpleNamespace(type="cuda")},
+}.items():
+    module = types.ModuleType(name)
+    vars(module).update(attributes)
+    sys.modules[name] = module
+import maya_batch.run.loading
+maya_batch.run.loading.load_engine = lambda *args, **more: engine
+from maya_batch.cli import main
+main()
+"""
+
+
+def test_the_version_is_told(cli: Cli) -> None:
+    assert cli("--version") == Said(0, f"maya-batch {version('maya-batch')}\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_told_to_stop_ends_with_4_and_keeps_what_is_done(number: signal.Signals, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    line = [sys.executable, "-c", STOPPED, "render", str(tiny.path)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "two batches are done\n"
+        run.send_signal(number)
+        out, err = run.communicate()
+    assert (run.returncode, out) == (4, "")
+    assert err.splitlines()[-1] == "stopped; what is stored stays, and the same command goes on from there"
+    assert "Traceback" not in err
+    assert len(list(tiny.output.rglob("*.npz"))) == 2
+    assert list(tiny.output.rglob("*.part")) == []
+
+
+# --- what may be wrong -------------------------------------------------------------------------------------------
+
+
+def test_a_manifest_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
+    for name in ("render", "assemble", "plan", "status", "clean"):
+        line = one_line(cli(name, tmp_path / "none.yaml"), 2)
+        assert line == f"{tmp_path}/none.yaml:1:1: the manifest does not exist"
+
+
+def test_a_manifest_that_is_a_folder(cli: Cli, tmp_path: Path) -> None:
+    assert one_line(cli("plan", tmp_path), 2) == f"{tmp_path}:1:1: the manifest is a folder"
+
+
+def test_a_manifest_that_is_no_yaml(cli: Cli, tiny: TinyBook) -> None:
+    tiny.path.write_text("title: [T\n")
+    assert one_line(cli("plan", tiny.path), 2).startswith(f"{tiny.path}:2:1: ")
+
+
+def test_a_voice_that_is_not_there(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write({"One": ["[bob] Yes."]})
+    assert "bob" in one_line(cli("render", tiny.path), 2)
+
+
+def test_all_mistakes_of_a_book_are_a_line_each(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write({"One": ["[bob] Yes.", "Oh <cough> no."]}, voice="carol")
+    said = cli("render", tiny.path)
+    assert (said.code, said.out) == (2, "")
+    assert len(said.err.splitlines()) == 3
+    assert all(line.startswith(f"{tiny.path}:") for line in said.err.splitlines())
+
+
+def test_a_configuration_that_is_not_there(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    line = one_line(cli("plan", tiny.path, "--config", "none"), 2)
+    assert line == f"--config none: no such file, and none of {', '.join(config_names())}"
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--device", "gpu"), ("--dtype", "fp8"), ("--quantization", "q4"), ("--engine", "vllm"), ("--batch-size", "0")],
+)
+def test_a_flag_out_of_bounds(flag: str, value: str, cli: Cli, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    assert one_line(cli("render", tiny.path, flag, value), 2).startswith(f"{flag} ")
+    assert not tiny.output.exists()
+
+
+def error_of_render(said: Said, code: int) -> str:
+    """The last line, after the one that says what there is to do."""
+    assert (said.code, said.out) == (code, "")
+    lines = said.err.splitlines()
+    assert lines[:-1] == ["3 of 3 chunks to render"]
+    return lines[-1]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    line = error_of_render(cli("render", tiny.path, "--device", "cuda"), 5)
+    assert line.startswith("device cuda: ")
+    assert line.endswith("or use --device cpu")
+
+
+def test_an_engine_that_is_no_part_of_this_version(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    line = error_of_render(cli("render", tiny.path, "--engine", "gguf"), 2)
+    assert line == "engine gguf: not part of this version; use --engine hf"
+
+
+def test_a_model_that_is_not_there(cli: Cli, tiny: TinyBook, hub: Path) -> None:
+    tiny.write(TEXT, render={})
+    line = error_of_render(cli("render", tiny.path), 5)
+    assert "`maya-batch fetch maya-research/maya1`" in line
+    assert line.endswith("or try the built-in demo voice with `--model demo`")
+    assert "maya-batch fetch" in one_line(cli("say", "Yes.", "-o", tiny.folder / "x.wav"), 5)
+
+
+def test_a_model_that_is_neither_a_folder_nor_a_hub_id(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    assert one_line(cli("plan", tiny.path, "--model", "./none"), 2).startswith("model ./none: no such folder")
+
+
+def test_an_error_of_the_system_is_one_line(cli: Cli, tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/disk/file")
+
+    monkeypatch.setattr("maya_batch.cli.options.make_plan", full)
+    assert one_line(cli("plan", tiny.path), 5) == "/disk/file: No space left on device"
+
+
+# --- say ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["Yes.", "-o", "x.ogg"], "x.ogg: the name must end in .wav or .mp3"),
+        (["Yes.", "-o", "x"], "x: the name must end in .wav or .mp3"),
+        (["Oh <cough> no.", "-o", "x.wav"], "text:1:4: <cough> "),
+        (["", "-o", "x.wav"], "text:1:1: the chapter has no text to speak"),
+        (["\udcff", "-o", "x.wav"], "text:1:1: the control character U+DCFF"),
+        (["Yes.", "-o", "x.wav", "--description", 'A "calm" voice'], '--description: it holds ", which would end'),
+        (["Yes.", "-o", "x.wav", "--description", ""], "--description: it is empty"),
+        (["Yes.", "-o", "x.wav", "--temperature", "9"], "--temperature must be at most 2, not 9"),
+        (["Yes.", "-o", "x.wav", "--seed", "-1"], "--seed must be at least 0, not -1"),
+        (["Yes.", "-o", "x.wav", "--device", "tpu"], "--device cannot be 'tpu'; known: auto, cpu, cuda, cuda:N"),
+    ],
+)
+def test_what_cannot_be_said(
+    args: list[str], message: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert one_line(cli("say", *args, "--model", "demo"), 2).startswith(message)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- looking -----------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_told_without_touching_anything(tiny: TinyBook, cli: Cli) -> None:
+    tiny.write(TEXT)
+    said = cli("plan", tiny.path)
+    assert said.code == 0
+    assert said.err == "how long rendering takes here is not known yet; `maya-batch bench` measures it\n"
+    assert "12 words in 3 chunks" in said.out
+    assert "0 of 3 chunks rendered" in said.out
+    assert not tiny.output.exists()
+
+
+@pytest.mark.parametrize("name", ["plan", "status"])
+def test_json_is_json(name: str, rendered: TinyBook, cli: Cli) -> None:
+    said = cli(name, rendered.path, "--json")
+    assert (said.code, said.err) == (0, "")
+    told = json.loads(said.out)
+    assert (told["title"], told["chunks"], told["rendered"]) == ("Tiny", 3, 3)
+    assert [chapter["file"] for chapter in told["chapters"]] == ["current", "current"]
+
+
+def test_the_status_has_problems_and_what_is_left_over(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write({"One": ["Hush now."], "Two": ["Fine."]})
+    assert cli("render", tiny.path).code == 3
+    tiny.write({"One": ["Hush now."]})
+    said = cli("status", tiny.path)
+    assert said.code == 0
+    assert "1:1 silent: no sound in all of its " in said.out
+    assert f"left over: {tiny.output / '02-two.wav'}" in said.out
+    assert "1 take of no chunk any more" in said.out
+    assert json.loads(cli("status", tiny.path, "--json").out)["stale_files"] == [str(tiny.output / "02-two.wav")]
+
+
+def test_the_schema_is_json(cli: Cli) -> None:
+    said = cli("schema")
+    assert (said.code, said.err) == (0, "")
+    assert set(json.loads(said.out)["required"]) == {"title", "voices", "chapters"}
+
+
+def test_the_tags_of_the_demo_voice(cli: Cli) -> None:
+    said = cli("tags", "--model", "demo")
+    assert said.code == 0
+    assert "<laugh_harder>" in said.out.splitlines()
+    told = json.loads(cli("tags", "--model", "demo", "--json").out)
+    assert told["model"] == "demo"
+    assert [f"<{tag}>" for tag in told["known"]] == said.out.splitlines()
+    assert told["unknown"] == []
+
+
+# --- clean -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cluttered(rendered: TinyBook) -> tuple[TinyBook, list[Path]]:
+    """A book that has lost its second chapter, and what is left of that."""
+    rendered.write({"One": TEXT["One"]})
+    shutil.copy(rendered.output / "02-two.wav", rendered.output / "02-zwei.wav")
+    (rendered.output / "mine.wav").write_bytes(b"RIFF")
+    stale = [rendered.output / "02-two.wav", rendered.output / "02-zwei.wav"]
+    return rendered, stale
+
+
+def everything(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", ""])
+def test_cleaning_shows_and_asks_and_removes_nothing_without_a_yes(
+    answer: str, cluttered: tuple[TinyBook, list[Path]], cli: Cli
+) -> None:
+    book, stale = cluttered
+    before = everything(book.output)
+    said = cli("clean", book.path, answer=answer)
+    assert said.code == 2
+    shown = said.out.splitlines()
+    assert shown[:2] == [str(path) for path in stale]
+    assert shown[2].endswith("1.npz")
+    assert "remove 2 audio files and 1 take? [y/N]: " in said.out
+    assert said.err == "nothing was removed\n"
+    assert everything(book.output) == before
+
+
+@pytest.mark.parametrize(("flags", "answer"), [(["--yes"], ""), ([], "y\n")])
+def test_cleaning_removes_what_was_shown_and_only_that(
+    flags: list[str], answer: str, cluttered: tuple[TinyBook, list[Path]], cli: Cli
+) -> None:
+    book, stale = cluttered
+    before = everything(book.output)
+    said = cli("clean", book.path, *flags, answer=answer)
+    assert (said.code, said.err) == (0, "")
+    take = Path(said.out.splitlines()[2])
+    assert before - everything(book.output) == {*stale, take}
+    assert cli("clean", book.path).out == "nothing to remove\n"
+    assert json.loads(cli("status", book.path, "--json").out)["rendered"] == 2
+
+
+def test_a_book_that_was_not_begun_has_nothing_to_remove(tiny: TinyBook, cli: Cli) -> None:
+    tiny.write(TEXT)
+    assert cli("clean", tiny.path) == Said(0, "nothing to remove\n", "")
+    assert not tiny.output.exists()
+
+
+# --- fetch -------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_network_fetching_says_what_else_can_be_done(tmp_path: Path) -> None:
+    said = command("fetch", "org/voice", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
+    assert (said.returncode, said.stdout) == (5, "")
+    assert said.stderr.splitlines() == [
+        "fetching org/voice from the Hugging Face hub",
+        "org/voice: the hub cannot be reached; run this again when the network is back, or copy the repository's "
+        "files from another machine into a folder and name that folder with --model, --codec or --recognizer",
+    ]
+
+
+@pytest.fixture
+def downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None, Path | None]]:
+    """What was asked of the hub, which has everything."""
+    asked: list[tuple[str, str | None, Path | None]] = []
+
+    def download(repo: str, *, revision: str | None, local_dir: Path | None, **more: object) -> str:
+        asked.append((repo, revision, local_dir))
+        return str(local_dir or "/cache")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    return asked
+
+
+def test_fetching_nothing_in_particular_gets_maya1_and_its_codec(
+    downloads: list[tuple[str, str | None, Path | None]], cli: Cli
+) -> None:
+    said = cli("fetch")
+    assert said.code == 0
+    assert downloads == [("maya-research/maya1", None, None), ("hubertsiuzdak/snac_24khz", None, None)]
+    assert said.out == "maya-research/maya1: /cache\nhubertsiuzdak/snac_24khz: /cache\n"
+
+
+@pytest.mark.parametrize("name", ["demo", "a/b/c", "org/voice@", "no such name!"])
+def test_what_is_no_hub_id_is_not_asked_for(
+    name: str, downloads: list[tuple[str, str | None, Path | None]], cli: Cli
+) -> None:
+    line = one_line(cli("fetch", name), 2)
+    assert line == f"{name}: not a hub id like maya-research/maya1; the voice `demo` is built in"
+    assert downloads == []
+
+
+def test_a_revision_can_be_fetched_into_a_folder(
+    downloads: list[tuple[str, str | None, Path | None]], cli: Cli, tmp_path: Path
+) -> None:
+    said = cli("fetch", "org/voice@v1", "--to", tmp_path)
+    assert downloads == [("org/voice", "v1", tmp_path / "voice")]
+    assert said.out == f"org/voice@v1: {tmp_path}/voice\nuse it with --model {tmp_path}/voice\n"
+
+
+def test_a_recognizer_is_fetched_by_its_short_name_and_without_what_is_not_needed(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, list[str]]] = []
+
+    def download(repo: str, *, allow_patterns: list[str], **more: object) -> str:
+        asked.append((repo, allow_patterns))
+        return "/cache"
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    said = cli("fetch", "--recognizer", "small.en")
+    assert (said.code, said.out) == (0, "small.en: /cache\n")
+    files = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
+    assert asked == [("Systran/faster-whisper-small.en", files)]
+    said = cli("fetch", "--recognizer", "smal.en")
+    assert (said.code, len(asked)) == (2, 1)
+    assert said.err.startswith("recognizer smal.en: unknown; known are tiny.en, tiny, base.en")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--verify", "some"), ("--recognizer-device", "gpu"), ("--recognizer-device", "cuda:x")]
+)
+def test_how_takes_are_listened_to_is_checked(
+    flag: str, value: str, tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    tiny.write(TEXT)
+    for command in (["render"], ["redo", "1:1"]):
+        said = cli(command[0], tiny.path, *command[1:], flag, value)
+        assert said.code == 2
+        assert said.err.startswith(f"{flag} cannot be ")
+
+
+def test_a_disk_that_is_full_while_fetching(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **more: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", full)
+    said = cli("fetch", "org/voice")
+    assert said.code == 5
+    assert said.err.splitlines()[-1] == "org/voice: cannot be stored (No space left on device)"
+
+
+def test_a_name_the_hub_cannot_have(cli: Cli) -> None:
+    said = cli("fetch", "org/two..dots")
+    assert said.code == 2
+    assert said.err.splitlines()[-1].startswith("org/two..dots: no such repository or revision on the hub")
+
+
+# --- deadlines ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flags", [("--quiet",), ()])
+def test_minutes_that_are_over_end_with_their_own_code_and_quietly(
+    flags: tuple[str, ...], tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    tiny.write(TEXT)
+    said = cli("render", tiny.path, "--max-minutes", "0", *flags)
+    line = "the minutes are over, as asked: stopped; what is stored stays, and the same command goes on from there"
+    assert (said.code, said.out) == (4, "")
+    assert said.err == ("" if flags else f"3 of 3 chunks to render\n{line}\n")
+    assert line in (tiny.output / ".maya" / "render.log").read_text()
+    assert cli("render", tiny.path, "--until", "07:00", "--max-minutes", "0.5").code == 0
+
+
+def test_a_deadline_that_is_none_is_a_mistake(tiny: TinyBook, cli: Cli) -> None:
+    tiny.write(TEXT)
+    assert one_line(cli("render", tiny.path, "--until", "noon"), 2) == (
+        "--until noon: not a time of day; write it like 07:00"
+    )
+    assert one_line(cli("render", tiny.path, "--max-minutes", "nan"), 2) == (
+        "--max-minutes nan: not a number of minutes from 0 on"
+    )

@@ -1,0 +1,153 @@
+"""A run may be killed at any moment: in the end, the book is the same as if it had never been."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.demo import ROOT, Rendered, environment, write_book
+
+KILLS = 10
+#: Two books are rendered and killed side by side, each by a process of one thread.
+TRACKS = 2
+BETWEEN = 7
+CHAPTERS = [
+    [
+        "Yes.",
+        "No.",
+        "Go on.",
+        "Stop.",
+        "Come in.",
+        "Who?",
+        "Wait.",
+        "Look up.",
+        "Not now.",
+        "Sit down.",
+        "He ran.",
+        "Go.",
+    ],
+    [
+        "Why?",
+        "Oh!",
+        "Run.",
+        "I see.",
+        "Come back.",
+        "Good.",
+        "We know.",
+        "Never.",
+        "Stand up.",
+        "My dog.",
+        "Well?",
+        "End.",
+    ],
+]
+CHUNKS = sum(map(len, CHAPTERS))
+
+
+@dataclass
+class Track:
+    """What was done to the books of one track."""
+
+    stored: list[int] = field(default_factory=list)
+    """Takes in the store right after each kill."""
+    finished: list[Path] = field(default_factory=list)
+
+
+def takes(folder: Path) -> int:
+    return sum(1 for _ in (folder / ".maya" / "takes").glob("??/*/*.npz"))
+
+
+def start(book: Path, folder: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "maya_batch", "render", str(book), "--output", str(folder), "--batch-size", "2"]
+    env = environment()
+    with folder.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=ROOT, start_new_session=True)
+
+
+def ended(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    """Whether the process came to its end within so many seconds."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def finish(process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    assert process.wait(300) == 0, folder.with_suffix(".log").read_text(encoding="utf-8")
+
+
+def kill_again_and_again(book: Path, home: Path, seed: int) -> Track:
+    """Kill runs at random moments; a run that ends before its moment is a finished book, and a new one is begun."""
+    randomly = random.Random(seed)
+    track = Track()
+    outside = 0
+    allowed = (KILLS - BETWEEN) // TRACKS
+    folder = home / f"{seed}-0"
+    while len(track.stored) < KILLS // TRACKS:
+        before = takes(folder)
+        process = start(book, folder)
+        try:
+            if outside < allowed and randomly.random() < 0.15:
+                over = ended(process, randomly.uniform(0, 6))  # while it loads, for the most part
+            else:
+                while not (over := ended(process, 0.01)) and takes(folder) == before:
+                    pass
+                over = over or ended(process, randomly.uniform(0, 3))
+            if not over and (0 < takes(folder) < CHUNKS or outside < allowed):
+                os.killpg(process.pid, signal.SIGKILL)
+                assert process.wait(10) == -signal.SIGKILL
+                track.stored.append(takes(folder))
+                outside += not 0 < track.stored[-1] < CHUNKS
+                continue
+            finish(process, folder)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        track.finished.append(folder)
+        folder = home / f"{seed}-{len(track.finished)}"
+    if folder.exists():
+        finish(start(book, folder), folder)
+        track.finished.append(folder)
+    return track
+
+
+def test_a_killed_run_goes_on_to_the_same_book(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    began = time.monotonic()
+    book = write_book(tmp_path / "book.yaml", CHAPTERS, formats=["wav", {"type": "mp3", "bitrate": "32k"}])
+    reference = Rendered(book, tmp_path / "reference", "")
+    finish(start(book, reference.folder), reference.folder)
+    assert len(reference.files()) == 4
+    assert len(reference.takes()) == takes(reference.folder) == CHUNKS
+
+    with ThreadPoolExecutor(TRACKS) as pool:
+        tracks = list(pool.map(lambda seed: kill_again_and_again(book, tmp_path, seed), range(TRACKS)))
+
+    stored = [count for track in tracks for count in track.stored]
+    between = sum(0 < count < CHUNKS for count in stored)
+    finished = [Rendered(book, folder, "") for track in tracks for folder in track.finished]
+    with capsys.disabled():
+        print(
+            f"\n{len(stored)} kills, {between} between the first and the last of {CHUNKS} takes; "
+            f"takes stored at each: {', '.join(map(str, stored))}; "
+            f"{len(finished)} books finished; {time.monotonic() - began:.0f} s"
+        )
+    assert len(stored) == KILLS
+    assert between >= BETWEEN
+    for other in finished:
+        assert [path.name for path in other.files()] == [path.name for path in reference.files()]
+        for path, twin in zip(reference.files(), other.files(), strict=True):
+            assert path.read_bytes() == twin.read_bytes(), twin
+        for (_, take), (_, again) in zip(reference.takes(), other.takes(), strict=True):
+            assert take.key == again.key
+            assert np.array_equal(take.codes, again.codes)
+        assert takes(other.folder) == CHUNKS  # none was rendered twice
+        assert list(other.folder.rglob("*.part")) == []

@@ -1,0 +1,235 @@
+"""A book has one model config at a time; takes of all that it ever had are kept, and it can be moved with its model."""
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+import yaml
+
+from tests.conftest import Said
+from tests.support.fakes import FakeEngine, TinyBook, write_model
+
+Cli = Callable[..., Said]
+
+TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
+OTHER = [("--dtype", "bfloat16"), ("--quantization", "nf4"), ("--decoding", "free"), ("--config", "night.yaml")]
+
+
+@pytest.fixture
+def rendered(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> TinyBook:
+    monkeypatch.chdir(tiny.folder)
+    (tiny.folder / "night.yaml").write_text("dtype: bfloat16\nquantization: nf4\n")
+    tiny.write(TEXT)
+    assert cli("render", tiny.path).code == 0
+    return tiny
+
+
+def takes(tiny: TinyBook) -> dict[str, bytes]:
+    return {str(path.relative_to(tiny.output)): path.read_bytes() for path in tiny.output.rglob("*.npz")}
+
+
+def lock(tiny: TinyBook) -> dict[str, object]:
+    return dict(yaml.safe_load((tiny.output / ".maya" / "model.lock").read_text()))
+
+
+def refused(said: Said, *parts: str) -> None:
+    (line,) = said.err.splitlines()
+    assert said.code == 2, said
+    assert all(part in line for part in parts), line
+
+
+def test_other_settings_than_the_books_are_refused_and_cost_no_take(
+    rendered: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    before, spoken, pinned = takes(rendered), len(fake_engine.texts), lock(rendered)
+    for flags in OTHER:
+        for command in (("clean", "--yes"), ("render",), ("assemble",), ("redo", "1:1")):
+            said = cli(command[0], rendered.path, *command[1:], *flags)
+            refused(said, "is rendered with ./lm,float32,none,framed, and this would be ./lm,", "--switch-model-config")
+            assert (takes(rendered), len(fake_engine.texts), lock(rendered)) == (before, spoken, pinned)
+
+
+def test_a_look_with_other_settings_says_what_is_pinned_and_recommends_no_cleaning(
+    rendered: TinyBook, cli: Cli
+) -> None:
+    for flags in OTHER:
+        for command in ("status", "plan"):
+            said = cli(command, rendered.path, *flags)
+            assert said.code == 0
+            assert "rendered with ./lm,float32,none,framed\n" in said.out
+            assert "which `render` refuses without --switch-model-config" in said.out
+            assert "clean" not in said.out
+    assert "rendered with ./lm,float32,none,framed\n" in cli("status", rendered.path).out
+
+
+def test_takes_of_every_config_are_kept_until_a_person_names_one(
+    rendered: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    first = takes(rendered)
+    assert cli("render", rendered.path, "--dtype", "bfloat16", "--switch-model-config").code == 0
+    assert len(takes(rendered)) == 2 * len(first)
+    said = cli("clean", rendered.path, "--yes")
+    assert (said.code, said.out) == (0, "nothing to remove\n")
+    assert (
+        "rendered with ./lm,bfloat16,none,framed; before with ./lm,float32,none,framed"
+        in cli("status", rendered.path).out
+    )
+    refused(cli("clean", rendered.path, "--yes", "--forget", "./lm,bfloat16,none,framed"), "no earlier model config")
+    refused(cli("clean", rendered.path, "--yes", "--forget", "x"), "there are: ./lm,float32,none,framed")
+    assert len(takes(rendered)) == 2 * len(first)
+    assert cli("clean", rendered.path, "--yes", "--forget", "./lm,float32,none,framed").code == 0
+    assert len(takes(rendered)) == len(first)
+    assert not takes(rendered).keys() & first.keys()
+    assert "before with" not in cli("status", rendered.path).out
+    assert "nothing to do" in cli("render", rendered.path).err
+
+
+def test_the_takes_there_were_are_used_again_when_it_is_switched_back(
+    rendered: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    files = {path.name: path.read_bytes() for path in rendered.output.glob("*.wav")}
+    assert cli("render", rendered.path, "--dtype", "bfloat16", "--switch-model-config").code == 0
+    spoken = len(fake_engine.texts)
+    assert cli("render", rendered.path, "--dtype", "float32", "--switch-model-config").code == 0
+    assert len(fake_engine.texts) == spoken
+    assert {path.name: path.read_bytes() for path in rendered.output.glob("*.wav")} == files
+    assert "nothing to do" in cli("render", rendered.path).err
+
+
+@pytest.mark.parametrize("how", ["flag", "manifest"])
+def test_another_model_is_refused_until_it_is_switched_to(
+    how: str, rendered: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    other = write_model(rendered.folder / "other")
+    (other / "model.safetensors").write_bytes(b"other weights")
+    flags: tuple[object, ...] = ("--model", other) if how == "flag" else ()
+    if how == "manifest":
+        rendered.write(TEXT, render={"model": "./other", "codec": "./codec"})
+    before = takes(rendered)
+    refused(
+        cli("render", rendered.path, *flags), "is rendered with ./lm,float32,none,framed, and this would be ./other;"
+    )
+    assert takes(rendered) == before
+    assert cli("render", rendered.path, *flags, "--switch-model-config").code == 0
+    assert "nothing to remove" in cli("clean", rendered.path, "--yes", *flags).out
+    assert before.items() < takes(rendered).items()
+    assert "nothing to do" in cli("render", rendered.path, *flags).err
+
+
+def test_a_model_that_was_changed_is_refused_until_it_is_switched_to(
+    rendered: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    (rendered.folder / "lm" / "model.safetensors").write_bytes(b"WEIGHTS")
+    rendered.write(TEXT | {"Three": ["It was late."]})
+    before = takes(rendered)
+    said = cli("render", rendered.path)
+    assert said.code == 5
+    assert "put the old files back, or add --switch-model-config" in said.err.splitlines()[-1]
+    assert cli("render", rendered.path, "--switch-model-config").code == 0
+    assert before.items() < takes(rendered).items()
+    assert len(takes(rendered)) == 7
+    assert "nothing to remove" in cli("clean", rendered.path, "--yes").out
+
+
+def test_as_long_as_a_model_is_not_there_no_take_is_left_over(rendered: TinyBook, cli: Cli) -> None:
+    rendered.write({"One": ["All is new."]})
+    (rendered.folder / "lm").rename(rendered.folder / "elsewhere")
+    rendered.write({"One": ["All is new."]}, render={"model": "org/voice", "codec": "./codec"})
+    before = takes(rendered)
+    said = cli("clean", rendered.path, "--yes", "--model", "org/voice")
+    assert said.code == 2  # another model than the book's
+    rendered.write({"One": ["All is new."]}, render={"model": "./elsewhere", "codec": "./codec"})
+    (rendered.folder / "elsewhere").rename(rendered.folder / "lm")
+    rendered.write({"One": ["All is new."]})
+    (rendered.folder / "lm" / "model.safetensors").rename(rendered.folder / "weights")  # a drive that is not mounted
+    said = cli("clean", rendered.path, "--yes")
+    assert "model ./lm is not here as the book was begun with it" in said.err
+    assert takes(rendered) == before
+    (rendered.folder / "weights").rename(rendered.folder / "lm" / "model.safetensors")
+    assert cli("clean", rendered.path, "--yes").code == 0
+    assert takes(rendered) == {}
+
+
+def test_as_long_as_a_model_is_another_one_no_take_is_left_over(rendered: TinyBook, cli: Cli) -> None:
+    config = rendered.folder / "lm" / "config.json"
+    before, kept = takes(rendered), config.read_text()
+    config.write_text('{"max_position_embeddings": 400}')
+    said = cli("clean", rendered.path, "--yes")
+    assert "model ./lm is not here as the book was begun with it, so no takes are listed" in said.err
+    assert takes(rendered) == before
+    assert "model ./lm is not here as the book was begun with it" in cli("status", rendered.path).out
+    config.write_text(kept)
+    assert cli("clean", rendered.path, "--yes").out == "nothing to remove\n"
+
+
+# --- a book that is moved --------------------------------------------------------------------------------------------
+
+
+def as_0_1_named_it(tiny: TinyBook) -> None:
+    """Version 0.1 kept the model under its whole path."""
+    path = tiny.output / ".maya" / "model.lock"
+    path.write_text(
+        path.read_text().replace("./lm:", f"{tiny.folder}/lm:").replace("./codec:", f"{tiny.folder}/codec:")
+    )
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["new lock", "0.1's lock"])
+@pytest.mark.parametrize("copied", [False, True], ids=["moved", "copied"])
+def test_a_book_is_moved_with_its_model(
+    copied: bool,
+    old: bool,
+    rendered: TinyBook,
+    fake_engine: FakeEngine,
+    cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    if old:
+        as_0_1_named_it(rendered)
+    home, spoken = tmp_path_factory.mktemp("home") / "moved", len(fake_engine.texts)
+    monkeypatch.chdir("/")
+    if copied:
+        shutil.copytree(rendered.folder, home, copy_function=shutil.copyfile)  # with new times
+    shutil.rmtree(rendered.folder) if copied else rendered.folder.rename(home)
+    moved = TinyBook(home)
+    assert "3 of 3 chunks rendered" in cli("status", moved.path).out
+    assert "nothing to do" in cli("render", moved.path).err
+    assert cli("assemble", moved.path).code == 0
+    assert cli("clean", moved.path, "--yes").out == "nothing to remove\n"
+    assert cli("redo", moved.path, "1:1").code == 0
+    assert len(fake_engine.texts) == spoken + 1
+    assert cli("render", moved.path).code == 0
+    assert str(rendered.folder) not in (home / "book" / ".maya" / "model.lock").read_text() or not old
+
+
+def test_a_model_that_was_moved_is_known_by_its_files(
+    rendered: TinyBook, fake_engine: FakeEngine, cli: Cli, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere, spoken = tmp_path_factory.mktemp("models") / "voice", len(fake_engine.texts)
+    shutil.move(rendered.folder / "lm", elsewhere)
+    for command in ("status", "render", "assemble"):
+        said = cli(command, rendered.path, "--model", elsewhere)
+        assert said.code == 0, said.err
+    assert len(fake_engine.texts) == spoken
+
+
+@pytest.mark.parametrize("name", ["lm", "./lm"])
+def test_a_folder_beside_the_manifest_is_named_with_or_without_a_dot(
+    name: str, rendered: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    spoken = len(fake_engine.texts)
+    rendered.write(TEXT, render={"model": name, "codec": name.replace("lm", "codec")})
+    assert "nothing to do" in cli("render", rendered.path).err
+    assert len(fake_engine.texts) == spoken
+
+
+def test_a_hub_id_that_is_a_folder_beside_the_manifest_is_a_mistake_that_is_named(rendered: TinyBook, cli: Cli) -> None:
+    shutil.copytree(rendered.folder / "lm", rendered.folder / "models" / "lm")
+    rendered.write(TEXT, render={"model": "models/lm", "codec": "./codec"})
+    said = cli("plan", rendered.path)
+    (line,) = said.err.splitlines()
+    assert said.code == 2
+    assert ":" in line.split("book.yaml")[1]
+    assert "'models/lm' is a hub id, and a folder beside the manifest; write `./models/lm` for the folder" in line
+    rendered.write(TEXT, render={"model": "nowhere", "codec": "./codec"})
+    assert "'nowhere' names no model; write `demo`" in cli("plan", rendered.path).err

@@ -1,0 +1,90 @@
+"""A book that version 0.1 rendered goes on with its takes and files, whatever was changed since."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from maya_batch.audio.chapter_file import read_comment
+from maya_batch.book.plan import make_plan
+from maya_batch.book.settings import Machine
+from maya_batch.book.state import book_state
+from maya_batch.manifest import Render
+from tests.conftest import Said
+
+STORED = Path(__file__).parents[1] / "data" / "book-0.1"
+
+Cli = Callable[..., Said]
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    """A copy of the stored book, to be changed."""
+    shutil.copytree(STORED, tmp_path / "stored")
+    return tmp_path / "stored" / "lamp.yaml"
+
+
+def rendered(book: Path) -> dict[str, bytes]:
+    """All that was rendered: takes, choices and chapter files, by their path in the output folder."""
+    folder = book.parent / "audio"
+    kept = {path for path in folder.rglob("*") if path.suffix in (".npz", ".mp3") or path.name == "choices.yaml"}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
+
+
+def status(cli: Cli, book: Path) -> dict[str, object]:
+    said = cli("status", book, "--json")
+    assert said.code == 0, said.err
+    return dict(json.loads(said.out))
+
+
+def test_its_chunks_have_the_keys_that_its_takes_are_stored_under() -> None:
+    plan = make_plan(STORED / "lamp.yaml", Render())
+    state = book_state(plan, Machine())
+    stored = {path.parent.name for path in (STORED / "audio" / ".maya" / "takes").rglob("*.npz")}
+    assert {state.key(chunk) for chunk in plan.chunks()} == stored
+    assert len(stored) == 8
+
+
+def test_render_finds_nothing_to_do_and_every_file_current(
+    book: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maya_batch.run.loading.load_engine", None)  # nothing is loaded
+    monkeypatch.setattr("maya_batch.audio.snac_codec.load_codec", None)
+    before = rendered(book)
+    for _ in range(2):
+        said = cli("render", book)
+        assert (said.code, said.err.splitlines()[-1]) == (0, "nothing to do: all is rendered and put together")
+    assert rendered(book) == before
+
+
+def test_status_shows_it_whole(book: Path, cli: Cli) -> None:
+    for _ in range(2):
+        state = status(cli, book)
+        assert [chapter["file"] for chapter in state["chapters"]] == ["current", "current"]  # type: ignore[attr-defined]
+        assert (state["rendered"], state["chunks"], state["stale_files"], state["unused_takes"]) == (8, 8, [], 0)
+        cli("render", book)
+
+
+def test_assemble_and_clean_leave_it_as_it_is(book: Path, cli: Cli) -> None:
+    before = rendered(book)
+    assert cli("assemble", book).code == 0
+    said = cli("clean", book, "--yes")
+    assert (said.code, said.out) == (0, "nothing to remove\n")
+    assert rendered(book) == before
+
+
+def test_the_other_take_of_a_chunk_is_kept_and_the_first_one_again(book: Path, cli: Cli) -> None:
+    hill, takes = book.parent / "audio" / "02-the-hill.mp3", [name for name in rendered(book) if name.endswith(".npz")]
+    before, mark = rendered(book), read_comment(hill)
+    assert cli("redo", book, "2:1", "--keep", "2").code == 0
+    assert read_comment(hill) != mark
+    assert cli("redo", book, "2:1", "--keep", "1").code == 0
+    # Not its bytes: how many threads decoded it shows in the last bits of its samples.
+    assert read_comment(hill) == mark
+    assert {name: rendered(book)[name] for name in takes} == {name: before[name] for name in takes}
+    assert rendered(book)["01-the-water.mp3"] == before["01-the-water.mp3"]
+    assert cli("redo", book, "2:1", "--keep", "auto").code == 0
+    assert "445a9386" not in rendered(book)[".maya/choices.yaml"].decode()
+    assert status(cli, book)["rendered"] == 8

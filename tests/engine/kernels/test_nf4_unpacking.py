@@ -1,0 +1,54 @@
+import re
+
+import pytest
+import torch
+from bitsandbytes.functional import get_4bit_type
+
+from maya_batch.engine.kernels.nf4_unpacking import NF4, unpacking
+
+
+def run(ptx: str, word: int) -> list[int]:
+    """What four lines' worth of PTX leaves in $0 to $3, by the definition of its instructions."""
+    held = {"$4": word}
+
+    def value(name: str) -> int:
+        return held[name] if name in held else int(name, 0)
+
+    for line in ptx.splitlines()[2:-1]:
+        match = re.fullmatch(r"(\w+)\.[bu]32 (.+);", line)
+        assert match is not None, line
+        target, *names = match[2].split(", ")
+        a, b, *rest = (value(name) for name in names)
+        if match[1] == "shr":
+            made = a >> b
+        elif match[1] == "and":
+            made = a & b
+        elif match[1] == "prmt":
+            selector = rest[0]
+            picks = [(selector >> 4 * at) & 0xF for at in range(4)]
+            assert max(picks) < 8  # the fourth bit would copy a sign
+            pool = (a | b << 32).to_bytes(8, "little")
+            made = int.from_bytes(bytes(pool[pick] for pick in picks), "little")
+        else:
+            assert (match[1], rest[1]) == ("lop3", 0xCA)
+            made = (a & b) | (~a & rest[0])
+        held[target] = made & 0xFFFFFFFF
+    return [held[f"${at}"] for at in range(4)]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", ["nf4", "fp4"])
+def test_every_byte_becomes_its_two_levels(kind: str, dtype: torch.dtype) -> None:
+    levels = get_4bit_type(kind, "cpu").to(dtype)
+    ptx = unpacking(levels.tolist(), dtype)
+    for first in range(256):
+        four = [first, (first + 85) % 256, 255 - first, first ^ 0x5A]
+        made = run(ptx, int.from_bytes(bytes(four), "little"))
+        numbers = torch.tensor(made, dtype=torch.int64).to(torch.int32).view(torch.int16).view(dtype)
+        upper, lower = numbers[:4], numbers[4:]
+        assert torch.equal(upper, levels[[byte >> 4 for byte in four]])
+        assert torch.equal(lower, levels[[byte & 15 for byte in four]])
+
+
+def test_the_levels_of_nf4_are_those_of_bitsandbytes() -> None:
+    assert get_4bit_type("nf4", "cpu").tolist() == list(NF4)

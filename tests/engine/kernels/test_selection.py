@@ -1,0 +1,110 @@
+"""Which layers a GPU gets: with all kernels, without that for 4-bit weights, or none."""
+
+import logging
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from maya_batch.engine.kernels.llama_layers import each
+from maya_batch.engine.kernels.selection import fast_llama
+
+Compiles = Callable[..., None]
+
+
+def succeeds(*asked: object) -> None:
+    pass
+
+
+def fails(*asked: object) -> None:
+    raise RuntimeError("no compiler\nand more")
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> LlamaForCausalLM:
+    """A model that says it lies on a GPU, and whose attention is no plain matrix."""
+    monkeypatch.setattr(LlamaForCausalLM, "device", torch.device("cuda", 0))
+    sizes = {"vocab_size": 32, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1}
+    return LlamaForCausalLM(
+        LlamaConfig(**sizes, num_attention_heads=4, num_key_value_heads=2, attention_bias=True)
+    ).bfloat16()
+
+
+@pytest.fixture
+def kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[[Compiles, Compiles, list[float] | None], list[str]]:
+    """Have modules in place of the kernels' own, which need Triton; what is taken of them is told."""
+
+    def install(compile_kernels: Compiles, compile_4_bit: Compiles, levels: list[float] | None) -> list[str]:
+        used: list[str] = []
+
+        def product_of(modules: list[torch.nn.Module]) -> object:
+            used.append("4-bit")
+            return each(modules)
+
+        def gate(gate_up: torch.Tensor) -> torch.Tensor:
+            used.append("gate")
+            return gate_up.chunk(2, dim=-1)[0]
+
+        packed = SimpleNamespace(compile_for=compile_4_bit, levels_of=lambda model: levels, product_of=product_of)
+        fake = SimpleNamespace(compile_for=compile_kernels, gate=gate)
+        monkeypatch.setitem(sys.modules, "maya_batch.engine.kernels.triton_kernels", fake)
+        monkeypatch.setitem(sys.modules, "maya_batch.engine.kernels.nf4_matmul", packed)
+        return used
+
+    return install
+
+
+def attends(layer: int, qkv: torch.Tensor) -> torch.Tensor:
+    return qkv[:, :64]
+
+
+@pytest.mark.parametrize(
+    ("compile_4_bit", "levels", "wanted", "said"),
+    [
+        (succeeds, [0.0] * 16, ["4-bit", "4-bit", "gate"], []),
+        (fails, None, ["gate"], []),
+        (
+            fails,
+            [0.0] * 16,
+            ["gate"],
+            ["the GPU kernel for 4-bit weights does not compile (no compiler): rendering is slower"],
+        ),
+    ],
+)
+def test_what_compiles_is_used(
+    compile_4_bit: Compiles,
+    levels: list[float] | None,
+    wanted: list[str],
+    said: list[str],
+    model: LlamaForCausalLM,
+    kernels: Callable[..., list[str]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    used = kernels(succeeds, compile_4_bit, levels)
+    llama = fast_llama(model)
+    assert llama is not None
+    with torch.inference_mode():
+        llama.forward(torch.zeros(2, 64, dtype=torch.bfloat16), attends)
+    assert used == wanted
+    assert caplog.messages == said
+
+
+def test_without_the_kernels_there_is_nothing_fast(
+    model: LlamaForCausalLM, kernels: Callable[..., list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    kernels(fails, succeeds, None)
+    assert fast_llama(model) is None
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert caplog.messages[0].startswith("the GPU kernels do not compile (no compiler): rendering is slower; install")
+
+
+def test_what_is_not_on_a_gpu_or_not_of_16_bits_needs_no_kernels(
+    model: LlamaForCausalLM, kernels: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels(fails, fails, None)
+    assert fast_llama(model.float()) is None
+    monkeypatch.setattr(LlamaForCausalLM, "device", torch.device("cpu"))
+    assert fast_llama(model.bfloat16()) is None

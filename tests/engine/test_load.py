@@ -1,0 +1,51 @@
+"""How an engine is had: by name, and with the garbage collector at rest while its libraries are imported."""
+
+import gc
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maya_batch.engine.load import _few_collections, load_engine
+from maya_batch.errors import UsageError
+
+
+@pytest.fixture
+def nothing_imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delitem(sys.modules, "transformers", raising=False)
+    before = gc.get_freeze_count()
+    yield
+    if not before:
+        gc.unfreeze()
+
+
+@pytest.mark.usefixtures("nothing_imported")
+def test_imports_are_not_looked_through_again_and_again() -> None:
+    assert gc.isenabled()
+    with _few_collections():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 0
+
+
+@pytest.mark.usefixtures("nothing_imported")
+def test_the_collector_works_again_after_an_import_that_failed() -> None:
+    with pytest.raises(ImportError), _few_collections():
+        raise ImportError
+    assert gc.isenabled()
+
+
+def test_a_collector_that_was_switched_off_stays_so() -> None:
+    gc.disable()
+    try:
+        with _few_collections():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_an_engine_that_is_not_there_is_a_mistake() -> None:
+    with pytest.raises(UsageError, match="engine gguf: not part of this version; use --engine hf"):
+        load_engine("gguf", Path(), device="cpu", dtype="auto", quantization="none", batch_size=None)

