@@ -22,7 +22,7 @@ _NO_THREAD = "can't start new thread"
 
 
 @contextmanager
-def failures_told(lost: Callable[[], None] | None = None) -> Iterator[None]:
+def translated_torch_errors(lost: Callable[[], None] | None = None) -> Iterator[None]:
     """RuntimeErrors of PyTorch become errors of the machine; `lost` is called where the GPU is of no use any more.
 
     A NotImplementedError or a RecursionError is a mistake of the program's, and goes on as it is.
@@ -58,7 +58,7 @@ def failures_told(lost: Callable[[], None] | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def loading_told(folder: Path, what: str) -> Iterator[None]:
+def translated_load_errors(folder: Path, what: str) -> Iterator[None]:
     """Whatever fails with `what` in `folder` becomes an error that names both, but for a full memory and a lost GPU.
 
     The files of a checkpoint are untrusted and go through four libraries, each of which raises different errors.

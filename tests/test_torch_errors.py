@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from maya_batch.errors import GpuLostError, MachineError
-from maya_batch.torch_errors import failures_told, is_gpu_failure, loading_told, out_of_memory
+from maya_batch.torch_errors import is_gpu_failure, out_of_memory, translated_load_errors, translated_torch_errors
 
 ASSERT = "CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported\n"
 
 
 def told(error: BaseException) -> tuple[MachineError, list[bool]]:
     lost: list[bool] = []
-    with pytest.raises(MachineError) as caught, failures_told(lambda: lost.append(True)):
+    with pytest.raises(MachineError) as caught, translated_torch_errors(lambda: lost.append(True)):
         raise error
     return caught.value, lost
 
@@ -86,7 +86,7 @@ class PanicException(BaseException):
 
 @pytest.mark.parametrize("error", [ValueError("two\nlines"), AssertionError(), PanicException("oh"), RecursionError()])
 def test_whatever_fails_in_loading_is_said_of_its_files(error: BaseException, tmp_path: Path) -> None:
-    with pytest.raises(MachineError) as caught, loading_told(tmp_path, "the model"):
+    with pytest.raises(MachineError) as caught, translated_load_errors(tmp_path, "the model"):
         raise error
     assert caught.value.__cause__ is error
     assert str(caught.value).startswith(f"{tmp_path}: the model does not load (")
@@ -96,7 +96,7 @@ def test_whatever_fails_in_loading_is_said_of_its_files(error: BaseException, tm
 
 @pytest.mark.parametrize("error", [MachineError("no"), MemoryError(), RuntimeError(ASSERT), KeyboardInterrupt()])
 def test_a_full_memory_in_loading_is_none_of_its_files(error: BaseException, tmp_path: Path) -> None:
-    with pytest.raises(type(error)) as caught, loading_told(tmp_path, "the model"):
+    with pytest.raises(type(error)) as caught, translated_load_errors(tmp_path, "the model"):
         raise error
     assert caught.value is error
 
@@ -118,6 +118,6 @@ def test_a_failure_without_words_has_a_name() -> None:
     ],
 )
 def test_all_else_goes_on_as_it_is(error: BaseException) -> None:
-    with pytest.raises(type(error)) as caught, failures_told(lambda: None):
+    with pytest.raises(type(error)) as caught, translated_torch_errors(lambda: None):
         raise error
     assert caught.value is error

@@ -12,8 +12,8 @@ import torch
 
 from maya_batch.errors import MachineError, first_line
 from maya_batch.files.json_file import read_json
-from maya_batch.messages.quoting import shown
-from maya_batch.torch_errors import loading_told
+from maya_batch.messages.quoting import quoted
+from maya_batch.torch_errors import translated_load_errors
 
 _CONFIG, _WEIGHTS = "config.json", "pytorch_model.bin"
 _MEND = "fetch it again"
@@ -83,7 +83,7 @@ def read_codec_config(folder: Path) -> CodecConfig:
             raise ValueError("it is not a mapping")
         unknown = data.keys() - {field.name for field in fields(CodecConfig)}
         if unknown:
-            raise ValueError(f"{shown(min(unknown))} is nothing that SNAC knows")
+            raise ValueError(f"{quoted(min(unknown))} is nothing that SNAC knows")
         return _parse(data)
     except (OSError, ValueError) as error:
         raise MachineError(f"{path}: the codec does not load ({first_line(error)}); {_MEND}") from error
@@ -106,7 +106,7 @@ def _parse(data: dict[str, Any]) -> CodecConfig:
     ):
         absent = name not in data or (data[name] is None and name in ("latent_dim", "attn_window_size"))
         if not absent and not _is_whole(data[name], most):
-            raise ValueError(f"{name} is {shown(data[name])}, and must be a whole number from 1 to {most}")
+            raise ValueError(f"{name} is {quoted(data[name])}, and must be a whole number from 1 to {most}")
     for name in ("encoder_rates", "decoder_rates", "vq_strides"):
         rates = data.get(name, [1])
         if (
@@ -117,7 +117,7 @@ def _parse(data: dict[str, Any]) -> CodecConfig:
             raise ValueError(f"{name} must be 1 to {_MOST_RATES} whole numbers from 1 to {_MOST_RATE}")
     for name in ("noise", "depthwise"):
         if not isinstance(data.get(name, True), bool):
-            raise ValueError(f"{name} is {shown(data[name])}, and must be true or false")
+            raise ValueError(f"{name} is {quoted(data[name])}, and must be true or false")
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
     config = CodecConfig(**values)
     if math.prod(config.encoder_rates) != math.prod(config.decoder_rates):
@@ -142,7 +142,7 @@ def read_codec_weights(folder: Path, config: CodecConfig) -> dict[str, torch.Ten
         _check_size(path, config)
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         raise MachineError(f"{path}: the codec does not load ({first_line(error)}); {_MEND}") from error
-    with loading_told(path, "the codec"), warnings.catch_warnings():
+    with translated_load_errors(path, "the codec"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of old formats; what it is made of is looked at below
         try:
             weights = torch.load(path, map_location="cpu", weights_only=True)

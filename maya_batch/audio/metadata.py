@@ -112,8 +112,8 @@ def mp3_comment(file: BinaryIO, size: int) -> str | None:
     file.seek(audio)
     frame = file.read(64)
     xing = next((at for mark in _XING if (at := frame.find(mark)) > 0), 0)
-    _, content, _, counted = struct.unpack_from(">4sIII", frame, xing)
-    if not xing or content & 3 != 3 or counted != size - audio:
+    _, content, _, plural = struct.unpack_from(">4sIII", frame, xing)
+    if not xing or content & 3 != 3 or plural != size - audio:
         return None
 
     from mutagen.id3 import COMM, ID3, TSSE

@@ -23,7 +23,7 @@ from maya_batch.audio.decode_window import CONTEXT, window_frames
 from maya_batch.checkpoint.locate import SNAC_24KHZ
 from maya_batch.checkpoint.token_layout import Codes, TokenLayout, levels
 from maya_batch.errors import MachineError
-from maya_batch.torch_errors import loading_told
+from maya_batch.torch_errors import translated_load_errors
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ def load_codec(folder: Path, layout: TokenLayout, device: torch.device) -> Codec
             f"does not fit this model, which writes {wanted[0]} codes, {wanted[2]} samples a frame at {wanted[3]} Hz"
         )
     weights = read_codec_weights(folder, config)
-    with loading_told(folder, "the codec"):
+    with translated_load_errors(folder, "the codec"):
         model = SNAC(**config.arguments())
         model.load_state_dict(weights)
         model.to(device)

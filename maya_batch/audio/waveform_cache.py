@@ -30,7 +30,7 @@ class Decodable(Protocol):
         """Codes [frames, 7]."""
 
 
-class Waves:
+class WaveformCache:
     """Decoded takes."""
 
     def __init__(self, load: Callable[[], "Codec"]) -> None:

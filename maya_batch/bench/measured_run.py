@@ -57,36 +57,36 @@ def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None
         _limit(gpu_memory, machine.device)
     plan = make_plan(book, flags)
     with tempfile.TemporaryDirectory(dir=book.parent) as folder:
-        outcome = render_book(plan, machine, LogProgress(), Path(folder), report=False)
+        result = render_book(plan, machine, LogProgress(), Path(folder), report=False)
     import torch
 
     from maya_batch.engine.device import choose_device
 
-    work, device = outcome.work, choose_device(machine.device)
+    work, device = result.work, choose_device(machine.device)
     if device.type == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.set_per_process_memory_fraction(1.0, device)
-    tokens = outcome.speech * plan.layout.tokens_per_second
+    tokens = result.speech * plan.layout.tokens_per_second
     return Run(
         device=torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else f"CPU, {torch.get_num_threads()} threads",
-        dtype=outcome.engine.split()[1],
-        quantization=outcome.engine.split()[2],
-        seconds_of_speech=outcome.speech,
+        dtype=result.engine.split()[1],
+        quantization=result.engine.split()[2],
+        seconds_of_speech=result.speech,
         tokens=tokens,
         rows=tokens / work.steps if work.steps else 0.0,
         most_rows=work.most_rows,
         steps=work.steps,
         bytes_read=work.bytes_read,
         bandwidth=_bandwidth(device),
-        peak_bytes=outcome.peak_gpu_bytes,
+        peak_bytes=result.peak_gpu_bytes,
         planned_bytes=work.planned_bytes,
         waits=work.waits,
         restarts=work.restarts,
-        stages={name: outcome.stages.get(name, 0.0) for name in (*IN_TURN, *BESIDE)},
-        first_frame=outcome.first_frame,
+        stages={name: result.stages.get(name, 0.0) for name in (*IN_TURN, *BESIDE)},
+        first_frame=result.first_frame,
     )
 
 

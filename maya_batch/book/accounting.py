@@ -59,9 +59,9 @@ def chunk_characters(state: BookState, chunk: Chunk) -> Characters:
         return Characters(total, 0, 0, 0, 0, total)
     if take.problems:
         return Characters(total, 0, 0, total, 0, 0)
-    if take.hearing is None:
+    if take.transcript is None:
         return Characters(total, 0, total, 0, 0, 0)
-    unheard = unheard_characters(chunk.source, chunk.text, set(take.hearing.unheard))
+    unheard = unheard_characters(chunk.source, chunk.text, set(take.transcript.unheard))
     return Characters(total, total - unheard, unheard, 0, 0, 0)
 
 

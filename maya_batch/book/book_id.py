@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from maya_batch.errors import MachineError
-from maya_batch.files.atomic_write import write_whole
-from maya_batch.files.safe_open import read_own
+from maya_batch.files.atomic_write import write_atomic
+from maya_batch.files.safe_open import safe_read
 
 #: The rules of this version: how texts are cut and read, and how chapters are put together. Folders keep the ones they
 #: were begun with; version 0.1, which wrote no book.yaml, had 1 of both.
@@ -58,7 +58,7 @@ def read_book_id(hidden: Path) -> BookId | None:
     """
     path = hidden / "book.yaml"
     try:
-        data = yaml.safe_load(read_own(path, _LARGEST))
+        data = yaml.safe_load(safe_read(path, _LARGEST))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
@@ -78,7 +78,7 @@ def write_book_id(hidden: Path, book: BookId) -> None:
         MachineError: the disk does not take it.
     """
     text = _HEAD + yaml.safe_dump({"version": _VERSION, **asdict(book)}, sort_keys=False, allow_unicode=True)
-    write_whole(hidden / "book.yaml", text.encode())
+    write_atomic(hidden / "book.yaml", text.encode())
 
 
 def _is_book(data: dict[str, Any]) -> bool:

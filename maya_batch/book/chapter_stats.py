@@ -9,8 +9,8 @@ import math
 from collections.abc import Container
 from pathlib import Path
 
-from maya_batch.files.atomic_write import write_whole
-from maya_batch.files.safe_open import read_own
+from maya_batch.files.atomic_write import write_atomic
+from maya_batch.files.safe_open import safe_read
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 _LARGEST = 8 * 2**20
 
 
-class ChapterFigures:
+class ChapterStats:
     """The file `chapters.json` of one book: seconds and LUFS by the mark that a chapter's files carry."""
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +35,7 @@ class ChapterFigures:
             MachineError: the disk does not take the file.
         """
         figures = {name: list(pair) for name, pair in self._read().items()} | {mark: [seconds, lufs]}
-        write_whole(self._path, json.dumps(figures, indent=1).encode())
+        write_atomic(self._path, json.dumps(figures, indent=1).encode())
 
     def keep(self, marks: Container[str]) -> None:
         """Forget those of all others: no file has their mark any more.
@@ -46,11 +46,11 @@ class ChapterFigures:
         known = self._read()
         kept = {mark: list(pair) for mark, pair in known.items() if mark in marks}
         if len(kept) < len(known):
-            write_whole(self._path, json.dumps(kept, indent=1).encode())
+            write_atomic(self._path, json.dumps(kept, indent=1).encode())
 
     def _read(self) -> dict[str, tuple[float, float | None]]:
         try:
-            data = json.loads(read_own(self._path, _LARGEST))
+            data = json.loads(safe_read(self._path, _LARGEST))
             return {str(mark): _pair(*pair) for mark, pair in data.items()}
         except FileNotFoundError:
             return {}

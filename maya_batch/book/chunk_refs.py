@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from maya_batch.book.plan import Chunk, Plan
 from maya_batch.errors import UsageError
-from maya_batch.messages.quoting import shown
+from maya_batch.messages.quoting import quoted
 
 _REF = re.compile(r"(?P<chapter>\d{1,9}):(?P<first>\d{1,9})(-(?P<last>\d{1,9}))?(@(?P<key>[0-9a-f]{4,64}))?", re.ASCII)
 #: So much of a text tells a person which one it is.
@@ -28,7 +28,7 @@ def find_chunks(refs: Sequence[str], plan: Plan, key_of: Callable[[Chunk], str])
 def _find(ref: str, plan: Plan, key_of: Callable[[Chunk], str]) -> Sequence[Chunk]:
     parts = _REF.fullmatch(ref.lower())
     if parts is None:
-        raise UsageError(f"{shown(ref)} names no chunk; write 3:17 (chapter 3, chunk 17), 3:20-25, or 3:17@a1b2")
+        raise UsageError(f"{quoted(ref)} names no chunk; write 3:17 (chapter 3, chunk 17), 3:20-25, or 3:17@a1b2")
     number, first, last = int(parts["chapter"]), int(parts["first"]), int(parts["last"] or parts["first"])
     if parts["last"] and parts["key"]:
         raise UsageError(f"{ref}: a key belongs to one chunk; name the chunks of a range without @")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from maya_batch.book.model_lock import Recipe
+from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.plan import Plan, plan_manuscript
 from maya_batch.book.settings import sound_settings
 from maya_batch.book.state import BookState
@@ -11,12 +11,12 @@ from maya_batch.errors import MachineError, ManifestError, UsageError
 from maya_batch.manifest import Render
 
 
-def config_keys(state: BookState) -> dict[tuple[str, Recipe], set[str]]:
+def config_keys(state: BookState) -> dict[tuple[str, ModelConfig], set[str]]:
     """The keys of all chunks of the book as it is now, by the name of the model and the recipe."""
     plans = {name: list(_plans(state, name)) for name in {name for name, _ in state.lock.configs()}}
     return {
-        (name, recipe): {key for plan in plans[name] for key in _keys(state, plan, recipe)}
-        for name, recipe in state.lock.configs()
+        (name, model_config): {key for plan in plans[name] for key in _keys(state, plan, model_config)}
+        for name, model_config in state.lock.configs()
     }
 
 
@@ -37,9 +37,9 @@ def absent_models(state: BookState) -> list[str]:
     return sorted(absent)
 
 
-def _keys(state: BookState, plan: Plan, recipe: Recipe) -> Iterator[str]:
-    known = plan is state.plan and recipe == state.recipe  # then they were asked for before
-    return (state.key(chunk) if known else chunk.key(recipe, plan.sound) for chunk in plan.chunks())
+def _keys(state: BookState, plan: Plan, model_config: ModelConfig) -> Iterator[str]:
+    known = plan is state.plan and model_config == state.model_config  # then they were asked for before
+    return (state.key(chunk) if known else chunk.key(model_config, plan.sound) for chunk in plan.chunks())
 
 
 def _plans(state: BookState, name: str) -> Iterator[Plan]:

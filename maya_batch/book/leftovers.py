@@ -7,11 +7,11 @@ from pathlib import Path
 
 from maya_batch.audio.chapter_file import part_files
 from maya_batch.book.config_keys import absent_models, config_keys
-from maya_batch.book.model_lock import Recipe
+from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.state import BookState, hidden_folder
 from maya_batch.errors import MachineError
-from maya_batch.files.atomic_write import write_whole
-from maya_batch.files.safe_open import read_own
+from maya_batch.files.atomic_write import write_atomic
+from maya_batch.files.safe_open import safe_read
 
 #: Bytes of unclaimed.json at most: 200,000 takes.
 _LARGEST = 16 * 2**20
@@ -46,7 +46,7 @@ class LeftOvers:
 def left_over(
     state: BookState,
     others: Sequence[BookState] | None = None,
-    forget: Collection[tuple[str, Recipe]] = (),
+    forget: Collection[tuple[str, ModelConfig]] = (),
 ) -> LeftOvers:
     """What no part of the book needs. Takes of each model config that the book was ever rendered with are needed, but
     for those of `forget`.
@@ -78,7 +78,7 @@ def read_unclaimed(hidden: Path) -> Unclaimed:
     """
     path = hidden / "unclaimed.json"
     try:
-        data = json.loads(read_own(path, _LARGEST))
+        data = json.loads(safe_read(path, _LARGEST))
         keys, files = frozenset(data["takes"]), frozenset(data["files"])
         if not all(isinstance(name, str) for name in keys | files):
             raise ValueError("a name is no text")
@@ -101,7 +101,7 @@ def keep_unclaimed(state: BookState, but_own: bool) -> None:
     keys = (known.keys | state.store.keys()) - own
     files = known.files | {path.name for path in state.stale_files()}
     if (keys, files) != (known.keys, known.files):
-        write_whole(
+        write_atomic(
             hidden / "unclaimed.json", json.dumps({"takes": sorted(keys), "files": sorted(files)}, indent=0).encode()
         )
 

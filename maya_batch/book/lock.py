@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from maya_batch.errors import BusyError, MachineError, UsageError
-from maya_batch.files.safe_open import open_own, own_folder
+from maya_batch.files.safe_open import safe_folder, safe_open
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _BEGINS = "process "
 
 
 @contextmanager
-def hold_book(folder: Path) -> Iterator[None]:
+def lock_book(folder: Path) -> Iterator[None]:
     """Hold the book whose `.maya` folder this is; a process that dies lets go of it by dying.
 
     Raises:
@@ -33,7 +33,7 @@ def hold_book(folder: Path) -> Iterator[None]:
     """
     path = folder / "lock"
     try:
-        descriptor = open_own(own_folder(folder.parent, folder.name) / path.name, os.O_RDWR | os.O_CREAT)
+        descriptor = safe_open(safe_folder(folder.parent, folder.name) / path.name, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise MachineError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
     try:

@@ -9,7 +9,7 @@ from platformdirs import user_cache_path
 
 from maya_batch.checkpoint.locate import DEMO
 from maya_batch.errors import MachineError
-from maya_batch.files.atomic_write import write_whole
+from maya_batch.files.atomic_write import write_atomic
 from maya_batch.files.json_file import read_json
 
 
@@ -37,7 +37,7 @@ def save_speed(model: str | None, speed: Speed) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MachineError(f"{path.parent}: cannot be made ({error.strerror})") from error
-    write_whole(path, json.dumps(_read(path) | {_name(model): asdict(speed)}, indent=2).encode())
+    write_atomic(path, json.dumps(_read(path) | {_name(model): asdict(speed)}, indent=2).encode())
     return path
 
 

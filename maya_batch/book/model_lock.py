@@ -14,8 +14,8 @@ import yaml
 
 from maya_batch.checkpoint.locate import Checkpoint, Kind, cached_commit, find_checkpoint
 from maya_batch.errors import MachineError
-from maya_batch.files.atomic_write import write_whole
-from maya_batch.files.safe_open import read_own
+from maya_batch.files.atomic_write import write_atomic
+from maya_batch.files.safe_open import safe_read
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _LARGEST = 2**18
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ModelConfig:
     """All of a model that shapes the codes: part of every chunk's key."""
 
     model: str
@@ -58,10 +58,10 @@ class ModelLock:
         """Whether the book was rendered with a model."""
         return bool(self.models())
 
-    def recipe(self, model: str) -> Recipe | None:
+    def model_config(self, model: str) -> ModelConfig | None:
         """How the book was rendered with the model of this name; None where it never was."""
         entry = self._entry(model, "model")
-        return Recipe(entry["identity"], **entry["recipe"]) if entry and entry.get("recipe") else None
+        return ModelConfig(entry["identity"], **entry["recipe"]) if entry and entry.get("recipe") else None
 
     def codec(self, codec: str) -> str | None:
         """The identity of the codec of this name; None where the book was never decoded with it."""
@@ -72,23 +72,23 @@ class ModelLock:
         """The names of the models the book was rendered with."""
         return [name for name, entry in self._data["model"].items() if entry.get("recipe")]
 
-    def pinned(self) -> tuple[str, Recipe] | None:
+    def pinned(self) -> tuple[str, ModelConfig] | None:
         """The name of the model that the book is rendered with now, and how.
 
         None for a book that was not begun, and for one that version 0.1 rendered with several models.
         """
         names = self.models()
         name = self._data.get("current", names[0] if len(names) == 1 else None)
-        recipe = None if name is None else self.recipe(name)
-        return None if name is None or recipe is None else (name, recipe)
+        model_config = None if name is None else self.model_config(name)
+        return None if name is None or model_config is None else (name, model_config)
 
-    def configs(self) -> list[tuple[str, Recipe]]:
+    def configs(self) -> list[tuple[str, ModelConfig]]:
         """All that the book was ever rendered with, by the model's name: for each there may be takes."""
         found = []
         for name, entry in self._data["model"].items():
             now = [entry["recipe"] | {"identity": entry["identity"]}] if entry.get("recipe") else []
             for values in (*now, *entry.get("earlier", ())):
-                found.append((name, Recipe(values["identity"], *(values[key] for key in _RECIPE))))
+                found.append((name, ModelConfig(values["identity"], *(values[key] for key in _CONFIG_FIELDS))))
         return found
 
     def name(self, model: str) -> str:
@@ -160,7 +160,7 @@ class ModelLock:
                         f"{kind} {name} is not what this book was begun with: put the old files back, or add "
                         "--switch-model-config to render the book with the new ones"
                     )
-                self._keep_recipe(entry)
+                self._keep_model_config(entry)
                 entry["identity"] = identity
             entry["files"] = checkpoint.stamps()
         return checkpoint
@@ -169,13 +169,13 @@ class ModelLock:
         """The identity of a checkpoint that was located."""
         return str(self._data[kind][self.name(name)]["identity"])
 
-    def pin(self, model: str, recipe: Recipe) -> None:
+    def pin(self, model: str, model_config: ModelConfig) -> None:
         """Render the book with this model from now on, and so; what it was rendered with before is remembered."""
         name = self.name(model)
         entry = self._data["model"][name]
-        values = {key: getattr(recipe, key) for key in _RECIPE}
+        values = {key: getattr(model_config, key) for key in _CONFIG_FIELDS}
         if entry.get("recipe") not in (None, values):
-            self._keep_recipe(entry)
+            self._keep_model_config(entry)
         entry["recipe"] = values
         now = values | {"identity": entry["identity"]}
         entry["earlier"] = [old for old in entry.get("earlier", ()) if old != now]
@@ -184,25 +184,25 @@ class ModelLock:
         if len(self.models()) > 1 or "current" in self._data:
             self._data["current"] = name
 
-    def forget(self, model: str, recipe: Recipe) -> None:
+    def forget(self, model: str, model_config: ModelConfig) -> None:
         """Know no more that the book was rendered so; not for the model config that is pinned."""
         entry = self._data["model"][model]
-        values = {key: getattr(recipe, key) for key in _RECIPE}
-        entry["earlier"] = [old for old in entry.get("earlier", ()) if old != values | {"identity": recipe.model}]
-        if entry.get("recipe") == values and entry["identity"] == recipe.model:
+        values = {key: getattr(model_config, key) for key in _CONFIG_FIELDS}
+        entry["earlier"] = [old for old in entry.get("earlier", ()) if old != values | {"identity": model_config.model}]
+        if entry.get("recipe") == values and entry["identity"] == model_config.model:
             del entry["recipe"]
 
     def save(self) -> None:
         """Write the file, whole or not at all, and only where it changed."""
         text = (_HEAD + yaml.safe_dump(self._data, sort_keys=False, allow_unicode=True)).encode()
         try:
-            if read_own(self._path, _LARGEST) == text:
+            if safe_read(self._path, _LARGEST) == text:
                 return
         except FileNotFoundError:
             pass
         except OSError as error:
             raise MachineError(f"{self._path}: cannot be read ({error.strerror})") from error
-        write_whole(self._path, text)
+        write_atomic(self._path, text)
 
     def _entry(self, name: str, kind: Kind) -> dict[str, Any] | None:
         """What is known of a checkpoint; one that was moved with the book, or by itself, is known by its new name."""
@@ -229,7 +229,7 @@ class ModelLock:
         if kind == "model" and self._data.get("current") == old:
             self._data["current"] = called
 
-    def _keep_recipe(self, entry: dict[str, Any]) -> None:
+    def _keep_model_config(self, entry: dict[str, Any]) -> None:
         """Remember what the model was used as, before it is used otherwise."""
         if entry.get("recipe"):
             old = {"identity": entry["identity"], **entry["recipe"]}
@@ -242,7 +242,7 @@ class ModelLock:
 
     def _read(self) -> dict[str, Any]:
         try:
-            data = yaml.safe_load(read_own(self._path, _LARGEST))
+            data = yaml.safe_load(safe_read(self._path, _LARGEST))
         except FileNotFoundError:
             return {"version": _VERSION, "model": {}, "codec": {}}
         except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
@@ -258,7 +258,7 @@ class ModelLock:
 
 
 #: What a recipe says beside the model's identity.
-_RECIPE = ("dtype", "quantization", "decoding")
+_CONFIG_FIELDS = ("dtype", "quantization", "decoding")
 
 
 def _is_lock(data: Any) -> bool:
@@ -281,15 +281,14 @@ def _is_entry(entry: Any) -> bool:
     stamps = files.values() if isinstance(files, dict) else [None]
     if not all(isinstance(stamp, list) and all(isinstance(part, int) for part in stamp) for stamp in stamps):
         return False
-    known = [(entry["recipe"], _RECIPE)] if entry.get("recipe") else []
+    known: list[tuple[Any, tuple[str, ...]]] = [(entry["recipe"], _CONFIG_FIELDS)] if entry.get("recipe") else []
     if not isinstance(earlier, list):
         return False
-    return all(
-        _is_recipe(values, keys) for values, keys in [*known, *((old, ("identity", *_RECIPE)) for old in earlier)]
-    )
+    known += [(old, ("identity", *_CONFIG_FIELDS)) for old in earlier]
+    return all(_is_model_config(values, fields) for values, fields in known)
 
 
-def _is_recipe(values: Any, keys: tuple[str, ...]) -> bool:
+def _is_model_config(values: Any, keys: tuple[str, ...]) -> bool:
     if not isinstance(values, dict) or set(values) != set(keys):
         return False
     return all(isinstance(value, str) for value in values.values())

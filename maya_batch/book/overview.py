@@ -10,7 +10,7 @@ from maya_batch.book.machine_speed import Speed
 from maya_batch.book.plan import Chapter
 from maya_batch.book.state import BookState
 from maya_batch.checkpoint.token_layout import SLOTS
-from maya_batch.messages.counted import counted
+from maya_batch.messages.plural import plural
 
 #: Bytes a frame takes in a take: seven codes of two bytes; a take's own head is about 900.
 _FRAME_BYTES, _TAKE_BYTES = 2 * SLOTS, 900
@@ -74,20 +74,20 @@ class Description:
         for chapter in self.chapters:
             lines.append(
                 f"{chapter.number:4}  {chapter.title:{width}}  {chapter.words:6} words  {chapter.minutes:6.1f} min  "
-                f"{chapter.rendered:4} of {counted(chapter.chunks, 'chunk')} rendered, file {chapter.file}"
+                f"{chapter.rendered:4} of {plural(chapter.chunks, 'chunk')} rendered, file {chapter.file}"
             )
             lines += [f"      {problem}" for problem in chapter.problems]
         lines += [
             "",
-            f"{counted(self.words, 'word')} in {counted(self.chunks, 'chunk')}, {self.tokens} tokens: "
+            f"{plural(self.words, 'word')} in {plural(self.chunks, 'chunk')}, {self.tokens} tokens: "
             f"{self.minutes:.1f} minutes of audio",
-            f"{self.rendered} of {counted(self.chunks, 'chunk')} rendered",
-            f"{counted(self.characters.total, 'character')}: {accounted(self.characters)}",
+            f"{self.rendered} of {plural(self.chunks, 'chunk')} rendered",
+            f"{plural(self.characters.total, 'character')}: {accounted(self.characters)}",
             f"disk: about {self.disk_bytes / 1e6:.0f} MB in all, {self.free_bytes / 1e9:.0f} GB free",
         ]
         lines += [f"left over: {path}" for path in self.stale_files]
         if self.unused_takes:
-            lines.append(f"{counted(self.unused_takes, 'take')} of no chunk any more; `maya-batch clean` shows them")
+            lines.append(f"{plural(self.unused_takes, 'take')} of no chunk any more; `maya-batch clean` shows them")
         return lines + self.notes
 
 
@@ -132,16 +132,16 @@ def describe(state: BookState, takes: bool, speed: Speed | None = None) -> Descr
 def model_configs(state: BookState) -> list[str]:
     """What the book is rendered with, then what it was rendered with before, as `clean --forget` takes it."""
     pinned = state.lock.pinned()
-    known = [f"{name},{recipe}" for name, recipe in state.lock.configs()]
+    known = [f"{name},{model_config}" for name, model_config in state.lock.configs()]
     now = [] if pinned is None else [f"{pinned[0]},{pinned[1]}"]
     return [*now, *(config for config in dict.fromkeys(known) if config not in now)]
 
 
 def _pinned(state: BookState) -> list[str]:
     """That the book is rendered with something else than is asked for."""
-    configs, recipe = model_configs(state), state.recipe
+    configs, model_config = model_configs(state), state.model_config
     asked = state.lock.name(state.plan.sound.model)
-    asked = asked if recipe is None else f"{asked},{recipe}"
+    asked = asked if model_config is None else f"{asked},{model_config}"
     if not configs:
         return []
     if asked in configs[: 1 if state.lock.pinned() else None]:

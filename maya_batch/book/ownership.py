@@ -14,14 +14,14 @@ from maya_batch.book.book_id import AUDIO_RULES, TEXT_RULES, BookId, new_id, pat
 from maya_batch.book.config_keys import config_keys
 from maya_batch.book.leftovers import keep_unclaimed, read_unclaimed
 from maya_batch.book.report_files import JSON_NAME, PAGE_NAME, is_report
-from maya_batch.book.state import MARK, BookState, hidden_folder, is_chapter
+from maya_batch.book.state import COMMENT_PREFIX, BookState, hidden_folder, is_chapter
 from maya_batch.errors import UsageError
-from maya_batch.files.safe_open import open_own, read_own
+from maya_batch.files.safe_open import safe_open, safe_read
 
 log = logging.getLogger(__name__)
 
 #: How a chapter file says that it is ours, where it is not whole any more, and the bytes at its ends to look for it in.
-_COMMENT, _ENDS = re.compile(re.escape(MARK).encode() + rb"[0-9a-f]{32}"), 64 * 2**10
+_COMMENT, _ENDS = re.compile(re.escape(COMMENT_PREFIX).encode() + rb"[0-9a-f]{32}"), 64 * 2**10
 
 #: Where the report of version 0.1 names its manifest, and the bytes to look for it in.
 _BOOK, _HEAD = re.compile(rb'"book": ("(?:[^"\\]|\\.)*")'), 64 * 2**10
@@ -150,7 +150,7 @@ def _old_reports(state: BookState) -> Iterator[tuple[str, str]]:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(read_own(path, _LARGEST_REPORT)).hexdigest()
+    return hashlib.sha256(safe_read(path, _LARGEST_REPORT)).hexdigest()
 
 
 def _foreign_files(state: BookState, adopt: bool) -> Iterator[str]:
@@ -205,7 +205,7 @@ def was_chapter(path: Path) -> bool:
 
 def _ends(path: Path, size: int) -> bytes:
     """The first and the last bytes of a file."""
-    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+    with os.fdopen(safe_open(path, os.O_RDONLY), "rb") as file:
         head = file.read(size)
         file.seek(max(size, os.fstat(file.fileno()).st_size - size))
         return head + file.read(size)

@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from maya_batch.book.model_lock import Recipe
+from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.settings import Sound, sound_settings
+from maya_batch.checkpoint.hf_config import positions_of
 from maya_batch.checkpoint.locate import Checkpoint, find_checkpoint
-from maya_batch.checkpoint.model_config import positions_of
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout, read_layout
 from maya_batch.engine.api import Sampling
 from maya_batch.errors import Finding, MachineError, ManifestError, UsageError, listed_lines
@@ -74,11 +74,11 @@ class Chunk:
         """How a person names the chunk."""
         return f"{self.chapter}:{self.index}"
 
-    def key(self, recipe: Recipe, sound: Sound) -> str:
+    def key(self, model_config: ModelConfig, sound: Sound) -> str:
         """The name of this chunk's takes: a digest of all that shapes its codes."""
         shaping = {
             "version": _KEY_VERSION,
-            "recipe": _plain(recipe),
+            "recipe": _plain(model_config),
             "description": self.description,
             "text": self.text,
             "sampling": _plain(sound.sampling),
@@ -128,7 +128,7 @@ class Plan:
 
 
 @lru_cache(maxsize=64)
-def _plain(part: Recipe | Sampling) -> dict[str, Any]:
+def _plain(part: ModelConfig | Sampling) -> dict[str, Any]:
     """Part of a key as JSON has it; the same for all chunks of a book."""
     return asdict(part)
 

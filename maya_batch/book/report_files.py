@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from maya_batch.files.safe_open import open_own
+from maya_batch.files.safe_open import safe_open
 
 GENERATOR = "maya-batch"
 """What reports say of who wrote them, so that no other file is written over."""
@@ -34,7 +34,7 @@ def is_report(path: Path) -> bool:
 
 def _head(path: Path) -> bytes:
     try:
-        with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+        with os.fdopen(safe_open(path, os.O_RDONLY), "rb") as file:
             return file.read(_HEAD)
     except OSError:
         return b""

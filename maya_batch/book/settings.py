@@ -20,7 +20,7 @@ from maya_batch.manifest.error_recovery import in_words
 from maya_batch.manifest.one_line import is_hub_id
 from maya_batch.manifest.source_text import UnreadableError, read_bytes, way_out
 from maya_batch.manifest.yaml_positions import load
-from maya_batch.messages.quoting import shown
+from maya_batch.messages.quoting import quoted
 
 #: Longest clip in speech tokens, 42 s: with the prompt it fits the 4,096 positions of the demo voice, and it holds
 #: the 50 words a chunk may have at the slowest pace measured (66 tokens a word).
@@ -59,7 +59,7 @@ _DEMO = {"codec": DEMO, "repetition_penalty": 1.0}
 def _device(name: str) -> str:
     if not _DEVICE.fullmatch(name):
         raise PydanticCustomError(
-            "manifest", "{what}", {"what": f"cannot be {shown(name)}", "mend": "known: auto, cpu, cuda, cuda:N"}
+            "manifest", "{what}", {"what": f"cannot be {quoted(name)}", "mend": "known: auto, cpu, cuda, cuda:N"}
         )
     return name
 
@@ -140,7 +140,7 @@ def _config_path(config: str) -> Path:
     if re.fullmatch(r"[\w.-]{1,100}", config) and not _is_there(path):
         path = builtin("configs", f"{config.removesuffix('.yaml')}.yaml")
     if not _is_there(path):
-        raise UsageError(f"--config {shown(config)[1:-1]}: no such file, and none of {', '.join(config_names())}")
+        raise UsageError(f"--config {quoted(config)[1:-1]}: no such file, and none of {', '.join(config_names())}")
     return path
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from maya_batch.audio.chapter_file import FORMATS, Target, read_comment
 from maya_batch.book.book_id import AUDIO_RULES, TEXT_RULES, BookId, read_book_id
-from maya_batch.book.chapter_stats import ChapterFigures
-from maya_batch.book.model_lock import ModelLock, Recipe
+from maya_batch.book.chapter_stats import ChapterStats
+from maya_batch.book.model_lock import ModelConfig, ModelLock
 from maya_batch.book.plan import Chapter, Chunk, Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.take_store import Take, TakeStore
@@ -17,27 +17,27 @@ from maya_batch.errors import UsageError
 from maya_batch.manifest import output_folder
 from maya_batch.quality import Problem
 
-MARK = "maya-batch "
+COMMENT_PREFIX = "maya-batch "
 """How every chapter file says that it is ours; what it was made of follows."""
 
 
 @dataclass
 class BookState:
-    """A plan beside what its output folder holds. `recipe` is None where the book was never rendered."""
+    """A plan beside what its output folder holds. `model_config` is None where the book was never rendered."""
 
     plan: Plan
     folder: Path
     store: TakeStore
     lock: ModelLock
-    recipe: Recipe | None
+    model_config: ModelConfig | None
     codec: str | None
     """The identity of the codec, None as long as the book was not begun."""
-    figures: ChapterFigures
+    figures: ChapterStats
     book_id: BookId | None
     """Which book the folder belongs to; None for a folder of version 0.1, and as long as there is none."""
     _takes: dict[str, list[Take]] = field(default_factory=dict)
     _used: dict[str, Take | None] = field(default_factory=dict)
-    _keys: dict[tuple[int, int], tuple[Recipe, str]] = field(default_factory=dict)
+    _keys: dict[tuple[int, int], tuple[ModelConfig, str]] = field(default_factory=dict)
 
     @property
     def rules(self) -> tuple[int, int]:
@@ -52,17 +52,20 @@ class BookState:
         Raises:
             ValueError: the book has no recipe yet.
         """
-        if self.recipe is None:
+        if self.model_config is None:
             raise ValueError("a book that was not begun has no keys")
         # Asked for many times a chunk; digests were a third of the time that `status` took, recipes' hashes a tenth.
         known = self._keys.get((chunk.chapter, chunk.index))
-        if known is None or known[0] is not self.recipe:
-            known = self._keys[chunk.chapter, chunk.index] = (self.recipe, chunk.key(self.recipe, self.plan.sound))
+        if known is None or known[0] is not self.model_config:
+            known = self._keys[chunk.chapter, chunk.index] = (
+                self.model_config,
+                chunk.key(self.model_config, self.plan.sound),
+            )
         return known[1]
 
     def takes(self, chunk: Chunk) -> list[Take]:
         """All takes of a chunk, by attempt; looked up once, and again after `stored`."""
-        if self.recipe is None:
+        if self.model_config is None:
             return []
         key = self.key(chunk)
         if key not in self._takes:
@@ -71,7 +74,7 @@ class BookState:
 
     def take(self, chunk: Chunk) -> Take | None:
         """The take in use for a chunk."""
-        if self.recipe is None:
+        if self.model_config is None:
             return None
         key = self.key(chunk)
         if key not in self._used:
@@ -123,7 +126,7 @@ class BookState:
 
     def current(self, chapter: Chapter) -> bool:
         """Whether the chapter's files are there and made of the takes now in use."""
-        if self.recipe is None or self.codec is None or not self.complete(chapter):
+        if self.model_config is None or self.codec is None or not self.complete(chapter):
             return False
         return all(read_comment(target.path) == self.mark(chapter) for target in self.targets(chapter))
 
@@ -151,7 +154,7 @@ class BookState:
             "formats": [[format_.type, format_.bitrate] for format_ in book.output.formats],
         }
         canonical = json.dumps(made_of, sort_keys=True, ensure_ascii=False)
-        return MARK + hashlib.sha256(canonical.encode()).hexdigest()[:32]
+        return COMMENT_PREFIX + hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
     def problems(self) -> Iterator[tuple[Chunk, Problem]]:
         """What is on record against the takes in use, in reading order."""
@@ -180,7 +183,7 @@ class BookState:
 
 def is_chapter(path: Path) -> bool:
     """Whether this is a whole chapter file of this program's."""
-    return (read_comment(path) or "").startswith(MARK)
+    return (read_comment(path) or "").startswith(COMMENT_PREFIX)
 
 
 def hidden_folder(folder: Path) -> Path:
@@ -204,15 +207,15 @@ def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> Book
             what = "a link" if inside.is_symlink() else "no folder"
             raise UsageError(f"{inside} is {what}; move it away, and link the whole output folder where one is needed")
     lock = ModelLock(hidden / "model.lock", plan.manuscript.folder)
-    recipe = asked_recipe(lock.recipe(plan.sound.model), machine)
+    model_config = asked_model_config(lock.model_config(plan.sound.model), machine)
     return BookState(
         plan,
         folder,
         TakeStore(hidden, plan.layout.codebook_size),
         lock,
-        recipe,
+        model_config,
         lock.codec(plan.sound.codec),
-        ChapterFigures(hidden),
+        ChapterStats(hidden),
         read_book_id(hidden),
     )
 
@@ -224,18 +227,18 @@ def begun_state(plan: Plan, machine: Machine, output: Path | None = None) -> Boo
         UsageError: nothing of it was rendered yet with this model.
     """
     state = book_state(plan, machine, output)
-    if state.recipe is None:
+    if state.model_config is None:
         raise UsageError(f"{state.folder}: nothing of this book was rendered yet with {plan.sound.model}; render it")
     return state
 
 
-def asked_recipe(recipe: Recipe | None, machine: Machine) -> Recipe | None:
+def asked_model_config(model_config: ModelConfig | None, machine: Machine) -> ModelConfig | None:
     """The book's recipe, with what the machine's settings ask for in so many words."""
-    if recipe is None:
+    if model_config is None:
         return None
-    return Recipe(
-        recipe.model,
-        recipe.dtype if machine.dtype == "auto" else machine.dtype,
-        recipe.quantization if machine.quantization is None else machine.quantization,
-        recipe.decoding if machine.decoding == "auto" else machine.decoding,
+    return ModelConfig(
+        model_config.model,
+        model_config.dtype if machine.dtype == "auto" else machine.dtype,
+        model_config.quantization if machine.quantization is None else machine.quantization,
+        model_config.decoding if machine.decoding == "auto" else machine.decoding,
     )

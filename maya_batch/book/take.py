@@ -14,8 +14,8 @@ from maya_batch.checkpoint.token_layout import SLOTS, Codes
 from maya_batch.engine.api import Finish
 from maya_batch.errors import MachineError
 from maya_batch.files.npz import read_arrays
-from maya_batch.files.safe_open import read_own
-from maya_batch.quality import Hearing, Problem
+from maya_batch.files.safe_open import safe_read
+from maya_batch.quality import Problem, Transcript
 from maya_batch.quality.voice_profile import Limits
 
 LARGEST = 8 * 2**20
@@ -61,7 +61,7 @@ class Take:
     engine: str
     examined: bool = False
     """Whether its sound was looked at; before that, `problems` are those of its codes."""
-    hearing: Hearing | None = None
+    transcript: Transcript | None = None
     """What the last recognizer heard; None as long as none has listened."""
     quiet: float | None = None
     """Seconds of quiet after its last word; None as long as it was not examined, and where it ends with a tag."""
@@ -84,7 +84,7 @@ def write_take(file: BinaryIO, take: Take) -> None:
         "engine": take.engine,
         "seconds": 0.0,  # version 0.1 takes no take for whole without it, and makes nothing of it
         "examined": take.examined,
-        "hearing": None if take.hearing is None else asdict(take.hearing),
+        "hearing": None if take.transcript is None else asdict(take.transcript),
         "quiet": take.quiet,
         "judged": None if take.judged is None else asdict(take.judged),
     }
@@ -122,7 +122,7 @@ def read_take(path: str, key: str, codebook_size: int) -> Take:
 
 def _read(path: str, key: str) -> tuple[Codes, dict[str, Any]]:
     """The codes of the take in a file, and all else."""
-    arrays = read_arrays(read_own(path, LARGEST), LARGEST)
+    arrays = read_arrays(safe_read(path, LARGEST), LARGEST)
     codes = arrays["codes"]
     meta: dict[str, Any] = json.loads(arrays["meta"].item())
     if codes.dtype != np.uint16 or codes.ndim != 2 or codes.shape[1] != SLOTS:
@@ -157,10 +157,10 @@ def _judged(meta: dict[str, Any] | None, examined: bool) -> Limits | None:
     return Limits(_amount("pace", meta["pace"]), _amount("quiet", meta["quiet"]))
 
 
-def _hearing(meta: dict[str, Any] | None) -> Hearing | None:
+def _hearing(meta: dict[str, Any] | None) -> Transcript | None:
     if meta is None:
         return None
     unheard = tuple(int(word) for word in meta["unheard"])
     if any(word < 0 for word in unheard):
         raise ValueError("a word before the first one was not heard")
-    return Hearing(str(meta["recognizer"]), str(meta["text"]), _measure("word_error", meta["word_error"]), unheard)
+    return Transcript(str(meta["recognizer"]), str(meta["text"]), _measure("word_error", meta["word_error"]), unheard)

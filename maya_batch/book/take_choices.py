@@ -6,10 +6,10 @@ from pathlib import Path
 import yaml
 
 from maya_batch.errors import MachineError, UsageError
-from maya_batch.files.atomic_write import write_whole
-from maya_batch.files.safe_open import read_own
+from maya_batch.files.atomic_write import write_atomic
+from maya_batch.files.safe_open import safe_read
 from maya_batch.manifest.yaml_positions import Data, load
-from maya_batch.messages.quoting import shown
+from maya_batch.messages.quoting import quoted
 
 #: Bytes: 20,000 choices and more.
 _LARGEST = 2 * 2**20
@@ -54,7 +54,7 @@ class Choices:
                 if "#" in text:
                     raise UsageError(f"{self._path}: write one choice a line; changed as it is, it would lose comments")
                 new = "\n".join(_line(other, chosen) for other, chosen in wanted.items())
-            write_whole(self._path, f"{new}\n".encode())
+            write_atomic(self._path, f"{new}\n".encode())
         self._known = wanted
 
     def _means(self, text: str, wanted: dict[str, int]) -> bool:
@@ -65,7 +65,7 @@ class Choices:
 
     def _read(self) -> str:
         try:
-            return read_own(self._path, _LARGEST).decode()
+            return safe_read(self._path, _LARGEST).decode()
         except FileNotFoundError:
             return ""
         except (OSError, ValueError) as error:
@@ -92,7 +92,7 @@ class Choices:
 
 def _attempt(written: Data) -> int:
     if not isinstance(written, str) or not _ATTEMPT.fullmatch(written):
-        raise ValueError(f"{shown(written)} is no attempt")
+        raise ValueError(f"{quoted(written)} is no attempt")
     return int(written)
 
 

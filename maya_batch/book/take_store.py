@@ -15,8 +15,8 @@ from maya_batch.book.take import LARGEST, Take, read_take, write_take
 from maya_batch.book.take_choices import Choices
 from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.errors import MachineError, UsageError
-from maya_batch.files.atomic_write import write_whole
-from maya_batch.files.safe_open import is_inside, own_folder, read_own, sync_folder
+from maya_batch.files.atomic_write import write_atomic
+from maya_batch.files.safe_open import is_inside, safe_folder, safe_read, sync_folder
 
 __all__ = ["Take", "TakeStore", "unlink_all"]
 
@@ -121,7 +121,7 @@ class TakeStore:
     def clip(self, take: Take) -> bytes | None:
         """The sound of a take that was kept for reports; None where there is none that can be read."""
         try:
-            return read_own(self._clip_path(take), LARGEST)
+            return safe_read(self._clip_path(take), LARGEST)
         except OSError:
             return None
 
@@ -131,7 +131,7 @@ class TakeStore:
         Raises:
             MachineError: the disk does not take it.
         """
-        write_whole(self._clip_path(take), mp3)
+        write_atomic(self._clip_path(take), mp3)
 
     def keys(self) -> set[str]:
         """The keys of all takes that are there, whether they can be read or not."""
@@ -196,7 +196,7 @@ class TakeStore:
     def _write_part(self, take: Take) -> tuple[Path, Path]:
         """Write the take beside its place, through to the disk; the two paths."""
         path = self._folder(take.key) / f"{take.attempt}.npz"
-        own_folder(self._root.parent, self._root.name, "takes", take.key[:2], take.key)
+        safe_folder(self._root.parent, self._root.name, "takes", take.key[:2], take.key)
         part = path.with_name(f".{path.name}.part")
         part.unlink(missing_ok=True)  # of a killed run, or no file at all
         try:
@@ -222,7 +222,7 @@ class TakeStore:
 
 def _doubt(take: Take) -> tuple[int, bool, float]:
     """Sort key, lowest first: problems, whether it was not listened to, word error. An unheard take may lack words."""
-    return len(take.problems), take.hearing is None, take.hearing.word_error if take.hearing else 0.0
+    return len(take.problems), take.transcript is None, take.transcript.word_error if take.transcript else 0.0
 
 
 def _folders_in(folder: str) -> list[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from maya_batch.errors import MachineError
 from maya_batch.files.json_file import read_json
-from maya_batch.messages.quoting import shown
+from maya_batch.messages.quoting import quoted
 from maya_batch.text.emotion_tags import MAYA1_TAGS
 
 LAYOUT_FILE = "maya_tokens.json"
@@ -174,7 +174,7 @@ def _parse_layout(data: dict[str, Any]) -> TokenLayout:
             numbers[field.name] = data[field.name]
     for name, number in numbers.items():
         if type(number) is not int or not 0 <= number < 2**31:
-            raise ValueError(f"{name} must be a whole number from 0 on, not {shown(number)}")
+            raise ValueError(f"{name} must be a whole number from 0 on, not {quoted(number)}")
     if not 2 <= numbers["codebook_size"] <= 2**16 or not numbers["frame_samples"] or not numbers["sampling_rate"]:
         raise ValueError("codebook_size, frame_samples and sampling_rate must be more than 0")
     band = range(numbers["code_offset"], numbers["code_offset"] + SLOTS * numbers["codebook_size"])

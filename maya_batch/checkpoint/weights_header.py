@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maya_batch.checkpoint.model_config import ModelConfig
+from maya_batch.checkpoint.hf_config import HfConfig
 from maya_batch.errors import MachineError, first_line
 from maya_batch.files.json_file import read_json
 
@@ -29,7 +29,7 @@ class _Tensor:
     shape: object
 
 
-def check_weights(folder: Path, config: ModelConfig) -> None:
+def check_weights(folder: Path, config: HfConfig) -> None:
     """Let the files in `folder` hold the very tensors that the configuration speaks of.
 
     Raises:
@@ -62,7 +62,7 @@ def check_weights(folder: Path, config: ModelConfig) -> None:
             )
 
 
-def _shapes(config: ModelConfig) -> dict[str, list[int]]:
+def _shapes(config: HfConfig) -> dict[str, list[int]]:
     """The shapes of a Llama's weights, by the names they have without `model.` before and `.weight` behind."""
     hidden, inner = config.hidden, config.intermediate
     queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim

@@ -10,7 +10,7 @@ import typer
 
 from maya_batch.book.leftovers import left_over
 from maya_batch.book.machine_speed import saved_speed
-from maya_batch.book.model_lock import Recipe
+from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.overview import Description, describe
 from maya_batch.book.ownership import refuse_other_book
 from maya_batch.book.plan import make_plan
@@ -32,7 +32,7 @@ from maya_batch.cli.options import (
 )
 from maya_batch.errors import UsageError
 from maya_batch.manifest import Render
-from maya_batch.messages.counted import counted
+from maya_batch.messages.plural import plural
 from maya_batch.messages.printable import printable
 from maya_batch.messages.terminal import check_shown
 from maya_batch.run.loading import refuse_other_config
@@ -109,7 +109,7 @@ def clean(
     Files of chapters that were renamed or removed, and takes of no chunk, after showing them. Takes of all models and
     number formats that the book was rendered with are kept.
     """
-    from maya_batch.book.lock import hold_book
+    from maya_batch.book.lock import lock_book
     from maya_batch.book.take_store import unlink_all
 
     state = _look(book, output, config, model, dtype, quantization, decoding, True)
@@ -121,7 +121,7 @@ def clean(
     refuse_other_config(state)
     forgotten = [_model_config(state, text) for text in forget or ()]
     others = None if other_book is None else [_other(name, state) for name in other_book if name != "none"]
-    with hold_book(hidden):
+    with lock_book(hidden):
         left = left_over(state, others, forgotten)
         for name in left.absent:
             log.warning("model %s is not here as the book was begun with it, so no takes are listed", name)
@@ -129,7 +129,7 @@ def clean(
             log.warning(
                 "not listed: %s (takes, chapters) that may be another book's, rendered into this folder; to list them, "
                 "name its manifest, whose own takes stay then: --other-book MANIFEST, or --other-book none",
-                counted(left.withheld, "file"),
+                plural(left.withheld, "file"),
             )
         for path in [*left.files, *left.takes]:
             print(printable(path))
@@ -138,7 +138,7 @@ def clean(
             return
         try:
             sure = yes or typer.confirm(
-                f"remove {counted(len(left.files), 'audio file')} and {counted(len(left.takes), 'take')}?"
+                f"remove {plural(len(left.files), 'audio file')} and {plural(len(left.takes), 'take')}?"
             )
         except typer.Abort:  # nobody is there to answer
             sure = False
@@ -147,15 +147,19 @@ def clean(
         check_shown()
         print(f"removed, {unlink_all([*left.files, *left.takes]) / 2**20:.1f} MiB freed")
         if forgotten and not left.absent:
-            for name, recipe in forgotten:
-                state.lock.forget(name, recipe)
+            for name, model_config in forgotten:
+                state.lock.forget(name, model_config)
             state.lock.save()
 
 
-def _model_config(state: BookState, text: str) -> tuple[str, Recipe]:
+def _model_config(state: BookState, text: str) -> tuple[str, ModelConfig]:
     """What the book was rendered with, as a person names it; not what it is rendered with now."""
     pinned = state.lock.pinned()
-    known = {f"{name},{recipe}": (name, recipe) for name, recipe in state.lock.configs() if (name, recipe) != pinned}
+    known = {
+        f"{name},{model_config}": (name, model_config)
+        for name, model_config in state.lock.configs()
+        if (name, model_config) != pinned
+    }
     if text not in known:
         raise UsageError(
             f"--forget {text}: no earlier model config of this book; there are: {', '.join(known) or 'none'}"

@@ -13,7 +13,7 @@ from maya_batch.book.settings import Machine, flag_mistake, machine_settings
 from maya_batch.errors import UsageError
 from maya_batch.manifest import Render
 from maya_batch.messages.logs import log_to_file, log_to_terminal
-from maya_batch.run.result import Outcome
+from maya_batch.run.result import RunResult
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def begin(
     return made
 
 
-def warn_of_incomplete(outcome: Outcome, book: Path) -> None:
+def warn_of_incomplete(result: RunResult, book: Path) -> None:
     """Name the chapters that could not be put together."""
-    for chapter in outcome.incomplete:
+    for chapter in result.incomplete:
         log.warning("%s: not all of its chunks are rendered yet; run `maya-batch render %s`", chapter.stem, book)

@@ -108,20 +108,20 @@ def render(
         )
         notice.page = output_folder(plan.manuscript, output) / PAGE_NAME
         with guarded(stop, GOES_ON, deadline) as guard:
-            watcher = ProgressBar() if sys.stderr.isatty() and not quiet else LogProgress()
+            progress = ProgressBar() if sys.stderr.isatty() and not quiet else LogProgress()
             try:
-                outcome = render_book(
-                    *(plan, machine, watcher, output),
+                result = render_book(
+                    *(plan, machine, progress, output),
                     check_tags=not allow_unknown_tags,
                     deadline=guard.first.deadline,
                     stop=guard.stop,
                     take_over=allowed,
                     keep_log=True,
                 )
-                notice.exit_code = outcome.exit_code
+                notice.exit_code = result.exit_code
             finally:
-                watcher.close()
-    finish(summarize(outcome), outcome.exit_code)
+                progress.close()
+    finish(summarize(result), result.exit_code)
 
 
 def assemble(
@@ -149,6 +149,6 @@ def assemble(
     plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
     machine = machine_of(config, None, device, dtype, quantization, None, decoding)
     with guarded(context.ensure_object(Stop), GOES_ON) as guard:
-        outcome = assemble_book(plan, machine, LogProgress(), output, stop=guard.stop)
-    warn_of_incomplete(outcome, book)
-    finish(summarize(outcome), outcome.exit_code)
+        result = assemble_book(plan, machine, LogProgress(), output, stop=guard.stop)
+    warn_of_incomplete(result, book)
+    finish(summarize(result), result.exit_code)

@@ -89,16 +89,16 @@ def redo(
         config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
     )
     with guarded(context.ensure_object(Stop), "stopped; what is stored stays") as guard:
-        watcher = ProgressBar() if sys.stderr.isatty() and not quiet else LogProgress()
+        progress = ProgressBar() if sys.stderr.isatty() and not quiet else LogProgress()
         try:
             if keep is None:
-                outcome = redo_chunks(refs, seed, plan, machine, watcher, output, not allow_unknown_tags, guard)
+                result = redo_chunks(refs, seed, plan, machine, progress, output, not allow_unknown_tags, guard)
             else:
-                outcome = keep_takes(refs, attempt, plan, machine, watcher, output, guard.stop)
+                result = keep_takes(refs, attempt, plan, machine, progress, output, guard.stop)
         finally:
-            watcher.close()
-    warn_of_incomplete(outcome, book)
-    finish(summarize(outcome), outcome.exit_code)
+            progress.close()
+    warn_of_incomplete(result, book)
+    finish(summarize(result), result.exit_code)
 
 
 def audition(

@@ -85,7 +85,7 @@ class Engine(Protocol):
         """The emotion tags that are one token of this checkpoint."""
         ...
 
-    def band_mass(self, requests: Sequence[Request], sampling: Sampling) -> float:
+    def in_grammar_probability(self, requests: Sequence[Request], sampling: Sampling) -> float:
         """The mean probability, in the first frames of these requests, that a free draw keeps to its slot."""
         ...
 

@@ -97,7 +97,9 @@ class Lockstep:
                 self._tick()
 
     @torch.inference_mode()
-    def band_mass(self, model: object, input_ids: torch.Tensor, **model_kwargs: torch.Tensor | None) -> float:
+    def in_grammar_probability(
+        self, model: object, input_ids: torch.Tensor, **model_kwargs: torch.Tensor | None
+    ) -> float:
         """Instead of `decode`: the mean probability, in the rows' first frames, that a free draw keeps to its slot.
 
         Raises:
@@ -108,7 +110,7 @@ class Lockstep:
         masses = []
         for _ in range(min(request.max_frames for request in self._requests)):
             places, extent = self._make_room()
-            masses.append(self._frames.band_mass(places, extent)[: len(self._schedule.speaking)])
+            masses.append(self._frames.in_grammar_probability(places, extent)[: len(self._schedule.speaking)])
             self._schedule.count(self._llama.layer_bytes, self._llama.position_bytes)
         mass = float(torch.stack(masses).mean())
         if math.isnan(mass):

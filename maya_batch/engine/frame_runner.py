@@ -64,7 +64,7 @@ class Frames:
             self._graphs[rows] = self._capture(rows)
         self._graphs[rows].replay()
 
-    def band_mass(self, rows: int, extent: int) -> torch.Tensor:
+    def in_grammar_probability(self, rows: int, extent: int) -> torch.Tensor:
         """Speak a frame; the probability [rows, 7] that a draw from the whole vocabulary keeps to each slot, NaN where
         a score is not a finite number.
         """

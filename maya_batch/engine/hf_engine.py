@@ -26,7 +26,7 @@ from maya_batch.errors import MachineError
 
 log = logging.getLogger(__name__)
 
-#: Rows whose first frames are measured for `band_mass`.
+#: Rows whose first frames are measured for `in_grammar_probability`.
 _PROBED = 8
 
 
@@ -60,11 +60,11 @@ class HfEngine:
         """The emotion tags that are one token of this checkpoint."""
         return self.prompts.tags()
 
-    def band_mass(self, requests: Sequence[Request], sampling: Sampling) -> float:
+    def in_grammar_probability(self, requests: Sequence[Request], sampling: Sampling) -> float:
         """The mean probability, over the first frames of these requests, that a free draw keeps to its slot."""
         rows = [replace(request, max_frames=MIN_FRAMES) for request in requests[: min(self.batch_size, _PROBED)]]
         prompts = self.prompts.of(rows)
-        return float(self._run(rows, prompts, self._lockstep(rows, prompts, sampling).band_mass))
+        return float(self._run(rows, prompts, self._lockstep(rows, prompts, sampling).in_grammar_probability))
 
     def peak_memory(self) -> int:
         """The most GPU memory this process ever held, in bytes; 0 on a CPU."""

@@ -15,7 +15,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from maya_batch.checkpoint.model_config import ModelConfig, read_model_config
+from maya_batch.checkpoint.hf_config import HfConfig, read_hf_config
 from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.checkpoint.weights_header import check_weights
 from maya_batch.engine.batch_budget import ROWS
@@ -23,7 +23,7 @@ from maya_batch.engine.device import choose_device, choose_dtype
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.prompts import Prompts, is_one_token
 from maya_batch.errors import MachineError, UsageError
-from maya_batch.torch_errors import loading_told
+from maya_batch.torch_errors import translated_load_errors
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, 
     if place.type == "cuda":
         torch.cuda.set_device(place)  # Triton's kernels, events and new streams go to the current one
     layout = read_layout(folder)
-    config = read_model_config(folder)
+    config = read_hf_config(folder)
     check_weights(folder, config)
     saved, rows = config.saved, config.vocabulary
     if rows < layout.vocabulary:
@@ -69,7 +69,7 @@ def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, 
     scheme = saved or quantization
     format_ = choose_dtype(dtype, place, scheme)
     tokenizer = load_tokenizer(folder)
-    with loading_told(folder, "the model"):
+    with translated_load_errors(folder, "the model"):
         model = _load_model(folder, config, place, format_, quantization)
         _check_placement(model, place, scheme, format_)
         return HfEngine(
@@ -86,7 +86,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     for place in (folder, folder / "tokenizer"):
         if (place / "tokenizer.json").is_file() or (place / "tokenizer_config.json").is_file():
             _check_sizes(place)
-            with loading_told(place, "the tokenizer"):
+            with translated_load_errors(place, "the tokenizer"):
                 # A configuration there would be read for the tokenizer's class, and built with all that it says.
                 known = {"config": LlamaConfig()} if (place / "config.json").is_file() else {}
                 tokenizer = AutoTokenizer.from_pretrained(
@@ -107,7 +107,7 @@ def _check_sizes(folder: Path) -> None:
 
 
 def _load_model(
-    folder: Path, config: ModelConfig, device: torch.device, dtype: torch.dtype, quantization: str
+    folder: Path, config: HfConfig, device: torch.device, dtype: torch.dtype, quantization: str
 ) -> PreTrainedModel:
     """The model in evaluation mode, from safetensors alone, its code transformers' own."""
     options: dict[str, Any] = {

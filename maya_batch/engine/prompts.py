@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.api import Request
 from maya_batch.errors import MachineError
-from maya_batch.torch_errors import loading_told
+from maya_batch.torch_errors import translated_load_errors
 
 
 class Prompts:
@@ -53,7 +53,9 @@ class Prompts:
         specials = {layout.bos, layout.eot, layout.soh, layout.eoh, layout.soa, layout.sos, layout.eos, layout.pad}
         band = range(layout.code_offset, layout.code_offset + SLOTS * layout.codebook_size)
         prompts: list[list[int]] = []
-        with loading_told(Path(self.tokenizer.name_or_path), "the tokenizer"):  # some fail only at certain texts
+        with translated_load_errors(
+            Path(self.tokenizer.name_or_path), "the tokenizer"
+        ):  # some fail only at certain texts
             made = self.tokenizer(plain, add_special_tokens=False).input_ids
         for ids, (_, text) in zip(made, texts, strict=True):
             if not ids or max(ids) >= self._rows:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from maya_batch.checkpoint.model_config import read_model_config
+from maya_batch.checkpoint.hf_config import read_hf_config
 from maya_batch.engine.device import choose_device, choose_dtype
 from maya_batch.engine.kernels.nf4_unpacking import NF4
 
@@ -21,7 +21,7 @@ def warm_up(folder: Path, device: str, dtype: str, quantization: str) -> None:
         place = choose_device(device)
         if place.type != "cuda":
             return
-        config = read_model_config(folder)
+        config = read_hf_config(folder)
         torch.cuda.set_device(place)  # of this thread: Triton's kernels go to the current one
         square = torch.ones(16, 16, dtype=choose_dtype(dtype, place, quantization), device=place)
         torch.mm(square, square)

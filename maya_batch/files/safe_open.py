@@ -10,14 +10,14 @@ from pathlib import Path
 _PART = 2**20
 
 
-def read_own(path: Path | str, limit: int) -> bytes:
+def safe_read(path: Path | str, limit: int) -> bytes:
     """The content of a regular file of at most `limit` bytes.
 
     Raises:
         FileNotFoundError: there is none.
         OSError: it is a link, a folder, a pipe or a device, it is larger, or it cannot be read; `strerror` says which.
     """
-    descriptor = open_own(path, os.O_RDONLY)
+    descriptor = safe_open(path, os.O_RDONLY)
     try:
         # Not through a file object: a book of a million words has 28,000 such files.
         content = part = os.read(descriptor, min(os.fstat(descriptor).st_size, limit) + 1)
@@ -31,7 +31,7 @@ def read_own(path: Path | str, limit: int) -> bytes:
     return content
 
 
-def open_own(path: Path | str, flags: int) -> int:
+def safe_open(path: Path | str, flags: int) -> int:
     """The descriptor of a regular file, opened with these flags of `os.open`, made where they say so.
 
     Raises:
@@ -52,7 +52,7 @@ def open_own(path: Path | str, flags: int) -> int:
     return descriptor
 
 
-def own_folder(root: Path, *names: str) -> Path:
+def safe_folder(root: Path, *names: str) -> Path:
     """The folder of these names below `root`, made as far as it is not there, and on the disk when this returns.
 
     Raises:

@@ -21,7 +21,7 @@ from maya_batch.manifest.source_text import (
     way_out,
 )
 from maya_batch.manifest.yaml_positions import DataPath, YamlSource, load
-from maya_batch.messages.quoting import shown
+from maya_batch.messages.quoting import quoted
 
 __all__ = [
     "Book",
@@ -148,7 +148,7 @@ def _chapter_text(checker: Checker, index: int, given: Path) -> tuple[ChapterTex
         shown_file = str(given / str(chapter.file))
         text, findings = _file_text(checker, path, str(chapter.file), shown_file)
         place = partial(_place_in_file, Lines(text), shown_file)
-        kind = f"the chapter file {shown(chapter.file)}"
+        kind = f"the chapter file {quoted(chapter.file)}"
     if findings:
         return None, findings
     if not text.strip():
@@ -178,11 +178,11 @@ def _file_text(checker: Checker, path: DataPath, file: str, shown_file: str) -> 
     how = way_out(checker.folder, file)
     if how:
         mend = "put it beside the manifest and name it relative to that"
-        return "", [checker.finding(path, f"the chapter file {shown(file)} {how}", mend)]
+        return "", [checker.finding(path, f"the chapter file {quoted(file)} {how}", mend)]
     try:
         raw = read_bytes(checker.folder / file)
     except UnreadableError as error:
-        return "", [checker.finding(path, f"the chapter file {shown(shown_file)} {error}")]
+        return "", [checker.finding(path, f"the chapter file {quoted(shown_file)} {error}")]
     text, findings = decode(raw, shown_file)
     return text.replace("\r\n", "\n").replace("\r", "\n"), findings
 

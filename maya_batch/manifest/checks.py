@@ -12,7 +12,7 @@ from maya_batch.manifest.one_line import is_hub_id
 from maya_batch.manifest.schema import Book
 from maya_batch.manifest.source_text import way_out
 from maya_batch.manifest.yaml_positions import DataPath, YamlSource
-from maya_batch.messages.quoting import shown
+from maya_batch.messages.quoting import quoted
 
 LONGEST_STEM = 80
 """The longest file stem, in characters."""
@@ -73,7 +73,7 @@ class Checker:
         for path, voice in used:
             if voice is not None and voice not in written:
                 mend = suggestion(voice, known, "the book's voices")
-                yield self.finding(path, f"unknown voice {shown(voice)}", mend)
+                yield self.finding(path, f"unknown voice {quoted(voice)}", mend)
 
     def _titles(self) -> Iterator[Finding]:
         first: dict[str, DataPath] = {}
@@ -83,7 +83,7 @@ class Checker:
                 continue
             stem = file_stem(chapter.title)
             if not any(unicodedata.category(character)[0] in "LN" for character in stem):
-                what = f"the title {shown(chapter.title)} has no letter or digit to name a file by"
+                what = f"the title {quoted(chapter.title)} has no letter or digit to name a file by"
                 yield self.finding(path, what, "add a word")
             elif stem in first:
                 line, column = self.source.place(first[stem])
@@ -108,13 +108,13 @@ class Checker:
         there = (self.folder / value).is_dir()
         if is_hub_id(value):
             if there:
-                what = f"{shown(value)} is a hub id, and a folder beside the manifest"
+                what = f"{quoted(value)} is a hub id, and a folder beside the manifest"
                 yield self.finding(path, what, f"write `./{value}` for the folder, or `{value}@main` for the hub's")
         elif there or value.startswith("./"):
             yield from self._path(path, value, f"--{kind}")
         else:
             mend = "write `demo`, a hub id like `org/name`, or a path like `./models/name`"
-            yield self.finding(path, f"{shown(value)} names no {kind}", mend)
+            yield self.finding(path, f"{quoted(value)} names no {kind}", mend)
 
     def _inside(self, folder: str) -> bool:
         """Whether a path as such, and the folder that it is in, stay in the manifest's folder."""
@@ -124,4 +124,4 @@ class Checker:
     def _path(self, path: DataPath, value: str, flag: str) -> Iterator[Finding]:
         how = way_out(self.folder, value)
         if how:
-            yield self.finding(path, f"{shown(value)} {how}", f"`{flag}` takes any path")
+            yield self.finding(path, f"{quoted(value)} {how}", f"`{flag}` takes any path")

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from maya_batch.errors import Finding
 from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
 from maya_batch.manifest.yaml_positions import Data, DataPath, YamlSource
-from maya_batch.messages.quoting import shown
+from maya_batch.messages.quoting import quoted
 from maya_batch.messages.suggestions import closest, listed
 
 _MOST_PASSES = 20  # each pass mends all that it finds; four have been seen to be enough
@@ -92,16 +92,16 @@ def in_words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
         return what if whole else f"{name} {what}", str(context["mend"])
     if kind == "extra_forbidden":
         known = _model(path[:-1]).model_fields
-        return f"unknown key {shown(path[-1])}", suggestion(str(path[-1]), known, "allowed here")
+        return f"unknown key {quoted(path[-1])}", suggestion(str(path[-1]), known, "allowed here")
     if kind == "missing":
         return f"{name} is missing", f"add `{path[-1]}:`"
     if kind == "too_short":
         return f"{name} is empty", "give it at least one"
     if kind == "literal_error":
         choices = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-        return f"{name} cannot be {shown(value)}", suggestion(str(value), choices, "known")
+        return f"{name} cannot be {quoted(value)}", suggestion(str(value), choices, "known")
     if kind == "finite_number":
-        return f"{name} must be a finite number, not {shown(value)}", ""
+        return f"{name} must be a finite number, not {quoted(value)}", ""
     if kind in _BOUNDS:
         words, bound = _BOUNDS[kind]
         limit = context[bound]
@@ -111,17 +111,17 @@ def in_words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
     if stem == "model" and _model(path) in (Voice, Format):
         stem = _model(path).__name__.lower()
     if stem in _NUMBERS:
-        return f"{name} must be {_NUMBERS[stem]}, not {shown(value)}", ""
+        return f"{name} must be {_NUMBERS[stem]}, not {quoted(value)}", ""
     if stem in _SHAPES:
         if value is None:
             return f"{name} is empty", f"it must be {_SHAPES[stem]}"
         mend = f"write `[{_unquoted(value)}]`" if stem == "tuple" and path[-1:] == ("formats",) else ""
-        return f"{name} must be {_SHAPES[stem]}, not {shown(value)}", mend
+        return f"{name} must be {_SHAPES[stem]}, not {quoted(value)}", mend
     return f"{name}: {detail['msg']}", ""
 
 
 def _unquoted(value: object) -> str:
-    return shown(value).strip("'")
+    return quoted(value).strip("'")
 
 
 def _model(path: DataPath) -> type[BaseModel]:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from maya_batch.messages.quoting import shown
+from maya_batch.messages.quoting import quoted
 
 LONGEST_LINE = 1000
 """The longest title, name, description or path, in characters."""
@@ -54,28 +54,28 @@ def _description(text: str) -> str:
 
 def _voice_name(name: str) -> str:
     if not _VOICE_NAME.fullmatch(name):
-        what = f"{shown(name)} cannot name a voice"
+        what = f"{quoted(name)} cannot name a voice"
         raise wrong(what, "use a letter, then letters, digits, spaces, - and _, 40 in all at most")
     return name
 
 
 def _language(code: str) -> str:
     if not _LANGUAGE.fullmatch(code):
-        raise wrong(f"{shown(code)} is no language code", "write one like `en` or `en-GB`")
+        raise wrong(f"{quoted(code)} is no language code", "write one like `en` or `en-GB`")
     return code
 
 
 def _folder(folder: str) -> str:
     if folder.startswith(("/", "~")):
         mend = "write a path inside the manifest's folder; `--output` takes any folder"
-        raise wrong(f"{shown(folder)} is not relative to the manifest's folder", mend)
+        raise wrong(f"{quoted(folder)} is not relative to the manifest's folder", mend)
     return folder
 
 
 def _checkpoint(name: str, flag: str) -> str:
     if name.startswith(("/", "~")) or ".." in name.partition("@")[0].split("/"):
         mend = f"a book may name a path inside its own folder only; `{flag}` takes any path"
-        raise wrong(f"{shown(name)} is not a path inside the manifest's folder", mend)
+        raise wrong(f"{quoted(name)} is not a path inside the manifest's folder", mend)
     return name
 
 

@@ -11,7 +11,7 @@ from pydantic import (
 )
 
 from maya_batch.manifest.one_line import Codec, Description, FilePath, Folder, Language, Line, Model, VoiceName, wrong
-from maya_batch.messages.quoting import shown
+from maya_batch.messages.quoting import quoted
 
 MP3_BITRATES = tuple(f"{rate}k" for rate in (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160))
 """What MP3 has at Maya1's 24 kHz (MPEG-2), in bits a second."""
@@ -75,7 +75,7 @@ class Format(Part):
     @classmethod
     def _known_bitrate(cls, bitrate: str | None) -> str | None:
         if bitrate is not None and bitrate not in MP3_BITRATES:
-            raise wrong(f"{shown(bitrate)} is no bitrate", "write one of " + ", ".join(MP3_BITRATES))
+            raise wrong(f"{quoted(bitrate)} is no bitrate", "write one of " + ", ".join(MP3_BITRATES))
         return bitrate
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ import yaml
 from maya_batch.errors import Finding
 from maya_batch.manifest.source_text import Lines, decode
 from maya_batch.manifest.yaml_offsets import ScalarPlaces
-from maya_batch.messages.quoting import shown
+from maya_batch.messages.quoting import quoted
 
 Data: TypeAlias = "dict[str, Data] | list[Data] | str | None"
 DataPath: TypeAlias = tuple[str | int, ...]
@@ -173,7 +173,7 @@ class _Builder:
         self._built[id(node)] = None
         if node.tag not in _CORE_TAGS:
             tag = node.tag.replace("tag:yaml.org,2002:", "!!")
-            self._find(node, f"the tag {shown(tag)} is not allowed", "remove the tag")
+            self._find(node, f"the tag {quoted(tag)} is not allowed", "remove the tag")
         built: tuple[Data, int, int]
         if isinstance(node, yaml.MappingNode):
             built = self._mapping(node)
@@ -207,7 +207,7 @@ class _Builder:
                 merged = self._merged(value) | merged
             elif key.value in own:
                 first, _ = self.lines.place(own[key.value][0].start_mark.index)
-                what = f"the key {shown(key.value)} stands here a second time; the first is in line {first}"
+                what = f"the key {quoted(key.value)} stands here a second time; the first is in line {first}"
                 self._find(key, what, "remove one of them")
             else:
                 own[key.value] = key, value

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from maya_batch.errors import MachineError, UsageError
-from maya_batch.files.safe_open import make_folders, open_own, own_folder
+from maya_batch.files.safe_open import make_folders, safe_folder, safe_open
 from maya_batch.messages.printable import printable
 
 _TIME = "%Y-%m-%d %H:%M:%S"
@@ -39,7 +39,7 @@ class _LogFile(logging.FileHandler):
     def _open(self) -> TextIOWrapper:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
         path = Path(self.baseFilename)
-        descriptor = open_own(path, flags) if self._ours else os.open(path, flags, 0o644)
+        descriptor = safe_open(path, flags) if self._ours else os.open(path, flags, 0o644)
         return os.fdopen(descriptor, "a", encoding="utf-8")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
@@ -128,7 +128,7 @@ def _is_log(path: Path) -> bool:
 def _log_to(path: Path, ours: bool) -> None:
     try:
         if ours:
-            own_folder(path.parent.parent, path.parent.name)
+            safe_folder(path.parent.parent, path.parent.name)
         else:
             make_folders(path.parent)
         handler = _LogFile(path, ours)

@@ -3,7 +3,7 @@
 _LONGEST = 50
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """The value in quotes where it is a text, of which the beginning is enough; else what it is."""
     match value:
         case None:

@@ -15,7 +15,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Hearing:
+class Transcript:
     """What a recognizer made of a take."""
 
     recognizer: str

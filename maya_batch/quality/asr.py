@@ -16,7 +16,7 @@ from maya_batch.checkpoint.locate import HUB_ID, cached_snapshot
 from maya_batch.errors import MachineError, UsageError, first_line
 from maya_batch.manifest import Quality
 from maya_batch.messages.install_hint import install_hint
-from maya_batch.quality import Hearing, Problem
+from maya_batch.quality import Problem, Transcript
 
 #: What Whisper hears, in samples a second.
 _RATE = 16_000
@@ -188,7 +188,7 @@ def _load_cublas() -> None:
 
 def listen(
     recognizer: Recognizer, wave: NDArray[np.float32], rate: int, text: str, language: str, quality: Quality
-) -> tuple[Hearing, tuple[Problem, ...]]:
+) -> tuple[Transcript, tuple[Problem, ...]]:
     """What is heard in a take that is to say `text`, and what is wrong with it.
 
     `wave` are samples [n] in -1..1, `rate` of them a second. The same samples give the same result on the same
@@ -205,7 +205,7 @@ def listen(
 
     samples = _resample(wave, rate)
 
-    def hear(timed: bool) -> tuple[Hearing, tuple[Problem, ...]]:
+    def hear(timed: bool) -> tuple[Transcript, tuple[Problem, ...]]:
         transcript = _transcribe(recognizer, samples, language, timed)
         return check_words(text, transcript, recognizer.name, language, quality)
 

@@ -5,7 +5,7 @@ import math
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.api import Finish, Generation
 from maya_batch.manifest import Quality
-from maya_batch.messages.counted import counted
+from maya_batch.messages.plural import plural
 from maya_batch.quality import Problem
 from maya_batch.quality.repetition import find_loop, repeated_words
 from maya_batch.text.token_estimate import tag_tokens
@@ -47,7 +47,7 @@ def check_codes(
 def check_form(generation: Generation, text: str, layout: TokenLayout, quality: Quality) -> tuple[Problem, ...]:
     """The problems that show whatever the voice: the kinds `cap`, `broken` and `repeated`."""
     frames = len(generation.codes)
-    heard = f"{counted(frames, 'frame')}, {layout.seconds(frames):.1f} s"
+    heard = f"{plural(frames, 'frame')}, {layout.seconds(frames):.1f} s"
     if generation.finish == "broken":
         return (Problem("broken", f"left its frame after {heard} ({generation.detail}); the rest is missing"),)
     found = []

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from maya_batch.errors import MachineError
 from maya_batch.manifest import Quality
-from maya_batch.quality import Hearing, Problem
+from maya_batch.quality import Problem, Transcript
 
 if TYPE_CHECKING:
     from maya_batch.quality.asr import Recognizer
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _OTHERS = 2
 
 
-class Listener:
+class Transcriber:
     """A recognizer for a book. Where its device is left open, a GPU that cannot run it gives way to the CPU: for want
     of a library at the beginning, for want of memory at any time.
     """
@@ -61,7 +61,7 @@ class Listener:
         except MachineError as error:
             self._give_way(error)
 
-    def listen(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Hearing, tuple[Problem, ...]]:
+    def listen(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Transcript, tuple[Problem, ...]]:
         """What is heard in a take that is to say `text`, and what is wrong with it.
 
         `wave` are samples [n] in -1..1, `rate` of them a second.
@@ -82,7 +82,7 @@ class Listener:
         who = "takes with problems" if self._suspects_only else "each take"
         log.info("listening to %s with %s on %s", who, self._name, self._device)
 
-    def _listen(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Hearing, tuple[Problem, ...]]:
+    def _listen(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Transcript, tuple[Problem, ...]]:
         from maya_batch.quality.asr import listen
 
         if self._recognizer is None:

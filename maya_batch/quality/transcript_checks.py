@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from rapidfuzz import fuzz
 
 from maya_batch.manifest.schema import Quality
-from maya_batch.messages.counted import counted
-from maya_batch.quality import Hearing, Problem
+from maya_batch.messages.plural import plural
+from maya_batch.quality import Problem, Transcript
 from maya_batch.quality.normalization import Sound, fold, fold_transcript, settle
 from maya_batch.quality.spoken_tags import spoken_tag
 from maya_batch.quality.word_alignment import Gap, gaps, join_compounds, pair
@@ -33,7 +33,7 @@ _NOISE = re.compile(
 
 def check_words(
     text: str, transcript: str, recognizer_name: str, language: str, quality: Quality
-) -> tuple[Hearing, tuple[Problem, ...]]:
+) -> tuple[Transcript, tuple[Problem, ...]]:
     """What was heard of `text` in a take that a recognizer wrote down as `transcript`, and what is wrong with it.
 
     Spellings, numbers and short forms are understood; tags are not said. `language` is a code like "en" or "en-GB";
@@ -54,7 +54,7 @@ def check_words(
     differing = gaps(pairs, len(expected), len(heard))
     errors = sum(gap.errors for gap in differing)
     found = {i for i, _ in pairs}
-    hearing = Hearing(
+    evidence = Transcript(
         recognizer_name, transcript, errors / max(1, len(expected)), _unheard(expected, found, text.split())
     )
     stretches = gaps(pairs, len(expected), len(heard), _BRIDGE)
@@ -67,9 +67,9 @@ def check_words(
         problems.append(tag)
     if errors > quality.word_error * len(expected) + quality.wrong_words:
         problems.append(
-            Problem("words", f"{counted(errors, 'word')} wrong, of {len(expected)}; heard: {_quote(transcript)}")
+            Problem("words", f"{plural(errors, 'word')} wrong, of {len(expected)}; heard: {_quote(transcript)}")
         )
-    return hearing, tuple(problems)
+    return evidence, tuple(problems)
 
 
 def _is_noise(sound: Sound) -> bool:
@@ -103,7 +103,7 @@ def _missing(
         places = sorted({place for i in lost for place in expected[i].places})
         what = "the end is cut off: " if at_end else ""
         quoted = _quote(" ".join(words[p] for p in places))
-        return [Problem("missing", f"{what}{counted(len(places), 'word')} not heard: {quoted}")]
+        return [Problem("missing", f"{what}{plural(len(places), 'word')} not heard: {quoted}")]
     return []
 
 
@@ -124,7 +124,7 @@ def _added(
     words = transcript.split()
     places = sorted({place for j in extra for place in heard[j].places})
     quoted = _quote(" ".join(words[place] for place in places))
-    many = f"{counted(len(places), 'word')} {'is' if len(places) == 1 else 'are'}"
+    many = f"{plural(len(places), 'word')} {'is' if len(places) == 1 else 'are'}"
     if _in_text(extra, heard, expected) or _said_before(longest, heard):
         return [Problem("repeated", f"{many} said twice: {quoted}")]
     return [Problem("added", f"{many} not in the text: {quoted}")]

@@ -39,7 +39,7 @@ class Limits:
     """The fewest seconds of quiet that a whole take ends with."""
 
 
-class VoiceLimits:
+class VoiceProfiles:
     """The limits of each voice of a book, a function of its chunks' first takes, whatever order they come in.
 
     The first 20 takes in reading order count that ended by themselves; a voice that has fewer has a pace from 8 on. A

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from maya_batch.book.report_files import JSON_NAME, PAGE_NAME
-from maya_batch.files.atomic_write import write_whole
+from maya_batch.files.atomic_write import write_atomic
 from maya_batch.report.audio_clip import Clip
 from maya_batch.report.model import Report, to_json
 from maya_batch.report.page import render_page
@@ -23,5 +23,5 @@ def write_report(folder: Path, report: Report, clips: Mapping[str, Clip], finger
     contents = {folder / JSON_NAME: to_json(report), folder / PAGE_NAME: render_page(report, clips, fingerprint)}
     for path, text in contents.items():
         # A path may hold bytes that are no UTF-8: their escapes are those of JSON, too.
-        write_whole(path, text.encode(errors="backslashreplace"))
+        write_atomic(path, text.encode(errors="backslashreplace"))
     return folder / PAGE_NAME

@@ -28,7 +28,7 @@ class ChunkReport:
     """How many takes there are."""
     problems: tuple[Problem, ...]
     word_error: float | None
-    """As `quality.Hearing` has it, a share of the words; None where nobody has listened."""
+    """As `quality.Transcript` has it, a share of the words; None where nobody has listened."""
     heard: str | None
     """The transcript; None where nobody has listened."""
     seconds: float
@@ -36,7 +36,7 @@ class ChunkReport:
     chosen: bool
     """Whether a person chose this take."""
     unheard: tuple[int, ...] = ()
-    """Which words of `text` are not in the transcript, as `quality.Hearing` counts them."""
+    """Which words of `text` are not in the transcript, as `quality.Transcript` counts them."""
     omitted: bool = False
     """Whether it is left out of its chapter, as the book wants it of what failed in all attempts."""
 

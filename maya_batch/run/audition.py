@@ -11,7 +11,7 @@ import yaml
 from maya_batch.audio.chapter_file import Target, TrackTags, read_comment, write_chapter
 from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.audio.waveform_cache import audible, noise_seed
-from maya_batch.book.model_lock import Recipe
+from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.plan import Chunk, Plan, speech_plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
@@ -20,11 +20,11 @@ from maya_batch.errors import UsageError
 from maya_batch.interrupt import Stop
 from maya_batch.manifest import Voice
 from maya_batch.manifest.error_recovery import suggestion
-from maya_batch.messages.quoting import shown
+from maya_batch.messages.quoting import quoted
 from maya_batch.quality import Problem
 from maya_batch.quality.audio_checks import check_sound
 from maya_batch.quality.code_checks import check_codes
-from maya_batch.run.generate import row_seed
+from maya_batch.run.generate import sequence_seed
 from maya_batch.run.loading import load_book_engine
 from maya_batch.text.word_count import finish_description
 
@@ -70,7 +70,7 @@ def audition(
     """
     voices = plan.book.voices
     if name not in voices:
-        raise UsageError(f"--voice {shown(name)}: {suggestion(name, voices, 'the voices of the book')}")
+        raise UsageError(f"--voice {quoted(name)}: {suggestion(name, voices, 'the voices of the book')}")
     if folder is None:
         folder = plan.manuscript.folder / f"{plan.manuscript.path.stem}-audition"
         if folder.is_symlink():
@@ -119,17 +119,17 @@ def _record(
 
     state = book_state(plan, machine)
     # All of the book too: how freely the model may draw is measured on its first chunks, as `render` does it.
-    engine, recipe = load_book_engine(state, machine, [*plan.chunks(), *readings[0]], check_tags)
+    engine, model_config = load_book_engine(state, machine, [*plan.chunks(), *readings[0]], check_tags)
     codec = load_codec(
         state.lock.locate(plan.sound.codec, "codec").folder, engine.layout, choose_device(machine.device)
     )
-    key = partial(_key, recipe, plan)
+    key = partial(_key, model_config, plan)
     requests = [
         Request(
             key(chunk),
             chunk.description,
             chunk.text,
-            row_seed(key(chunk), 1),
+            sequence_seed(key(chunk), 1),
             chunk.max_frames,
             chunk.expected_frames,
         )
@@ -137,7 +137,7 @@ def _record(
         for chunk in chunks
     ]
     rows: dict[str, Generation] = {}
-    decoding: Decoding = "free" if recipe.decoding == "free" else "framed"
+    decoding: Decoding = "free" if model_config.decoding == "free" else "framed"
     for generations in engine.generate(requests, plan.sound.sampling, decoding):
         rows |= {row.key: row for row in generations}
     rate, quality = engine.layout.sampling_rate, plan.sound.quality
@@ -159,5 +159,5 @@ def _record(
         yield Sample(path, seed, seconds, tuple(problems))
 
 
-def _key(recipe: Recipe, plan: Plan, chunk: Chunk) -> str:
-    return chunk.key(recipe, plan.sound)
+def _key(model_config: ModelConfig, plan: Plan, chunk: Chunk) -> str:
+    return chunk.key(model_config, plan.sound)

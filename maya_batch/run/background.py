@@ -23,23 +23,23 @@ _MOST = 64
 _LOOK = 0.1
 
 
-class Worker:
-    """A thread that does jobs while this one speaks. What goes wrong in a job is raised where jobs are waited for.
+class BackgroundWorker:
+    """A thread that does jobs while this one generates. An error in a job is raised where the job is waited for.
 
-    Not `beside`, jobs are done at once and in this thread: where the model runs on the same cores, two threads would
-    only be in each other's way.
+    Not `in_background`, jobs are done at once and in this thread: where the model runs on the same cores, a second
+    thread would only be in its way.
     """
 
-    def __init__(self, beside: bool) -> None:
-        self._beside, self._interval = beside, sys.getswitchinterval()
+    def __init__(self, in_background: bool) -> None:
+        self._in_background, self._interval = in_background, sys.getswitchinterval()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="worker")
         self._jobs: deque[Future[None]] = deque()
         self._lock = Lock()
         self.stopping = Event()
         """Set when the run ends early: jobs are to store what they have, and leave what can be done later."""
 
-    def __enter__(self) -> "Worker":
-        if self._beside:
+    def __enter__(self) -> "BackgroundWorker":
+        if self._in_background:
             sys.setswitchinterval(_SWITCH)
         return self
 
@@ -67,13 +67,13 @@ class Worker:
     def do(self, job: Callable[[], None]) -> None:
         """Put a job behind the others; there being too many, wait for the first."""
         self.check()
-        if self._beside and len(self._jobs) >= _MOST and (first := self._next()) is not None:
+        if self._in_background and len(self._jobs) >= _MOST and (first := self._next()) is not None:
             first.result()
         self.post(job)
 
     def post(self, job: Callable[[], None]) -> None:
         """Put a job behind the others, however many there are; `stopping`, it can be done later and is not taken."""
-        if self._beside:
+        if self._in_background:
             with self._lock:
                 if not self.stopping.is_set():
                     self._jobs.append(self._pool.submit(job))

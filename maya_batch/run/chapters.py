@@ -9,12 +9,12 @@ from pathlib import Path
 from maya_batch.audio.chapter_file import TrackTags, write_chapter
 from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.stitch import Clip, stitch
-from maya_batch.audio.waveform_cache import Waves
+from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.plan import Chapter
 from maya_batch.book.state import BookState, is_chapter
 from maya_batch.interrupt import Stop
 from maya_batch.run.progress import ProgressListener
-from maya_batch.run.result import Outcome
+from maya_batch.run.result import RunResult
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 def publish(
     state: BookState,
     chapter: Chapter,
-    waves: Waves,
-    outcome: Outcome,
-    watcher: ProgressListener,
+    waveforms: WaveformCache,
+    result: RunResult,
+    progress: ProgressListener,
     aside: Callable[[Callable[[], None]], None],
     stop: Stop | None = None,
 ) -> None:
@@ -35,18 +35,18 @@ def publish(
     """
     if not state.complete(chapter) or state.current(chapter):
         return
-    waves.load()
+    waveforms.load()
     for target in state.targets(chapter):
         _set_aside(target.path)
     began = time.monotonic()
     stop = stop or Stop()
     with stop.put_off():
-        seconds = assemble_chapter(state, chapter, waves, stop.check)
-    outcome.spent("codec and audio", began)
+        seconds = assemble_chapter(state, chapter, waveforms, stop.check)
+    result.spent("codec and audio", began)
     aside(partial(_measure, state, state.mark(chapter), state.targets(chapter)[0].path, seconds))
     for target in state.targets(chapter):
-        outcome.files.append(target.path)
-        watcher.published(target.path, seconds)
+        result.files.append(target.path)
+        progress.published(target.path, seconds)
 
 
 def _set_aside(path: Path) -> None:
@@ -58,7 +58,7 @@ def _set_aside(path: Path) -> None:
 
 
 def assemble_chapter(
-    state: BookState, chapter: Chapter, waves: Waves, check: Callable[[], None] = lambda: None
+    state: BookState, chapter: Chapter, waveforms: WaveformCache, check: Callable[[], None] = lambda: None
 ) -> float:
     """Write a complete chapter's files; the seconds of audio in it. `check` is called before each clip.
 
@@ -73,7 +73,7 @@ def assemble_chapter(
             if take is None:
                 raise ValueError(f"chunk {chunk.ref} has no take")
             if not state.omitted(chunk):
-                yield Clip(waves.pop(take), chunk.pause)
+                yield Clip(waveforms.pop(take), chunk.pause)
 
     pcm = stitch(
         clips(),

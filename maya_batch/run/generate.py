@@ -1,4 +1,4 @@
-"""Chunks become takes: asked for in an order that keeps the engine busy, and checked by their codes as they come."""
+"""Chunks -> takes: requested in an order that keeps the engine busy, and checked by their codes as they come."""
 
 import hashlib
 import time
@@ -9,60 +9,62 @@ from maya_batch.book.state import BookState
 from maya_batch.book.take_store import Take
 from maya_batch.engine.api import Decoding, Engine, Request
 from maya_batch.quality.code_checks import check_form
-from maya_batch.run.result import Outcome, process_age
+from maya_batch.run.result import RunResult, process_age
 
 
-class Speaker:
-    """An engine, and the book that it speaks."""
+class TakeGenerator:
+    """An engine, and the book whose takes it generates."""
 
-    def __init__(self, engine: Engine, state: BookState, outcome: Outcome) -> None:
-        self._engine, self._state, self._outcome = engine, state, outcome
+    def __init__(self, engine: Engine, state: BookState, result: RunResult) -> None:
+        self._engine, self._state, self._result = engine, state, result
 
-    def speak(
+    def generate(
         self,
         chunks: Sequence[Chunk],
-        seeds: Mapping[str, int | None],
-        receive: Callable[[list[Take]], None],
+        chosen_seeds: Mapping[str, int | None],
+        on_takes: Callable[[list[Take]], None],
         tick: Callable[[], None],
-        again: Callable[[Container[str]], Sequence[Chunk]],
+        retries: Callable[[Container[str]], Sequence[Chunk]],
     ) -> None:
-        """Have the next take of each chunk spoken; `seeds`, by key, are those that a person gave, or None.
+        """Generate the next take of each chunk. `chosen_seeds`, by key, are those that a person gave, or None.
 
-        `receive` is given takes as they end, `tick` called between two frames; so is `again`, which has those chunks of
-        the keys it is given that are to be spoken once more, what they said last being received.
+        `on_takes` receives finished takes. Between frames the engine calls `tick`, then `retries`, which is given the
+        keys of these chunks and returns those to generate again; their previous takes were delivered before.
         """
         state, plan, engine = self._state, self._state.plan, self._engine
         by_key = {state.key(chunk): chunk for chunk in chunks}
         attempts = {key: state.attempts(chunk) for key, chunk in by_key.items()}
-        row_seeds: dict[str, int] = {}
+        seeds: dict[str, int] = {}
 
         def ask(key: str, chunk: Chunk) -> Request:
             attempts[key] += 1
-            self._outcome.retries += attempts[key] > 1 and key not in seeds
-            given = seeds.get(key)
-            row_seeds[key] = row_seed(key, attempts[key]) if given is None else given
-            return Request(key, chunk.description, chunk.text, row_seeds[key], chunk.max_frames, chunk.expected_frames)
+            self._result.retries += attempts[key] > 1 and key not in chosen_seeds
+            given = chosen_seeds.get(key)
+            seeds[key] = sequence_seed(key, attempts[key]) if given is None else given
+            return Request(key, chunk.description, chunk.text, seeds[key], chunk.max_frames, chunk.expected_frames)
 
-        def more() -> list[Request]:
-            return [ask(state.key(chunk), chunk) for chunk in again(by_key)]
+        def requests_again() -> list[Request]:
+            return [ask(state.key(chunk), chunk) for chunk in retries(by_key)]
 
         requests = [ask(key, chunk) for key, chunk in by_key.items()]
-        decoding: Decoding = "free" if state.recipe is not None and state.recipe.decoding == "free" else "framed"
+        decoding: Decoding = (
+            "free" if state.model_config is not None and state.model_config.decoding == "free" else "framed"
+        )
 
         def frame() -> None:
-            self._outcome.first_frame = self._outcome.first_frame or process_age()
+            self._result.first_frame = self._result.first_frame or process_age()
             tick()
 
         began = time.monotonic()
-        for generations in engine.generate(requests, plan.sound.sampling, decoding, frame, more):
-            self._outcome.spent("model", began)
-            receive(
+        for generations in engine.generate(requests, plan.sound.sampling, decoding, frame, requests_again):
+            self._result.spent("model", began)
+            on_takes(
                 [
                     Take(
                         key=generation.key,
                         attempt=attempts[generation.key],
                         codes=generation.codes,
-                        seed=row_seeds[generation.key],
+                        seed=seeds[generation.key],
                         finish=generation.finish,
                         problems=check_form(generation, by_key[generation.key].text, plan.layout, plan.sound.quality),
                         engine=engine_name(engine),
@@ -71,21 +73,22 @@ class Speaker:
                 ]
             )
             began = time.monotonic()
-        self._outcome.spent("model", began)
+        self._result.spent("model", began)
 
 
-def in_order(chunks: Sequence[Chunk], rows: int) -> list[Chunk]:
-    """Reading order, so that chapters are whole during the night; but the last rows by length, the longest first, so
-    that none is left alone on the GPU at the end. More of them would leave more chapters to be put together then, and
-    long rows alone fill a small memory with few of them.
+def generation_order(chunks: Sequence[Chunk], batch_size: int) -> list[Chunk]:
+    """Reading order, so that chapters are complete during the night; but the last chunks by length, the longest first.
+
+    So no long one is left alone on the GPU at the end. More of them would leave more chapters to be written then, and
+    long sequences alone fill a small memory with few of them.
     """
-    last = max(min(rows, len(chunks)) // 4, 1)
+    last = max(min(batch_size, len(chunks)) // 4, 1)
     head, tail = chunks[:-last], chunks[-last:]
     return [*head, *sorted(tail, key=lambda chunk: -chunk.expected_frames)]
 
 
-def row_seed(key: str, attempt: int) -> int:
-    """What settles a row's draws: its chunk and which attempt this is, nothing else."""
+def sequence_seed(key: str, attempt: int) -> int:
+    """The seed of a sequence's random numbers: its chunk and the number of the attempt decide it, nothing else."""
     return int.from_bytes(hashlib.sha256(f"row {key} {attempt}".encode()).digest()[:7])
 
 

@@ -36,7 +36,7 @@ class FirstStart:
     """By ref, of chunks that are spoken once more."""
 
 
-def begun_anew() -> FirstStart | None:
+def previous_start() -> FirstStart | None:
     """The first start where this is the second one of the same run, None where it is the first.
 
     A process keeps its number when its program is run anew; a mark with another one was inherited and means nothing.
@@ -52,7 +52,7 @@ def begun_anew() -> FirstStart | None:
         return None
 
 
-def begin_anew(first: FirstStart) -> None:
+def restart_program(first: FirstStart) -> None:
     """Run the same command line in place of this program, and tell it of this start; there is no coming back.
 
     The monotonic clock that a deadline may count on is the machine's, and goes on.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from maya_batch.errors import GpuLostError, is_of_a_signal
 from maya_batch.interrupt import STOPPED, Interruption, Stop
 from maya_batch.run.deadline import Deadline
-from maya_batch.run.gpu_restart import FirstStart, begin_anew, begun_anew
-from maya_batch.torch_errors import failures_told
+from maya_batch.run.gpu_restart import FirstStart, previous_start, restart_program
+from maya_batch.torch_errors import translated_torch_errors
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +37,11 @@ def guarded(stop: Stop, line: str = STOPPED, deadline: Deadline | None = None) -
         GpuLostError: the GPU failed a second time, or when the run was to stop.
         MachineError: the memory is full, or PyTorch failed in another way.
     """
-    known = begun_anew()
+    known = previous_start()
     guard = Guarded(stop, known or FirstStart(deadline or Deadline()))
     with stop.interrupts(line):
         try:
-            with failures_told():
+            with translated_torch_errors():
                 yield guard
         except Exception as error:
             if is_of_a_signal(error):
@@ -49,5 +49,5 @@ def guarded(stop: Stop, line: str = STOPPED, deadline: Deadline | None = None) -
             if isinstance(error, GpuLostError) and known is None and not stop.told:
                 log.warning("%s; the run begins anew", error)
                 with suppress(OSError):
-                    begin_anew(guard.first)
+                    restart_program(guard.first)
             raise

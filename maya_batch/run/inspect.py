@@ -13,27 +13,27 @@ from maya_batch.book.take_store import Take
 from maya_batch.messages.install_hint import install_hint
 from maya_batch.quality import Problem
 from maya_batch.quality.audio_checks import check_sound, quiet_end
-from maya_batch.quality.transcriber import Listener
+from maya_batch.quality.transcriber import Transcriber
 
 log = logging.getLogger(__name__)
 
 
-class Examiner:
+class TakeInspector:
     """Knows what a take of a plan must sound like, and whether takes are listened to, by whom."""
 
     def __init__(
         self,
         plan: Plan,
         machine: Machine,
-        listener: Listener | None = None,
+        transcriber: Transcriber | None = None,
         alone: str | None = None,
     ) -> None:
-        """Without a `listener` nobody listens.
+        """Without a `transcriber` nobody listens.
 
         `alone` says why nobody listens, where nobody said that nobody should.
         """
         self._quality, self._rate = plan.sound.quality, plan.layout.sampling_rate
-        self._listener, self._alone, self._device = listener, alone, machine.device
+        self._transcriber, self._alone, self._device = transcriber, alone, machine.device
         self._suspects_only = machine.verify == "suspects"
 
     def find(self) -> None:
@@ -42,8 +42,8 @@ class Examiner:
         Raises:
             MachineError, UsageError: it does not.
         """
-        if self._listener is not None:
-            self._listener.find()
+        if self._transcriber is not None:
+            self._transcriber.find()
 
     def load(self) -> None:
         """Have the recognizer loaded, where there is one.
@@ -53,10 +53,10 @@ class Examiner:
         """
         if self._alone is not None:
             log.info("%s", self._alone)
-        if self._listener is not None:
+        if self._transcriber is not None:
             from maya_batch.engine.device import choose_device
 
-            self._listener.load(str(choose_device(self._device)))
+            self._transcriber.load(str(choose_device(self._device)))
 
     def has_work(self, take: Take) -> bool:
         """Whether a take has not been looked at, or not been listened to though it should be."""
@@ -64,7 +64,7 @@ class Examiner:
 
     def listens_to(self, take: Take) -> bool:
         """Whether a take that was looked at is yet to be listened to."""
-        if self._listener is None or take.hearing is not None:
+        if self._transcriber is None or take.transcript is not None:
             return False
         return bool(take.problems) or not self._suspects_only
 
@@ -78,10 +78,10 @@ class Examiner:
 
     def listen(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
         """The take, with what the recognizer hears in it."""
-        if self._listener is None:
+        if self._transcriber is None:
             raise ValueError("nobody is there to listen")
-        hearing, problems = self._listener.listen(audible(wave), self._rate, text)
-        return replace(take, hearing=hearing, problems=_joined(take.problems, problems))
+        transcript, problems = self._transcriber.listen(audible(wave), self._rate, text)
+        return replace(take, transcript=transcript, problems=_joined(take.problems, problems))
 
 
 def _joined(known: tuple[Problem, ...], found: tuple[Problem, ...]) -> tuple[Problem, ...]:
@@ -90,7 +90,7 @@ def _joined(known: tuple[Problem, ...], found: tuple[Problem, ...]) -> tuple[Pro
     return (*known, *(problem for problem in found if problem.kind not in kinds))
 
 
-def make_examiner(plan: Plan, machine: Machine) -> Examiner:
+def make_inspector(plan: Plan, machine: Machine) -> TakeInspector:
     """The examiner that the machine's `verify` asks for: who listens to all takes, to suspects, or to none.
 
     Where nothing was asked for, all takes are listened to if the recognizer lies on this machine; if not, that is said
@@ -100,10 +100,10 @@ def make_examiner(plan: Plan, machine: Machine) -> Examiner:
 
     name = machine.recognizer or default_recognizer(plan.book.language)
     if machine.verify == "off":
-        return Examiner(plan, machine)
+        return TakeInspector(plan, machine)
     if machine.verify is None and machine.recognizer is None and not recognizer_ready(name):
         how = f"maya-batch fetch --recognizer {name}" if recognizer_installed() else install_hint("verify")
-        return Examiner(plan, machine, alone=f"nobody listens to the takes; after `{how}` each word is checked")
+        return TakeInspector(plan, machine, alone=f"nobody listens to the takes; after `{how}` each word is checked")
     suspects_only = machine.verify == "suspects"
-    listener = Listener(name, plan.book.language, plan.sound.quality, machine.recognizer_device, suspects_only)
-    return Examiner(plan, machine, listener)
+    transcriber = Transcriber(name, plan.book.language, plan.sound.quality, machine.recognizer_device, suspects_only)
+    return TakeInspector(plan, machine, transcriber)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from maya_batch.book.model_lock import Recipe
+from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.plan import Chunk
 from maya_batch.book.settings import Machine, Sound
-from maya_batch.book.state import BookState, asked_recipe
+from maya_batch.book.state import BookState, asked_model_config
 from maya_batch.engine.api import Decoding, Engine, Request
 from maya_batch.engine.load import load_engine
 from maya_batch.errors import MachineError, UsageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Under this probability that a free draw keeps to its slot, a frame's order is no property of the model.
-LEAST_BAND_MASS = 0.9
+LEAST_IN_GRAMMAR = 0.9
 
 
 def start_engine(
@@ -35,11 +35,11 @@ def start_engine(
         UsageError: a tag of these chunks is none of the checkpoint's, and `check_tags` is on.
     """
     model = state.plan.sound.model
-    before = state.lock.recipe(model)
-    engine, recipe = load_book_engine(state, machine, waiting, check_tags, switch)
-    if before is not None and recipe != before and not switch:
-        raise MachineError(f"{state.folder}: {model} loads here with {recipe}, {_advice(before)}")
-    state.recipe = recipe
+    before = state.lock.model_config(model)
+    engine, model_config = load_book_engine(state, machine, waiting, check_tags, switch)
+    if before is not None and model_config != before and not switch:
+        raise MachineError(f"{state.folder}: {model} loads here with {model_config}, {_advice(before)}")
+    state.model_config = model_config
     pin_config(state)
     return engine
 
@@ -50,8 +50,8 @@ def pin_config(state: BookState) -> None:
     Raises:
         MachineError: the disk does not take it.
     """
-    if state.recipe is not None:
-        state.lock.pin(state.plan.sound.model, state.recipe)
+    if state.model_config is not None:
+        state.lock.pin(state.plan.sound.model, state.model_config)
         state.lock.save()
 
 
@@ -65,13 +65,13 @@ def refuse_other_config(state: BookState) -> None:
         return
     model = state.lock.name(state.plan.sound.model)
     pinned = state.lock.pinned()
-    recipe = state.lock.recipe(model)
-    if pinned is None and recipe is not None:
-        pinned = model, recipe  # one of several that version 0.1 let a book have
-    if pinned is not None and pinned[1] == state.recipe:
+    model_config = state.lock.model_config(model)
+    if pinned is None and model_config is not None:
+        pinned = model, model_config  # one of several that version 0.1 let a book have
+    if pinned is not None and pinned[1] == state.model_config:
         return
     begun = " or ".join(state.lock.models()) if pinned is None else f"{pinned[0]},{pinned[1]}"
-    asked = model if state.recipe is None else f"{model},{state.recipe}"
+    asked = model if state.model_config is None else f"{model},{state.model_config}"
     raise UsageError(
         f"{state.folder}: this book is rendered with {begun}, and this would be {asked}; leave out --model, --dtype, "
         "--quantization, --decoding and a --config that sets them, or add --switch-model-config to `render` to render "
@@ -79,16 +79,16 @@ def refuse_other_config(state: BookState) -> None:
     )
 
 
-def _advice(recipe: Recipe) -> str:
+def _advice(model_config: ModelConfig) -> str:
     return (
-        f"and this book is rendered with {recipe}; render it on a machine that can do that, or add "
+        f"and this book is rendered with {model_config}; render it on a machine that can do that, or add "
         "--switch-model-config and other --dtype, --quantization or --decoding to render the whole book again so"
     )
 
 
 def load_book_engine(
     state: BookState, machine: Machine, chunks: Sequence[Chunk], check_tags: bool, switch: bool = False
-) -> tuple[Engine, Recipe]:
+) -> tuple[Engine, ModelConfig]:
     """The engine for these chunks of a book, and the recipe it renders them by; nothing is written.
 
     With `switch` a checkpoint may be another one than the book was begun with.
@@ -98,7 +98,7 @@ def load_book_engine(
     """
     sound = state.plan.sound
     checkpoint = state.lock.find(sound.model, "model")
-    asked = asked_recipe(state.lock.recipe(sound.model), machine)
+    asked = asked_model_config(state.lock.model_config(sound.model), machine)
     # Beside the loading: reading all of a model once more takes seconds.
     with ThreadPoolExecutor(1) as pool:
         same = pool.submit(state.lock.locate, sound.model, "model", switch)
@@ -112,7 +112,7 @@ def load_book_engine(
                 batch_size=machine.batch_size,
             )
         except MachineError as error:
-            if asked is None or asked != state.lock.recipe(sound.model):
+            if asked is None or asked != state.lock.model_config(sound.model):
                 raise
             raise MachineError(f"{error}, {_advice(asked)}") from error
         same.result()
@@ -128,13 +128,13 @@ def load_book_engine(
     known = (
         asked.decoding if asked and (asked.dtype, asked.quantization) == (engine.dtype, engine.quantization) else None
     )
-    recipe = Recipe(
+    model_config = ModelConfig(
         identity,
         engine.dtype,
         engine.quantization,
         known or choose_decoding(engine, probes, sound, machine),
     )
-    return engine, recipe
+    return engine, model_config
 
 
 def load_book_codec(state: BookState, machine: Machine, switch: bool = False) -> "Codec":
@@ -158,13 +158,13 @@ def choose_decoding(engine: Engine, requests: Sequence[Request], sound: Sound, m
     """Framed or free: as the machine's settings say, or as the model's first frames show."""
     if machine.decoding != "auto":
         return machine.decoding
-    mass = engine.band_mass(requests, sound.sampling)
-    if mass >= LEAST_BAND_MASS:
+    mass = engine.in_grammar_probability(requests, sound.sampling)
+    if mass >= LEAST_IN_GRAMMAR:
         return "framed"
     log.warning(
         "a free draw of this model keeps to the slots of a frame with a probability of %.2f only, not %.1f: "
         "decoding freely, and each frame is checked",
-        *(mass, LEAST_BAND_MASS),
+        *(mass, LEAST_IN_GRAMMAR),
     )
     return "free"
 

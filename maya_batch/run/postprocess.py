@@ -18,39 +18,39 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from maya_batch.audio.waveform_cache import Waves
+from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.plan import Chunk
 from maya_batch.book.state import BookState
 from maya_batch.book.take_store import Take
 from maya_batch.quality import Problem
-from maya_batch.run.background import Worker
+from maya_batch.run.background import BackgroundWorker
 from maya_batch.run.chapters import publish
-from maya_batch.run.inspect import Examiner
+from maya_batch.run.inspect import TakeInspector
 from maya_batch.run.progress import ProgressListener
-from maya_batch.run.result import Outcome
-from maya_batch.run.voice_check import Judge, give_up_choice
+from maya_batch.run.result import RunResult
+from maya_batch.run.voice_check import VoiceCheck, give_up_choice
 
 log = logging.getLogger(__name__)
 
 
-class Intake:
+class TakeProcessor:
     """The way of all takes of one run. Only the thread of `worker` touches the store, the codec and the outcome."""
 
     def __init__(
         self,
         state: BookState,
-        examiner: Examiner,
-        judge: Judge,
-        waves: Waves,
-        outcome: Outcome,
-        watcher: ProgressListener,
-        worker: Worker,
-        ear: Worker,
+        inspector: TakeInspector,
+        judge: VoiceCheck,
+        waveforms: WaveformCache,
+        result: RunResult,
+        progress: ProgressListener,
+        worker: BackgroundWorker,
+        ear: BackgroundWorker,
         waiting: Iterable[Chunk] = (),
     ) -> None:
         """The watcher knows of the chunks that are `waiting` to be spoken."""
-        self._state, self._examiner, self._judge, self._waves = state, examiner, judge, waves
-        self._outcome, self._watcher = outcome, watcher
+        self._state, self._inspector, self._judge, self._waves = state, inspector, judge, waveforms
+        self._result, self._progress = result, progress
         self._worker, self._ear = worker, ear
         self._chunks: dict[str, Chunk] = {}
         self._open: dict[int, set[str]] = {}
@@ -105,13 +105,13 @@ class Intake:
         # What is kept goes to be heard, and what was heard comes back; what is accused then may go to be heard, too.
         for line in (self._worker, self._ear, self._worker, self._ear, self._worker):
             line.drain(tick)
-        self._outcome.spent("finishing", began)
+        self._result.spent("finishing", began)
 
     def _hand_over(self, job: Callable[[], None]) -> None:
         """Have a job done beside; where it is done here and now, it counts as finishing."""
         began = time.monotonic()
         self._worker.do(job)
-        self._outcome.spent("finishing", began)
+        self._result.spent("finishing", began)
 
     def _keep(self, takes: list[Take]) -> None:
         """Store takes that ended together, before anything else can go wrong."""
@@ -129,7 +129,7 @@ class Intake:
             return  # the next run does it
         began = time.monotonic()
         wave = self._waves.prepare(take)
-        self._outcome.spent("codec and audio", began)
+        self._result.spent("codec and audio", began)
         self._ear.do(partial(self._examine, take, wave))
 
     def _examine(self, take: Take, wave: NDArray[np.float32]) -> None:
@@ -137,10 +137,10 @@ class Intake:
         if self._ear.stopping.is_set():
             return  # the next run does it
         began, chunk, known = time.monotonic(), self._chunks[take.key], take.problems
-        take = self._examiner.look(take, chunk.text, wave)
-        if self._examiner.listens_to(take):
-            take = self._examiner.listen(take, chunk.text, wave)
-        self._outcome.spent("examining", began)
+        take = self._inspector.look(take, chunk.text, wave)
+        if self._inspector.listens_to(take):
+            take = self._inspector.listen(take, chunk.text, wave)
+        self._result.spent("examining", began)
         self._worker.post(partial(self._settle, take, known))
 
     def _settle(self, take: Take, known: tuple[Problem, ...]) -> None:
@@ -155,7 +155,7 @@ class Intake:
         self._store([take])
         if not self._once and not self._worker.stopping.is_set():
             self._catch_up()
-        if self._examiner.listens_to(take):  # what accuses it now was not known before
+        if self._inspector.listens_to(take):  # what accuses it now was not known before
             self._look_at([take])
             return
         if take.key in self._once and not take.problems:
@@ -182,7 +182,7 @@ class Intake:
         """Have takes judged that came before their voice's limits were settled; their chunks may be open once more."""
         began, state = time.monotonic(), self._state
         judged = self._judge.catch_up()
-        self._outcome.spent("files", began)
+        self._result.spent("files", began)
         suspects: list[Take] = []
         for chunk, group in groupby(judged, itemgetter(0)):
             key, open_chunks = state.key(chunk), self._open.setdefault(chunk.chapter, set())
@@ -191,7 +191,7 @@ class Intake:
             again, unheard = state.needs_take(chunk), []
             for _, before, take in group:
                 _tell(chunk, [problem for problem in take.problems if problem not in before.problems], again)
-                if self._examiner.listens_to(take):
+                if self._inspector.listens_to(take):
                     unheard.append(take)
                 elif again:
                     self._waves.drop(take)
@@ -208,7 +208,7 @@ class Intake:
         self._again.append(chunk)
         if (key := self._state.key(chunk)) not in self._to_render:
             self._to_render.add(key)
-            self._watcher.expected(1)
+            self._progress.expected(1)
 
     def _count(self, chunk: Chunk) -> None:
         """Count a chunk that is settled: once as examined, and once as rendered if it is spoken all the same."""
@@ -218,27 +218,27 @@ class Intake:
             return
         self._counted.add((key, rendered))
         if not rendered:
-            self._outcome.examined += 1
-            self._watcher.examined()
+            self._result.examined += 1
+            self._progress.examined()
             return
         best = self._state.take(chunk)
         if best is None:
             raise ValueError(f"chunk {chunk.ref} has no take")
         speech = self._state.plan.layout.seconds(len(best.codes))
-        self._outcome.chunks += 1
-        self._outcome.speech += speech
-        self._watcher.rendered(1, speech)
+        self._result.chunks += 1
+        self._result.speech += speech
+        self._progress.rendered(1, speech)
 
     def _store(self, takes: list[Take]) -> None:
         began = time.monotonic()
         self._state.store.put(takes)
         self._state.stored([take.key for take in takes])
-        self._outcome.spent("files", began)
+        self._result.spent("files", began)
 
     def _publish(self, numbers: set[int]) -> None:
         for chapter in self._state.plan.chapters:
             if chapter.number in numbers and not self._worker.stopping.is_set():
-                publish(self._state, chapter, self._waves, self._outcome, self._watcher, self._ear.post)
+                publish(self._state, chapter, self._waves, self._result, self._progress, self._ear.post)
                 self._waves.drop_keys({self._state.key(chunk) for chunk in chapter.chunks})
 
 

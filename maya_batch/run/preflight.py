@@ -7,7 +7,7 @@ from pathlib import Path
 from maya_batch.book.ownership import check_folder
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
-from maya_batch.book.state import BookState, asked_recipe, book_state
+from maya_batch.book.state import BookState, asked_model_config, book_state
 from maya_batch.errors import MachineError
 from maya_batch.run.loading import refuse_other_config
 
@@ -35,10 +35,10 @@ def writable_state(
     """
     allowed = take_over or TakeOver()
     state = book_state(plan, machine, output)
-    if state.recipe is None and state.lock.begun:
+    if state.model_config is None and state.lock.begun:
         with suppress(MachineError):  # then it is no model of this book's
             state.lock.recognize(plan.sound.model)
-        state.recipe = asked_recipe(state.lock.recipe(plan.sound.model), machine)
+        state.model_config = asked_model_config(state.lock.model_config(plan.sound.model), machine)
     check_folder(state, allowed.adopt)
     if not allowed.switch_config:
         refuse_other_config(state)

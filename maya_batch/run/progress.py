@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from maya_batch.messages.counted import counted
+from maya_batch.messages.plural import plural
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class LogProgress(ProgressCount):
         """Say what there is to do."""
         super().begun(chunks, waiting, unexamined)
         if waiting:
-            log.info("%d of %s to render", waiting, counted(chunks, "chunk"))
+            log.info("%d of %s to render", waiting, plural(chunks, "chunk"))
 
     def tick(self) -> None:
         """Say how far it is, once a minute."""
@@ -92,11 +92,11 @@ class LogProgress(ProgressCount):
             return
         self._said = time.monotonic()
         if self.looked_at < self.unexamined and not self.done:
-            log.info("%d of %s examined", self.looked_at, counted(self.unexamined, "take"))
+            log.info("%d of %s examined", self.looked_at, plural(self.unexamined, "take"))
             return
         spent = self._said - self.started
         left = f"{spent / self.done * (self.waiting - self.done) / 60:.0f} min left" if self.done else "first batch"
-        chunks = counted(self.waiting, "chunk")
+        chunks = plural(self.waiting, "chunk")
         log.info("%d of %s, %.1fx real time, %s", self.done, chunks, self.speed, left)
 
     def rendered(self, chunks: int, seconds: float) -> None:

@@ -16,7 +16,7 @@ from maya_batch.run.guard import Guarded
 from maya_batch.run.loading import refuse_other_config
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.render import assemble_book, render_book
-from maya_batch.run.result import Outcome
+from maya_batch.run.result import RunResult
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +26,11 @@ def redo_chunks(
     seed: int | None,
     plan: Plan,
     machine: Machine,
-    watcher: ProgressListener,
+    progress: ProgressListener,
     output: Path | None = None,
     check_tags: bool = True,
     guard: Guarded | None = None,
-) -> Outcome:
+) -> RunResult:
     """Make one more take of each chunk, use it if it has no problems, and put the chapters it is in together.
 
     `seed` settles the takes' draws; without it each take's own number does. The first start of a `guard` is told what
@@ -51,8 +51,8 @@ def redo_chunks(
         before.setdefault(chunk.ref, Attempts(state.attempts(chunk), None if take is None else take.attempt))
     made = {state.key(chunk) for chunk in chunks if state.attempts(chunk) > before[chunk.ref].made}
     again = {state.key(chunk): seed for chunk in chunks}
-    outcome = render_book(
-        *(plan, machine, watcher, output),
+    result = render_book(
+        *(plan, machine, progress, output),
         check_tags=check_tags,
         again=again,
         made=made,
@@ -62,7 +62,7 @@ def redo_chunks(
     state = begun_state(plan, machine, output)
     for chunk in chunks:
         _tell(state, chunk, before[chunk.ref])
-    return outcome
+    return result
 
 
 def keep_takes(
@@ -70,10 +70,10 @@ def keep_takes(
     attempt: int | None,
     plan: Plan,
     machine: Machine,
-    watcher: ProgressListener,
+    progress: ProgressListener,
     output: Path | None = None,
     stop: Stop | None = None,
-) -> Outcome:
+) -> RunResult:
     """Use this take of each chunk from now on, without a language model, and put the chapters it is in together.
 
     None takes a choice back: the take with the least against it is used.
@@ -91,7 +91,7 @@ def keep_takes(
             takes = ", ".join(map(str, there)) or "none"
             raise UsageError(f"chunk {chunk.ref} has no take {attempt} to keep; there are: {takes}")
     choices = {state.key(chunk): attempt for chunk in chunks}
-    return assemble_book(plan, machine, watcher, output, choices, stop, keep_log=True)
+    return assemble_book(plan, machine, progress, output, choices, stop, keep_log=True)
 
 
 def _tell(state: BookState, chunk: Chunk, before: Attempts) -> None:
@@ -114,5 +114,5 @@ def _tell(state: BookState, chunk: Chunk, before: Attempts) -> None:
 
 def _evidence(take: Take) -> str:
     problems = ", ".join(f"{problem.kind} ({problem.detail})" for problem in take.problems) or "no problems"
-    heard = "nobody listened" if take.hearing is None else f"word error {take.hearing.word_error:.2f}"
+    heard = "nobody listened" if take.transcript is None else f"word error {take.transcript.word_error:.2f}"
     return f"{problems}; {heard}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.loudness import file_loudness
-from maya_batch.audio.waveform_cache import Waves, audible
+from maya_batch.audio.waveform_cache import WaveformCache, audible
 from maya_batch.book.accounting import Characters, chapter_characters
 from maya_batch.book.plan import Chapter, Chunk
 from maya_batch.book.report_files import PAGE_NAME, report_fingerprint
@@ -18,17 +18,17 @@ from maya_batch.book.settings import sound_settings
 from maya_batch.book.state import BookState
 from maya_batch.checkpoint.locate import DEMO
 from maya_batch.manifest import Render, output_folder
-from maya_batch.messages.counted import counted
+from maya_batch.messages.plural import plural
 from maya_batch.report.audio_clip import Clip, make_clip, read_clip
 from maya_batch.report.files import write_report
 from maya_batch.report.model import MOST_TAKES, ChapterReport, ChunkReport, Report, count_problems, worst_takes
-from maya_batch.run.result import Outcome
+from maya_batch.run.result import RunResult
 
 log = logging.getLogger(__name__)
 
 
 def write_book_report(
-    state: BookState, outcome: Outcome, waves: Waves, began: datetime, exit_code: int, reason: str
+    state: BookState, result: RunResult, waveforms: WaveformCache, began: datetime, exit_code: int, reason: str
 ) -> Path:
     """Write report.json and report.html into the book's folder; the path of the page.
 
@@ -39,14 +39,14 @@ def write_book_report(
     Raises:
         MachineError: the disk does not take a file.
     """
-    fingerprint = "" if reason or state.recipe is None else _fingerprint(state, exit_code)
-    idle = not (outcome.chunks or outcome.examined or outcome.retries or outcome.files)
+    fingerprint = "" if reason or state.model_config is None else _fingerprint(state, exit_code)
+    idle = not (result.chunks or result.examined or result.retries or result.files)
     if fingerprint and idle and report_fingerprint(state.folder) == fingerprint:
         return state.folder / PAGE_NAME
-    report = make_report(state, outcome, began, exit_code, reason)
+    report = make_report(state, result, began, exit_code, reason)
     worst = {chunk.ref for chunk in worst_takes(report.chunks)[:MOST_TAKES]}
     chunks = [chunk for chunk in state.plan.chunks() if chunk.ref in worst]
-    return write_report(state.folder, report, _clips(state, chunks, waves), fingerprint)
+    return write_report(state.folder, report, _clips(state, chunks, waveforms), fingerprint)
 
 
 def _fingerprint(state: BookState, exit_code: int) -> str:
@@ -75,7 +75,7 @@ def _evidence(state: BookState, chunk: Chunk) -> tuple[object, ...]:
     if take is None:
         return ()
     problems = [(problem.kind, problem.detail) for problem in take.problems]
-    heard = take.hearing and (take.hearing.text, take.hearing.word_error, take.hearing.unheard)
+    heard = take.transcript and (take.transcript.text, take.transcript.word_error, take.transcript.unheard)
     chosen = state.store.chosen(take.key)
     return (
         take.attempt,
@@ -87,7 +87,7 @@ def _evidence(state: BookState, chunk: Chunk) -> tuple[object, ...]:
     )
 
 
-def make_report(state: BookState, outcome: Outcome, began: datetime, exit_code: int, reason: str) -> Report:
+def make_report(state: BookState, result: RunResult, began: datetime, exit_code: int, reason: str) -> Report:
     """What there is to tell of a run that began at `began` (aware) and ends now."""
     plan = state.plan
     chapters = tuple(_chapter(state, chapter) for chapter in plan.chapters)
@@ -98,14 +98,14 @@ def make_report(state: BookState, outcome: Outcome, began: datetime, exit_code: 
         language=plan.book.language,
         book=str(plan.manuscript.path.absolute()),
         model=plan.sound.model,
-        engine=outcome.engine,
+        engine=result.engine,
         started=began.isoformat(timespec="seconds"),
         ended=datetime.now().astimezone().isoformat(timespec="seconds"),
-        speech_hours=outcome.speech / 3600,
-        x_realtime=outcome.x_realtime,
-        retries=outcome.retries,
+        speech_hours=result.speech / 3600,
+        x_realtime=result.x_realtime,
+        retries=result.retries,
         exit_code=exit_code,
-        exit_reason=reason or _reason(outcome),
+        exit_reason=reason or _reason(result),
         problems_by_kind=count_problems(chunks),
         characters=Characters.sum(chapter.characters for chapter in chapters),
         chapters=chapters,
@@ -128,11 +128,11 @@ def _flags(state: BookState) -> Iterator[str]:
     yield from plan.allowed
 
 
-def _reason(outcome: Outcome) -> str:
+def _reason(result: RunResult) -> str:
     """Why a run ended that came to its end."""
-    if outcome.incomplete:
-        return f"takes are still lacking in {counted(len(outcome.incomplete), 'chapter')}"
-    if outcome.problems:
+    if result.incomplete:
+        return f"takes are still lacking in {plural(len(result.incomplete), 'chapter')}"
+    if result.problems:
         return "all is rendered; some takes have problems"
     return "all is rendered and put together"
 
@@ -160,8 +160,8 @@ def _length(path: Path) -> float:
 
 def _chunk(state: BookState, chunk: Chunk) -> ChunkReport:
     take = state.take(chunk)
-    key = state.key(chunk) if state.recipe is not None else "0" * 64
-    hearing = take.hearing if take is not None else None
+    key = state.key(chunk) if state.model_config is not None else "0" * 64
+    transcript = take.transcript if take is not None else None
     return ChunkReport(
         ref=chunk.ref,
         text=chunk.text,
@@ -169,16 +169,16 @@ def _chunk(state: BookState, chunk: Chunk) -> ChunkReport:
         attempt=0 if take is None else take.attempt,
         attempts=0 if take is None else state.attempts(chunk),
         problems=() if take is None else take.problems,
-        word_error=None if hearing is None else hearing.word_error,
-        heard=None if hearing is None else hearing.text,
+        word_error=None if transcript is None else transcript.word_error,
+        heard=None if transcript is None else transcript.text,
         seconds=0.0 if take is None else state.plan.layout.seconds(len(take.codes)),
         chosen=state.chosen(chunk),
-        unheard=() if hearing is None else hearing.unheard,
+        unheard=() if transcript is None else transcript.unheard,
         omitted=state.omitted(chunk),
     )
 
 
-def _clips(state: BookState, chunks: Sequence[Chunk], waves: Waves) -> dict[str, Clip]:
+def _clips(state: BookState, chunks: Sequence[Chunk], waveforms: WaveformCache) -> dict[str, Clip]:
     """The sound of these chunks' takes, by ref; of those without one it is said on the page."""
     clips = {}
     for chunk in chunks:
@@ -186,9 +186,9 @@ def _clips(state: BookState, chunks: Sequence[Chunk], waves: Waves) -> dict[str,
         if take is None or not len(take.codes):
             continue
         mp3 = state.store.clip(take)
-        if mp3 is None and waves.loaded:
-            mp3 = make_clip(audible(waves.prepare(take)), state.plan.layout.sampling_rate)
-            waves.drop(take)
+        if mp3 is None and waveforms.loaded:
+            mp3 = make_clip(audible(waveforms.prepare(take)), state.plan.layout.sampling_rate)
+            waveforms.drop(take)
             state.store.put_clip(take, mp3)
         if mp3 is not None:
             with suppress(ValueError):  # what lies there is no clip

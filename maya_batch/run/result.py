@@ -15,7 +15,7 @@ IN_TURN, BESIDE = ("loading", "model", "finishing"), ("files", "codec and audio"
 
 
 @dataclass
-class Outcome:
+class RunResult:
     """What a run did. Times in seconds, by stage: loading, model and finishing follow each other, and while the model
     speaks on a GPU, threads beside it spend some on files, on codec and audio, and on examining takes; on a CPU these
     are in finishing.

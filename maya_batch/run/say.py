@@ -16,7 +16,7 @@ from maya_batch.interrupt import Stop
 from maya_batch.quality import Problem
 from maya_batch.quality.audio_checks import check_sound
 from maya_batch.quality.code_checks import check_codes
-from maya_batch.run.generate import row_seed
+from maya_batch.run.generate import sequence_seed
 from maya_batch.run.loading import choose_decoding
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def say(
             chunk.ref,
             chunk.description,
             chunk.text,
-            row_seed(chunk.ref, sound.seed),
+            sequence_seed(chunk.ref, sound.seed),
             chunk.max_frames,
             chunk.expected_frames,
         )

@@ -1,41 +1,41 @@
 """The last lines of a run: what it did."""
 
-from maya_batch.messages.counted import counted
-from maya_batch.run.result import BESIDE, IN_TURN, Outcome
+from maya_batch.messages.plural import plural
+from maya_batch.run.result import BESIDE, IN_TURN, RunResult
 
 
-def summarize(outcome: Outcome) -> list[str]:
+def summarize(result: RunResult) -> list[str]:
     """What a run did: its last lines."""
-    spent = sum(outcome.stages.get(name, 0.0) for name in IN_TURN)
+    spent = sum(result.stages.get(name, 0.0) for name in IN_TURN)
     lines = []
-    if outcome.chunks:
-        rendering = spent - outcome.stages.get("loading", 0.0)
-        speed = f", {outcome.speech / rendering:.1f}x real time" if rendering else ""
-        again = f", {counted(outcome.retries, 'take')} made again" if outcome.retries else ""
+    if result.chunks:
+        rendering = spent - result.stages.get("loading", 0.0)
+        speed = f", {result.speech / rendering:.1f}x real time" if rendering else ""
+        again = f", {plural(result.retries, 'take')} made again" if result.retries else ""
         lines.append(
-            f"{counted(outcome.chunks, 'chunk')} rendered, {outcome.speech / 60:.1f} minutes of speech{speed}{again}"
+            f"{plural(result.chunks, 'chunk')} rendered, {result.speech / 60:.1f} minutes of speech{speed}{again}"
         )
-    if outcome.examined:
-        lines.append(f"takes of an earlier run examined: {outcome.examined}")
+    if result.examined:
+        lines.append(f"takes of an earlier run examined: {result.examined}")
     if lines:
-        lines.append(f"{spent:.1f} s: {_stages(outcome, IN_TURN)} ({_stages(outcome, BESIDE)})")
-        if outcome.peak_gpu_bytes:
-            lines.append(f"peak GPU memory {outcome.peak_gpu_bytes / 2**30:.2f} GiB")
-    if outcome.incomplete:
-        lines.append(f"takes are still lacking in {counted(len(outcome.incomplete), 'chapter')}")
-    elif not lines and not outcome.files:
+        lines.append(f"{spent:.1f} s: {_stages(result, IN_TURN)} ({_stages(result, BESIDE)})")
+        if result.peak_gpu_bytes:
+            lines.append(f"peak GPU memory {result.peak_gpu_bytes / 2**30:.2f} GiB")
+    if result.incomplete:
+        lines.append(f"takes are still lacking in {plural(len(result.incomplete), 'chapter')}")
+    elif not lines and not result.files:
         lines.append("nothing to do: all is rendered and put together")
-    if outcome.problems:
+    if result.problems:
         lines.append(
-            f"{counted(len(outcome.problems), 'problem')} on record; listen to these chunks, or change their text:"
+            f"{plural(len(result.problems), 'problem')} on record; listen to these chunks, or change their text:"
         )
-        lines += [f"  {chunk.ref} {problem.kind}: {problem.detail}" for chunk, problem in outcome.problems]
+        lines += [f"  {chunk.ref} {problem.kind}: {problem.detail}" for chunk, problem in result.problems]
     if not lines:
-        lines.append(f"put together: {counted(len(outcome.files), 'file')}")
-    if outcome.report is not None and (outcome.chunks or outcome.examined or outcome.files or outcome.problems):
-        lines.append(f"report: {outcome.report}")
+        lines.append(f"put together: {plural(len(result.files), 'file')}")
+    if result.report is not None and (result.chunks or result.examined or result.files or result.problems):
+        lines.append(f"report: {result.report}")
     return lines
 
 
-def _stages(outcome: Outcome, names: tuple[str, ...]) -> str:
-    return ", ".join(f"{name} {outcome.stages.get(name, 0.0):.1f} s" for name in names)
+def _stages(result: RunResult, names: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {result.stages.get(name, 0.0):.1f} s" for name in names)

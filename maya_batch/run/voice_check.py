@@ -11,7 +11,7 @@ from maya_batch.book.take_store import Take
 from maya_batch.quality import Problem
 from maya_batch.quality.audio_checks import check_end
 from maya_batch.quality.code_checks import check_length
-from maya_batch.quality.voice_profile import Limits, VoiceLimits
+from maya_batch.quality.voice_profile import Limits, VoiceProfiles
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _LENGTH = ("short", "long")
 
 
-class Judge:
+class VoiceCheck:
     """Knows each voice's limits as far as the book's first takes settle them, and judges takes by these.
 
     A take whose voice's limits are open is accused of nothing by them, and judged when they are settled; one that was
@@ -32,7 +32,7 @@ class Judge:
         self._chunks: dict[str, list[Chunk]] = defaultdict(list)
         for chunk in state.plan.chunks():
             self._chunks[chunk.description].append(chunk)
-        self._limits = VoiceLimits((chunk.description, chunk.ref) for chunk in state.plan.chunks())
+        self._limits = VoiceProfiles((chunk.description, chunk.ref) for chunk in state.plan.chunks())
         self._caught_up: dict[str, Limits] = {}
         for chunk in state.plan.chunks():
             for first in state.takes(chunk)[:1]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maya_batch.audio.waveform_cache import Waves, noise_seed
+from maya_batch.audio.waveform_cache import WaveformCache, noise_seed
 from maya_batch.book.take_store import Take
 from maya_batch.checkpoint.token_layout import Codes
 
@@ -22,56 +22,56 @@ def take_of(number: int, frames: int = 10) -> Take:
 
 def test_a_prepared_take_is_decoded_once_and_given_away_once() -> None:
     codec = CountingCodec()
-    waves = Waves(lambda: codec)  # type: ignore[return-value,arg-type]
-    waves.prepare(take_of(1))
-    first = waves.pop(take_of(1))
+    waveforms = WaveformCache(lambda: codec)  # type: ignore[return-value,arg-type]
+    waveforms.prepare(take_of(1))
+    first = waveforms.pop(take_of(1))
     assert codec.decoded == [noise_seed("key1", 1)]
-    assert np.array_equal(first, waves.pop(take_of(1)))
+    assert np.array_equal(first, waveforms.pop(take_of(1)))
     assert len(codec.decoded) == 2
 
 
 def test_what_was_not_prepared_is_decoded_when_it_is_needed() -> None:
     codec = CountingCodec()
-    assert len(Waves(lambda: codec).pop(take_of(3))) == 1000  # type: ignore[return-value,arg-type]
+    assert len(WaveformCache(lambda: codec).pop(take_of(3))) == 1000  # type: ignore[return-value,arg-type]
     assert codec.decoded == [noise_seed("key3", 1)]
 
 
 def test_no_more_is_kept_than_memory_is_meant_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maya_batch.audio.waveform_cache._KEPT", 5 * 1000 * 4)
     codec = CountingCodec()
-    waves = Waves(lambda: codec)  # type: ignore[return-value,arg-type]
+    waveforms = WaveformCache(lambda: codec)  # type: ignore[return-value,arg-type]
     for number in range(20):
-        waves.prepare(take_of(number))
+        waveforms.prepare(take_of(number))
     assert len(codec.decoded) == 20
     for number in range(20):
-        waves.pop(take_of(number))
+        waveforms.pop(take_of(number))
     assert len(codec.decoded) == 35  # the first five were kept
-    waves.prepare(take_of(20))
-    waves.pop(take_of(20))
+    waveforms.prepare(take_of(20))
+    waveforms.pop(take_of(20))
     assert len(codec.decoded) == 36
 
 
 def test_a_take_that_is_dropped_leaves_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maya_batch.audio.waveform_cache._KEPT", 1)
     codec = CountingCodec()
-    waves = Waves(lambda: codec)  # type: ignore[return-value,arg-type]
-    waves.prepare(take_of(1))
-    waves.drop(take_of(1))
-    waves.drop(take_of(2))
-    waves.prepare(take_of(2))
-    waves.pop(take_of(2))
+    waveforms = WaveformCache(lambda: codec)  # type: ignore[return-value,arg-type]
+    waveforms.prepare(take_of(1))
+    waveforms.drop(take_of(1))
+    waveforms.drop(take_of(2))
+    waveforms.prepare(take_of(2))
+    waveforms.pop(take_of(2))
     assert len(codec.decoded) == 2
 
 
 def test_all_takes_of_a_chunk_can_be_dropped() -> None:
     codec = CountingCodec()
-    waves = Waves(lambda: codec)  # type: ignore[return-value,arg-type]
+    waveforms = WaveformCache(lambda: codec)  # type: ignore[return-value,arg-type]
     for number in (1, 2, 3):
-        waves.prepare(take_of(number))
-    waves.drop_keys({"key1", "key3", "key9"})
-    waves.pop(take_of(2))
+        waveforms.prepare(take_of(number))
+    waveforms.drop_keys({"key1", "key3", "key9"})
+    waveforms.pop(take_of(2))
     assert len(codec.decoded) == 3
-    waves.pop(take_of(1))
+    waveforms.pop(take_of(1))
     assert len(codec.decoded) == 4
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from maya_batch.book.accounting import Characters, chapter_characters, chunk_characters, unheard_characters
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, book_state
-from maya_batch.quality import Hearing, Problem
+from maya_batch.quality import Problem, Transcript
 from tests.e2e.test_retries import render
 from tests.support.fakes import FakeEngine, TinyBook
 
@@ -41,8 +41,8 @@ def test_each_chunk_counts_as_its_take_is(state: BookState) -> None:
     first, second, third = state.plan.chapters[0].chunks
     one, two, three = (len(chunk.source) for chunk in (first, second, third))
     assert one + two + three == len(TEXT)
-    set_take(state, 0, hearing=Hearing("ear", "the old man stood by the water", 0.0, ()))
-    set_take(state, 1, problems=(Problem("noise", ""),), hearing=Hearing("ear", "", 1.0, (0, 1, 2)))
+    set_take(state, 0, transcript=Transcript("ear", "the old man stood by the water", 0.0, ()))
+    set_take(state, 1, problems=(Problem("noise", ""),), transcript=Transcript("ear", "", 1.0, (0, 1, 2)))
     assert chapter_characters(state, state.plan.chapters[0]) == Characters(len(TEXT), one, three, two, 0, 0)
     (state.folder / ".maya" / "choices.yaml").write_text(f"{state.key(second)}: 1\n")
     chosen = book_state(state.plan, Machine())
@@ -56,9 +56,9 @@ def test_each_chunk_counts_as_its_take_is(state: BookState) -> None:
 def test_words_that_were_not_found_are_unheard_characters(state: BookState) -> None:
     first = state.plan.chapters[0].chunks[0]
     assert first.text.split()[2] == "man"
-    set_take(state, 0, hearing=Hearing("ear", "the old stood by the water", 1 / 7, (2,)))
-    counted = chunk_characters(state, first)
-    assert counted == Characters(len(first.source), len(first.source) - len("man "), len("man "), 0, 0, 0)
+    set_take(state, 0, transcript=Transcript("ear", "the old stood by the water", 1 / 7, (2,)))
+    plural = chunk_characters(state, first)
+    assert plural == Characters(len(first.source), len(first.source) - len("man "), len("man "), 0, 0, 0)
 
 
 @pytest.mark.parametrize(

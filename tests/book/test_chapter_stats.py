@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from maya_batch.book.chapter_stats import ChapterFigures
+from maya_batch.book.chapter_stats import ChapterStats
 from maya_batch.errors import MachineError
 
 
 def test_what_was_put_is_there_for_the_next_run(tmp_path: Path) -> None:
-    ChapterFigures(tmp_path).put("one", 12.5, -19.3)
-    ChapterFigures(tmp_path).put("two", 3.0, None)
-    figures = ChapterFigures(tmp_path)
+    ChapterStats(tmp_path).put("one", 12.5, -19.3)
+    ChapterStats(tmp_path).put("two", 3.0, None)
+    figures = ChapterStats(tmp_path)
     assert (figures.get("one"), figures.get("two"), figures.get("three")) == ((12.5, -19.3), (3.0, None), None)
 
 
@@ -20,19 +20,19 @@ def test_what_was_put_is_there_for_the_next_run(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_none_counts_as_empty_and_is_written_anew(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "chapters.json").write_bytes(content)
-    assert ChapterFigures(tmp_path).get("one") is None
-    ChapterFigures(tmp_path).put("one", 1.0, -20.0)
-    assert ChapterFigures(tmp_path).get("one") == (1.0, -20.0)
+    assert ChapterStats(tmp_path).get("one") is None
+    ChapterStats(tmp_path).put("one", 1.0, -20.0)
+    assert ChapterStats(tmp_path).get("one") == (1.0, -20.0)
 
 
 def test_a_disk_that_does_not_take_it_is_said(tmp_path: Path) -> None:
     (tmp_path / "chapters.json").mkdir()
     with pytest.raises(MachineError, match=r"chapters.json: cannot be written"):
-        ChapterFigures(tmp_path).put("one", 1.0, -20.0)
+        ChapterStats(tmp_path).put("one", 1.0, -20.0)
 
 
 def test_marks_that_no_file_has_are_forgotten(tmp_path: Path) -> None:
-    figures = ChapterFigures(tmp_path)
+    figures = ChapterStats(tmp_path)
     figures.put("old", 1.0, None)
     figures.put("new", 2.0, -20.0)
     figures.keep({"new", "other"})

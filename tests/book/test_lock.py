@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from maya_batch.book.lock import hold_book
+from maya_batch.book.lock import lock_book
 from maya_batch.errors import BusyError, MachineError
 from tests.support.fakes import TinyBook
 
 HOLD = """
 import sys
 from pathlib import Path
-from maya_batch.book.lock import hold_book
-with hold_book(Path(sys.argv[1])):
+from maya_batch.book.lock import lock_book
+with lock_book(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -37,7 +37,7 @@ def another_run(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_a_book_is_held_and_let_go(tmp_path: Path) -> None:
     for _ in range(2):
-        with hold_book(tmp_path / "book" / ".maya"):
+        with lock_book(tmp_path / "book" / ".maya"):
             said = (tmp_path / "book" / ".maya" / "lock").read_text()
             assert said.startswith(f"process {os.getpid()} on ")
             assert said.count("\n") == 1
@@ -45,21 +45,21 @@ def test_a_book_is_held_and_let_go(tmp_path: Path) -> None:
 
 def test_nothing_of_an_earlier_holder_is_left(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("process 1 on a machine with a very long name\n" * 9)
-    with hold_book(tmp_path):
+    with lock_book(tmp_path):
         assert (tmp_path / "lock").read_text().count("\n") == 1
 
 
 def test_an_error_inside_lets_go(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), hold_book(tmp_path):
+    with pytest.raises(KeyboardInterrupt), lock_book(tmp_path):
         raise KeyboardInterrupt
-    with hold_book(tmp_path):
+    with lock_book(tmp_path):
         pass
 
 
 def test_a_second_run_is_told_who_holds_the_book(tmp_path: Path) -> None:
     hidden = tmp_path / "book" / ".maya"
     with another_run(hidden) as holder:
-        with pytest.raises(BusyError) as caught, hold_book(hidden):
+        with pytest.raises(BusyError) as caught, lock_book(hidden):
             pass
         assert caught.value.exit_code == 75
         said = str(caught.value)
@@ -72,7 +72,7 @@ def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
     with another_run(tmp_path) as holder:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-        with hold_book(tmp_path):
+        with lock_book(tmp_path):
             assert (tmp_path / "lock").read_text().startswith(f"process {os.getpid()} ")
 
 
@@ -92,13 +92,13 @@ def test_the_command_ends_with_75(command: str, tiny: TinyBook) -> None:
 def test_a_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "book").write_text("in the way")
     message = r"lock: cannot be written \(.*\); choose another --output"
-    with pytest.raises(MachineError, match=message), hold_book(tmp_path / "book"):
+    with pytest.raises(MachineError, match=message), lock_book(tmp_path / "book"):
         pass
 
 
 def test_a_link_in_the_locks_place_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("precious")
     (tmp_path / "lock").symlink_to(tmp_path / "precious")
-    with pytest.raises(MachineError, match="cannot be written"), hold_book(tmp_path):
+    with pytest.raises(MachineError, match="cannot be written"), lock_book(tmp_path):
         pass
     assert (tmp_path / "precious").read_text() == "precious"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from maya_batch.book.model_lock import ModelLock, Recipe
+from maya_batch.book.model_lock import ModelConfig, ModelLock
 from maya_batch.checkpoint.locate import Checkpoint
 from maya_batch.errors import MachineError
 from tests.support.fakes import write_codec, write_hub_model, write_model
@@ -26,27 +26,27 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     identity = Checkpoint.identity
 
-    def counted(checkpoint: Checkpoint) -> str:
+    def plural(checkpoint: Checkpoint) -> str:
         names.append(checkpoint.name)
         return identity(checkpoint)
 
-    monkeypatch.setattr(Checkpoint, "identity", counted)
+    monkeypatch.setattr(Checkpoint, "identity", plural)
     return names
 
 
-def pinned(path: Path, name: str) -> Recipe:
+def pinned(path: Path, name: str) -> ModelConfig:
     """A book begun with this model."""
     lock = ModelLock(path)
     lock.locate(name, "model")
-    recipe = Recipe(lock.identity(name, "model"), "bfloat16", "nf4", "framed")
-    lock.pin(name, recipe)
+    model_config = ModelConfig(lock.identity(name, "model"), "bfloat16", "nf4", "framed")
+    lock.pin(name, model_config)
     lock.save()
-    return recipe
+    return model_config
 
 
 def test_a_book_that_was_not_begun_has_no_pins(path: Path) -> None:
     lock = ModelLock(path)
-    assert lock.recipe("demo") is None
+    assert lock.model_config("demo") is None
     assert lock.codec("demo") is None
     assert lock.models() == []
     assert not path.exists()
@@ -54,17 +54,17 @@ def test_a_book_that_was_not_begun_has_no_pins(path: Path) -> None:
 
 def test_pins_come_back_as_they_were(path: Path, tmp_path: Path) -> None:
     model, codec = str(write_model(tmp_path / "lm")), str(write_codec(tmp_path / "codec"))
-    recipe = pinned(path, model)
+    model_config = pinned(path, model)
     lock = ModelLock(path)
     assert lock.locate(codec, "codec").folder == Path(codec)
     lock.save()
     again = ModelLock(path)
-    assert recipe.model.startswith("sha256:")
-    assert again.recipe(model) == recipe
+    assert model_config.model.startswith("sha256:")
+    assert again.model_config(model) == model_config
     assert again.models() == [model]
     assert again.codec(codec) == again.identity(codec, "codec")
     assert again.identity(codec, "codec").startswith("sha256:")
-    assert again.recipe("demo") is None
+    assert again.model_config("demo") is None
 
 
 def test_a_model_that_was_only_looked_at_is_no_recipe(path: Path, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_model_that_was_only_looked_at_is_no_recipe(path: Path, tmp_path: Path
     lock = ModelLock(path)
     lock.locate(model, "model")
     lock.save()
-    assert ModelLock(path).recipe(model) is None
+    assert ModelLock(path).model_config(model) is None
     assert ModelLock(path).models() == []
 
 
@@ -82,7 +82,7 @@ def test_what_was_pinned_is_not_hashed_again(path: Path, tmp_path: Path, hashed:
     assert hashed == [model]
     for _ in range(3):
         lock = ModelLock(path)
-        assert lock.recipe(model) is not None
+        assert lock.model_config(model) is not None
         lock.locate(model, "model")
         lock.save()
     assert hashed == [model]
@@ -92,13 +92,13 @@ def test_a_file_with_another_time_but_the_same_bytes_is_accepted_and_stamped_ane
     path: Path, tmp_path: Path, hashed: list[str]
 ) -> None:
     folder = write_model(tmp_path / "lm")
-    recipe = pinned(path, str(folder))
+    model_config = pinned(path, str(folder))
     os.utime(folder / "model.safetensors", ns=(1, 1))
     lock = ModelLock(path)
     lock.locate(str(folder), "model")
     lock.save()
     assert len(hashed) == 2
-    assert ModelLock(path).recipe(str(folder)) == recipe
+    assert ModelLock(path).model_config(str(folder)) == model_config
     ModelLock(path).locate(str(folder), "model")
     assert len(hashed) == 2
 
@@ -205,7 +205,7 @@ VALID = {
 
 def test_the_lock_used_below_is_a_whole_one(path: Path) -> None:
     path.write_text(yaml.safe_dump(VALID))
-    assert ModelLock(path).recipe("demo") == Recipe("sha256:00", "float32", "none", "framed")
+    assert ModelLock(path).model_config("demo") == ModelConfig("sha256:00", "float32", "none", "framed")
 
 
 @pytest.mark.parametrize(

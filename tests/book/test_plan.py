@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maya_batch.book.model_lock import Recipe
+from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.plan import CONTEXT, Chunk, Plan, make_plan, speech_plan
 from maya_batch.book.settings import Sound
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
@@ -16,13 +16,13 @@ from maya_batch.manifest import Render
 from maya_batch.text.token_estimate import cap_tokens
 from tests.support.fakes import LAYOUT, TinyBook, write_model
 
-RECIPE = Recipe("sha256:00", "float32", "none", "framed")
+RECIPE = ModelConfig("sha256:00", "float32", "none", "framed")
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["In the morning the rain was gone."]}
 
 
-def keys(plan: Plan, recipe: Recipe = RECIPE) -> dict[str, str]:
+def keys(plan: Plan, model_config: ModelConfig = RECIPE) -> dict[str, str]:
     """Reference to key."""
-    return {chunk.ref: chunk.key(recipe, plan.sound) for chunk in plan.chunks()}
+    return {chunk.ref: chunk.key(model_config, plan.sound) for chunk in plan.chunks()}
 
 
 def texts(plan: Plan) -> list[str]:
@@ -55,7 +55,7 @@ def test_a_hundred_chapters_are_named_so_that_they_sort(tiny: TinyBook) -> None:
     assert stems[-1] == "100-part-100"
 
 
-SHAPING: dict[str, Callable[[Chunk, Recipe, Sound], tuple[Chunk, Recipe, Sound]]] = {
+SHAPING: dict[str, Callable[[Chunk, ModelConfig, Sound], tuple[Chunk, ModelConfig, Sound]]] = {
     "model": lambda c, r, s: (c, replace(r, model="sha256:01"), s),
     "dtype": lambda c, r, s: (c, replace(r, dtype="float16"), s),
     "quantization": lambda c, r, s: (c, replace(r, quantization="nf4"), s),
@@ -76,8 +76,8 @@ def test_whatever_shapes_the_codes_is_in_the_key(tiny: TinyBook) -> None:
     chunk = next(plan.chunks())
     found = {chunk.key(RECIPE, plan.sound)}
     for change in SHAPING.values():
-        changed, recipe, sound = change(chunk, RECIPE, plan.sound)
-        found.add(changed.key(recipe, sound))
+        changed, model_config, sound = change(chunk, RECIPE, plan.sound)
+        found.add(changed.key(model_config, sound))
     assert len(found) == 1 + len(SHAPING)
     assert all(len(key) == 64 and set(key) <= set("0123456789abcdef") for key in found)
 

@@ -5,16 +5,16 @@ import pytest
 
 from maya_batch.audio.chapter_file import Target, TrackTags, write_chapter
 from maya_batch.book.leftovers import LeftOvers, left_over
-from maya_batch.book.model_lock import Recipe
+from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.overview import Description, describe
 from maya_batch.book.settings import Machine
-from maya_batch.book.state import BookState, asked_recipe, book_state, hidden_folder
+from maya_batch.book.state import BookState, asked_model_config, book_state, hidden_folder
 from maya_batch.book.take_store import TakeStore
 from maya_batch.run.render import render_book
 from tests.support.fakes import Events, FakeEngine, TinyBook, write_model
 
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
-RECIPE = Recipe("sha256:00", "bfloat16", "nf4", "framed")
+RECIPE = ModelConfig("sha256:00", "bfloat16", "nf4", "framed")
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def stale(tiny: TinyBook) -> list[str]:
 def test_a_book_that_was_not_begun(tiny: TinyBook) -> None:
     tiny.write(TEXT)
     state = state_of(tiny)
-    assert state.recipe is None
+    assert state.model_config is None
     assert state.codec is None
     assert all(state.needs_take(chunk) for chunk in state.plan.chunks())
     assert (left_over(state), list(state.problems())) == (LeftOvers([], [], 0, []), [])
@@ -198,7 +198,7 @@ def test_a_book_rendered_with_another_model_says_with_which(rendered: TinyBook) 
     other = write_model(rendered.folder / "other")
     (other / "model.safetensors").write_bytes(b"other weights")
     state = book_state(rendered.plan(model=str(other)), Machine())
-    assert state.recipe is None
+    assert state.model_config is None
     assert left_over(state).takes == []
     assert describe(state, takes=True).notes == [
         "this is the book with ./other, which `render` refuses without --switch-model-config",
@@ -215,16 +215,18 @@ def test_a_copy_of_the_model_is_the_same_model(rendered: TinyBook, fake_engine: 
 
 def test_the_state_of_another_output_folder_is_its_own(rendered: TinyBook, tmp_path: Path) -> None:
     elsewhere = book_state(rendered.plan(), Machine(), tmp_path / "elsewhere")
-    assert elsewhere.recipe is None
+    assert elsewhere.model_config is None
     assert describe(elsewhere, takes=True).rendered == 0
 
 
 def test_what_the_machine_asks_for_comes_before_the_recipe() -> None:
-    assert asked_recipe(None, Machine(dtype="float16")) is None
-    assert asked_recipe(RECIPE, Machine()) == RECIPE
-    assert asked_recipe(RECIPE, Machine(dtype="float16")) == Recipe("sha256:00", "float16", "nf4", "framed")
-    assert asked_recipe(RECIPE, Machine(quantization="none")) == Recipe("sha256:00", "bfloat16", "none", "framed")
-    assert asked_recipe(RECIPE, Machine(decoding="free")) == Recipe("sha256:00", "bfloat16", "nf4", "free")
+    assert asked_model_config(None, Machine(dtype="float16")) is None
+    assert asked_model_config(RECIPE, Machine()) == RECIPE
+    assert asked_model_config(RECIPE, Machine(dtype="float16")) == ModelConfig("sha256:00", "float16", "nf4", "framed")
+    assert asked_model_config(RECIPE, Machine(quantization="none")) == ModelConfig(
+        "sha256:00", "bfloat16", "none", "framed"
+    )
+    assert asked_model_config(RECIPE, Machine(decoding="free")) == ModelConfig("sha256:00", "bfloat16", "nf4", "free")
 
 
 def test_another_recipe_has_other_takes(rendered: TinyBook) -> None:

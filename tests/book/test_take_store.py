@@ -19,7 +19,7 @@ from maya_batch.book.take_store import Take, TakeStore, unlink_all
 from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.engine.api import Finish
 from maya_batch.errors import MachineError, UsageError
-from maya_batch.quality import Hearing, Problem
+from maya_batch.quality import Problem, Transcript
 from maya_batch.quality.voice_profile import Limits
 
 KEY = "ab" + "0" * 62
@@ -84,8 +84,8 @@ def test_a_take_of_no_frames_comes_back(store: TakeStore) -> None:
 
 
 def test_a_take_that_nobody_listened_to_is_used_only_where_no_other_is_as_good(store: TakeStore) -> None:
-    heard = [Hearing("tiny.en", "x", error, ()) for error in (0.02, 0.01)]
-    takes = [take(), replace(take(attempt=2), hearing=heard[0]), replace(take(attempt=3), hearing=heard[1])]
+    heard = [Transcript("tiny.en", "x", error, ()) for error in (0.02, 0.01)]
+    takes = [take(), replace(take(attempt=2), transcript=heard[0]), replace(take(attempt=3), transcript=heard[1])]
     store.put(takes)
     assert [used.attempt for count in (1, 2, 3) if (used := store.best_of(KEY, store.all(KEY)[:count]))] == [1, 2, 3]
 
@@ -464,11 +464,11 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 def test_what_was_heard_of_a_take_comes_back_and_tells_equals_apart(store: TakeStore) -> None:
     heard = [
-        replace(take(attempt=n), examined=True, hearing=Hearing("tiny.en", "as said", error, (1, 4)))
+        replace(take(attempt=n), examined=True, transcript=Transcript("tiny.en", "as said", error, (1, 4)))
         for n, error in ((1, 0.2), (2, 0.1))
     ]
     store.put(heard)
-    assert [found.hearing for found in store.all(KEY)] == [one.hearing for one in heard]
+    assert [found.transcript for found in store.all(KEY)] == [one.transcript for one in heard]
     assert all(found.examined for found in store.all(KEY))
     used = best(store)
     assert used is not None

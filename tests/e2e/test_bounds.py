@@ -84,10 +84,10 @@ def test_words_of_any_length_are_counted_in_little_memory(text: str) -> None:
 
 
 def test_a_text_that_no_model_has_room_for_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    counted: list[int] = []
+    plural: list[int] = []
 
     def cap_tokens(text: str, description: str, language: str) -> int:
-        counted.append(len(text))
+        plural.append(len(text))
         return 300
 
     monkeypatch.setattr(plan_module, "cap_tokens", cap_tokens)
@@ -95,7 +95,7 @@ def test_a_text_that_no_model_has_room_for_is_not_counted(tmp_path: Path, monkey
     assert line.endswith(
         "is too long for the model to speak, and there is no place to cut it; put spaces into it, or say it in words"
     )
-    assert max(counted, default=0) < plan_module.CONTEXT
+    assert max(plural, default=0) < plan_module.CONTEXT
 
 
 @pytest.mark.parametrize("unit", ["[", "<", "<pause> ", "[bob] a ", "<1> ", "\\<"])

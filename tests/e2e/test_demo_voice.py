@@ -15,7 +15,7 @@ from maya_batch.book.plan import Chunk, make_plan
 from maya_batch.checkpoint.token_layout import SLOTS, Codes
 from maya_batch.engine.api import Request, Sampling
 from maya_batch.manifest import Render
-from maya_batch.run.generate import row_seed
+from maya_batch.run.generate import sequence_seed
 from maya_batch.text.token_estimate import cap_tokens
 from tests.support.demo import CHECKPOINT, FEMALE, MALE, Rendered, write_book
 
@@ -59,7 +59,8 @@ def test_each_speaker_of_the_demo_book_has_the_voice_of_his_description(demo: Re
 
 def speak(engine: "HfEngine", chunks: list[Chunk]) -> dict[str, Codes]:
     requests = [
-        Request(chunk.ref, chunk.description, chunk.text, row_seed(chunk.ref, 1), chunk.max_frames) for chunk in chunks
+        Request(chunk.ref, chunk.description, chunk.text, sequence_seed(chunk.ref, 1), chunk.max_frames)
+        for chunk in chunks
     ]
     return {row.key: row.codes for rows in engine.generate(requests, SAMPLING, "framed") for row in rows}
 

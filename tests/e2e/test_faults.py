@@ -347,11 +347,11 @@ def test_a_chapter_that_somebody_listens_to_while_it_is_made_anew(
     tiny.write(TEXT)
     assert cli("render", tiny.path).code == 0
     before = audio(tiny.output)
-    with (tiny.output / "01-one.wav").open("rb") as listener:
-        heard = listener.read(100)
+    with (tiny.output / "01-one.wav").open("rb") as transcriber:
+        heard = transcriber.read(100)
         tiny.write(TEXT | {"One": ["The night was bright.", *TEXT["One"][1:]]})
         assert cli("render", tiny.path).code == 0
-        assert heard + listener.read() == before["01-one.wav"]
+        assert heard + transcriber.read() == before["01-one.wav"]
     assert audio(tiny.output)["01-one.wav"] != before["01-one.wav"]
     assert audio(tiny.output)["02-two.wav"] == before["02-two.wav"]
 

@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from maya_batch.run.deadline import Deadline
-from maya_batch.run.gpu_restart import _MARK, Attempts, FirstStart, begin_anew, begun_anew
+from maya_batch.run.gpu_restart import _MARK, Attempts, FirstStart, previous_start, restart_program
 from tests.e2e.test_cli import Cli
 from tests.support.demo import ROOT
 from tests.support.fakes import TinyBook
@@ -54,22 +53,22 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> list[Replaced]:
 def test_the_second_start_has_the_same_command_line_and_knows_the_first_one(
     first: FirstStart, replaced: list[Replaced]
 ) -> None:
-    assert begun_anew() is None
-    begin_anew(first)
+    assert previous_start() is None
+    restart_program(first)
     assert replaced == [Replaced(sys.executable, [sys.executable, *sys.orig_argv[1:]])]
-    assert begun_anew() == first
+    assert previous_start() == first
 
 
 def test_a_mark_of_another_process_means_nothing(replaced: list[Replaced], monkeypatch: pytest.MonkeyPatch) -> None:
-    begin_anew(FirstStart(Deadline(after=1.0)))
+    restart_program(FirstStart(Deadline(after=1.0)))
     monkeypatch.setattr("os.getpid", lambda: 1)
-    assert begun_anew() is None
+    assert previous_start() is None
 
 
-@pytest.mark.parametrize("mark", ["", "{", "{}", "7", json.dumps({"process": os.getpid(), "until": 1, "after": 2})])
+@pytest.mark.parametrize("mark", ["", "{", "{}", "7", '{"process": PROCESS, "until": 1, "after": 2}'])
 def test_a_mark_that_is_none_means_nothing(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(_MARK, mark)
-    assert begun_anew() is None
+    monkeypatch.setenv(_MARK, mark.replace("PROCESS", str(os.getpid())))
+    assert previous_start() is None
 
 
 # --- runs in processes of their own ------------------------------------------------------------------------------
@@ -123,7 +122,7 @@ def test_a_gpu_that_fails_again_ends_the_run(tiny: TinyBook) -> None:
 
 def test_the_second_start_does_not_get_the_minutes_again(cli: Cli, tiny: TinyBook, replaced: list[Replaced]) -> None:
     tiny.write(TEXT)
-    begin_anew(FirstStart(Deadline(after=time.monotonic() - 1)))
+    restart_program(FirstStart(Deadline(after=time.monotonic() - 1)))
     said = cli("render", tiny.path, "--max-minutes", "600")
     assert said.code == 4
     assert "the minutes are over" in said.err.splitlines()[-1]

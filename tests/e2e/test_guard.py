@@ -181,7 +181,7 @@ def test_redo_of_more_chunks_than_can_be_told_is_not_begun_anew(
         called.append(first)
         raise OSError(7, "Argument list too long")
 
-    monkeypatch.setattr("maya_batch.run.guard.begin_anew", refuse)
+    monkeypatch.setattr("maya_batch.run.guard.restart_program", refuse)
     with pytest.raises(GpuLostError), guarded(Stop(), deadline=Deadline(after=3.0)) as guard:
         raise RuntimeError(CUDA)
     assert called == [guard.first] == [FirstStart(Deadline(after=3.0))]
@@ -191,7 +191,7 @@ def test_redo_of_more_chunks_than_can_be_told_is_not_begun_anew(
 
 
 def test_a_run_that_was_told_to_stop_is_not_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maya_batch.run.guard.begin_anew", lambda first: pytest.fail("it is begun anew"))
+    monkeypatch.setattr("maya_batch.run.guard.restart_program", lambda first: pytest.fail("it is begun anew"))
     stop = Stop()
     stop.told = True
     with pytest.raises(GpuLostError), guarded(stop):

@@ -13,7 +13,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from maya_batch.audio.chapter_file import read_comment
-from maya_batch.book.model_lock import Recipe
+from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.overview import describe
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
@@ -23,12 +23,12 @@ from maya_batch.engine.api import Decoding, Generation, Request, Sampling
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.prompts import Prompts
 from maya_batch.errors import BusyError, MachineError, StoppedError, UsageError
-from maya_batch.run.background import Worker
+from maya_batch.run.background import BackgroundWorker
 from maya_batch.run.deadline import Deadline
-from maya_batch.run.generate import in_order, row_seed
+from maya_batch.run.generate import generation_order, sequence_seed
 from maya_batch.run.preflight import TakeOver
 from maya_batch.run.render import assemble_book, render_book
-from maya_batch.run.result import Outcome
+from maya_batch.run.result import RunResult
 from maya_batch.run.summary import summarize
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
 from tests.support.fakes import LONGWINDED, Events, FakeCodec, FakeEngine, TinyBook, write_codec
@@ -36,12 +36,12 @@ from tests.support.fakes import LONGWINDED, Events, FakeCodec, FakeEngine, TinyB
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone.", "The wind was strong."]}
 
 
-def render(tiny: TinyBook, machine: Machine | None = None, watcher: Events | None = None, **more: Any) -> Outcome:
-    return render_book(tiny.plan(), machine or Machine(), watcher or Events(), **more)
+def render(tiny: TinyBook, machine: Machine | None = None, progress: Events | None = None, **more: Any) -> RunResult:
+    return render_book(tiny.plan(), machine or Machine(), progress or Events(), **more)
 
 
-def kinds(outcome: Outcome) -> list[tuple[str, str]]:
-    return [(chunk.ref, problem.kind) for chunk, problem in outcome.problems]
+def kinds(result: RunResult) -> list[tuple[str, str]]:
+    return [(chunk.ref, problem.kind) for chunk, problem in result.problems]
 
 
 ONE_ATTEMPT = {"model": "./lm", "codec": "./codec", "attempts": 1}
@@ -62,17 +62,17 @@ def audio(tiny: TinyBook) -> dict[str, bytes]:
 def test_a_book_is_rendered_whole(tiny: TinyBook, fake_engine: FakeEngine) -> None:
     tiny.write(TEXT)
     events = Events()
-    outcome = render(tiny, watcher=events)
+    result = render(tiny, progress=events)
     assert sorted(fake_engine.texts) == sorted(text for chapter in TEXT.values() for text in chapter)
-    assert (outcome.chunks, outcome.problems, outcome.incomplete) == (4, [], [])
-    assert [path.name for path in outcome.files] == ["01-one.wav", "02-two.wav"]
+    assert (result.chunks, result.problems, result.incomplete) == (4, [], [])
+    assert [path.name for path in result.files] == ["01-one.wav", "02-two.wav"]
     assert sorted(audio(tiny)) == ["01-one.wav", "02-two.wav"]
     expected = [chunk.expected_frames for chunk in tiny.plan().chunks()]
-    assert outcome.speech == pytest.approx(fake_engine.layout.seconds(sum(expected)))
+    assert result.speech == pytest.approx(fake_engine.layout.seconds(sum(expected)))
     assert events.named("begun") == [(4, 4)]
     assert sum(events.named("rendered")) == 4
     assert events.named("published") == ["01-one.wav", "02-two.wav"]
-    assert summarize(outcome)[0].startswith("4 chunks rendered, 0.2 minutes of speech, ")
+    assert summarize(result)[0].startswith("4 chunks rendered, 0.2 minutes of speech, ")
 
 
 def test_a_row_is_asked_for_by_its_key_and_attempt_alone(tiny: TinyBook, fake_engine: FakeEngine) -> None:
@@ -80,12 +80,12 @@ def test_a_row_is_asked_for_by_its_key_and_attempt_alone(tiny: TinyBook, fake_en
     render(tiny)
     state = book_state(tiny.plan(), Machine())
     for request in fake_engine.requests:
-        assert request.seed == row_seed(request.key, 1)
+        assert request.seed == sequence_seed(request.key, 1)
     takes = {key: take for chunk in state.plan.chunks() if (take := state.take(chunk)) for key in [take.key]}
     assert {request.key for request in fake_engine.requests} == set(takes)
     for take in takes.values():
-        assert (take.attempt, take.seed, take.engine) == (1, row_seed(take.key, 1), "hf float32 none")
-    assert row_seed("a", 1) != row_seed("a", 2) != row_seed("b", 1)
+        assert (take.attempt, take.seed, take.engine) == (1, sequence_seed(take.key, 1), "hf float32 none")
+    assert sequence_seed("a", 1) != sequence_seed("a", 2) != sequence_seed("b", 1)
 
 
 def test_a_second_run_loads_nothing_and_touches_nothing(
@@ -103,9 +103,9 @@ def test_a_second_run_loads_nothing_and_touches_nothing(
     monkeypatch.setattr("maya_batch.run.loading.load_engine", not_again)
     monkeypatch.setattr("maya_batch.audio.snac_codec.load_codec", not_again)
     events = Events()
-    outcome = render(tiny, watcher=events)
-    assert (outcome.chunks, outcome.files, outcome.problems) == (0, [], [])
-    assert summarize(outcome) == ["nothing to do: all is rendered and put together"]
+    result = render(tiny, progress=events)
+    assert (result.chunks, result.files, result.problems) == (0, [], [])
+    assert summarize(result) == ["nothing to do: all is rendered and put together"]
     assert events.heard == [("begun", (4, 0))]
     assert fake_codec.decoded == decoded
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -118,9 +118,9 @@ def test_an_edited_paragraph_renders_its_own_chunk_and_its_own_chapter(tiny: Tin
     fake_engine.batches.clear()
     before = audio(tiny)
     tiny.write(TEXT | {"Two": ["The rain was gone.", "The wind was weak."]})
-    outcome = render(tiny)
+    result = render(tiny)
     assert fake_engine.texts == ["The wind was weak."]
-    assert [path.name for path in outcome.files] == ["02-two.wav"]
+    assert [path.name for path in result.files] == ["02-two.wav"]
     after = audio(tiny)
     assert after["01-one.wav"] == before["01-one.wav"]
     assert after["02-two.wav"] != before["02-two.wav"]
@@ -141,8 +141,8 @@ def test_pauses_and_formats_take_no_model(tiny: TinyBook, fake_engine: FakeEngin
     fake_engine.batches.clear()
     before = audio(tiny)
     tiny.write(TEXT, pauses={"paragraph": 1}, output={"formats": ["wav", "mp3"]})
-    outcome = assemble_book(tiny.plan(), Machine(), Events())
-    assert [path.name for path in outcome.files] == ["01-one.wav", "01-one.mp3", "02-two.wav", "02-two.mp3"]
+    result = assemble_book(tiny.plan(), Machine(), Events())
+    assert [path.name for path in result.files] == ["01-one.wav", "01-one.mp3", "02-two.wav", "02-two.mp3"]
     assert all(audio(tiny)[name] != before[name] for name in before)
     assert fake_engine.batches == []
     assert render(tiny).files == []
@@ -153,8 +153,8 @@ def test_another_codec_puts_all_chapters_together_anew(tiny: TinyBook, fake_engi
     render(tiny)
     fake_engine.batches.clear()
     (write_codec(tiny.folder / "other") / "pytorch_model.bin").write_bytes(b"other weights")
-    outcome = render_book(tiny.plan(codec=str(tiny.folder / "other")), Machine(), Events())
-    assert [path.name for path in outcome.files] == ["01-one.wav", "02-two.wav"]
+    result = render_book(tiny.plan(codec=str(tiny.folder / "other")), Machine(), Events())
+    assert [path.name for path in result.files] == ["01-one.wav", "02-two.wav"]
     assert fake_engine.batches == []
 
 
@@ -169,9 +169,9 @@ def test_putting_together_names_the_chapters_that_are_not_whole(tiny: TinyBook, 
     tiny.write(TEXT)
     render(tiny)
     tiny.write({"One": [*TEXT["One"], "Not yet."], "Two": TEXT["Two"]}, title="Other")
-    outcome = assemble_book(tiny.plan(), Machine(), Events())
-    assert [chapter.title for chapter in outcome.incomplete] == ["One"]
-    assert [path.name for path in outcome.files] == ["02-two.wav"]
+    result = assemble_book(tiny.plan(), Machine(), Events())
+    assert [chapter.title for chapter in result.incomplete] == ["One"]
+    assert [path.name for path in result.files] == ["02-two.wav"]
 
 
 def test_what_went_wrong_is_on_record_and_stays_there(
@@ -179,10 +179,10 @@ def test_what_went_wrong_is_on_record_and_stays_there(
 ) -> None:
     tiny.write({"One": ["Endless talk.", "Broken talk.", "Hush now.", "Fine."]})
     caplog.set_level(logging.WARNING)
-    outcome = render(tiny)
+    result = render(tiny)
     expected = [("1:1", "cap"), ("1:2", "broken"), ("1:3", "silent")]
-    assert kinds(outcome) == expected
-    cap, broken, silent = (problem.detail for _, problem in outcome.problems)
+    assert kinds(result) == expected
+    cap, broken, silent = (problem.detail for _, problem in result.problems)
     frames = next(tiny.plan().chunks()).max_frames
     seconds = fake_engine.layout.seconds(frames)
     assert cap.startswith(f"no end within {frames} frames, {seconds:.1f} s")
@@ -199,7 +199,7 @@ def test_what_went_wrong_is_on_record_and_stays_there(
     assert fake_engine.batches == []
     described = describe(book_state(tiny.plan(), Machine()), takes=True)
     assert [line.split(":")[1] for line in described.chapters[0].problems] == ["1 cap", "2 broken", "3 silent"]
-    assert any("3 problems on record" in line for line in summarize(outcome))
+    assert any("3 problems on record" in line for line in summarize(result))
 
 
 def allow_for_longwinded_texts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +220,7 @@ def test_a_higher_cap_renders_the_cut_off_chunks_again_and_no_others(
     allow_for_longwinded_texts(monkeypatch)
     assert kinds(render(tiny)) == [("1:2", "cap")]
     assert sorted(fake_engine.texts) == ["Endless talk.", "Longwinded talk."]
-    assert all(request.seed == row_seed(request.key, 2) for request in fake_engine.requests)
+    assert all(request.seed == sequence_seed(request.key, 2) for request in fake_engine.requests)
     assert before.items() <= take_files(tiny).items()  # the first attempts are kept
     fake_engine.batches.clear()
     monkeypatch.setattr("maya_batch.book.plan.cap_tokens", cap_tokens)
@@ -273,8 +273,8 @@ def test_a_run_that_is_stopped_goes_on_with_the_very_batches_that_were_left(
 ) -> None:
     fake_engine.batch_size = 2
     tiny.write(BOOK)
-    outcome = render_book(tiny.plan(), Machine(), Events(), tmp_path / "whole")
-    assert outcome.chunks == 63
+    result = render_book(tiny.plan(), Machine(), Events(), tmp_path / "whole")
+    assert result.chunks == 63
     whole, batches = {p.name: p.read_bytes() for p in (tmp_path / "whole").glob("*.wav")}, fake_engine.batches[:]
     assert len(batches) > 30
 
@@ -314,7 +314,7 @@ def test_a_chapter_is_published_as_soon_as_its_last_chunk_is_in(tiny: TinyBook, 
     fake_engine.batch_size = 1
     tiny.write({"Short": ["Yes."], "Long": ["The night was dark and long.", "No."]})
     events = Events()
-    render(tiny, watcher=events)
+    render(tiny, progress=events)
     assert fake_engine.texts == ["Yes.", "The night was dark and long.", "No."]
     assert [value for kind, value in events.heard if kind != "begun"] == [1, "01-short.wav", 1, 1, "02-long.wav"]
 
@@ -343,18 +343,18 @@ def test_what_has_ended_before_a_stop_is_stored_and_no_chapter_begun(
 
     fake_engine.before_batch = stop_at_the_last
     monkeypatch.setattr(TakeStore, "put", slow_put)
-    monkeypatch.setattr("maya_batch.run.render.Worker", lambda _: Worker(beside=True))
+    monkeypatch.setattr("maya_batch.run.render.BackgroundWorker", lambda _: BackgroundWorker(in_background=True))
     with pytest.raises(stop):
         render(tiny)
     assert len(take_files(tiny)) == 2
     assert audio(tiny) == {}
 
 
-@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("in_background", [True, False])
 def test_a_take_that_cannot_be_stored_ends_the_run_while_it_speaks(
-    beside: bool, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+    in_background: bool, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maya_batch.run.render.Worker", lambda _: Worker(beside))
+    monkeypatch.setattr("maya_batch.run.render.BackgroundWorker", lambda _: BackgroundWorker(in_background))
     tiny.write(BOOK)
     fake_engine.batch_size = 1
     takes = tiny.output / ".maya" / "takes"
@@ -381,8 +381,8 @@ def test_a_chapter_that_was_stored_but_not_published_is_published_by_the_next_ru
     assert fake_engine.batches == []
 
 
-def recipe(tiny: TinyBook) -> Recipe:
-    found = book_state(tiny.plan(), Machine()).recipe
+def model_config(tiny: TinyBook) -> ModelConfig:
+    found = book_state(tiny.plan(), Machine()).model_config
     assert found is not None
     return found
 
@@ -390,7 +390,7 @@ def recipe(tiny: TinyBook) -> Recipe:
 def test_a_book_stays_with_the_recipe_it_was_begun_with(tiny: TinyBook, fake_engine: FakeEngine) -> None:
     tiny.write(TEXT)
     render(tiny, Machine(dtype="float16", quantization="nf4", decoding="free"))
-    assert recipe(tiny) == Recipe(recipe(tiny).model, "float16", "nf4", "free")
+    assert model_config(tiny) == ModelConfig(model_config(tiny).model, "float16", "nf4", "free")
     tiny.write(TEXT | {"Three": ["It was late."]})
     fake_engine.batches.clear()
     fake_engine.decodings.clear()
@@ -407,16 +407,16 @@ def test_another_model_config_is_refused_and_renders_the_book_again_where_it_is_
 ) -> None:
     tiny.write(TEXT)
     render(tiny)
-    before, first = audio(tiny), recipe(tiny)
+    before, first = audio(tiny), model_config(tiny)
     with pytest.raises(UsageError, match=r"is rendered with \./lm,float32,none,framed, and this would be .*--switch-m"):
         render(tiny, Machine.model_validate(asked))
-    assert (len(fake_engine.texts), recipe(tiny)) == (4, first)
+    assert (len(fake_engine.texts), model_config(tiny)) == (4, first)
     switch = TakeOver(switch_config=True)
     render(tiny, Machine.model_validate(asked), take_over=switch)
-    assert (len(fake_engine.texts), recipe(tiny)) == (8, replace(first, **asked))
+    assert (len(fake_engine.texts), model_config(tiny)) == (8, replace(first, **asked))
     render(tiny)  # it stays so
     render(tiny, Machine.model_validate({name: getattr(first, name) for name in asked}), take_over=switch)
-    assert (len(fake_engine.texts), recipe(tiny), audio(tiny)) == (8, first, before)
+    assert (len(fake_engine.texts), model_config(tiny), audio(tiny)) == (8, first, before)
     assert len(take_files(tiny)) == 8
 
 
@@ -438,9 +438,9 @@ def test_a_machine_that_cannot_load_what_the_book_is_rendered_with_says_how_to_g
         MachineError, match=r"needs a GPU, and this book is rendered with float32,nf4.*--switch-model-co"
     ):
         render(tiny)
-    assert recipe(tiny).quantization == "nf4"
+    assert model_config(tiny).quantization == "nf4"
     render(tiny, Machine(quantization="none"), take_over=TakeOver(switch_config=True))
-    assert recipe(tiny).quantization == "none"
+    assert model_config(tiny).quantization == "none"
 
 
 def test_a_machine_that_asks_for_what_the_book_has_changes_nothing(
@@ -461,7 +461,7 @@ def test_a_model_that_does_not_keep_to_its_slots_is_decoded_freely(
     tiny.write(TEXT)
     render(tiny)
     assert set(fake_engine.decodings) == {decoding}
-    assert recipe(tiny).decoding == decoding
+    assert model_config(tiny).decoding == decoding
     assert [message.endswith("decoding freely, and each frame is checked") for message in caplog.messages] == (
         [True] if decoding == "free" else []
     )
@@ -621,7 +621,7 @@ def test_the_last_quarter_of_what_runs_together_begins_with_the_longest(
     tiny.write({"One": [f"A {'very ' * number}short text." for number in range(1, chunks + 1)]})
     plan = list(tiny.plan().chunks())
     assert len(plan) == chunks
-    order = in_order(plan, rows)
+    order = generation_order(plan, rows)
     assert order[: chunks - sorted_] == plan[: chunks - sorted_]
     assert order[chunks - sorted_ :] == plan[: chunks - sorted_ - 1 : -1]
 

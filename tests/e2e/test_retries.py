@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maya_batch.audio.waveform_cache import Waves
+from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.leftovers import left_over
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
 from maya_batch.book.take_store import Take, TakeStore
 from maya_batch.errors import MachineError
-from maya_batch.quality import Hearing, Problem
-from maya_batch.run.background import Worker
-from maya_batch.run.generate import row_seed
+from maya_batch.quality import Problem, Transcript
+from maya_batch.run.background import BackgroundWorker
+from maya_batch.run.generate import sequence_seed
 from maya_batch.run.render import assemble_book, render_book
-from maya_batch.run.result import Outcome
+from maya_batch.run.result import RunResult
 from maya_batch.run.summary import summarize
 from tests.conftest import Said
 from tests.e2e.test_render_book import audio, kinds, report_of, take_files
@@ -30,7 +30,7 @@ from tests.support.fakes import Events, FakeCodec, FakeEngine, TinyBook
 RENDER = {"model": "./lm", "codec": "./codec"}
 
 
-def render(tiny: TinyBook, machine: Machine | None = None, **more: Any) -> Outcome:
+def render(tiny: TinyBook, machine: Machine | None = None, **more: Any) -> RunResult:
     return render_book(tiny.plan(), machine or Machine(verify="off"), Events(), **more)
 
 
@@ -46,22 +46,22 @@ def takes_of(tiny: TinyBook, ref: str) -> list[Take]:
     return next(state.store.all(state.key(chunk)) for chunk in state.plan.chunks() if chunk.ref == ref)
 
 
-@pytest.fixture(params=[True, False], ids=["beside", "inline"])
-def beside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr("maya_batch.run.render.Worker", lambda _: Worker(request.param))
+@pytest.fixture(params=[True, False], ids=["in_background", "inline"])
+def in_background(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr("maya_batch.run.render.BackgroundWorker", lambda _: BackgroundWorker(request.param))
     return bool(request.param)
 
 
 def test_a_take_with_problems_is_made_again_with_the_next_seed_by_the_same_engine(
-    beside: bool, tiny: TinyBook, fake_engine: FakeEngine
+    in_background: bool, tiny: TinyBook, fake_engine: FakeEngine
 ) -> None:
     tiny.write({"One": ["Fine talk.", "Clumsy talk.", "More talk."], "Two": ["The end."]})
-    outcome = render(tiny)
+    result = render(tiny)
     assert fake_engine.texts == ["Fine talk.", "Clumsy talk.", "More talk.", "The end.", "Clumsy talk."]
     first, second = takes_of(tiny, "1:2")
     assert (first.attempt, [problem.kind for problem in first.problems]) == (1, ["broken"])
-    assert (second.attempt, second.problems, second.seed) == (2, (), row_seed(second.key, 2))
-    assert (outcome.retries, outcome.chunks, outcome.problems, outcome.exit_code) == (1, 4, [], 0)
+    assert (second.attempt, second.problems, second.seed) == (2, (), sequence_seed(second.key, 2))
+    assert (result.retries, result.chunks, result.problems, result.exit_code) == (1, 4, [], 0)
     assert sorted(audio(tiny)) == ["01-one.wav", "02-two.wav"]
     chunk = report_of(tiny)["chunks"][1]
     assert (chunk["ref"], chunk["attempt"], chunk["attempts"], chunk["problems"]) == ("1:2", 2, 2, [])
@@ -76,7 +76,7 @@ def test_a_second_attempt_joins_the_batch_and_waits_for_no_round(tiny: TinyBook,
 
 
 def test_no_chapter_is_put_together_while_one_of_its_takes_is_to_be_made_again(
-    beside: bool, tiny: TinyBook, fake_engine: FakeEngine, caplog: pytest.LogCaptureFixture
+    in_background: bool, tiny: TinyBook, fake_engine: FakeEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     tiny.write({"One": ["Clumsy talk."], "Two": ["The end."]})
     events = Events()
@@ -88,9 +88,9 @@ def test_no_chapter_is_put_together_while_one_of_its_takes_is_to_be_made_again(
 
 def test_attempts_end_and_raising_them_makes_nothing_anew_that_is_good(tiny: TinyBook, fake_engine: FakeEngine) -> None:
     tiny.write({"One": ["Fine talk.", "Broken talk."]})
-    outcome = render(tiny)
+    result = render(tiny)
     assert fake_engine.texts == ["Fine talk.", "Broken talk.", "Broken talk.", "Broken talk."]
-    assert (kinds(outcome), outcome.exit_code, outcome.retries) == ([("1:2", "broken")], 3, 2)
+    assert (kinds(result), result.exit_code, result.retries) == ([("1:2", "broken")], 3, 2)
     assert book_state(tiny.plan(), Machine()).complete(tiny.plan().chapters[0])  # and kept, with its problems
     fake_engine.batches.clear()
     assert render(tiny).exit_code == 3
@@ -107,8 +107,8 @@ def test_what_failed_is_left_out_where_the_book_wants_it(tiny: TinyBook, fake_en
     render(tiny)
     kept = audio(tiny)
     tiny.write(chapters, render={**RENDER, "failed": "omit"})
-    outcome = render(tiny)
-    assert (kinds(outcome), outcome.exit_code) == ([("1:2", "broken")], 3)  # left out, not hushed up
+    result = render(tiny)
+    assert (kinds(result), result.exit_code) == ([("1:2", "broken")], 3)  # left out, not hushed up
     left_out = audio(tiny)
     assert len(left_out["01-one.wav"]) < len(kept["01-one.wav"])
     characters = report_of(tiny)["characters"]
@@ -132,16 +132,16 @@ def test_a_take_that_was_stored_but_not_looked_at_is_examined_by_the_next_run(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr("maya_batch.run.postprocess.Intake._decode", killed)
+        broken.setattr("maya_batch.run.postprocess.TakeProcessor._decode", killed)
         with pytest.raises(KeyboardInterrupt):
             render(tiny)
     assert [take.examined for take in takes_of(tiny, "1:1")] == [False]
     fake_engine.batches.clear()
     events = Events()
-    outcome = render_book(tiny.plan(), Machine(verify="off"), events)
+    result = render_book(tiny.plan(), Machine(verify="off"), events)
     assert fake_engine.texts == ["Hush now."] * 2  # only what the examination found wanting
-    assert kinds(outcome) == [("1:1", "silent")]
-    assert (outcome.chunks, outcome.examined) == (1, 1)
+    assert kinds(result) == [("1:1", "silent")]
+    assert (result.chunks, result.examined) == (1, 1)
     assert events.named("begun") == [(2, 0)]  # of two chunks none was known to be spoken
     assert (events.named("expected"), events.named("examined"), events.named("rendered")) == ([1], [1], [1])
     assert all(take.examined for ref in ("1:1", "1:2") for take in takes_of(tiny, ref))
@@ -167,7 +167,7 @@ def test_a_deadline_between_rounds_leaves_the_rest_to_the_next_run(
     assert list(audio(tiny)) == ["01-one.wav"]
 
 
-class Listener:
+class Transcriber:
     """Hears what it is told to hear, by text."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,53 +180,53 @@ class Listener:
 
     def listen(
         self, recognizer: object, wave: NDArray[np.float32], rate: int, text: str, language: str, quality: object
-    ) -> tuple[Hearing, tuple[Problem, ...]]:
+    ) -> tuple[Transcript, tuple[Problem, ...]]:
         self.listened.append(text)
         errors = self.errors.get(text, [])
         error = errors.pop(0) if errors else 0.0
-        hearing = Hearing("fake", text, error, (0,) if error else ())
-        return hearing, (Problem("missing", "a word"),) if error else ()
+        transcript = Transcript("fake", text, error, (0,) if error else ())
+        return transcript, (Problem("missing", "a word"),) if error else ()
 
 
 @pytest.fixture
-def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
-    return Listener(monkeypatch)
+def transcriber(monkeypatch: pytest.MonkeyPatch) -> Transcriber:
+    return Transcriber(monkeypatch)
 
 
 def test_each_take_is_listened_to_and_of_several_the_one_best_understood_is_used(
-    beside: bool, tiny: TinyBook, fake_engine: FakeEngine, listener: Listener
+    in_background: bool, tiny: TinyBook, fake_engine: FakeEngine, transcriber: Transcriber
 ) -> None:
     tiny.write({"One": ["First words here.", "Other words here."]})
-    listener.errors = {"Other words here.": [0.5, 0.3, 0.4]}
-    outcome = render(tiny, Machine())
-    assert sorted(listener.listened) == ["First words here.", *["Other words here."] * 3]
-    assert kinds(outcome) == [("1:2", "missing")]
-    assert [take.hearing.word_error for take in takes_of(tiny, "1:2") if take.hearing] == [0.5, 0.3, 0.4]
+    transcriber.errors = {"Other words here.": [0.5, 0.3, 0.4]}
+    result = render(tiny, Machine())
+    assert sorted(transcriber.listened) == ["First words here.", *["Other words here."] * 3]
+    assert kinds(result) == [("1:2", "missing")]
+    assert [take.transcript.word_error for take in takes_of(tiny, "1:2") if take.transcript] == [0.5, 0.3, 0.4]
     chunks = report_of(tiny)["chunks"]
     assert [(chunk["attempt"], chunk["word_error"]) for chunk in chunks] == [(1, 0.0), (2, 0.3)]
 
 
 def test_what_was_rendered_unheard_is_listened_to_later_without_the_model(
-    tiny: TinyBook, fake_engine: FakeEngine, listener: Listener
+    tiny: TinyBook, fake_engine: FakeEngine, transcriber: Transcriber
 ) -> None:
     tiny.write({"One": ["First words here.", "Other words here."]})
     render(tiny, Machine(verify="off"))
     assert report_of(tiny)["characters"]["unheard"] == report_of(tiny)["characters"]["total"]
     fake_engine.batches.clear()
-    outcome = render(tiny, Machine())
-    assert outcome.exit_code == 0
-    assert (outcome.chunks, outcome.speech, outcome.x_realtime, outcome.examined) == (0, 0.0, None, 2)
-    assert summarize(outcome)[0] == "takes of an earlier run examined: 2"
+    result = render(tiny, Machine())
+    assert result.exit_code == 0
+    assert (result.chunks, result.speech, result.x_realtime, result.examined) == (0, 0.0, None, 2)
+    assert summarize(result)[0] == "takes of an earlier run examined: 2"
     assert report_of(tiny)["speech_hours"] == 0
-    assert (sorted(listener.listened), fake_engine.batches) == (["First words here.", "Other words here."], [])
+    assert (sorted(transcriber.listened), fake_engine.batches) == (["First words here.", "Other words here."], [])
     assert report_of(tiny)["characters"]["heard"] == report_of(tiny)["characters"]["total"]
-    listener.listened.clear()
+    transcriber.listened.clear()
     render(tiny, Machine())
-    assert listener.listened == []
+    assert transcriber.listened == []
 
 
 def test_a_choice_does_not_hide_what_was_not_known_when_it_was_made(
-    tiny: TinyBook, fake_engine: FakeEngine, listener: Listener, caplog: pytest.LogCaptureFixture
+    tiny: TinyBook, fake_engine: FakeEngine, transcriber: Transcriber, caplog: pytest.LogCaptureFixture
 ) -> None:
     tiny.write({"One": ["First words here.", "Other words here."]})
     render(tiny)
@@ -234,18 +234,18 @@ def test_a_choice_does_not_hide_what_was_not_known_when_it_was_made(
     keys = [state.key(chunk) for chunk in state.plan.chunks()]
     render(tiny, again={keys[1]: None})
     assert TakeStore(tiny.output / ".maya").chosen(keys[1]) == 2
-    listener.errors = {"Other words here.": [0.5, 0.0, 0.0, 0.0]}
+    transcriber.errors = {"Other words here.": [0.5, 0.0, 0.0, 0.0]}
     assert render(tiny, Machine()).exit_code == 0
     assert "1:2: what is found now was not known when take 2 was chosen; `--keep 2` chooses it once more" in caplog.text
     assert [(chunk["attempt"], chunk["problems"]) for chunk in report_of(tiny)["chunks"]] == [(1, []), (1, [])]
 
 
 def test_of_suspects_only_takes_with_problems_are_listened_to(
-    tiny: TinyBook, fake_engine: FakeEngine, listener: Listener
+    tiny: TinyBook, fake_engine: FakeEngine, transcriber: Transcriber
 ) -> None:
     tiny.write({"One": ["Fine words here.", "Hush words here."]}, render={**RENDER, "attempts": 2})
     render(tiny, Machine(verify="suspects"))
-    assert listener.listened == ["Hush words here."] * 2
+    assert transcriber.listened == ["Hush words here."] * 2
 
 
 def test_a_recognizer_that_was_asked_for_and_is_not_there_ends_the_run_before_the_model_is_loaded(
@@ -272,7 +272,11 @@ def test_what_makes_files_of_takes_is_looked_for_before_the_model_is_loaded(
 
 
 def test_a_failure_while_listening_ends_the_run_and_loses_no_take(
-    beside: bool, tiny: TinyBook, fake_engine: FakeEngine, listener: Listener, monkeypatch: pytest.MonkeyPatch
+    in_background: bool,
+    tiny: TinyBook,
+    fake_engine: FakeEngine,
+    transcriber: Transcriber,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tiny.write({"One": ["Fine words here.", "Other words here."]})
 
@@ -291,7 +295,7 @@ def test_a_failure_while_listening_ends_the_run_and_loses_no_take(
 
 @pytest.mark.parametrize("left", [0, 1])
 def test_one_more_take_of_a_chunk_is_chosen_if_it_is_good(
-    beside: bool, left: int, tiny: TinyBook, fake_engine: FakeEngine
+    in_background: bool, left: int, tiny: TinyBook, fake_engine: FakeEngine
 ) -> None:
     tiny.write({"One": ["Fine talk.", "Other talk."], "Two": ["The end."]})
     render(tiny)
@@ -299,40 +303,47 @@ def test_one_more_take_of_a_chunk_is_chosen_if_it_is_good(
     state = book_state(tiny.plan(), Machine())
     key = state.key(next(chunk for chunk in state.plan.chunks() if chunk.ref == "1:2"))
     fake_engine.batches.clear()
-    outcome = render(tiny, again={key: 7 if left else None})
+    result = render(tiny, again={key: 7 if left else None})
     assert fake_engine.texts == ["Other talk."]
-    assert [take.seed for take in takes_of(tiny, "1:2")] == [row_seed(key, 1), 7 if left else row_seed(key, 2)]
+    assert [take.seed for take in takes_of(tiny, "1:2")] == [
+        sequence_seed(key, 1),
+        7 if left else sequence_seed(key, 2),
+    ]
     assert TakeStore(tiny.output / ".maya").chosen(key) == 2
-    assert [path.name for path in outcome.files] == ["01-one.wav"]
+    assert [path.name for path in result.files] == ["01-one.wav"]
     assert audio(tiny)["02-two.wav"] == before["02-two.wav"]
     assert audio(tiny)["01-one.wav"] != before["01-one.wav"]
 
 
 def test_no_samples_stay_that_no_chapter_asks_for(
-    beside: bool, tiny: TinyBook, fake_engine: FakeEngine, listener: Listener, monkeypatch: pytest.MonkeyPatch
+    in_background: bool,
+    tiny: TinyBook,
+    fake_engine: FakeEngine,
+    transcriber: Transcriber,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kept: list[Waves] = []
+    kept: list[WaveformCache] = []
 
-    class Watched(Waves):
+    class Watched(WaveformCache):
         def __init__(self, load: Any) -> None:
             super().__init__(load)
             kept.append(self)
 
-    monkeypatch.setattr("maya_batch.run.render.Waves", Watched)
+    monkeypatch.setattr("maya_batch.run.render.WaveformCache", Watched)
     # Of one all takes fail, and the second is the best of them; one is silent, and left out.
     text = {"One": ["First words here.", "Other words here."], "Two": ["Hush now.", "Last words."]}
     tiny.write(text, render={**RENDER, "failed": "omit", "attempts": 1})
     render(tiny)
     render(tiny, Machine())  # listens to takes whose chapter is whole
     tiny.write({name: [f"More {line}" for line in lines] for name, lines in text.items()})
-    listener.errors = {"More Other words here.": [0.5, 0.3, 0.4]}
+    transcriber.errors = {"More Other words here.": [0.5, 0.3, 0.4]}
     render(tiny, Machine())
     tiny.write({"One": ["First words here."], "Two": ["Hush now."]})
     render(tiny)
     keys = [book_state(tiny.plan(), Machine()).key(chunk) for chunk in tiny.plan().chunks()]
     render(tiny, again={keys[1]: None})
     render(tiny, again={keys[0]: None})
-    assert [waves.kept_bytes for waves in kept] == [0] * 6
+    assert [waveforms.kept_bytes for waveforms in kept] == [0] * 6
 
 
 def test_lengths_of_files_that_are_gone_are_forgotten(tiny: TinyBook, fake_engine: FakeEngine) -> None:
@@ -368,7 +379,7 @@ def test_a_report_is_written_anew_only_where_it_would_tell_something_else(
 
 
 def test_one_more_take_with_problems_is_kept_and_not_chosen(
-    beside: bool, tiny: TinyBook, fake_engine: FakeEngine
+    in_background: bool, tiny: TinyBook, fake_engine: FakeEngine
 ) -> None:
     tiny.write({"One": ["Fine talk.", "Broken talk."]})
     render(tiny)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maya_batch.files.safe_open import make_folders, open_own, own_folder, read_own
+from maya_batch.files.safe_open import make_folders, safe_folder, safe_open, safe_read
 from tests.conftest import Said
 from tests.support.fakes import FakeCodec, FakeEngine, TinyBook
 
@@ -59,11 +59,11 @@ def one_clear_line(said: Said) -> None:
 
 def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"12345")
-    assert read_own(tmp_path / "x", 5) == b"12345"
+    assert safe_read(tmp_path / "x", 5) == b"12345"
     with pytest.raises(OSError, match="is larger than 4 bytes"):
-        read_own(tmp_path / "x", 4)
+        safe_read(tmp_path / "x", 4)
     with pytest.raises(FileNotFoundError):
-        read_own(tmp_path / "y", 4)
+        safe_read(tmp_path / "y", 4)
 
 
 @pytest.mark.parametrize(
@@ -86,19 +86,19 @@ def test_what_is_no_regular_file_is_not_opened(
     except PermissionError:
         pytest.skip("only root makes devices")
     with pytest.raises(OSError, match=what):
-        open_own(tmp_path / "x", flags)
+        safe_open(tmp_path / "x", flags)
 
 
 def test_folders_are_made_on_the_disk_and_no_link_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
     monkeypatch.setattr("maya_batch.files.safe_open.sync_folder", synced.append)
-    assert own_folder(tmp_path / "a" / "b", "c", "d") == tmp_path / "a" / "b" / "c" / "d"
+    assert safe_folder(tmp_path / "a" / "b", "c", "d") == tmp_path / "a" / "b" / "c" / "d"
     assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"]
-    own_folder(tmp_path / "a" / "b", "c", "d")
+    safe_folder(tmp_path / "a" / "b", "c", "d")
     assert len(synced) == 4  # they are there
     (tmp_path / "a" / "link").symlink_to(tmp_path)
     with pytest.raises(OSError, match="is a link"):
-        own_folder(tmp_path / "a", "link", "x")
+        safe_folder(tmp_path / "a", "link", "x")
     make_folders(tmp_path / "a" / "link" / "y")  # above a root, a person may have links
     assert (tmp_path / "y").is_dir()
 
@@ -265,9 +265,9 @@ def test_a_take_that_may_not_be_read_ends_the_run_and_is_not_made_again(
     def denied(path: Path, limit: int) -> bytes:
         if Path(path) == take:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return read_own(path, limit)
+        return safe_read(path, limit)
 
-    monkeypatch.setattr("maya_batch.book.take.read_own", denied)
+    monkeypatch.setattr("maya_batch.book.take.safe_read", denied)
     before = take.read_bytes()
     for command in ("render", "status", "assemble"):
         said = cli(command, rendered.path)

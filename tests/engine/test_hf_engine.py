@@ -321,7 +321,7 @@ def unsure(folder: Path, share: float) -> Path:
 
 
 def test_a_model_that_keeps_to_its_frames_is_held_to_them(engine: HfEngine) -> None:
-    assert engine.band_mass(requests(), SAMPLED) > 0.99
+    assert engine.in_grammar_probability(requests(), SAMPLED) > 0.99
     free = [row for rows in engine.generate(requests()[:4], replace(SAMPLED, temperature=0), "free") for row in rows]
     framed = generate(engine, requests()[:4], replace(SAMPLED, temperature=0))
     assert all(same(row, framed[row.key]) for row in free)
@@ -360,7 +360,7 @@ def test_a_model_that_does_not_is_left_free_and_its_broken_frames_are_told(tmp_p
 
 def test_asked_to_be_framed_it_is(tmp_path: Path) -> None:
     engine = load_demo(unsure(tmp_path / "lm", 0.1))
-    assert engine.band_mass(requests()[:4], SAMPLED) < 0.5
+    assert engine.in_grammar_probability(requests()[:4], SAMPLED) < 0.5
     for row in generate(engine, requests(30)[:4], SAMPLED).values():
         assert row.finish != "broken"
 
@@ -515,7 +515,7 @@ def test_scores_that_are_not_numbers_are_told_however_it_is_decoded(value: float
     save_file(weights, folder / SHARD, metadata={"format": "pt"})
     broken, asked = load_demo(folder), requests()[:2]
     with pytest.raises(MachineError, match="scores are not numbers"):
-        broken.band_mass(asked, SAMPLED)
+        broken.in_grammar_probability(asked, SAMPLED)
     for decoding in ("framed", "free"):
         steps: list[None] = []
         with pytest.raises(MachineError, match="scores are not numbers"):
@@ -646,4 +646,4 @@ def test_the_band_mass_is_what_plain_scores_give(engine: HfEngine) -> None:
             start = layout.slot_start(step % SLOTS)
             share = line[start : start + layout.codebook_size].exp().sum()
             shares.append(float(share + line[layout.eos].exp() * (step % SLOTS == 0)))
-    assert engine.band_mass(asked, GREEDY) == pytest.approx(np.mean(shares), abs=1e-4)
+    assert engine.in_grammar_probability(asked, GREEDY) == pytest.approx(np.mean(shares), abs=1e-4)

@@ -116,8 +116,8 @@ def test_64_rows_become_a_wav(
     assert {line.split()[1] for line in log if line.startswith("1:")} <= {"dc:", "noise:", "ending:", "short:", "long:"}
     plan = make_plan(book, Render().model_copy(update={"model": model, "codec": codec}))
     state = book_state(plan, Machine())
-    assert state.recipe is not None
-    assert (state.recipe.dtype, state.recipe.quantization) == (dtype, scheme)
+    assert state.model_config is not None
+    assert (state.model_config.dtype, state.model_config.quantization) == (dtype, scheme)
     takes = [state.take(chunk) for chunk in plan.chunks()]
     assert len(takes) == ROWS
     for take in takes:

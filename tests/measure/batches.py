@@ -27,12 +27,12 @@ def main() -> None:
     first = 0.0
     for size in options.rows:
         with tempfile.TemporaryDirectory() as folder:
-            outcome = render_book(plan, Machine(device=options.device, batch_size=size), LogProgress(), Path(folder))
-        stages = outcome.stages
+            result = render_book(plan, Machine(device=options.device, batch_size=size), LogProgress(), Path(folder))
+        stages = result.stages
         first = first or stages["model"]
         print(
             f"{size:4}  {stages['model']:7.1f}  {stages['codec and audio']:13.1f}  {stages['files']:7.2f}  "
-            f"{stages['loading']:9.1f}  {outcome.speech / stages['model']:11.1f}  {stages['model'] / first:20.2f}",
+            f"{stages['loading']:9.1f}  {result.speech / stages['model']:11.1f}  {stages['model'] / first:20.2f}",
             flush=True,
         )
 

@@ -19,7 +19,7 @@ from maya_batch.quality import Problem
 from maya_batch.quality.asr import listen, load_recognizer
 from maya_batch.quality.audio_checks import check_end, check_sound, quiet_end
 from maya_batch.quality.code_checks import check_codes
-from maya_batch.quality.voice_profile import VoiceLimits
+from maya_batch.quality.voice_profile import VoiceProfiles
 from tests.support.fault_injection import RATE, SPLICED, Take, honest, planted_lines
 from tests.support.good_takes import draw_lines, layout, speak
 
@@ -38,8 +38,8 @@ def main() -> None:
     options = parser.parse_args()
     lines = draw_lines(options.texts, options.takes, options.seed)
     spoken = speak(options.folder, lines)
-    hear = _listener(options.hear)
-    limits = VoiceLimits((take.line.description, take.line.key) for take in spoken)
+    hear = _transcriber(options.hear)
+    limits = VoiceProfiles((take.line.description, take.line.key) for take in spoken)
     for each in spoken:
         limits.learn_pace(each.line.key, len(each.codes) / each.line.expected_frames)
         limits.learn_end(each.line.key, quiet_end(each.wave, RATE, each.line.text))
@@ -71,7 +71,7 @@ def main() -> None:
         _report(kind, [look(honest(take)) for take in speak(options.folder, said)])
 
 
-def _listener(name: str | None) -> Check:
+def _transcriber(name: str | None) -> Check:
     """What a recognizer holds against a take; nothing where none is asked for."""
     if name is None:
         return lambda take: []

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from maya_batch.book.model_lock import Recipe
+from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
 from maya_batch.book.take_store import Take
-from maya_batch.run.generate import row_seed
+from maya_batch.run.generate import sequence_seed
 from tests.support.fakes import TinyBook, write_codec, write_model
 
 #: Words that are read in an hour, and of one paragraph, which is one chunk.
@@ -59,15 +59,15 @@ def main() -> None:
         state = book_state(plan, Machine())
         lock = state.lock
         lock.locate(plan.sound.model, "model")
-        state.recipe = Recipe(lock.identity(plan.sound.model, "model"), "float32", "none", "framed")
-        lock.pin(plan.sound.model, state.recipe)
+        state.model_config = ModelConfig(lock.identity(plan.sound.model, "model"), "float32", "none", "framed")
+        lock.pin(plan.sound.model, state.model_config)
         state.folder.joinpath(".maya").mkdir(parents=True)
         lock.save()
         rng = np.random.default_rng(0)
         for chunk in plan.chunks():
             key = state.key(chunk)
             codes = rng.integers(1, 64, (chunk.expected_frames, 7)).astype(np.uint16)
-            take = Take(key, 1, codes, row_seed(key, 1), "eos", (), "hf float32 none", examined=True)
+            take = Take(key, 1, codes, sequence_seed(key, 1), "eos", (), "hf float32 none", examined=True)
             state.store.put([take])
         print(f"{hours:g} hours: {sum(1 for _ in plan.chunks())} chunks in {len(plan.chapters)} chapters")
         measure("render, which puts all chapters together", "tests.support.fake_run", "render", book.path)

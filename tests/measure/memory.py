@@ -63,8 +63,8 @@ def main() -> None:
         patch.setattr("maya_batch.audio.snac_codec.load_codec", lambda *_: FakeCodec())
         patch.setattr("maya_batch.book.take_store.os.fsync", lambda _: None)  # the disk's time is not what is measured
         print(f"{sum(1 for _ in plan.chunks())} rows, {hours:g} hours; the plan: {resident_mib():.0f} MiB")
-        outcome = render_book(plan, Machine(device="cpu"), LogProgress(), Path(name) / "out")
-        print(json.dumps({"hours": round(outcome.speech / 3600, 1), "MiB": round(resident_mib())}))
+        result = render_book(plan, Machine(device="cpu"), LogProgress(), Path(name) / "out")
+        print(json.dumps({"hours": round(result.speech / 3600, 1), "MiB": round(resident_mib())}))
 
 
 if __name__ == "__main__":

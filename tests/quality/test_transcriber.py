@@ -8,9 +8,9 @@ import pytest
 
 from maya_batch.errors import MachineError
 from maya_batch.manifest import Quality
-from maya_batch.quality import Hearing, Problem
+from maya_batch.quality import Problem, Transcript
 from maya_batch.quality.asr import Recognizer
-from maya_batch.quality.transcriber import Listener
+from maya_batch.quality.transcriber import Transcriber
 
 
 class Loaded:
@@ -30,21 +30,21 @@ class Loaded:
             raise MachineError(f"recognizer {name}: no library for {device}")
         return Recognizer(name, device)
 
-    def listen(self, recognizer: Recognizer, *_: object) -> tuple[Hearing, tuple[Problem, ...]]:
+    def listen(self, recognizer: Recognizer, *_: object) -> tuple[Transcript, tuple[Problem, ...]]:
         """A GPU's memory is full from now on."""
         if recognizer.model != "cpu":
             raise MachineError(f"recognizer {recognizer.name}: CUDA failed with error out of memory")
-        return Hearing(recognizer.name, "Fine talk.", 0.0), ()
+        return Transcript(recognizer.name, "Fine talk.", 0.0), ()
 
 
-def load(loaded: Loaded, device: str = "auto") -> Listener:
-    listener = Listener("small.en", "en", Quality(), device)
-    listener.load(loaded.speaks)
-    return listener
+def load(loaded: Loaded, device: str = "auto") -> Transcriber:
+    transcriber = Transcriber("small.en", "en", Quality(), device)
+    transcriber.load(loaded.speaks)
+    return transcriber
 
 
-def hear(listener: Listener) -> str:
-    return listener.listen(np.zeros(24000, np.float32), 24000, "Fine talk.")[0].text
+def hear(transcriber: Transcriber) -> str:
+    return transcriber.listen(np.zeros(24000, np.float32), 24000, "Fine talk.")[0].text
 
 
 def test_on_a_gpu_that_cannot_listen_the_cpu_does_and_it_is_said(
@@ -98,8 +98,8 @@ def test_a_gpu_whose_memory_is_full_gives_way_to_the_cpu(
 ) -> None:
     caplog.set_level(logging.INFO)
     loaded = Loaded(monkeypatch, "cuda:0", "cpu", "cuda")
-    listener = load(loaded)
-    assert [hear(listener), hear(listener)] == ["Fine talk."] * 2
+    transcriber = load(loaded)
+    assert [hear(transcriber), hear(transcriber)] == ["Fine talk."] * 2
     assert loaded.calls == [("cuda:0", 14), ("cpu", 14)]
     assert caplog.messages == [
         "listening to each take with small.en on cuda:0",
@@ -111,6 +111,6 @@ def test_a_gpu_whose_memory_is_full_gives_way_to_the_cpu(
 
 def test_one_that_was_asked_for_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = Loaded(monkeypatch, "cuda:0", "cpu", "cuda")
-    listener = load(loaded, "cuda")
+    transcriber = load(loaded, "cuda")
     with pytest.raises(MachineError, match="out of memory"):
-        hear(listener)
+        hear(transcriber)

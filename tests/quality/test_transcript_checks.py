@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maya_batch.manifest.schema import Quality
-from maya_batch.quality import Hearing, Problem
+from maya_batch.quality import Problem, Transcript
 from maya_batch.quality.transcript_checks import check_words
 from tests.support.demo import ROOT
 
@@ -16,7 +16,7 @@ SENTENCE = (
 )
 
 
-def check(text: str, transcript: str, language: str = "en") -> tuple[Hearing, tuple[Problem, ...]]:
+def check(text: str, transcript: str, language: str = "en") -> tuple[Transcript, tuple[Problem, ...]]:
     return check_words(text, transcript, "tiny", language, Quality())
 
 
@@ -25,23 +25,23 @@ def kinds(text: str, transcript: str) -> list[str]:
 
 
 def test_a_text_heard_as_it_stands_has_no_problem() -> None:
-    hearing, problems = check(SENTENCE, SENTENCE)
-    assert hearing == Hearing("tiny", SENTENCE, 0.0, ())
+    heard, problems = check(SENTENCE, SENTENCE)
+    assert heard == Transcript("tiny", SENTENCE, 0.0, ())
     assert problems == ()
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=40), st.sampled_from(["en", "en-GB", "de", "xx"]))
 def test_any_text_heard_as_it_stands_has_no_problem(words: list[str], language: str) -> None:
     text = " ".join(words)
-    hearing, problems = check(text, text, language)
-    assert (hearing.word_error, hearing.unheard, problems) == (0.0, (), ())
+    heard, problems = check(text, text, language)
+    assert (heard.word_error, heard.unheard, problems) == (0.0, (), ())
 
 
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_whatever_is_written_and_heard_is_judged(text: str, transcript: str) -> None:
-    hearing, _ = check(text, transcript)
-    assert hearing.word_error >= 0
-    assert all(0 <= place < len(text.split()) for place in hearing.unheard)
+    heard, _ = check(text, transcript)
+    assert heard.word_error >= 0
+    assert all(0 <= place < len(text.split()) for place in heard.unheard)
 
 
 @given(st.integers(4, 12), st.integers(0, 1000), st.randoms(use_true_random=False))
@@ -49,8 +49,8 @@ def test_words_dropped_in_a_row_are_missing_and_named(count: int, at: int, draw:
     words = [f"{a}{b}" for a in ("ba", "de", "fi", "go", "mu") for b in ("rt", "lk", "mp", "nd", "x", "sh")]
     draw.shuffle(words)
     at %= len(words) - count + 1
-    hearing, problems = check(" ".join(words), " ".join([*words[:at], *words[at + count :]]))
-    assert hearing.unheard == tuple(range(at, at + count))
+    heard, problems = check(" ".join(words), " ".join([*words[:at], *words[at + count :]]))
+    assert heard.unheard == tuple(range(at, at + count))
     missing = next(problem for problem in problems if problem.kind == "missing")
     assert f"{count} words not heard: “{' '.join(words[at : at + count])}”" in missing.detail
 
@@ -82,21 +82,21 @@ def test_words_dropped_in_a_row_are_missing_and_named(count: int, at: int, draw:
     ],
 )
 def test_one_word_written_in_two_ways_is_one_word(text: str, transcript: str) -> None:
-    hearing, problems = check(text, transcript)
-    assert (hearing.unheard, problems) == ((), ())
-    assert hearing.word_error == 0 or "Hmm" in text
+    heard, problems = check(text, transcript)
+    assert (heard.unheard, problems) == ((), ())
+    assert heard.word_error == 0 or "Hmm" in text
 
 
 def test_other_numbers_are_other_words() -> None:
-    hearing, _ = check("They left in 1984 for good.", "They left in 1994 for good.")
-    assert hearing.word_error > 0
+    heard, _ = check("They left in 1984 for good.", "They left in 1994 for good.")
+    assert heard.word_error > 0
     assert check("Twelve men", "Thirteen men")[0].unheard == (0,)
 
 
 def test_places_of_unheard_words_count_tags_and_points() -> None:
     text = "So <sigh> the old - and very tired - ferry left"
-    hearing, _ = check(text, "So the old and ferry left")
-    assert [text.split()[place] for place in hearing.unheard] == ["very", "tired"]
+    heard, _ = check(text, "So the old and ferry left")
+    assert [text.split()[place] for place in heard.unheard] == ["very", "tired"]
 
 
 def test_an_end_that_is_cut_off_is_missing_from_two_words_on() -> None:
@@ -198,9 +198,9 @@ def test_nothing_heard_is_missing_and_no_text_wants_nothing(heard: str) -> None:
 
 
 def test_scripts_without_spaces_are_compared_sign_by_sign() -> None:
-    hearing, problems = check("今日は天気がいいです", "今日は天気が", "ja")
+    heard, problems = check("今日は天気がいいです", "今日は天気が", "ja")
     assert [problem.kind for problem in problems] == ["missing"]
-    assert hearing.word_error == 0.4
+    assert heard.word_error == 0.4
 
 
 def test_a_transcript_is_quoted_in_brief() -> None:

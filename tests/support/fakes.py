@@ -67,7 +67,7 @@ class FakeEngine:
     def tags(self) -> tuple[str, ...]:
         return self.known_tags
 
-    def band_mass(self, requests: Sequence[Request], sampling: Sampling) -> float:
+    def in_grammar_probability(self, requests: Sequence[Request], sampling: Sampling) -> float:
         return self.mass
 
     def peak_memory(self) -> int:

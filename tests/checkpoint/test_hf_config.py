@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from maya_batch.checkpoint.model_config import positions_of, read_model_config
+from maya_batch.checkpoint.hf_config import positions_of, read_hf_config
 from maya_batch.errors import MachineError
 from maya_batch.files.builtin_files import builtin
 
@@ -34,7 +34,7 @@ def written(folder: Path, **changes: Any) -> Path:
 
 def refused(folder: Path) -> str:
     with pytest.raises(MachineError) as raised:
-        read_model_config(folder)
+        read_hf_config(folder)
     said = str(raised.value)
     assert said.startswith(f"{folder / 'config.json'}: ")
     assert "\n" not in said
@@ -43,7 +43,7 @@ def refused(folder: Path) -> str:
 
 
 def test_the_demo_voice_is_a_llama() -> None:
-    config = read_model_config(DEMO)
+    config = read_hf_config(DEMO)
     assert (config.hidden, config.layers, config.heads, config.kv_heads, config.head_dim) == (384, 7, 6, 2, 64)
     assert (config.intermediate, config.vocabulary, config.saved) == (768, 7464, None)
     assert "architectures" not in config.arguments

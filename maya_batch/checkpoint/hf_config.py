@@ -9,7 +9,7 @@ from typing import Any
 
 from maya_batch.errors import MachineError, first_line
 from maya_batch.files.json_file import is_number, read_json
-from maya_batch.messages.quoting import shown
+from maya_batch.messages.quoting import quoted
 
 FILE = "config.json"
 
@@ -45,7 +45,7 @@ _KEPT = (
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class HfConfig:
     """The shape of a Llama, and how its weights were saved."""
 
     hidden: int
@@ -62,7 +62,7 @@ class ModelConfig:
     is nothing that this program asks for."""
 
 
-def read_model_config(folder: Path) -> ModelConfig:
+def read_hf_config(folder: Path) -> HfConfig:
     """The configuration of the checkpoint in `folder`.
 
     Raises:
@@ -95,23 +95,23 @@ def positions_of(folder: Path, most: int) -> int:
     return min(most, positions) if type(positions) is int and positions > 0 else most
 
 
-def _parse(config: dict[str, Any], saved: str | None) -> ModelConfig:
+def _parse(config: dict[str, Any], saved: str | None) -> HfConfig:
     """The checked numbers of a configuration.
 
     Raises:
         ValueError: what is wrong with them.
     """
     if config.get("model_type") != "llama":
-        raise ValueError(f"model_type is {shown(config.get('model_type'))}, and Maya1 is a llama")
+        raise ValueError(f"model_type is {quoted(config.get('model_type'))}, and Maya1 is a llama")
     if config.get("hidden_act", "silu") != "silu":
-        raise ValueError(f"hidden_act is {shown(config['hidden_act'])}, and Maya1's is silu")
+        raise ValueError(f"hidden_act is {quoted(config['hidden_act'])}, and Maya1's is silu")
     numbers = {name: _whole(name, config.get(name), most) for name, most in _MOST.items()}
     for name, most in _MOST_IF_THERE.items():
         # null means the usual number for some of them, and is refused by transformers for the others.
         if config.get(name) is not None:
             numbers[name] = _whole(name, config[name], most)
     if not is_number(config.get("rms_norm_eps", 0), 0, 1):
-        raise ValueError(f"rms_norm_eps is {shown(config['rms_norm_eps'])}, and must be a number from 0 to 1")
+        raise ValueError(f"rms_norm_eps is {quoted(config['rms_norm_eps'])}, and must be a number from 0 to 1")
     if "rope_theta" in config:
         _check_rope({"rope_theta": config["rope_theta"]})
     for name in _ROPE:
@@ -123,7 +123,7 @@ def _parse(config: dict[str, Any], saved: str | None) -> ModelConfig:
     head_dim = numbers.get("head_dim", hidden // heads)
     if head_dim % 2:
         raise ValueError(f"heads of {head_dim} numbers, which must be an even count")
-    return ModelConfig(
+    return HfConfig(
         hidden=hidden,
         layers=numbers["num_hidden_layers"],
         heads=heads,
@@ -138,7 +138,7 @@ def _parse(config: dict[str, Any], saved: str | None) -> ModelConfig:
 
 def _whole(name: str, value: object, most: int) -> int:
     if type(value) is not int or not 1 <= value <= most:
-        raise ValueError(f"{name} is {shown(value)}, and must be a whole number from 1 to {most}")
+        raise ValueError(f"{name} is {quoted(value)}, and must be a whole number from 1 to {most}")
     return value
 
 
@@ -147,19 +147,19 @@ def _check_rope(rope: object) -> None:
     if rope is None:
         return
     if not isinstance(rope, dict):
-        raise ValueError(f"the angles of positions are {shown(rope)}, and must be a mapping")
+        raise ValueError(f"the angles of positions are {quoted(rope)}, and must be a mapping")
     for name, value in rope.items():
         if name in ("rope_type", "type"):
             if value not in _ROPE_TYPES:
-                raise ValueError(f"{name} is {shown(value)}, and must be one of {', '.join(_ROPE_TYPES)}")
+                raise ValueError(f"{name} is {quoted(value)}, and must be one of {', '.join(_ROPE_TYPES)}")
         elif name in ("rope_theta", "factor"):
             if not is_number(value, 1e-3, 1e12):
-                raise ValueError(f"{name} is {shown(value)}, and must be a number over 0")
+                raise ValueError(f"{name} is {quoted(value)}, and must be a number over 0")
         elif not all(
             number is None or isinstance(number, bool) or is_number(number, 0, 1e12)
             for number in (value if isinstance(value, list) else [value])
         ):
-            raise ValueError(f"{name} is {shown(value)}, and must be a number from 0 on")
+            raise ValueError(f"{name} is {quoted(value)}, and must be a number from 0 on")
 
 
 def _saved(scheme: object) -> str | None:
@@ -179,4 +179,4 @@ def _saved(scheme: object) -> str | None:
         if scheme.get("load_in_8bit") or scheme.get("_load_in_8bit"):
             return "int8"
         method = "an unknown method"
-    raise ValueError(f"quantized by {method if isinstance(method, str) else shown(method)}, not bitsandbytes")
+    raise ValueError(f"quantized by {method if isinstance(method, str) else quoted(method)}, not bitsandbytes")
