@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from maya_batch.book.plan import Chunk, make_plan
+from maya_batch.book.chunk import Chunk
+from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine, Sound
 from maya_batch.checkpoint.locate import find_checkpoint
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout

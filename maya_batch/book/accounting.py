@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from difflib import SequenceMatcher
 from itertools import pairwise
 
-from maya_batch.book.plan import Chapter, Chunk
+from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.state import BookState
 
 

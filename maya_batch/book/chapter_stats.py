@@ -24,34 +24,34 @@ class ChapterStats:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "chapters.json"
 
-    def get(self, mark: str) -> tuple[float, float | None] | None:
+    def get(self, fingerprint: str) -> tuple[float, float | None] | None:
         """Seconds and loudness in LUFS (None: it has none) of the files with this mark; None where not measured."""
-        return self._read().get(mark)
+        return self._read().get(fingerprint)
 
-    def put(self, mark: str, seconds: float, lufs: float | None) -> None:
+    def put(self, fingerprint: str, seconds: float, lufs: float | None) -> None:
         """Keep them.
 
         Raises:
             MachineError: the disk does not take the file.
         """
-        figures = {name: list(pair) for name, pair in self._read().items()} | {mark: [seconds, lufs]}
-        write_atomic(self._path, json.dumps(figures, indent=1).encode())
+        chapter_stats = {name: list(pair) for name, pair in self._read().items()} | {fingerprint: [seconds, lufs]}
+        write_atomic(self._path, json.dumps(chapter_stats, indent=1).encode())
 
-    def keep(self, marks: Container[str]) -> None:
+    def keep(self, fingerprints: Container[str]) -> None:
         """Forget those of all others: no file has their mark any more.
 
         Raises:
             MachineError: the disk does not take the file.
         """
         known = self._read()
-        kept = {mark: list(pair) for mark, pair in known.items() if mark in marks}
+        kept = {fingerprint: list(pair) for fingerprint, pair in known.items() if fingerprint in fingerprints}
         if len(kept) < len(known):
             write_atomic(self._path, json.dumps(kept, indent=1).encode())
 
     def _read(self) -> dict[str, tuple[float, float | None]]:
         try:
             data = json.loads(safe_read(self._path, _LARGEST))
-            return {str(mark): _pair(*pair) for mark, pair in data.items()}
+            return {str(fingerprint): _pair(*pair) for fingerprint, pair in data.items()}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:

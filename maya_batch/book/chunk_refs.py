@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Sequence
 
-from maya_batch.book.plan import Chunk, Plan
+from maya_batch.book.chunk import Chunk
+from maya_batch.book.plan import Plan
 from maya_batch.errors import UsageError
 from maya_batch.messages.quoting import quoted
 

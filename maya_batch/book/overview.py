@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from maya_batch.book.accounting import Characters, chapter_characters
+from maya_batch.book.chunk import Chapter
 from maya_batch.book.leftovers import left_over
 from maya_batch.book.machine_speed import Speed
-from maya_batch.book.plan import Chapter
 from maya_batch.book.state import BookState
 from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.messages.plural import plural

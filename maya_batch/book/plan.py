@@ -3,24 +3,20 @@
 Pure but for reading the book's own files and the layout of a checkpoint that lies on this disk; no torch.
 """
 
-import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cache, lru_cache
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
-from maya_batch.book.model_lock import ModelConfig
+from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.settings import Sound, sound_settings
 from maya_batch.checkpoint.hf_config import positions_of
 from maya_batch.checkpoint.locate import Checkpoint, find_checkpoint
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout, read_layout
-from maya_batch.engine.api import Sampling
 from maya_batch.errors import Finding, MachineError, ManifestError, UsageError, listed_lines
 from maya_batch.manifest import Book, ChapterText, Manuscript, Render, read_manuscript
 from maya_batch.manifest.source_text import Lines, control_offsets, control_words
@@ -28,13 +24,7 @@ from maya_batch.text.chunking import Piece, chunk_script
 from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import TextProblem
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
-from maya_batch.text.word_count import finish_description, speakable
-
-#: Counts up when the meaning of anything in a key changes; then old takes no longer fit.
-_KEY_VERSION = 1
-
-#: How what is in a key is written down.
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+from maya_batch.text.typography import finish_description, speakable
 
 #: Sequence context of the published Maya1 scripts.
 CONTEXT = 8192
@@ -47,55 +37,6 @@ _ENOUGH = 10_000
 
 #: Ids around the text: SOH, BOS, EOT, EOH, SOA, SOS, and the EOS to come; and `<description=""> ` in bytes.
 _FRAME_IDS, _FRAME_BYTES = 7, 17
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """What is spoken in one go, by one voice."""
-
-    chapter: int
-    index: int
-    """Chapter and place in it, both from 1: `chapter:index` is how a person names the chunk."""
-    source: str
-    """The manifest's own characters; those of all chunks of a chapter, joined, are the chapter's text."""
-    description: str
-    text: str
-    seed: int
-    occurrence: int
-    """Which one this is, from 1, of the chunks of the book with equal description, text and seed."""
-    expected_frames: int
-    max_frames: int
-    pause: float
-    """Silence after it, in seconds."""
-    words: int
-
-    @property
-    def ref(self) -> str:
-        """How a person names the chunk."""
-        return f"{self.chapter}:{self.index}"
-
-    def key(self, model_config: ModelConfig, sound: Sound) -> str:
-        """The name of this chunk's takes: a digest of all that shapes its codes."""
-        shaping = {
-            "version": _KEY_VERSION,
-            "recipe": _plain(model_config),
-            "description": self.description,
-            "text": self.text,
-            "sampling": _plain(sound.sampling),
-            "seed": self.seed,
-            "occurrence": self.occurrence,
-        }
-        return hashlib.sha256(_CANONICAL.encode(shaping).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """A chapter's chunks and the name of its files, without the ending."""
-
-    number: int
-    title: str
-    stem: str
-    chunks: tuple[Chunk, ...]
 
 
 @dataclass(frozen=True)
@@ -125,12 +66,6 @@ class Plan:
         pauses = self.book.pauses
         spoken = sum(self.layout.seconds(chunk.expected_frames) + chunk.pause for chunk in chapter.chunks)
         return spoken + pauses.chapter_start + pauses.chapter_end
-
-
-@lru_cache(maxsize=64)
-def _plain(part: ModelConfig | Sampling) -> dict[str, Any]:
-    """Part of a key as JSON has it; the same for all chunks of a book."""
-    return asdict(part)
 
 
 def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False, allow_language: bool = False) -> Plan:

@@ -9,8 +9,9 @@ from pathlib import Path
 from maya_batch.audio.chapter_file import FORMATS, Target, read_comment
 from maya_batch.book.book_id import AUDIO_RULES, TEXT_RULES, BookId, read_book_id
 from maya_batch.book.chapter_stats import ChapterStats
+from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.model_lock import ModelConfig, ModelLock
-from maya_batch.book.plan import Chapter, Chunk, Plan
+from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.take_store import Take, TakeStore
 from maya_batch.errors import UsageError
@@ -32,7 +33,7 @@ class BookState:
     model_config: ModelConfig | None
     codec: str | None
     """The identity of the codec, None as long as the book was not begun."""
-    figures: ChapterStats
+    chapter_stats: ChapterStats
     book_id: BookId | None
     """Which book the folder belongs to; None for a folder of version 0.1, and as long as there is none."""
     _takes: dict[str, list[Take]] = field(default_factory=dict)
@@ -128,7 +129,7 @@ class BookState:
         """Whether the chapter's files are there and made of the takes now in use."""
         if self.model_config is None or self.codec is None or not self.complete(chapter):
             return False
-        return all(read_comment(target.path) == self.mark(chapter) for target in self.targets(chapter))
+        return all(read_comment(target.path) == self.fingerprint(chapter) for target in self.targets(chapter))
 
     def targets(self, chapter: Chapter) -> list[Target]:
         """The files of a chapter, one a format."""
@@ -137,7 +138,7 @@ class BookState:
             Target(self.folder / f"{chapter.stem}.{format_.type}", format_.type, format_.bitrate) for format_ in formats
         ]
 
-    def mark(self, chapter: Chapter) -> str:
+    def fingerprint(self, chapter: Chapter) -> str:
         """What a chapter's files carry as their comment: a digest of all that they are made of."""
         book = self.plan.book
         made_of = {
@@ -167,9 +168,9 @@ class BookState:
         expected = {target.path.name for chapter in self.plan.chapters for target in self.targets(chapter)}
         return sorted(path for path in self._audio_files() if path.name not in expected and is_chapter(path))
 
-    def marks(self) -> set[str]:
+    def fingerprints(self) -> set[str]:
         """The marks of all audio files in the folder."""
-        return {mark for path in self._audio_files() if (mark := read_comment(path))}
+        return {fingerprint for path in self._audio_files() if (fingerprint := read_comment(path))}
 
     def _audio_files(self) -> Iterator[Path]:
         """All files in the folder that could be a chapter's, by their names."""

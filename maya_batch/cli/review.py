@@ -127,19 +127,19 @@ def audition(
 
     For instance: `maya-batch audition book.yaml --voice anna --seeds 5`; the book itself is not touched.
     """
-    from maya_batch.run.audition import audition as hear
-    from maya_batch.run.audition import pinning
+    from maya_batch.run.samples import audition as record
+    from maya_batch.run.samples import voice_with_seed
 
     plan = begin(*(book, model, codec, allow_unknown_tags, quiet, verbose, log_file), allow_language=allow_language)
     machine = machine_of(config, engine, device, dtype, quantization, batch_size, decoding)
     with guarded(context.ensure_object(Stop)) as guard:
-        samples = hear(plan, voice, seeds, machine, text, output, not allow_unknown_tags, guard.stop)
+        samples = record(plan, voice, seeds, machine, text, output, not allow_unknown_tags, guard.stop)
     for sample in samples:
         log.info("%s  %.1f s", sample.path, sample.seconds)
         for problem in sample.problems:
             log.warning("seed %d %s: %s", sample.seed, problem.kind, problem.detail)
     good = next((sample.seed for sample in samples if not sample.problems), 0)
-    pinned = pinning(voice, plan.book.voices[voice].description, good)
+    pinned = voice_with_seed(voice, plan.book.voices[voice].description, good)
     bad = any(sample.problems for sample in samples)
     lines = [f"give the voice the seed that you like in {book}:", *pinned.splitlines()]
     finish(lines, EXIT_PROBLEMS if bad else EXIT_WHOLE)

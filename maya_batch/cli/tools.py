@@ -64,7 +64,7 @@ def say(
 
     For instance: `maya-batch say "Well <sigh> there it is." -o x.wav --model demo`.
     """
-    from maya_batch.run.say import say as say_text
+    from maya_batch.run.samples import say as say_text
 
     log_to_terminal(quiet, verbose)
     flags = flags_of(
@@ -78,10 +78,10 @@ def say(
     machine = machine_of(config, engine, device, dtype, quantization, None, decoding)
     sound = sound_settings(Render(), Path(), flags)
     with guarded(context.ensure_object(Stop)) as guard:
-        seconds, problems = say_text(text, description, sound, machine, path, guard.stop)
-    for problem in problems:
+        sample = say_text(text, description, sound, machine, path, guard.stop)
+    for problem in sample.problems:
         log.warning("%s: %s", problem.kind, problem.detail)
-    finish([f"{path}  {seconds:.1f} s"], EXIT_PROBLEMS if problems else EXIT_WHOLE)
+    finish([f"{path}  {sample.seconds:.1f} s"], EXIT_PROBLEMS if sample.problems else EXIT_WHOLE)
 
 
 def fetch(

@@ -10,7 +10,7 @@ from maya_batch.audio.chapter_file import TrackTags, write_chapter
 from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.audio.waveform_cache import WaveformCache
-from maya_batch.book.plan import Chapter
+from maya_batch.book.chunk import Chapter
 from maya_batch.book.state import BookState, is_chapter
 from maya_batch.interrupt import Stop
 from maya_batch.run.progress import ProgressListener
@@ -43,7 +43,7 @@ def publish(
     with stop.put_off():
         seconds = assemble_chapter(state, chapter, waveforms, stop.check)
     result.spent("codec and audio", began)
-    aside(partial(_measure, state, state.mark(chapter), state.targets(chapter)[0].path, seconds))
+    aside(partial(_measure, state, state.fingerprint(chapter), state.targets(chapter)[0].path, seconds))
     for target in state.targets(chapter):
         result.files.append(target.path)
         progress.published(target.path, seconds)
@@ -87,11 +87,11 @@ def assemble_chapter(
         artist=book.author,
         track=chapter.number,
         tracks=len(state.plan.chapters),
-        comment=state.mark(chapter),
+        comment=state.fingerprint(chapter),
     )
     return write_chapter(pcm, state.targets(chapter), tags, layout.sampling_rate)
 
 
-def _measure(state: BookState, mark: str, path: Path, seconds: float) -> None:
+def _measure(state: BookState, fingerprint: str, path: Path, seconds: float) -> None:
     """Keep a chapter's length and loudness for reports."""
-    state.figures.put(mark, seconds, file_loudness(path))
+    state.chapter_stats.put(fingerprint, seconds, file_loudness(path))

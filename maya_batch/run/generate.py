@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 
-from maya_batch.book.plan import Chunk
+from maya_batch.book.chunk import Chunk
 from maya_batch.book.state import BookState
 from maya_batch.book.take_store import Take
 from maya_batch.engine.api import Decoding, Engine, Request

@@ -14,7 +14,7 @@ from maya_batch.interrupt import held_back
 from maya_batch.run.deadline import Deadline
 
 #: The environment's variable that tells the second start: whose it is, and what the first one knew.
-_MARK = "MAYA_BATCH_BEGUN_ANEW"
+_VARIABLE = "MAYA_BATCH_BEGUN_ANEW"
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ def previous_start() -> FirstStart | None:
     A process keeps its number when its program is run anew; a mark with another one was inherited and means nothing.
     """
     try:
-        mark = json.loads(os.environ.get(_MARK, "null"))
-        if mark is None or mark["process"] != os.getpid():
+        note = json.loads(os.environ.get(_VARIABLE, "null"))
+        if note is None or note["process"] != os.getpid():
             return None
-        until = None if mark["until"] is None else datetime.fromisoformat(mark["until"])
-        deadline = Deadline(until, None if mark["after"] is None else float(mark["after"]))
-        return FirstStart(deadline, {ref: Attempts(made, used) for ref, (made, used) in mark["before"].items()})
+        until = None if note["until"] is None else datetime.fromisoformat(note["until"])
+        deadline = Deadline(until, None if note["after"] is None else float(note["after"]))
+        return FirstStart(deadline, {ref: Attempts(made, used) for ref, (made, used) in note["before"].items()})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         return None
 
@@ -61,13 +61,13 @@ def restart_program(first: FirstStart) -> None:
         OSError: the interpreter is gone, or there is too much to tell; everything is as it was.
     """
     deadline = first.deadline
-    mark = {
+    note = {
         "process": os.getpid(),
         "until": None if deadline.until is None else deadline.until.isoformat(),
         "after": deadline.after,
         "before": {ref: (attempts.made, attempts.used) for ref, attempts in first.before.items()},
     }
-    os.environ[_MARK] = json.dumps(mark, separators=(",", ":"))
+    os.environ[_VARIABLE] = json.dumps(note, separators=(",", ":"))
     for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208  (names alone)
         try:
             if int(descriptor) > 2:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from maya_batch.book.chunk import Chunk
 from maya_batch.book.model_lock import ModelConfig
-from maya_batch.book.plan import Chunk
 from maya_batch.book.settings import Machine, Sound
 from maya_batch.book.state import BookState, asked_model_config
 from maya_batch.engine.api import Decoding, Engine, Request

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.audio.waveform_cache import WaveformCache
-from maya_batch.book.plan import Chunk
+from maya_batch.book.chunk import Chunk
 from maya_batch.book.state import BookState
 from maya_batch.book.take_store import Take
 from maya_batch.quality import Problem

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from maya_batch.book.chunk import Chunk
 from maya_batch.book.chunk_refs import find_chunks
-from maya_batch.book.plan import Chunk, Plan
+from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, begun_state
 from maya_batch.book.take_store import Take

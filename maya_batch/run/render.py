@@ -10,9 +10,10 @@ from pathlib import Path
 
 from maya_batch.audio.ffmpeg import ffmpeg_program
 from maya_batch.audio.waveform_cache import WaveformCache
+from maya_batch.book.chunk import Chunk
 from maya_batch.book.lock import lock_book
 from maya_batch.book.ownership import claim_folder
-from maya_batch.book.plan import Chunk, Plan
+from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, begun_state, hidden_folder
 from maya_batch.book.take_store import Take
@@ -217,7 +218,7 @@ class _Run:
     def finished(self) -> RunResult:
         """The outcome, with all that is on record against the takes in use, from this run or an earlier one."""
         if self.result.files:
-            self.state.figures.keep(self.state.marks())
+            self.state.chapter_stats.keep(self.state.fingerprints())
         self.result.problems = list(self.state.problems())
         self.result.incomplete = [c for c in self.state.plan.chapters if not self.state.complete(c)]
         return self.result

@@ -12,7 +12,7 @@ from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.waveform_cache import WaveformCache, audible
 from maya_batch.book.accounting import Characters, chapter_characters
-from maya_batch.book.plan import Chapter, Chunk
+from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.report_files import PAGE_NAME, report_fingerprint
 from maya_batch.book.settings import sound_settings
 from maya_batch.book.state import BookState
@@ -63,7 +63,7 @@ def _fingerprint(state: BookState, exit_code: int) -> str:
     digest = hashlib.sha256(repr((*whole, plan.sound.model, *_flags(state))).encode())
     for chapter in plan.chapters:
         files = [read_comment(target.path) for target in state.targets(chapter)]
-        digest.update(repr((chapter.title, state.mark(chapter), files)).encode())
+        digest.update(repr((chapter.title, state.fingerprint(chapter), files)).encode())
         for chunk in chapter.chunks:
             digest.update(repr(_evidence(state, chunk)).encode(errors="surrogatepass"))
     return digest.hexdigest()
@@ -142,12 +142,12 @@ def _chapter(state: BookState, chapter: Chapter) -> ChapterReport:
     lufs: float | None = None
     path = state.targets(chapter)[0].path
     if state.current(chapter):
-        mark = state.mark(chapter)
-        figures = state.figures.get(mark)
-        if figures is None:  # put together by an earlier version, or the file was lost
-            figures = (_length(path), file_loudness(path))
-            state.figures.put(mark, *figures)
-        seconds, lufs = figures
+        fingerprint = state.fingerprint(chapter)
+        chapter_stats = state.chapter_stats.get(fingerprint)
+        if chapter_stats is None:  # put together by an earlier version, or the file was lost
+            chapter_stats = (_length(path), file_loudness(path))
+            state.chapter_stats.put(fingerprint, *chapter_stats)
+        seconds, lufs = chapter_stats
     name = path.name if path.is_file() else None
     return ChapterReport(chapter.number, chapter.title, name, seconds, lufs, chapter_characters(state, chapter))
 

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maya_batch.book.plan import Chapter, Chunk
+from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.engine.api import Work
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_STOPPED, EXIT_WHOLE
 from maya_batch.quality import Problem

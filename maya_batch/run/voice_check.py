@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 
-from maya_batch.book.plan import Chunk
+from maya_batch.book.chunk import Chunk
 from maya_batch.book.state import BookState
 from maya_batch.book.take_store import Take
 from maya_batch.quality import Problem

@@ -1,4 +1,4 @@
-"""How a text sounds: how many words are said for it, and the typography the model is given.
+"""How many words are said for a text.
 
 The count is the ground of a token cap, so it may be a little too high but never far too low.
 """
@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import repeat
 
 from maya_batch.text.emotion_tags import TAG
+from maya_batch.text.typography import INVISIBLE
 
 _LONGEST_WORD = 14
 """Letters up to which a word counts as one; longer ones (compounds, "Nooooo…") take their time."""
@@ -56,18 +57,6 @@ _ADDRESS_PART = re.compile(rf"({_LETTER}+)|(\d+)|[^\w\s]|_")
 NUM2WORDS_ERRORS = (NotImplementedError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What num2words raises over a number or a language that it cannot read."""
 
-# Characters without a sound: controls, soft hyphen, zero-width and direction marks, lone surrogates.
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
-_SPACE = re.compile(r"\s+")
-_STOPS = frozenset(".!?…‽。！？")
-_CLOSERS = frozenset("\"'”’»›)]} ")
-_PAUSES = ",;:-‐‑‒–—―−⸺⸻~"
-_TAG_OR_PAUSE = re.compile(rf"({TAG.pattern})|[{re.escape(_PAUSES)}]+")
-_TAIL = _CLOSERS | frozenset(_PAUSES)
-
 
 def spoken_words(text: str, language: str = "en") -> int:
     """Return how many words are said for `text`; tags (`<laugh>`) count 0.
@@ -80,52 +69,12 @@ def spoken_words(text: str, language: str = "en") -> int:
     return sum(map(_token_words, text.split(), repeat(language)))
 
 
-def speakable(text: str) -> str:
-    """Return `text` with its typography cleaned up and a full stop where it has no end; idempotent.
-
-    Runs of whitespace become one space, characters without a sound go, composed letters (NFC) stay. If what
-    comes before closing quotes, brackets and tags is no full stop, `!`, `?` or `…`, a full stop is put there
-    in the place of any comma, colon or dash: without it Maya1 tends to repeat itself.
-    """
-    text = _SPACE.sub(" ", _INVISIBLE.sub("", text)).strip()
-    text = "".join(
-        # A combining stroke after a tag would make one character of it and the tag's `>`.
-        part if TAG.fullmatch(part) else unicodedata.normalize("NFC", part)
-        for part in _tags_apart(text)
-    )
-    end = len(text)
-    while end:
-        if text[end - 1] in _TAIL:
-            end -= 1
-        elif text[end - 1] == ">" and TAG.fullmatch(text, start := text.rfind("<", 0, end), end):
-            end = start
-        else:
-            break
-    core, tail = text[:end], text[end:]
-    if not core:
-        return text
-    stop = "" if core[-1] in _STOPS else "."
-    return core + stop + _SPACE.sub(" ", _TAG_OR_PAUSE.sub(r"\1", tail)).rstrip()
-
-
-def finish_description(text: str) -> str:
-    """Return a voice description, cleaned like a text, with its full stop.
-
-    Without it Maya1 often reads the description aloud (FastMaya issue 3, ComfyUI-Maya1_TTS issue 12).
-    """
-    return speakable(text)
-
-
-def _tags_apart(text: str) -> list[str]:
-    return re.split(f"({TAG.pattern})", text) if "<" in text else [text]
-
-
 @lru_cache(maxsize=1 << 16)
 def _token_words(token: str, language: str) -> int:
     """Count what stands between two spaces. Cached: a book of 120,000 words has some 15,000 of them."""
     if plain := _PLAIN.fullmatch(token):
         return _SAID_AS.get(plain[1].lower(), 1)
-    clean = unicodedata.normalize("NFC", _INVISIBLE.sub("", token))
+    clean = unicodedata.normalize("NFC", INVISIBLE.sub("", token))
     return sum(
         _COUNTERS[found.lastgroup](found.group(), language) for found in _PART.finditer(clean) if found.lastgroup
     )

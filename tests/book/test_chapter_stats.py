@@ -11,8 +11,12 @@ from maya_batch.errors import MachineError
 def test_what_was_put_is_there_for_the_next_run(tmp_path: Path) -> None:
     ChapterStats(tmp_path).put("one", 12.5, -19.3)
     ChapterStats(tmp_path).put("two", 3.0, None)
-    figures = ChapterStats(tmp_path)
-    assert (figures.get("one"), figures.get("two"), figures.get("three")) == ((12.5, -19.3), (3.0, None), None)
+    stats = ChapterStats(tmp_path)
+    assert (stats.get("one"), stats.get("two"), stats.get("three")) == (
+        (12.5, -19.3),
+        (3.0, None),
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,8 +36,8 @@ def test_a_disk_that_does_not_take_it_is_said(tmp_path: Path) -> None:
 
 
 def test_marks_that_no_file_has_are_forgotten(tmp_path: Path) -> None:
-    figures = ChapterStats(tmp_path)
-    figures.put("old", 1.0, None)
-    figures.put("new", 2.0, -20.0)
-    figures.keep({"new", "other"})
-    assert (figures.get("old"), figures.get("new")) == (None, (2.0, -20.0))
+    stats = ChapterStats(tmp_path)
+    stats.put("old", 1.0, None)
+    stats.put("new", 2.0, -20.0)
+    stats.keep({"new", "other"})
+    assert (stats.get("old"), stats.get("new")) == (None, (2.0, -20.0))

@@ -2,8 +2,9 @@ import re
 
 import pytest
 
+from maya_batch.book.chunk import Chunk
 from maya_batch.book.chunk_refs import find_chunks
-from maya_batch.book.plan import Chunk, Plan
+from maya_batch.book.plan import Plan
 from maya_batch.errors import UsageError
 from tests.support.fakes import TinyBook
 

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from maya_batch.audio.waveform_cache import noise_seed
-from maya_batch.book.plan import Chunk, make_plan
+from maya_batch.book.chunk import Chunk
+from maya_batch.book.plan import make_plan
 from maya_batch.checkpoint.token_layout import SLOTS, Codes
 from maya_batch.engine.api import Request, Sampling
 from maya_batch.manifest import Render

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from maya_batch.run.deadline import Deadline
-from maya_batch.run.gpu_restart import _MARK, Attempts, FirstStart, previous_start, restart_program
+from maya_batch.run.gpu_restart import _VARIABLE, Attempts, FirstStart, previous_start, restart_program
 from tests.e2e.test_cli import Cli
 from tests.support.demo import ROOT
 from tests.support.fakes import TinyBook
@@ -35,7 +35,7 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> list[Replaced]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
         calls.append(Replaced(program, arguments))
 
-    monkeypatch.setenv(_MARK, "null")
+    monkeypatch.setenv(_VARIABLE, "null")
     monkeypatch.setattr("os.execv", note)
     monkeypatch.setattr("os.set_inheritable", lambda descriptor, inheritable: None)
     return calls
@@ -67,7 +67,7 @@ def test_a_mark_of_another_process_means_nothing(replaced: list[Replaced], monke
 
 @pytest.mark.parametrize("mark", ["", "{", "{}", "7", '{"process": PROCESS, "until": 1, "after": 2}'])
 def test_a_mark_that_is_none_means_nothing(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(_MARK, mark.replace("PROCESS", str(os.getpid())))
+    monkeypatch.setenv(_VARIABLE, mark.replace("PROCESS", str(os.getpid())))
     assert previous_start() is None
 
 

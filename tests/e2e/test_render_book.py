@@ -529,7 +529,7 @@ def test_a_chapters_file_says_of_what_it_was_made(tiny: TinyBook, fake_engine: F
     render(tiny)
     state = book_state(tiny.plan(), Machine())
     for chapter in state.plan.chapters:
-        assert read_comment(tiny.output / f"{chapter.stem}.wav") == state.mark(chapter)
+        assert read_comment(tiny.output / f"{chapter.stem}.wav") == state.fingerprint(chapter)
 
 
 class SmallGpu:

@@ -18,7 +18,8 @@ from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.engine.api import Request, Sampling
 from maya_batch.engine.load import load_engine
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens, pace
-from maya_batch.text.word_count import speakable, spoken_words
+from maya_batch.text.typography import speakable
+from maya_batch.text.word_count import spoken_words
 
 PACES = ("conversational", "conversational", "slow", "fast", "very_slow", "brisk", "very_fast")
 FAR_FRAMES = 500

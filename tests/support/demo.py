@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maya_batch.book.plan import Chunk, make_plan
+from maya_batch.book.chunk import Chunk
+from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
 from maya_batch.book.take_store import Take

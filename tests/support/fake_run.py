@@ -91,7 +91,7 @@ def main() -> None:
     modules = {name: ModuleType(name) for name in stand_ins}
     for name, parts in stand_ins.items():
         vars(modules[name]).update(parts)
-    engines = [patch(f"maya_batch.run.{name}.load_engine", load_engine) for name in ("loading", "say")]
+    engines = [patch(f"maya_batch.run.{name}.load_engine", load_engine) for name in ("loading", "samples")]
     with engines[0], engines[1], patch.dict(sys.modules, modules):
         run()
 

@@ -27,8 +27,7 @@ _MODULES += [
     "mutagen",
     "jinja2",
     "maya_batch.report.page",
-    "maya_batch.run.say",
-    "maya_batch.run.audition",
+    "maya_batch.run.samples",
 ]
 
 

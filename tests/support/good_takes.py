@@ -15,7 +15,7 @@ from maya_batch.checkpoint.token_layout import SLOTS, Codes, TokenLayout, read_l
 from maya_batch.engine.api import Request, Sampling
 from maya_batch.engine.load import load_engine
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
-from maya_batch.text.word_count import speakable
+from maya_batch.text.typography import speakable
 from tests.support.demo import CHECKPOINT, CODEC, FEMALE, MALE
 
 if TYPE_CHECKING:

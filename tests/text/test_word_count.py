@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maya_batch.text.emotion_tags import TAG
-from maya_batch.text.word_count import finish_description, speakable, spoken_words
+from maya_batch.text.typography import finish_description, speakable
+from maya_batch.text.word_count import spoken_words
 
 # fmt: off
 PARTS = st.sampled_from([
