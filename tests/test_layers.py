@@ -27,6 +27,7 @@ LAYERS = (
 )
 SIDEWAYS = {
     ("maya_batch.engine.batch_budget", "maya_batch.audio.decode_window"),
+    ("maya_batch.quality.audio_checks", "maya_batch.audio.stitch"),
     ("maya_batch.quality.code_checks", "maya_batch.engine.api"),
 }
 #: At the root of the package, the two that Python looks for counted.

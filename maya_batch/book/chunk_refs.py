@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.plan import Plan
 from maya_batch.errors import UsageError
-from maya_batch.messages.quoting import quoted
+from maya_batch.messages.quoting import quoted, shorten
 
 _REF = re.compile(r"(?P<chapter>\d{1,9}):(?P<first>\d{1,9})(-(?P<last>\d{1,9}))?(@(?P<key>[0-9a-f]{4,64}))?", re.ASCII)
 #: So much of a text tells a person which one it is.
@@ -55,11 +55,10 @@ def _moved(ref: str, key: str, there: Sequence[Chunk], plan: Plan, key_of: Calla
     """What to say of a name whose key is not that of the chunk that is `there`, if any is."""
     place = ref.partition("@")[0]
     now = [chunk.ref for chunk in plan.chunks() if key_of(chunk).startswith(key)]
-    reads = "; ".join(f"{place} now reads {_shown(chunk.text)}" for chunk in there) or f"there is no {place} any more"
+    reads = (
+        "; ".join(f"{place} now reads {shorten(chunk.text, _SHOWN)!r}" for chunk in there)
+        or f"there is no {place} any more"
+    )
     if now:
         return f"{ref} is now {' or '.join(now)}; {reads}"
     return f"{ref}: that text is in the book no more, or is spoken in another way; {reads}"
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.settings import Sound, sound_settings
-from maya_batch.checkpoint.hf_config import positions_of
+from maya_batch.checkpoint.hf_config import CONTEXT, positions_of
 from maya_batch.checkpoint.locate import Checkpoint, find_checkpoint
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout, read_layout
 from maya_batch.errors import Finding, MachineError, ManifestError, UsageError, listed_lines
@@ -25,9 +25,6 @@ from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import TextProblem
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
 from maya_batch.text.typography import finish_description, speakable
-
-#: Sequence context of the published Maya1 scripts.
-CONTEXT = 8192
 
 #: What a book may have: a month of speech, while the Bible has 20,000.
 MOST_CHUNKS = 200_000
@@ -183,7 +180,7 @@ def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
         checkpoint: Checkpoint = find_checkpoint(model, "model")
     except MachineError:
         return TokenLayout(), CONTEXT
-    return read_layout(checkpoint.folder), positions_of(checkpoint.folder, CONTEXT)
+    return read_layout(checkpoint.folder), positions_of(checkpoint.folder)
 
 
 def _pieces(

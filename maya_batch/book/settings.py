@@ -6,6 +6,7 @@ defaults < a file of configs/ < flags.
 
 import re
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +26,9 @@ from maya_batch.messages.quoting import quoted
 #: Longest clip in speech tokens, 42 s: with the prompt it fits the 4,096 positions of the demo voice, and it holds
 #: the 50 words a chunk may have at the slowest pace measured (66 tokens a word).
 MAX_TOKENS = 3500
+
+#: Names of configurations that crontabs may use, and what they mean now.
+_OTHER_NAMES = MappingProxyType({"maya1-h100": "maya1-bf16-24gb"})
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?", re.ASCII)
 
@@ -138,7 +142,8 @@ def _config_path(config: str) -> Path:
     """The file a configuration's name or path means."""
     path = Path(config)
     if re.fullmatch(r"[\w.-]{1,100}", config) and not _is_there(path):
-        path = builtin("configs", f"{config.removesuffix('.yaml')}.yaml")
+        name = config.removesuffix(".yaml")
+        path = builtin("configs", f"{_OTHER_NAMES.get(name, name)}.yaml")
     if not _is_there(path):
         raise UsageError(f"--config {quoted(config)[1:-1]}: no such file, and none of {', '.join(config_names())}")
     return path

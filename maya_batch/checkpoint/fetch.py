@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from maya_batch.checkpoint.locate import DEMO, HUB_ID, MAYA1
+from maya_batch.checkpoint.locate import DEMO, MAYA1
 from maya_batch.errors import MachineError, UsageError
+from maya_batch.manifest.one_line import HUB_ID
 
 #: What is needed to load safely: no pickled weights but the codec's one file, no code.
 _PATTERNS = ("*.json", "*.safetensors", "tokenizer/*", "tokenizer*", "pytorch_model.bin")

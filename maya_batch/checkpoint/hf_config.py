@@ -13,6 +13,9 @@ from maya_batch.messages.quoting import quoted
 
 FILE = "config.json"
 
+CONTEXT = 8192
+"""Positions of the published Maya1 scripts, prompt and speech together; a checkpoint may have fewer."""
+
 #: Bounds far outside of every Llama, so that a file that claims more builds no model of a million layers first. Maya1
 #: has 28 layers of width 3072 with 24 heads (8 of keys) of 128 numbers, 8192 between gate and up, and 156,940 tokens.
 _MOST = {
@@ -83,16 +86,16 @@ def read_hf_config(folder: Path) -> HfConfig:
         raise MachineError(f"{path}: the model does not load ({error}); fetch the model again") from error
 
 
-def positions_of(folder: Path, most: int) -> int:
-    """How many tokens a text and its speech may take together, `most` at most, as far as config.json can say.
+def positions_of(folder: Path) -> int:
+    """How many tokens a text and its speech may take together, `CONTEXT` at most, as far as config.json can say.
 
     Loading the model says what is wrong with that file.
     """
     try:
         positions = read_json(folder / FILE)["max_position_embeddings"]
     except (OSError, ValueError, TypeError, LookupError):
-        return most
-    return min(most, positions) if type(positions) is int and positions > 0 else most
+        return CONTEXT
+    return min(CONTEXT, positions) if type(positions) is int and positions > 0 else CONTEXT
 
 
 def _parse(config: dict[str, Any], saved: str | None) -> HfConfig:

@@ -14,6 +14,7 @@ from typing import Literal
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.files.builtin_files import builtin
 from maya_batch.files.json_file import read_json
+from maya_batch.manifest.one_line import HUB_ID
 
 DEMO = "demo"
 MAYA1 = "maya-research/maya1"
@@ -25,7 +26,6 @@ _SIZES = {MAYA1: "6.2 GiB", SNAC_24KHZ: "80 MB"}
 #: Maya1's index takes 30 KB.
 _MOST_INDEX = 16_000_000
 
-HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 Kind = Literal["model", "codec"]

@@ -134,16 +134,6 @@ def levels(codes: Codes) -> tuple[Codes, Codes, Codes]:
     return codes[:, 0].copy(), codes[:, [1, 4]].reshape(-1), codes[:, [2, 3, 5, 6]].reshape(-1)
 
 
-def from_levels(first: Codes, second: Codes, third: Codes) -> Codes:
-    """The inverse of `levels`."""
-    frames = len(first)
-    if len(second) != 2 * frames or len(third) != 4 * frames:
-        raise ValueError(f"levels of {len(first)}, {len(second)} and {len(third)} codes do not fit together")
-    pairs, quads = second.reshape(frames, 2), third.reshape(frames, 4)
-    columns = [first, pairs[:, 0], quads[:, 0], quads[:, 1], pairs[:, 1], quads[:, 2], quads[:, 3]]
-    return np.stack(columns, axis=1).astype(np.uint16)
-
-
 def read_layout(folder: Path) -> TokenLayout:
     """The layout of the checkpoint in `folder`: its own `maya_tokens.json`, else Maya1's.
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic import ValidationError
@@ -22,15 +22,32 @@ Output = Annotated[Path | None, typer.Option("--output", help="Where the audio g
 Config = Annotated[str | None, typer.Option(help="The machine: a name of configs/ or a file.")]
 Model = Annotated[str | None, typer.Option(help="A hub id, a folder, or `demo`, instead of the book's.")]
 Codec = Annotated[str | None, typer.Option(help="A hub id, a folder, or `demo`, instead of the book's.")]
-EngineName = Annotated[str | None, typer.Option(help="auto or hf.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")]
-Quantization = Annotated[str | None, typer.Option(help="none, nf4 or int8.")]
-BatchSize = Annotated[int | None, typer.Option(help="Rows generated together.")]
-DecodingName = Annotated[str | None, typer.Option("--decoding", help="auto, framed or free.")]
-Verify = Annotated[str | None, typer.Option(help="Which takes are listened to: all, suspects or off.")]
-RecognizerName = Annotated[str | None, typer.Option("--recognizer", help="Who listens: small.en, a folder...")]
-RecognizerDevice = Annotated[str | None, typer.Option(help="Where it listens: auto, cpu, cuda or cuda:N.")]
+
+
+def _choice(setting: str, help: str, without: tuple[str, ...] = ()) -> Any:
+    """An option whose help shows the values that a setting of the machine may have.
+
+    They are checked by `Machine`, not by Typer, which would refuse them before `--notify` is known.
+    """
+    (kinds,) = (kind for kind in _kinds(Machine.model_fields[setting].annotation) if get_origin(kind) is Literal)
+    metavar = "|".join(value for value in get_args(kinds) if value not in without)
+    return typer.Option(f"--{setting}", metavar=metavar, help=help)
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    return (annotation,) if get_origin(annotation) is Literal else get_args(annotation)
+
+
+_DEVICES = "auto|cpu|cuda|cuda:N"
+EngineName = Annotated[str | None, _choice("engine", "What runs the model.", without=("gguf",))]
+Device = Annotated[str | None, typer.Option(metavar=_DEVICES, help="Where the model runs.")]
+Dtype = Annotated[str | None, _choice("dtype", "Number format of the weights.")]
+Quantization = Annotated[str | None, _choice("quantization", "Weights in 4 or 8 bits.")]
+BatchSize = Annotated[int | None, typer.Option(help="Maximum batch size; default: as many as is useful and fits.")]
+DecodingName = Annotated[str | None, _choice("decoding", "Constrained to Maya1's frames (framed), or not (free).")]
+Verify = Annotated[str | None, _choice("verify", "Which takes are checked word by word with speech recognition.")]
+RecognizerName = Annotated[str | None, typer.Option("--recognizer", help="The ASR model: small.en, a folder...")]
+RecognizerDevice = Annotated[str | None, typer.Option(metavar=_DEVICES, help="Where the ASR model runs.")]
 AllowTags = Annotated[bool, typer.Option("--allow-unknown-tags", help="Only warn of tags the model may not know.")]
 AllowLanguage = Annotated[
     bool, typer.Option("--allow-language", help="Speak a book whose language the model was not made for.")

@@ -15,7 +15,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from maya_batch.checkpoint.hf_config import HfConfig, read_hf_config
+from maya_batch.checkpoint.hf_config import CONTEXT, HfConfig, read_hf_config
 from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.checkpoint.weights_header import check_weights
 from maya_batch.engine.batch_budget import ROWS
@@ -26,9 +26,6 @@ from maya_batch.errors import MachineError, UsageError
 from maya_batch.torch_errors import translated_load_errors
 
 log = logging.getLogger(__name__)
-
-#: Sequence context of the published Maya1 scripts; a checkpoint with fewer positions has fewer.
-CONTEXT = 8192
 
 #: Inputs of an int8 product that are larger than this are kept in float16; 0: none are. Looking for them asks the host
 #: at each product, so that no frame could be a CUDA graph. On the demo voice, half of whose products have inputs over

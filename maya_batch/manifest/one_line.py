@@ -16,7 +16,8 @@ MOST_LEVELS = 32
 
 _VOICE_NAME = re.compile(r"[A-Za-z]([\w -]{0,38}[\w-])?")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
+HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
+"""`org/name` or `org/name@revision` on the Hugging Face hub."""
 
 
 def wrong(what: str, mend: str = "", at: str = "") -> PydanticCustomError:
@@ -81,7 +82,7 @@ def _checkpoint(name: str, flag: str) -> str:
 
 def is_hub_id(name: str) -> bool:
     """Whether a model's name has the form of a hub id, `org/name` or `org/name@revision`, and is no path by `./`."""
-    return not name.startswith("./") and _HUB_ID.fullmatch(name) is not None
+    return not name.startswith("./") and HUB_ID.fullmatch(name) is not None
 
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_one_line)]

@@ -181,8 +181,3 @@ class Book(Part):
     pauses: Pauses = Pauses()
     output: Output = Output()
     render: Render = Render()
-
-    @property
-    def narrator(self) -> str:
-        """The name of the voice that reads where no other is named: `voice`, or the first one."""
-        return self.voice if self.voice is not None else next(iter(self.voices))

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maya_batch.checkpoint.locate import HUB_ID, cached_snapshot
+from maya_batch.checkpoint.locate import cached_snapshot
 from maya_batch.errors import MachineError, UsageError, first_line
 from maya_batch.manifest import Quality
+from maya_batch.manifest.one_line import HUB_ID
 from maya_batch.messages.install_hint import install_hint
 from maya_batch.quality import Problem, Transcript
 

@@ -6,6 +6,8 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from maya_batch.audio.stitch import SILENCE_DBFS
+from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.manifest import Quality
 from maya_batch.quality import Problem
 from maya_batch.quality.noise import longest_noise, longest_run
@@ -14,9 +16,6 @@ from maya_batch.text.token_estimate import tag_tokens
 
 #: Levels are taken in steps of this length.
 _STEP_SECONDS = 0.01
-
-#: What is below that is silence wherever chapters are put together (audio.stitch), in dB of full scale.
-_SILENCE_DBFS = -50.0
 
 #: A take is as loud as its steps that sound but for the loudest tenth. Of that: below -35 dB nothing is heard beside
 #: speech; an end within 25 dB has not faded.
@@ -29,8 +28,8 @@ _FULL, _FLAT_TOP, _CRACKLE = 0.99, 4, 24
 #: A mean of the samples that is no accident: speech has none, and the demo voice stays below 0.004.
 _OFFSET = 0.02
 
-#: Maya1's speech tokens a second (tokens.TokenLayout.tokens_per_second), to know how long tags may last.
-_TOKENS_A_SECOND = 82
+#: Maya1's speech tokens a second, to know how long tags may last.
+_TOKENS_A_SECOND = round(TokenLayout().tokens_per_second)
 
 #: From this tag on a voice has no tone, and is noise by rights.
 _WHISPER = re.compile(r"<whisper\w*>")
@@ -51,10 +50,10 @@ def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Qualit
     if wrong:
         return (Problem("broken", f"{wrong} samples are no numbers"),)
     levels = _levels(wave, rate)
-    if not len(levels) or levels.max() < _SILENCE_DBFS:
+    if not len(levels) or levels.max() < SILENCE_DBFS:
         return (Problem("silent", f"no sound in all of its {len(wave) / rate:.1f} s"),)
     loud = _loudness(levels)
-    unheard = max(_SILENCE_DBFS, loud + _UNHEARD_DB)
+    unheard = max(SILENCE_DBFS, loud + _UNHEARD_DB)
     tags = tag_tokens(text) / _TOKENS_A_SECOND
     found = (
         _pause(levels, unheard, quality.pause_seconds + tags),
@@ -79,13 +78,13 @@ def check_end(quiet: float, least: float, quality: Quality) -> list[Problem]:
 def quiet_end(wave: NDArray[np.float32], rate: int, text: str) -> float | None:
     """Seconds after the last sound of a take's wave [samples]; None where there is none, or it is that of a tag."""
     levels = _levels(wave, rate)
-    if _ends_in_tag(text) or not len(levels) or not levels.max() >= _SILENCE_DBFS:
+    if _ends_in_tag(text) or not len(levels) or not levels.max() >= SILENCE_DBFS:
         return None
     return _quiet(levels, _loudness(levels))
 
 
 def _loudness(levels: NDArray[np.float64]) -> float:
-    return float(np.quantile(levels[levels >= _SILENCE_DBFS], _LOUD_SHARE))
+    return float(np.quantile(levels[levels >= SILENCE_DBFS], _LOUD_SHARE))
 
 
 def _quiet(levels: NDArray[np.float64], loud: float) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from maya_batch.messages.quoting import shorten
 from maya_batch.text.break_points import Cuts, before_tags, count_words, is_cut
 from maya_batch.text.passage import Passage, TextProblem
 from maya_batch.text.sentences import sentences
@@ -205,7 +206,6 @@ class _Chunker:
     def _check_fits(self, unit: _Unit) -> None:
         text = self._slice(unit.start, unit.end)
         if not self.fits(text):
-            quoted = text if len(text) <= _QUOTED else text[: _QUOTED - 1] + "…"
-            what = f"{quoted} is too long for the model to speak, and there is no place to cut it"
+            what = f"{shorten(text, _QUOTED)} is too long for the model to speak, and there is no place to cut it"
             offset = self.passage.source_offset(unit.start)
             self.problems.append(TextProblem(offset, what, "put spaces into it, or say it in words"))

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from maya_batch.messages.quoting import shorten
 from maya_batch.text.emotion_tags import TAG, nearest
 from maya_batch.text.passage import Passage, TextProblem
 
@@ -250,5 +251,4 @@ class _Reader:
 
 
 def _quote(text: str) -> str:
-    line = " ".join(text[:_GLANCE].split())
-    return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"
+    return shorten(" ".join(text[:_GLANCE].split()), _QUOTED)

@@ -9,8 +9,9 @@ import pytest
 
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.model_lock import ModelConfig
-from maya_batch.book.plan import CONTEXT, Plan, make_plan, speech_plan
+from maya_batch.book.plan import Plan, make_plan, speech_plan
 from maya_batch.book.settings import Sound
+from maya_batch.checkpoint.hf_config import CONTEXT
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.errors import ManifestError, UsageError
 from maya_batch.manifest import Render

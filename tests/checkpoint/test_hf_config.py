@@ -88,11 +88,11 @@ def test_a_configuration_that_is_none_of_maya1s(changes: dict[str, str], told: s
 def test_a_file_that_is_no_configuration(content: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(content, encoding="utf-8")
     assert "no model configuration" in refused(tmp_path)
-    assert positions_of(tmp_path, 8192) == 8192
+    assert positions_of(tmp_path) == 8192
 
 
 @pytest.mark.parametrize(
     ("value", "positions"), [("4096", 4096), ("131072", 8192), ("1e999", 8192), ("-1", 8192), ("true", 8192)]
 )
 def test_positions_are_those_of_maya1_where_a_file_has_none(value: str, positions: int, tmp_path: Path) -> None:
-    assert positions_of(written(tmp_path, max_position_embeddings=value), 8192) == positions
+    assert positions_of(written(tmp_path, max_position_embeddings=value)) == positions

@@ -18,6 +18,7 @@ from maya_batch.book.book_id import BookId, read_book_id, write_book_id
 from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import machine_settings
 from maya_batch.book.take_choices import Choices
+from maya_batch.checkpoint.hf_config import CONTEXT
 from maya_batch.errors import Finding, MachineError, ManifestError, UsageError
 from maya_batch.files.json_file import read_json
 from maya_batch.manifest import Render, read_manuscript
@@ -95,7 +96,7 @@ def test_a_text_that_no_model_has_room_for_is_not_counted(tmp_path: Path, monkey
     assert line.endswith(
         "is too long for the model to speak, and there is no place to cut it; put spaces into it, or say it in words"
     )
-    assert max(plural, default=0) < plan_module.CONTEXT
+    assert max(plural, default=0) < CONTEXT
 
 
 @pytest.mark.parametrize("unit", ["[", "<", "<pause> ", "[bob] a ", "<1> ", "\\<"])

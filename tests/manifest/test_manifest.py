@@ -114,7 +114,7 @@ def test_a_full_book(folder: Path) -> None:
 def test_the_defaults(folder: Path) -> None:
     manuscript = sound(BOOK + "pauses:\noutput:\nrender:\nauthor:\n")
     book = manuscript.book
-    assert (book.author, book.language, book.voice, book.narrator) == ("", "en", None, "anna")
+    assert (book.author, book.language, book.voice) == ("", "en", None)
     assert manuscript.chapters[0].voice == "anna"
     assert book.pauses.model_dump() == {
         "sentence": 0.25,
