@@ -9,7 +9,7 @@ def main() -> None:
         from maya_batch.interrupt import Stop
 
         stop = Stop()
-        stop.listen()
+        stop.install()
     except KeyboardInterrupt:
         os._exit(4)  # the constant's module may be what was being loaded
     from maya_batch.messages.terminal import hold_descriptors

@@ -1,6 +1,6 @@
 """Signals: they end a run between two frames while the model speaks, and at once everywhere else.
 
-This is loaded before all else, and imports little: a signal that comes before `listen` cannot be caught.
+This is loaded before all else, and imports little: a signal that comes before `install` cannot be caught.
 """
 
 import atexit
@@ -32,14 +32,14 @@ class Interruption(BaseException):
 
 
 class Stop:
-    """Whether this process was told to stop. Without `listen`, it never is."""
+    """Whether this process was told to stop. Without `install`, it never is."""
 
     def __init__(self) -> None:
-        self.told = self._later = False
+        self.requested = self._later = False
         self._line: str | None = None
         self._exit_code: int | None = None
 
-    def listen(self) -> None:
+    def install(self) -> None:
         """From now on SIGTERM, SIGINT and SIGHUP end the process at once, with one line, or are raised inside
         `interrupts`. A second SIGTERM or SIGINT ends the process wherever it is.
 
@@ -48,7 +48,7 @@ class Stop:
         for number in _SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._hear)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # `held_back` of a run that began anew
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # `signals_blocked` of a run that began anew
 
     @contextmanager
     def interrupts(self, line: str = STOPPED) -> Iterator[None]:
@@ -68,7 +68,7 @@ class Stop:
             self._line, sys.unraisablehook = before, printed
 
     @contextmanager
-    def put_off(self) -> Iterator[None]:
+    def deferred(self) -> Iterator[None]:
         """Inside, a signal is only noted, for `check` to raise; at the latest it is raised at the end."""
         with self._set(True):
             yield
@@ -76,8 +76,8 @@ class Stop:
             self.check()
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Inside, a signal is raised when it comes, even if all this is inside a `put_off`."""
+    def immediate(self) -> Iterator[None]:
+        """Inside, a signal is raised when it comes, even if all this is inside a `deferred`."""
         with self._set(False):
             self.check()
             yield
@@ -88,10 +88,10 @@ class Stop:
         Raises:
             Interruption: one was.
         """
-        if self.told:
+        if self.requested:
             raise Interruption(self._line or STOPPED)
 
-    def over(self, exit_code: int) -> None:
+    def finished(self, exit_code: int) -> None:
         """All is done and printed, and the exit code is settled: a signal changes nothing any more."""
         self._exit_code = exit_code
         # What is left after this are modules' ends, in which Python takes back its handlers of signals.
@@ -108,12 +108,12 @@ class Stop:
     def _hear(self, number: int, _frame: object) -> None:
         if self._exit_code is not None:
             os._exit(self._exit_code)
-        if self.told:
+        if self.requested:
             # A terminal that closes may tell a process twice by itself; only a person or a service asks again.
             if number != signal.SIGHUP:
                 os._exit(EXIT_STOPPED)
             return
-        self.told = True
+        self.requested = True
         if self._later:
             return
         if self._line is not None:
@@ -134,7 +134,7 @@ class Stop:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
+def signals_blocked() -> Iterator[None]:
     """Inside, signals wait; a process or program that is started inside never hears them, unless it listens."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:

@@ -17,7 +17,7 @@ from maya_batch.bench.workload import write_book
 from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.locate import DEMO
 from maya_batch.errors import MachineError, UsageError
-from maya_batch.interrupt import held_back
+from maya_batch.interrupt import signals_blocked
 from maya_batch.manifest import Render
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _alone(work: Callable[..., Result], *arguments: Any) -> Result:
     resource_tracker.ensure_running()  # it would let signals through while the process is started
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
-            with held_back():
+            with signals_blocked():
                 future = pool.submit(work, *arguments)
             return future.result()
         except BrokenProcessPool as error:

@@ -85,10 +85,10 @@ def main(stop: Stop | None = None) -> NoReturn:
     gc.set_threshold(100_000, 20, 20)
     if stop is None:
         stop = Stop()
-        stop.listen()
+        stop.install()
     keep_going()
     exit_code = close(_run(stop))
-    stop.over(exit_code)
+    stop.finished(exit_code)
     sys.exit(exit_code)
 
 

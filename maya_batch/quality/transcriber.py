@@ -1,4 +1,4 @@
-"""Who listens to the takes of a run: a recognizer, on the device that is asked for or that there is."""
+"""The ASR of a run, on the device that is asked for or that there is."""
 
 import logging
 import os
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Cores that a recognizer leaves to the threads that speak on a GPU and keep the files.
+#: Cores that ASR leaves to the threads that drive the GPU and write files.
 _OTHERS = 2
 
 
 class Transcriber:
-    """A recognizer for a book. Where its device is left open, a GPU that cannot run it gives way to the CPU: for want
-    of a library at the beginning, for want of memory at any time.
+    """Transcribes and checks the takes of a book. Where its device is left open it falls back from the GPU to the CPU:
+    for want of a library at the start, for want of memory at any time.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class Transcriber:
         """
         if self._device == "auto":
             self._device = engine_device
-        # On a CPU that speaks, too, all other threads are the model's.
+        # On a CPU that generates, too, all other threads are the model's.
         self._threads = 1 if engine_device == "cpu" else max(1, _cores() - _OTHERS)
         self.find()  # that it is not on the disk is no fault of the device
         try:
             self._load()
         except MachineError as error:
-            self._give_way(error)
+            self._fall_back(error)
 
-    def listen(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Transcript, tuple[Problem, ...]]:
-        """What is heard in a take that is to say `text`, and what is wrong with it.
+    def transcribe(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Transcript, tuple[Problem, ...]]:
+        """The transcript of a take that is to say `text`, and the problems that it shows.
 
         `wave` are samples [n] in -1..1, `rate` of them a second.
 
@@ -72,7 +72,7 @@ class Transcriber:
         try:
             return self._listen(wave, rate, text)
         except MachineError as error:
-            self._give_way(error)
+            self._fall_back(error)
         return self._listen(wave, rate, text)
 
     def _load(self) -> None:
@@ -86,10 +86,10 @@ class Transcriber:
         from maya_batch.quality.asr import listen
 
         if self._recognizer is None:
-            raise ValueError("nobody is there to listen")
+            raise ValueError("no recognizer is loaded")
         return listen(self._recognizer, wave, rate, text, self._language, self._quality)
 
-    def _give_way(self, error: MachineError) -> None:
+    def _fall_back(self, error: MachineError) -> None:
         if self._asked != "auto" or self._device == "cpu":
             raise error
         log.warning("%s; the CPU is what listens now, and may be slower than the voice", error)

@@ -25,13 +25,13 @@ def publish(
     waveforms: WaveformCache,
     result: RunResult,
     progress: ProgressListener,
-    aside: Callable[[Callable[[], None]], None],
+    in_background: Callable[[Callable[[], None]], None],
     stop: Stop | None = None,
 ) -> None:
     """Put a chapter together, if it is complete and its files are not those of its takes already.
 
-    Its loudness, which only reports ask for, is measured by a job that `aside` is given. Told to `stop`, it does so
-    between two clips.
+    `in_background` is given the job that measures its loudness, which only reports ask for. A `stop` ends this between
+    two clips.
     """
     if not state.complete(chapter) or state.current(chapter):
         return
@@ -40,10 +40,10 @@ def publish(
         _set_aside(target.path)
     began = time.monotonic()
     stop = stop or Stop()
-    with stop.put_off():
+    with stop.deferred():
         seconds = assemble_chapter(state, chapter, waveforms, stop.check)
     result.spent("codec and audio", began)
-    aside(partial(_measure, state, state.fingerprint(chapter), state.targets(chapter)[0].path, seconds))
+    in_background(partial(_measure, state, state.fingerprint(chapter), state.targets(chapter)[0].path, seconds))
     for target in state.targets(chapter):
         result.files.append(target.path)
         progress.published(target.path, seconds)

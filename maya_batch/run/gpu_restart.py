@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from maya_batch.interrupt import held_back
+from maya_batch.interrupt import signals_blocked
 from maya_batch.run.deadline import Deadline
 
 #: The environment's variable that tells the second start: whose it is, and what the first one knew.
@@ -76,5 +76,5 @@ def restart_program(first: FirstStart) -> None:
             continue  # the listing's own
     sys.stdout.flush()
     sys.stderr.flush()
-    with held_back():
+    with signals_blocked():
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -46,7 +46,7 @@ def guarded(stop: Stop, line: str = STOPPED, deadline: Deadline | None = None) -
         except Exception as error:
             if is_of_a_signal(error):
                 raise Interruption(line) from error
-            if isinstance(error, GpuLostError) and known is None and not stop.told:
+            if isinstance(error, GpuLostError) and known is None and not stop.requested:
                 log.warning("%s; the run begins anew", error)
                 with suppress(OSError):
                     restart_program(guard.first)

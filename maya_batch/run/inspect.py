@@ -1,4 +1,4 @@
-"""A stored take is looked at and listened to: its sound's problems, and which words of its text are heard in it."""
+"""A stored take is inspected: its sound is checked, and its transcript is compared with its text."""
 
 import logging
 from dataclasses import replace
@@ -19,25 +19,25 @@ log = logging.getLogger(__name__)
 
 
 class TakeInspector:
-    """Knows what a take of a plan must sound like, and whether takes are listened to, by whom."""
+    """Checks the sound of a plan's takes, and transcribes them where that is asked for."""
 
     def __init__(
         self,
         plan: Plan,
         machine: Machine,
         transcriber: Transcriber | None = None,
-        alone: str | None = None,
+        disabled_reason: str | None = None,
     ) -> None:
-        """Without a `transcriber` nobody listens.
+        """Without a `transcriber` takes are not transcribed.
 
-        `alone` says why nobody listens, where nobody said that nobody should.
+        `disabled_reason` is logged when speech recognition is off although the user did not turn it off.
         """
         self._quality, self._rate = plan.sound.quality, plan.layout.sampling_rate
-        self._transcriber, self._alone, self._device = transcriber, alone, machine.device
+        self._transcriber, self._disabled_reason, self._device = transcriber, disabled_reason, machine.device
         self._suspects_only = machine.verify == "suspects"
 
     def find(self) -> None:
-        """Do nothing if the recognizer, where there is one, lies on this machine.
+        """Do nothing if the ASR model, where one is used, is on this machine.
 
         Raises:
             MachineError, UsageError: it does not.
@@ -46,41 +46,41 @@ class TakeInspector:
             self._transcriber.find()
 
     def load(self) -> None:
-        """Have the recognizer loaded, where there is one.
+        """Load the ASR model, where one is used.
 
         Raises:
             MachineError, UsageError: it cannot be had.
         """
-        if self._alone is not None:
-            log.info("%s", self._alone)
+        if self._disabled_reason is not None:
+            log.info("%s", self._disabled_reason)
         if self._transcriber is not None:
             from maya_batch.engine.device import choose_device
 
             self._transcriber.load(str(choose_device(self._device)))
 
-    def has_work(self, take: Take) -> bool:
-        """Whether a take has not been looked at, or not been listened to though it should be."""
-        return not take.examined or self.listens_to(take)
+    def needs_work(self, take: Take) -> bool:
+        """Whether a take was not checked yet, or not transcribed though it should be."""
+        return not take.examined or self.needs_transcript(take)
 
-    def listens_to(self, take: Take) -> bool:
-        """Whether a take that was looked at is yet to be listened to."""
+    def needs_transcript(self, take: Take) -> bool:
+        """Whether a take whose sound was checked is still to be transcribed."""
         if self._transcriber is None or take.transcript is not None:
             return False
         return bool(take.problems) or not self._suspects_only
 
-    def look(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
-        """The take, with what its sound shows; unchanged where it was looked at."""
+    def check_audio(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
+        """The take with the problems of its sound; unchanged where it was checked before."""
         if take.examined:
             return take
         found = check_sound(wave, self._rate, text, self._quality)
         quiet = quiet_end(wave, self._rate, text)
         return replace(take, examined=True, quiet=quiet, problems=_joined(take.problems, found))
 
-    def listen(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
-        """The take, with what the recognizer hears in it."""
+    def transcribe(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
+        """The take with its transcript, and the problems that it shows."""
         if self._transcriber is None:
-            raise ValueError("nobody is there to listen")
-        transcript, problems = self._transcriber.listen(audible(wave), self._rate, text)
+            raise ValueError("no transcriber")
+        transcript, problems = self._transcriber.transcribe(audible(wave), self._rate, text)
         return replace(take, transcript=transcript, problems=_joined(take.problems, problems))
 
 
@@ -103,7 +103,9 @@ def make_inspector(plan: Plan, machine: Machine) -> TakeInspector:
         return TakeInspector(plan, machine)
     if machine.verify is None and machine.recognizer is None and not recognizer_ready(name):
         how = f"maya-batch fetch --recognizer {name}" if recognizer_installed() else install_hint("verify")
-        return TakeInspector(plan, machine, alone=f"nobody listens to the takes; after `{how}` each word is checked")
+        return TakeInspector(
+            plan, machine, disabled_reason=f"nobody listens to the takes; after `{how}` each word is checked"
+        )
     suspects_only = machine.verify == "suspects"
     transcriber = Transcriber(name, plan.book.language, plan.sound.quality, machine.recognizer_device, suspects_only)
     return TakeInspector(plan, machine, transcriber)

@@ -1,10 +1,8 @@
-"""What becomes of takes as they come: stored, looked at, listened to, judged; once all of a chapter are settled, its
-files.
+"""Takes are processed as they come: stored, decoded, inspected; once all of a chapter are settled, it is written.
 
-A take is settled when it has been examined and its chunk is not to be spoken again. It may be accused afterwards, when
-its voice's limits are settled: then its chunk is open once more, and its chapter is put together again. On a GPU the
-work is done on two threads beside the model: one keeps the files, the codec and the books, the other one only looks and
-listens.
+A take is settled when it has been inspected and its chunk needs no retry. It may be flagged afterwards, when the limits
+of its voice are known: then its chunk is open again, and its chapter is written again. On a GPU two threads work in the
+background: one owns the files and the codec, the other one inspects.
 """
 
 import logging
@@ -34,28 +32,28 @@ log = logging.getLogger(__name__)
 
 
 class TakeProcessor:
-    """The way of all takes of one run. Only the thread of `worker` touches the store, the codec and the outcome."""
+    """Processes all takes of one run, most of it on the thread of `worker`."""
 
     def __init__(
         self,
         state: BookState,
         inspector: TakeInspector,
-        judge: VoiceCheck,
+        voice_check: VoiceCheck,
         waveforms: WaveformCache,
         result: RunResult,
         progress: ProgressListener,
         worker: BackgroundWorker,
-        ear: BackgroundWorker,
+        inspect_worker: BackgroundWorker,
         waiting: Iterable[Chunk] = (),
     ) -> None:
-        """The watcher knows of the chunks that are `waiting` to be spoken."""
-        self._state, self._inspector, self._judge, self._waves = state, inspector, judge, waveforms
+        """`progress` has been told of the chunks in `waiting`."""
+        self._state, self._inspector, self._voice_check, self._waveforms = state, inspector, voice_check, waveforms
         self._result, self._progress = result, progress
-        self._worker, self._ear = worker, ear
+        self._worker, self._inspect_worker = worker, inspect_worker
         self._chunks: dict[str, Chunk] = {}
         self._open: dict[int, set[str]] = {}
-        self._again: deque[Chunk] = deque()
-        self._looked_at: Counter[str] = Counter()
+        self._retries: deque[Chunk] = deque()
+        self._inspecting: Counter[str] = Counter()
         self._rendered: set[str] = set()
         """Keys of which this run has stored a take."""
         self._counted: set[tuple[str, bool]] = set()
@@ -64,8 +62,8 @@ class TakeProcessor:
         self._to_render.update(map(state.key, waiting))
 
     def expect(self, chunks: Iterable[Chunk], once: bool = False) -> None:
-        """These chunks are to be settled; with `once`, by their next take, which is chosen if it is good."""
-        self._again.clear()  # they are among these
+        """These chunks are to be settled; with `once`, by their next take, which is chosen if it has no problems."""
+        self._retries.clear()  # they are among these
         for chunk in chunks:
             key = self._state.key(chunk)
             self._chunks[key] = chunk
@@ -74,41 +72,38 @@ class TakeProcessor:
             self._once = frozenset(self._chunks)
 
     def receive(self, takes: list[Take]) -> None:
-        """Take in what has just been spoken."""
+        """Process takes that the engine has just finished."""
         self._rendered.update(take.key for take in takes)
         self._hand_over(partial(self._keep, takes))
 
-    def again(self, among: Container[str] | None = None) -> list[Chunk]:
-        """Chunks that are to be spoken once more, their last take being known now; with `among`, those of these keys.
+    def retries(self, among: Container[str] | None = None) -> list[Chunk]:
+        """Chunks to generate again, each returned once; with `among`, only those of these keys."""
+        chunks = [self._retries.popleft() for _ in range(len(self._retries))]
+        returned = [among is None or self._state.key(chunk) in among for chunk in chunks]
+        self._retries.extend(chunk for chunk, taken in zip(chunks, returned, strict=True) if not taken)
+        return [chunk for chunk, taken in zip(chunks, returned, strict=True) if taken]
 
-        Each is told once.
-        """
-        chunks = [self._again.popleft() for _ in range(len(self._again))]
-        told = [among is None or self._state.key(chunk) in among for chunk in chunks]
-        self._again.extend(chunk for chunk, is_told in zip(chunks, told, strict=True) if not is_told)
-        return [chunk for chunk, is_told in zip(chunks, told, strict=True) if is_told]
-
-    def examine(self, takes: Iterable[Take], tick: Callable[[], None]) -> None:
-        """Examine takes that are stored already; `tick` is called before each."""
+    def inspect_stored(self, takes: Iterable[Take], tick: Callable[[], None]) -> None:
+        """Inspect takes that an earlier run stored; `tick` is called before each."""
         for take in takes:
             tick()
-            self._hand_over(partial(self._look_at, [take]))
+            self._hand_over(partial(self._inspect_takes, [take]))
 
     def publish_settled(self) -> None:
-        """Put together the chapters that wait for nothing."""
+        """Write the chapters that wait for no take."""
         chapters = [chapter for chapter in self._state.plan.chapters if not self._open.get(chapter.number)]
         self._hand_over(lambda: self._publish({chapter.number for chapter in chapters}))
 
     def drain(self, tick: Callable[[], None]) -> None:
-        """Wait until all takes are through; `tick` is called meanwhile."""
+        """Wait until all takes are processed; `tick` is called meanwhile."""
         began = time.monotonic()
-        # What is kept goes to be heard, and what was heard comes back; what is accused then may go to be heard, too.
-        for line in (self._worker, self._ear, self._worker, self._ear, self._worker):
-            line.drain(tick)
+        # A stored take goes to the inspector and comes back; a take that is flagged then may go there again.
+        for worker in (self._worker, self._inspect_worker, self._worker, self._inspect_worker, self._worker):
+            worker.drain(tick)
         self._result.spent("finishing", began)
 
     def _hand_over(self, job: Callable[[], None]) -> None:
-        """Have a job done beside; where it is done here and now, it counts as finishing."""
+        """Give the worker a job; time that it takes in this thread counts as finishing."""
         began = time.monotonic()
         self._worker.do(job)
         self._result.spent("finishing", began)
@@ -116,11 +111,11 @@ class TakeProcessor:
     def _keep(self, takes: list[Take]) -> None:
         """Store takes that ended together, before anything else can go wrong."""
         self._store(takes)
-        self._look_at(takes)
+        self._inspect_takes(takes)
 
-    def _look_at(self, takes: list[Take]) -> None:
-        """Have takes examined; where several are of one chunk, the last of them settles it."""
-        self._looked_at.update(take.key for take in takes)
+    def _inspect_takes(self, takes: list[Take]) -> None:
+        """Decode and inspect takes; where several are of one chunk, the last of them settles it."""
+        self._inspecting.update(take.key for take in takes)
         for take in takes:
             self._decode(take)
 
@@ -128,90 +123,90 @@ class TakeProcessor:
         if self._worker.stopping.is_set():
             return  # the next run does it
         began = time.monotonic()
-        wave = self._waves.prepare(take)
+        wave = self._waveforms.prepare(take)
         self._result.spent("codec and audio", began)
-        self._ear.do(partial(self._examine, take, wave))
+        self._inspect_worker.do(partial(self._inspect, take, wave))
 
-    def _examine(self, take: Take, wave: NDArray[np.float32]) -> None:
-        """On the thread that looks and listens; what it finds goes back to the other one."""
-        if self._ear.stopping.is_set():
+    def _inspect(self, take: Take, wave: NDArray[np.float32]) -> None:
+        """On the inspecting thread; what it finds goes back to the worker."""
+        if self._inspect_worker.stopping.is_set():
             return  # the next run does it
         began, chunk, known = time.monotonic(), self._chunks[take.key], take.problems
-        take = self._inspector.look(take, chunk.text, wave)
-        if self._inspector.listens_to(take):
-            take = self._inspector.listen(take, chunk.text, wave)
+        take = self._inspector.check_audio(take, chunk.text, wave)
+        if self._inspector.needs_transcript(take):
+            take = self._inspector.transcribe(take, chunk.text, wave)
         self._result.spent("examining", began)
         self._worker.post(partial(self._settle, take, known))
 
     def _settle(self, take: Take, known: tuple[Problem, ...]) -> None:
-        """A take with all its evidence: stored again; and its chunk is done, or goes back to be spoken once more.
+        """Store a take with all its evidence; its chunk is done, or is generated again.
 
-        A choice that was made when there were only the `known` problems may be given up.
+        A person's choice that was made when only the `known` problems were there may be given up.
         """
         state, chunk = self._state, self._chunks[take.key]
-        self._looked_at[take.key] -= 1
-        take = self._judge.settle(take, chunk)
+        self._inspecting[take.key] -= 1
+        take = self._voice_check.settle(take, chunk)
         give_up_choice(state, chunk, known, take)
         self._store([take])
         if not self._once and not self._worker.stopping.is_set():
             self._catch_up()
-        if self._inspector.listens_to(take):  # what accuses it now was not known before
-            self._look_at([take])
+        if self._inspector.needs_transcript(take):  # it was flagged only now
+            self._inspect_takes([take])
             return
         if take.key in self._once and not take.problems:
             state.store.choose(take.key, take.attempt)
             state.stored([take.key])
-        again = take.key not in self._once and state.needs_take(chunk)
-        _tell(chunk, take.problems, again)
-        if self._looked_at[take.key]:
+        retry = take.key not in self._once and state.needs_take(chunk)
+        _log_problems(chunk, take.problems, retry)
+        if self._inspecting[take.key]:
             return
-        if again:
-            self._waves.drop(take)
-            self._speak_again(chunk)
+        if retry:
+            self._waveforms.drop(take)
+            self._retry(chunk)
             return
         self._count(chunk)
         used = state.take(chunk)
         for other in state.takes(chunk):
             if other is not used:
-                self._waves.drop(other)
+                self._waveforms.drop(other)
         self._open[chunk.chapter].discard(take.key)
         if not self._open[chunk.chapter]:
             self._publish({chunk.chapter})
 
     def _catch_up(self) -> None:
-        """Have takes judged that came before their voice's limits were settled; their chunks may be open once more."""
+        """Check takes that came before the limits of their voice were known; their chunks may be open again."""
         began, state = time.monotonic(), self._state
-        judged = self._judge.catch_up()
+        judged = self._voice_check.catch_up()
         self._result.spent("files", began)
-        suspects: list[Take] = []
+        flagged: list[Take] = []
         for chunk, group in groupby(judged, itemgetter(0)):
             key, open_chunks = state.key(chunk), self._open.setdefault(chunk.chapter, set())
             if key in open_chunks:
                 continue  # its next take is on the way
-            again, unheard = state.needs_take(chunk), []
+            retry, unverified = state.needs_take(chunk), []
             for _, before, take in group:
-                _tell(chunk, [problem for problem in take.problems if problem not in before.problems], again)
-                if self._inspector.listens_to(take):
-                    unheard.append(take)
-                elif again:
-                    self._waves.drop(take)
-            if unheard or again:
+                _log_problems(chunk, [problem for problem in take.problems if problem not in before.problems], retry)
+                if self._inspector.needs_transcript(take):
+                    unverified.append(take)
+                elif retry:
+                    self._waveforms.drop(take)
+            if unverified or retry:
                 self._chunks[key] = chunk
                 open_chunks.add(key)
-            if unheard:
-                suspects += unheard
-            elif again:
-                self._speak_again(chunk)
-        self._look_at(suspects)
+            if unverified:
+                flagged += unverified
+            elif retry:
+                self._retry(chunk)
+        self._inspect_takes(flagged)
 
-    def _speak_again(self, chunk: Chunk) -> None:
-        self._again.append(chunk)
+    def _retry(self, chunk: Chunk) -> None:
+        self._retries.append(chunk)
         if (key := self._state.key(chunk)) not in self._to_render:
             self._to_render.add(key)
             self._progress.expected(1)
 
     def _count(self, chunk: Chunk) -> None:
-        """Count a chunk that is settled: once as examined, and once as rendered if it is spoken all the same."""
+        """Count a settled chunk: once as examined, and once as rendered if this run generated a take of it."""
         key = self._state.key(chunk)
         rendered = key in self._rendered
         if (key, rendered) in self._counted:
@@ -238,12 +233,12 @@ class TakeProcessor:
     def _publish(self, numbers: set[int]) -> None:
         for chapter in self._state.plan.chapters:
             if chapter.number in numbers and not self._worker.stopping.is_set():
-                publish(self._state, chapter, self._waves, self._result, self._progress, self._ear.post)
-                self._waves.drop_keys({self._state.key(chunk) for chunk in chapter.chunks})
+                publish(self._state, chapter, self._waveforms, self._result, self._progress, self._inspect_worker.post)
+                self._waveforms.drop_keys({self._state.key(chunk) for chunk in chapter.chunks})
 
 
-def _tell(chunk: Chunk, problems: Iterable[Problem], again: bool) -> None:
-    """Say what is wrong with a take, aloud where it stays as it is."""
+def _log_problems(chunk: Chunk, problems: Iterable[Problem], retry: bool) -> None:
+    """Log the problems of a take: as warnings where it is kept, as information where it is made again."""
     for problem in problems:
-        level = logging.INFO if again else logging.WARNING
-        log.log(level, "%s %s: %s%s", chunk.ref, problem.kind, problem.detail, "; once more" if again else "")
+        level = logging.INFO if retry else logging.WARNING
+        log.log(level, "%s %s: %s%s", chunk.ref, problem.kind, problem.detail, "; once more" if retry else "")

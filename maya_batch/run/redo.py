@@ -50,13 +50,13 @@ def redo_chunks(
     for chunk in chunks:
         take = state.take(chunk)
         before.setdefault(chunk.ref, Attempts(state.attempts(chunk), None if take is None else take.attempt))
-    made = {state.key(chunk) for chunk in chunks if state.attempts(chunk) > before[chunk.ref].made}
-    again = {state.key(chunk): seed for chunk in chunks}
+    redone = {state.key(chunk) for chunk in chunks if state.attempts(chunk) > before[chunk.ref].made}
+    seeds = {state.key(chunk): seed for chunk in chunks}
     result = render_book(
         *(plan, machine, progress, output),
         check_tags=check_tags,
-        again=again,
-        made=made,
+        redo_seeds=seeds,
+        redone=redone,
         stop=guard.stop,
         keep_log=True,
     )

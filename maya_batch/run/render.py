@@ -1,4 +1,4 @@
-"""The run: chunks without a take that stays are spoken, round by round while the model is loaded, and taken in."""
+"""One run over a book: chunks that need a take are generated, and chapters written as they become complete."""
 
 import logging
 import time
@@ -46,28 +46,27 @@ def render_book(
     output: Path | None = None,
     check_tags: bool = True,
     deadline: Deadline | None = None,
-    again: Mapping[str, int | None] | None = None,
+    redo_seeds: Mapping[str, int | None] | None = None,
     report: bool = True,
     stop: Stop | None = None,
-    made: Container[str] = (),
+    redone: Container[str] = (),
     take_over: TakeOver | None = None,
     keep_log: bool = False,
 ) -> RunResult:
-    """Render what of the book has no take that stays, put its chapters together, and write the report.
+    """Generate the takes that the book needs, write its chapters, and write the report.
 
-    With `again`, a seed or None by key, one more take of each of these chunks and nothing else; one without problems
-    is chosen from then on; of the keys in `made` that take is stored already, and is only examined. `stop` is told when
-    the run must not be interrupted between two frames. `take_over` is what a person has allowed in so many words. With
-    `keep_log` all messages go to the book's render.log, too.
+    With `redo_seeds`, a seed or None by key, this makes one more take of each of these chunks and nothing else, and
+    chooses it if it has no problems. For keys in `redone` that take is stored already and is only inspected.
+    `take_over` holds what a person has allowed by flags. With `keep_log` all messages go to the book's render.log, too.
 
     Raises:
         UsageError: the folder is another book's, a file in the way is not this program's, or the book is rendered with
             another model config than is asked for.
         BusyError: another run holds the book.
-        StoppedError: the deadline has passed before all was spoken; what was, is stored.
-        Interruption: a signal came, of which the same is true.
-        GpuLostError: the GPU failed; what is stored stays.
-        MachineError: a model, the GPU, the disk or ffmpeg is not as it must be; what is stored stays.
+        StoppedError: the deadline passed before all takes were generated. Here and below, stored takes stay.
+        Interruption: a signal came.
+        GpuLostError: the GPU failed.
+        MachineError: a model, the GPU, the disk or ffmpeg is missing or failed.
     """
     allowed = take_over or TakeOver()
     hidden = hidden_folder(writable_state(plan, machine, output, allowed).folder)
@@ -80,8 +79,8 @@ def render_book(
             _tell_rules(state)
         run = _Run(state, machine, progress, check_tags, deadline or Deadline(), stop, allowed.switch_config)
         with _reported(run) if report else nullcontext(), translated_torch_errors(run.waveforms.forget):
-            run.speak(again, made)
-            run.publish(again)
+            run.speak(redo_seeds, redone)
+            run.publish(redo_seeds)
             return run.finished()
 
 
@@ -94,9 +93,10 @@ def assemble_book(
     stop: Stop | None = None,
     keep_log: bool = False,
 ) -> RunResult:
-    """Put together the chapters whose takes are all there, without a language model.
+    """Write the chapters whose takes are all there, without a language model.
 
-    With `choices`, an attempt by key, or None for no choice: they are kept, and only chapters they touch put together.
+    `choices`, an attempt by key or None to take a choice back, are kept first; then only chapters that they touch are
+    written.
 
     Raises:
         UsageError: the book was not begun, or there is no such take.
@@ -122,7 +122,7 @@ def assemble_book(
 
 
 class _Run:
-    """One run over a book that is held."""
+    """One run over a book that is locked."""
 
     def __init__(
         self,
@@ -140,14 +140,14 @@ class _Run:
         self._machine, self._progress, self._check_tags, self._deadline = machine, progress, check_tags, deadline
         self._stop = stop or Stop()
 
-    def speak(self, again: Mapping[str, int | None] | None, made: Container[str]) -> None:
-        """Give every chunk a take that stays; chapters are put together meanwhile, as they become complete."""
+    def speak(self, redo_seeds: Mapping[str, int | None] | None, redone: Container[str]) -> None:
+        """Generate and inspect takes until no chunk needs one; chapters are written as they become complete."""
         state, plan = self.state, self.state.plan
         inspector = make_inspector(plan, self._machine)
-        if again is None:
+        if redo_seeds is None:
             VoiceCheck(state).catch_up()
-        waiting = self._waiting(again, made)
-        unexamined = list(self._unexamined(inspector) if again is None else self._made(made))
+        waiting = self._waiting(redo_seeds, redone)
+        unexamined = list(self._unexamined(inspector) if redo_seeds is None else self._made(redone))
         self._progress.begun(sum(1 for _ in plan.chunks()), len(waiting), len(unexamined))
         if not waiting and self._switch:
             pin_config(state)  # all takes are there from the time before it was switched
@@ -165,9 +165,13 @@ class _Run:
         from maya_batch.engine.device import choose_device
 
         in_background = choose_device(self._machine.device).type == "cuda"
-        # The workers end inside: what they still have is stored before the signal is raised.
-        with self._stop.put_off(), BackgroundWorker(in_background) as worker, BackgroundWorker(in_background) as ear:
-            tick = partial(self._tick, (worker, ear))
+        # The workers end inside: what they still hold is stored before the signal is raised.
+        with (
+            self._stop.deferred(),
+            BackgroundWorker(in_background) as worker,
+            BackgroundWorker(in_background) as inspect_worker,
+        ):
+            tick = partial(self._tick, (worker, inspect_worker))
             processor = TakeProcessor(
                 *(
                     state,
@@ -177,27 +181,27 @@ class _Run:
                     self.result,
                     self._progress,
                     worker,
-                    ear,
+                    inspect_worker,
                     waiting,
                 )
             )
             if unexamined:
                 log.info("examining %s of an earlier run", plural(len(unexamined), "take"))
-                # A chapter is put together once, when those that are to be spoken are there, too.
-                others = [] if again is None else waiting
-                processor.expect([*(chunk for chunk, _ in unexamined), *others], once=again is not None)
-                processor.examine((take for _, take in unexamined), tick)
+                # A chapter is written once, when the takes to be generated are there, too.
+                others = [] if redo_seeds is None else waiting
+                processor.expect([*(chunk for chunk, _ in unexamined), *others], once=redo_seeds is not None)
+                processor.inspect_stored((take for _, take in unexamined), tick)
                 processor.drain(tick)
-            # The recipe, and with it the keys, may have been settled by the loading; the examination may add to them.
-            waiting = self._waiting(again, made)
+            # Loading may have settled the model config, and with it the keys; the inspection may add retries.
+            waiting = self._waiting(redo_seeds, redone)
             if waiting:
                 if engine is None:
-                    with self._stop.at_once():
+                    with self._stop.immediate():
                         engine = start_engine(state, self._machine, waiting, self._check_tags, self._switch)
-                self._rounds(engine, waiting, again, processor, tick)
+                self._rounds(engine, waiting, redo_seeds, processor, tick)
 
     def _find_all(self, inspector: TakeInspector) -> None:
-        """Do nothing if all that the run needs is there, before minutes are spent on loading the model."""
+        """Do nothing if all that the run needs is installed: checked before minutes are spent on loading the model."""
         plan = self.state.plan
         self.state.lock.find(plan.sound.model, "model")
         self.state.lock.find(plan.sound.codec, "codec")
@@ -206,37 +210,37 @@ class _Run:
         inspector.find()
 
     def publish(self, keys: Container[str] | None) -> None:
-        """Put together those chapters that are complete and not current; with `keys`, only those of these chunks."""
+        """Write the chapters that are complete and not current; with `keys`, only those of these chunks."""
         for chapter in self.state.plan.chapters:
             if keys is None or any(self.state.key(chunk) in keys for chunk in chapter.chunks):
                 publish(
                     *(self.state, chapter, self.waveforms, self.result, self._progress),
-                    aside=lambda job: job(),
+                    in_background=lambda job: job(),
                     stop=self._stop,
                 )
 
     def finished(self) -> RunResult:
-        """The outcome, with all that is on record against the takes in use, from this run or an earlier one."""
+        """The result, with the problems of the takes in use, whichever run made them."""
         if self.result.files:
             self.state.chapter_stats.keep(self.state.fingerprints())
         self.result.problems = list(self.state.problems())
         self.result.incomplete = [c for c in self.state.plan.chapters if not self.state.complete(c)]
         return self.result
 
-    def _waiting(self, again: Mapping[str, int | None] | None, made: Container[str]) -> list[Chunk]:
+    def _waiting(self, redo_seeds: Mapping[str, int | None] | None, redone: Container[str]) -> list[Chunk]:
         state = self.state
-        if again is not None:
-            return [c for c in state.plan.chunks() if state.key(c) in again and state.key(c) not in made]
+        if redo_seeds is not None:
+            return [c for c in state.plan.chunks() if state.key(c) in redo_seeds and state.key(c) not in redone]
         return [chunk for chunk in state.plan.chunks() if state.needs_take(chunk)]
 
     def _unexamined(self, inspector: TakeInspector) -> Iterator[tuple[Chunk, Take]]:
-        """Takes that an earlier run stored and could not examine, and those in use that it could not listen to."""
+        """Takes that an earlier run stored and could not inspect, and those in use that it could not transcribe."""
         for chunk in self.state.plan.chunks():
             if self.state.lacks_take(chunk):
                 continue
             used = self.state.take(chunk)
             for take in self.state.takes(chunk):
-                if not take.examined or (take is used and inspector.has_work(take)):
+                if not take.examined or (take is used and inspector.needs_work(take)):
                     yield chunk, take
 
     def _made(self, keys: Container[str]) -> Iterator[tuple[Chunk, Take]]:
@@ -249,24 +253,28 @@ class _Run:
         self,
         engine: Engine,
         waiting: list[Chunk],
-        again: Mapping[str, int | None] | None,
+        redo_seeds: Mapping[str, int | None] | None,
         processor: TakeProcessor,
         tick: Callable[[], None],
     ) -> None:
-        """Speak the chunks; those whose takes have problems once more, as long as attempts are left: beside the others,
-        and in a round of their own when nothing was left that they could join.
+        """Generate the chunks. Those whose takes have problems are retried while attempts are left: together with the
+        others, and in a round of their own where no batch was left to join.
         """
         generator = TakeGenerator(engine, self.state, self.result)
-        processor.expect(waiting, once=again is not None)
-        if again is None:
+        processor.expect(waiting, once=redo_seeds is not None)
+        if redo_seeds is None:
             processor.publish_settled()
         try:
             while waiting:
                 generator.generate(
-                    generation_order(waiting, engine.batch_size), again or {}, processor.receive, tick, processor.again
+                    generation_order(waiting, engine.batch_size),
+                    redo_seeds or {},
+                    processor.receive,
+                    tick,
+                    processor.retries,
                 )
                 processor.drain(tick)
-                waiting = sorted(processor.again(), key=lambda chunk: (chunk.chapter, chunk.index))
+                waiting = sorted(processor.retries(), key=lambda chunk: (chunk.chapter, chunk.index))
                 if waiting:
                     log.info("speaking %s once more", plural(len(waiting), "chunk"))
         finally:
@@ -274,7 +282,7 @@ class _Run:
             self.result.work, self.result.engine = engine.work, engine_name(engine)
 
     def _tick(self, workers: Sequence[BackgroundWorker]) -> None:
-        """Time has passed: what went wrong beside is raised here, and so is the end of the time there is."""
+        """Called between frames: raises what went wrong in the background, a signal, and the deadline."""
         self._progress.tick()
         for worker in workers:
             worker.check()
@@ -283,7 +291,7 @@ class _Run:
 
 
 def _tell_rules(state: BookState) -> None:
-    """Say what the newest rules for texts and audio cost a book that was begun with older ones."""
+    """Log how many chunks the newest rules for texts and audio render again."""
     chunks = list(state.plan.chunks())
     waiting = sum(state.needs_take(chunk) for chunk in chunks)
     log.info("text rules %d, audio rules %d: %d of %s to render", *state.rules, waiting, plural(len(chunks), "chunk"))
@@ -291,8 +299,9 @@ def _tell_rules(state: BookState) -> None:
 
 @contextmanager
 def _reported(run: _Run) -> Iterator[None]:
-    """The report is written when the run has ended, however it did. That the disk does not take it is an error of its
-    own, which weighs more than that the run was told to stop, but not more than what else went wrong.
+    """Write the report when the run has ended, however it did.
+
+    A failed report write overrides 'stopped', but never hides another error.
     """
     try:
         yield

@@ -182,7 +182,7 @@ def _record(
             problems += [(chunk, problem) for problem in found]
             clips.append(Clip(audible(waveform), chunk.pause))
         pcm = stitch(clips, start=_EDGE, end=_EDGE, sampling_rate=layout.sampling_rate)
-        with stop.put_off():
+        with stop.deferred():
             target = Target(file.path, file.path.suffix[1:])
             seconds = write_chapter(pcm, [target], file.tags, layout.sampling_rate)
         written.append((seconds, problems))

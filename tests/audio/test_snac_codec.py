@@ -54,18 +54,18 @@ def test_a_clip_is_what_stock_snac_makes_of_it(codec: Codec, codes: Codes, monke
 
 def test_a_long_clip_in_windows_is_what_it_is_at_once(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = np.random.default_rng(1).integers(0, 1024, (23, SLOTS)).astype(np.uint16)
-    at_once = codec.decode(drawn, 5)
+    immediate = codec.decode(drawn, 5)
     taken: list[int] = []
     hook = codec._model.decoder.register_forward_pre_hook(lambda _, given: taken.append(given[0].shape[-1]))
     for most in (22, 12, 5, 1):
         monkeypatch.setattr(codec, "_window", most)
         taken.clear()
-        assert np.abs(codec.decode(drawn, 5) - at_once).max() < 1e-5
+        assert np.abs(codec.decode(drawn, 5) - immediate).max() < 1e-5
         assert len(taken) == -(-23 // most)
         assert max(taken) <= (most + 2 * CONTEXT) * 4
     hook.remove()
     monkeypatch.setattr("maya_batch.audio.snac_codec.CONTEXT", 1)
-    assert np.abs(codec.decode(drawn, 5) - at_once).max() > 1e-4  # fewer frames around them are not enough
+    assert np.abs(codec.decode(drawn, 5) - immediate).max() > 1e-4  # fewer frames around them are not enough
 
 
 @pytest.mark.parametrize("unlike", [{"decoder_rates": [2, 4, 8, 8]}, {"attn_window_size": 8}])

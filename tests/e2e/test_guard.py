@@ -193,7 +193,7 @@ def test_redo_of_more_chunks_than_can_be_told_is_not_begun_anew(
 def test_a_run_that_was_told_to_stop_is_not_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maya_batch.run.guard.restart_program", lambda first: pytest.fail("it is begun anew"))
     stop = Stop()
-    stop.told = True
+    stop.requested = True
     with pytest.raises(GpuLostError), guarded(stop):
         raise RuntimeError(CUDA)
 

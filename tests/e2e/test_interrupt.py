@@ -23,7 +23,7 @@ def stop() -> Iterator[Stop]:
     """One that listens, until the test has ended."""
     before = {number: signal.getsignal(number) for number in NUMBERS}
     stop = Stop()
-    stop.listen()
+    stop.install()
     with stop.interrupts():
         yield stop
     for number, handler in before.items():
@@ -42,7 +42,7 @@ def test_a_signal_that_is_put_off_is_raised_by_the_next_check(number: signal.Sig
     steps = []
 
     def work() -> None:
-        with stop.put_off():
+        with stop.deferred():
             stop.check()
             signal.raise_signal(number)
             steps.append("went on")
@@ -58,8 +58,8 @@ def test_a_signal_that_nobody_checked_for_is_raised_at_the_end_of_the_delay(stop
     steps = []
 
     def work() -> None:
-        with stop.put_off():
-            with stop.put_off():
+        with stop.deferred():
+            with stop.deferred():
                 signal.raise_signal(signal.SIGTERM)
             steps.append("after the inner one")
         steps.append("not here")
@@ -71,7 +71,7 @@ def test_a_signal_that_nobody_checked_for_is_raised_at_the_end_of_the_delay(stop
 
 def test_an_error_meanwhile_is_not_hidden_by_the_signal(stop: Stop) -> None:
     def work() -> None:
-        with stop.put_off():
+        with stop.deferred():
             signal.raise_signal(signal.SIGTERM)
             raise OSError("disk full")
 
@@ -84,11 +84,11 @@ def test_inside_a_delay_a_part_may_be_interrupted_at_once(before: bool, stop: St
     steps = []
 
     def work() -> None:
-        with stop.put_off():
+        with stop.deferred():
             if before:
                 signal.raise_signal(signal.SIGTERM)
             steps.append("delayed")
-            with stop.at_once():
+            with stop.immediate():
                 steps.append("loading")
                 signal.raise_signal(signal.SIGTERM)
                 steps.append("not here")
@@ -100,7 +100,7 @@ def test_inside_a_delay_a_part_may_be_interrupted_at_once(before: bool, stop: St
 
 def test_one_that_does_not_listen_does_nothing() -> None:
     stop = Stop()
-    with stop.put_off(), stop.at_once():
+    with stop.deferred(), stop.immediate():
         stop.check()
 
 
@@ -108,7 +108,7 @@ def test_a_terminal_that_closes_may_say_so_twice(stop: Stop) -> None:
     steps = []
 
     def work() -> None:
-        with stop.put_off():
+        with stop.deferred():
             signal.raise_signal(signal.SIGHUP)
             signal.raise_signal(signal.SIGHUP)
             steps.append("went on")
@@ -123,7 +123,7 @@ def test_a_hangup_that_was_ignored_stays_so() -> None:
 import signal
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 from maya_batch.interrupt import Stop
-Stop().listen()
+Stop().install()
 signal.raise_signal(signal.SIGHUP)
 print("still there")
 """
@@ -260,7 +260,7 @@ def after(code: str) -> "subprocess.CompletedProcess[str]":
     """A process that listens and then does this."""
     begin = (
         "import os, signal, sys, time\nfrom maya_batch.interrupt import Interruption, Stop\n"
-        "stop = Stop()\nstop.listen()\n"
+        "stop = Stop()\nstop.install()\n"
     )
     line = [sys.executable, "-c", begin + code]
     return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
@@ -312,7 +312,7 @@ class Thing:
         print("the last line", flush=True)
 sys.modules["thing"] = Thing()
 atexit.register(os.kill, os.getpid(), {int(number)})
-stop.over(3)
+stop.finished(3)
 sys.exit(3)
 """)
     assert (done.returncode, done.stdout, done.stderr) == (3, "the last line\n", "")
@@ -320,5 +320,5 @@ sys.exit(3)
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_settled_exit_code_stays_where_something_is_waited_for(number: signal.Signals) -> None:
-    done = after(f"stop.over(3)\nos.kill(os.getpid(), {int(number)})\ntime.sleep(10)")
+    done = after(f"stop.finished(3)\nos.kill(os.getpid(), {int(number)})\ntime.sleep(10)")
     assert (done.returncode, done.stdout, done.stderr) == (3, "", "")

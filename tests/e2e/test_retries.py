@@ -176,9 +176,9 @@ class Transcriber:
         monkeypatch.setattr("maya_batch.quality.asr.recognizer_ready", lambda name: True)
         monkeypatch.setattr("maya_batch.quality.asr.load_recognizer", lambda name, device, language, threads: name)
         monkeypatch.setattr("maya_batch.quality.asr.find_recognizer", lambda name: name)
-        monkeypatch.setattr("maya_batch.quality.asr.listen", self.listen)
+        monkeypatch.setattr("maya_batch.quality.asr.listen", self.transcribe)
 
-    def listen(
+    def transcribe(
         self, recognizer: object, wave: NDArray[np.float32], rate: int, text: str, language: str, quality: object
     ) -> tuple[Transcript, tuple[Problem, ...]]:
         self.listened.append(text)
@@ -232,7 +232,7 @@ def test_a_choice_does_not_hide_what_was_not_known_when_it_was_made(
     render(tiny)
     state = book_state(tiny.plan(), Machine())
     keys = [state.key(chunk) for chunk in state.plan.chunks()]
-    render(tiny, again={keys[1]: None})
+    render(tiny, redo_seeds={keys[1]: None})
     assert TakeStore(tiny.output / ".maya").chosen(keys[1]) == 2
     transcriber.errors = {"Other words here.": [0.5, 0.0, 0.0, 0.0]}
     assert render(tiny, Machine()).exit_code == 0
@@ -303,7 +303,7 @@ def test_one_more_take_of_a_chunk_is_chosen_if_it_is_good(
     state = book_state(tiny.plan(), Machine())
     key = state.key(next(chunk for chunk in state.plan.chunks() if chunk.ref == "1:2"))
     fake_engine.batches.clear()
-    result = render(tiny, again={key: 7 if left else None})
+    result = render(tiny, redo_seeds={key: 7 if left else None})
     assert fake_engine.texts == ["Other talk."]
     assert [take.seed for take in takes_of(tiny, "1:2")] == [
         sequence_seed(key, 1),
@@ -341,8 +341,8 @@ def test_no_samples_stay_that_no_chapter_asks_for(
     tiny.write({"One": ["First words here."], "Two": ["Hush now."]})
     render(tiny)
     keys = [book_state(tiny.plan(), Machine()).key(chunk) for chunk in tiny.plan().chunks()]
-    render(tiny, again={keys[1]: None})
-    render(tiny, again={keys[0]: None})
+    render(tiny, redo_seeds={keys[1]: None})
+    render(tiny, redo_seeds={keys[0]: None})
     assert [waveforms.kept_bytes for waveforms in kept] == [0] * 6
 
 
@@ -386,7 +386,7 @@ def test_one_more_take_with_problems_is_kept_and_not_chosen(
     before = audio(tiny)
     state = book_state(tiny.plan(), Machine())
     keys = [state.key(chunk) for chunk in state.plan.chunks()]
-    render(tiny, again={keys[1]: None})
+    render(tiny, redo_seeds={keys[1]: None})
     assert [take.attempt for take in takes_of(tiny, "1:2")] == [1, 2, 3, 4]
     assert TakeStore(tiny.output / ".maya").chosen(keys[1]) is None
     assert audio(tiny) == before

@@ -308,14 +308,14 @@ def test_the_codecs_activation_is_one_kernel_and_right(checkpoint: tuple[Path, P
 def test_a_long_clip_in_windows_is_what_it_is_at_once(checkpoint: tuple[Path, Path]) -> None:
     codec = load_codec(checkpoint[1], TokenLayout(), torch.device("cuda", 0))
     codes = np.random.default_rng(0).integers(0, 4096, (61, 7)).astype(np.uint16)
-    at_once = codec.decode(codes, 1)
+    immediate = codec.decode(codes, 1)
     codec._window = 20
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     in_windows = codec.decode(codes, 1)
     held = torch.cuda.max_memory_allocated() - before
-    worst = np.abs(in_windows - at_once).max() / np.abs(at_once).max()
+    worst = np.abs(in_windows - immediate).max() / np.abs(immediate).max()
     print(f"\nin windows: {worst:.1e} of the loudest sample off at most, {held / 2**20:.0f} MiB held")
     assert worst < 1e-2  # convolutions in TF32
     assert held < (21 + 2 * CONTEXT) * 2048 * BYTES_A_SAMPLE

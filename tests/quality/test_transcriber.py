@@ -44,7 +44,7 @@ def load(loaded: Loaded, device: str = "auto") -> Transcriber:
 
 
 def hear(transcriber: Transcriber) -> str:
-    return transcriber.listen(np.zeros(24000, np.float32), 24000, "Fine talk.")[0].text
+    return transcriber.transcribe(np.zeros(24000, np.float32), 24000, "Fine talk.")[0].text
 
 
 def test_on_a_gpu_that_cannot_listen_the_cpu_does_and_it_is_said(

@@ -380,7 +380,7 @@ def test_one_more_take_is_judged_by_what_is_known_and_no_other_one_with_it(
     change(tiny, unjudged)
     reader.batches.clear()
     (key,) = {take.key for take in takes_of(tiny)["1:5"]}
-    render(tiny, again={key: None})
+    render(tiny, redo_seeds={key: None})
     assert reader.texts == sentences(5, 5, n5="Hasty")
     *others, new = takes_of(tiny)["1:5"]
     assert {take.judged for take in others} == {Limits()}
@@ -394,7 +394,7 @@ def test_a_first_take_is_examined_though_another_one_is_in_use(tiny: TinyBook, r
     tiny.write({"One": sentences(1, 22)})
     render(tiny)
     (first,) = takes_of(tiny)["1:1"]
-    render(tiny, again={first.key: None})
+    render(tiny, redo_seeds={first.key: None})
     made = evidence(tiny)
     state_of(tiny).store.put([replace(first, examined=False, quiet=None, judged=Limits())])
     reader.batches.clear()
