@@ -110,7 +110,7 @@ def _fade(segment: _Segment) -> bytes:
 
 def _int16(wave: NDArray[np.float32], name: str) -> NDArray[np.int16]:
     if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating):
-        raise ValueError(f"{name}: shape {wave.shape} of {wave.dtype}, not one row of floats")
+        raise ValueError(f"{name}: shape {wave.shape} of {wave.dtype}, not one-dimensional floats")
     wrong = np.flatnonzero(~(np.abs(wave) <= 1))  # a NaN compares false
     if len(wrong):
         at = int(wrong[0])

@@ -109,23 +109,23 @@ class Quality(Part):
     seen on 600.
     """
 
-    #: A take's length as a factor of what its words take at the voice's own pace. Honest takes have 0.79 to 1.29, but
+    #: A take's length as a factor of what its words take at the voice's own pace. Good takes have 0.79 to 1.29, but
     #: for one that has 0.69.
     shortest: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.75
     longest: Annotated[float, Field(ge=1, le=10, allow_inf_nan=False)] = 1.3
     #: Seconds of speech said twice which the text does not say twice: about three words, at the 0.45 to 0.67 s a word
     #: reported for Maya1.
     repeated_seconds: Annotated[float, Field(ge=0.5, le=60, allow_inf_nan=False)] = 1.5
-    #: Seconds of silence inside a take. Honest ones pause for 0.7 s at most.
+    #: Seconds of silence inside a take. Good ones pause for 0.7 s at most.
     pause_seconds: Annotated[float, Field(ge=0.2, le=60, allow_inf_nan=False)] = 1.5
-    #: Seconds of noise in one piece. Honest takes hiss for 0.26 s at most, in their longest consonants.
+    #: Seconds of noise in one piece. Good takes hiss for 0.26 s at most, in their longest consonants.
     noise_seconds: Annotated[float, Field(ge=0.1, le=60, allow_inf_nan=False)] = 0.6
-    #: Seconds at a take's end in which there must be no speech any more. Honest takes are quiet for 0.26 s and more.
+    #: Seconds at a take's end in which there must be no speech any more. Good takes are quiet for 0.26 s and more.
     ending_seconds: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.1
     #: Words a recognizer heard otherwise than they stand: this share of the text's words, and this many more. The
     #: smallest recognizer, tiny.en, misheard 6 % of the words of 36 good takes of the demo voice, 4 of 17 at worst; of
-    #: 300 takes of two novels, full of names it never heard, a share of 0.3 and 1.5 words more accused 9; these
-    #: accused 5 of 300 others, heard twice.
+    #: 300 takes of two novels, full of names it never heard, a share of 0.3 and 1.5 words more flagged 9; these
+    #: flagged 5 of 300 others, heard twice.
     word_error: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.35
     wrong_words: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 1.9
     #: Words in a row that are not heard, or are heard though they do not stand there: in those takes, never over one.

@@ -197,7 +197,7 @@ def listen(
 
     Whisper loses itself now and then in a take that says its text: it stops, or repeats a word for ever. So where words
     seem wrong it listens once more, with time stamps, which lead it elsewhere; what a take lacks it hears neither time.
-    Of 14 whole takes of the demo voice that tiny.en accused, of 600, 6 were cleared so.
+    Of 14 whole takes of the demo voice that tiny.en flagged, of 600, 6 were cleared so.
 
     Raises:
         MachineError: the recognizer fails, as when the GPU's memory is full.

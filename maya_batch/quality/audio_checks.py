@@ -42,10 +42,10 @@ def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Qualit
     `text` has emotion tags, they may be silent or noisy for as long as they may last.
 
     Raises:
-        ValueError: the wave is not one row of floats.
+        ValueError: the wave is not one-dimensional floats.
     """
     if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating):
-        raise ValueError(f"a wave of shape {wave.shape} of {wave.dtype}, not one row of floats")
+        raise ValueError(f"a wave of shape {wave.shape} of {wave.dtype}, not one-dimensional floats")
     wrong = int(np.count_nonzero(~np.isfinite(wave)))
     if wrong:
         return (Problem("broken", f"{wrong} samples are no numbers"),)

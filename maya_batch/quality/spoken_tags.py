@@ -15,7 +15,7 @@ _NAME, _NAME_THERE = 80, 55
 
 #: How much more alike, of 100, what is heard around a tag is to the text when some words in the tag's place are taken
 #: away, and how alike at least it is then. Of 80 names that the demo voice spoke, tiny.en hearing them, all but 2 were
-#: found so; of the gaps between two words of 600 honest takes, 0.9 % would have been taken for a name, had a tag stood
+#: found so; of the gaps between two words of 600 good takes, 0.9 % would have been taken for a name, had a tag stood
 #: there. They are heard twice, but a tag's own sound may still be written down as words that no list has.
 _BETTER, _ALIKE = 5, 60
 

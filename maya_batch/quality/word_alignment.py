@@ -1,4 +1,4 @@
-"""Two rows of words laid side by side: which word of the one is which of the other; pure."""
+"""Two lists of words aligned: which word of the one is which of the other; pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _LONGEST_COMPOUND = 4
 
 @dataclass(frozen=True)
 class Gap:
-    """Where the rows differ: words [start, end) of the text stand against words [begin, finish) of the transcript."""
+    """Where the lists differ: words [start, end) of the text stand against words [begin, finish) of the transcript."""
 
     start: int
     end: int
@@ -32,7 +32,7 @@ class Gap:
 
 
 def join_compounds(sounds: Sequence[Sound], other: Sequence[Sound]) -> list[Sound]:
-    """The row with neighbours joined that the other row writes as one word."""
+    """The list with neighbours joined that the other list writes as one word."""
     known = {sound.word for sound in other}
     joined: list[Sound] = []
     at = 0
@@ -69,7 +69,7 @@ def pair(text: Sequence[str], heard: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def gaps(pairs: Sequence[tuple[int, int]], text: int, heard: int, bridge: int = 0) -> list[Gap]:
-    """What lies between the pairs, in rows of `text` and `heard` words.
+    """What lies between the pairs, in lists of `text` and `heard` words.
 
     Gaps with up to `bridge` pairs between them are one: a "the" inside a lost sentence is found by accident.
     """

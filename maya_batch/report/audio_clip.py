@@ -35,7 +35,7 @@ def make_clip(wave: NDArray[np.float32], rate: int) -> bytes:
         MachineError: ffmpeg is missing or failed.
     """
     if wave.ndim != 1 or not len(wave) or not np.issubdtype(wave.dtype, np.floating):
-        raise ValueError(f"shape {wave.shape} of {wave.dtype}, not one row of floats")
+        raise ValueError(f"shape {wave.shape} of {wave.dtype}, not one-dimensional floats")
     if not np.all(np.abs(wave) <= 1):  # a NaN compares false
         raise ValueError("samples not within -1..1")
     command = ["-f", "f32le", "-ar", str(rate), "-ac", "1", "-i", "pipe:0"]

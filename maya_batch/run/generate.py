@@ -89,6 +89,7 @@ def generation_order(chunks: Sequence[Chunk], batch_size: int) -> list[Chunk]:
 
 def sequence_seed(key: str, attempt: int) -> int:
     """The seed of a sequence's random numbers: its chunk and the number of the attempt decide it, nothing else."""
+    # "row" is what version 0.1 called a sequence; another word would be other seeds.
     return int.from_bytes(hashlib.sha256(f"row {key} {attempt}".encode()).digest()[:7])
 
 

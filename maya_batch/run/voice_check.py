@@ -22,7 +22,7 @@ _LENGTH = ("short", "long")
 class VoiceCheck:
     """Knows each voice's limits as far as the book's first takes settle them, and judges takes by these.
 
-    A take whose voice's limits are open is accused of nothing by them, and judged when they are settled; one that was
+    A take whose voice's limits are open is flagged of nothing by them, and judged when they are settled; one that was
     judged by the wide limits is judged again when its voice has its own. What was judged by these stays as it is.
     """
 

@@ -13,7 +13,7 @@ _TOKENS_A_WORD = 52
 #: A lone "Yes." takes 84: onset, word and tail.
 _TOKENS_A_CLIP = 40
 
-#: The most that honest rows took a word at a pace of 1 were 60, on the demo voice; 55 are reported for Maya1.
+#: The most that good sequences took a word at a pace of 1 were 60, on the demo voice; 55 are reported for Maya1.
 _CAP_A_WORD, _CAP_CONSTANT = 64, 250
 
 #: Pacing words of Maya1's descriptions, as a factor on the time a word takes. On the demo voice a text of 79 s took
@@ -43,7 +43,7 @@ def expected_tokens(text: str, description: str, language: str) -> int:
 def cap_tokens(text: str, description: str, language: str) -> int:
     """Speech tokens after which a text that has not ended is taken to have run away.
 
-    A constant, plus the words as spoken times the pace asked for, plus what tags may last. Of 250 honest rows of the
+    A constant, plus the words as spoken times the pace asked for, plus what tags may last. Of 250 good sequences of the
     demo voice, 1 to 45 words long and at all paces, none reached it and the longest took 83 % of it
     (tests/measure/caps.py).
     """

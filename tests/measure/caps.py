@@ -1,4 +1,4 @@
-"""How many honest rows of the demo voice reach their cap, and how long a spoken word takes at each pace.
+"""How many good sequences of the demo voice reach their cap, and how long a spoken word takes at each pace.
 
     python -m tests.measure.caps --rows 250 TEXT [TEXT ...]
 

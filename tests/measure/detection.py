@@ -1,4 +1,4 @@
-"""How many planted faults the checks find, by kind, and how many honest takes they accuse.
+"""How many planted faults the checks find, by kind, and how many good takes they accuse.
 
     python -m tests.measure.detection FOLDER TEXT [TEXT ...] [--hear tiny.en]
 
@@ -55,13 +55,13 @@ def main() -> None:
             *hear(take),
         ]
 
-    accused = []
+    flagged = []
     for take in map(honest, spoken):
         problems = look(take)
-        accused += [(take, problem) for problem in problems]
-    keys = {take.line.key for take, _ in accused}
-    print(f"{len(spoken)} honest takes, {len(keys)} accused ({len(keys) / len(spoken):.1%})")
-    for take, problem in accused:
+        flagged += [(take, problem) for problem in problems]
+    keys = {take.line.key for take, _ in flagged}
+    print(f"{len(spoken)} good takes, {len(keys)} flagged ({len(keys) / len(spoken):.1%})")
+    for take, problem in flagged:
         print(f"  {problem.kind}: {problem.detail}: {take.line.text}")
     drawn = random.Random(options.seed)
     for kind, plant in SPLICED.items():

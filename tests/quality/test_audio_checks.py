@@ -98,7 +98,7 @@ def test_samples_that_are_no_numbers_are_told_and_not_worked_with() -> None:
 
 
 def test_what_is_no_wave_is_refused() -> None:
-    with pytest.raises(ValueError, match="not one row of floats"):
+    with pytest.raises(ValueError, match="not one-dimensional floats"):
         check_sound(np.zeros((2, 5), dtype=np.float32), RATE, TEXT, Quality())
 
 

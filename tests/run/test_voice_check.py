@@ -195,8 +195,8 @@ def test_takes_are_accused_by_what_the_first_takes_of_their_voice_show(tiny: Tin
     book(tiny)
     assert kinds(render(tiny)) == [("2:5", "short"), ("3:12", "short")]
     made = takes_of(tiny)
-    accused = {ref: kinds_of(tiny, ref) for ref, takes in made.items() if any(take.problems for take in takes)}
-    assert accused == {
+    flagged = {ref: kinds_of(tiny, ref) for ref, takes in made.items() if any(take.problems for take in takes)}
+    assert flagged == {
         "1:2": [["short"], []],
         "2:1": [["ending"], []],
         "2:2": [["broken"], []],

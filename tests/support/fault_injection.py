@@ -1,4 +1,4 @@
-"""Faults planted into honest takes: each as Maya1 and its like were seen to fail, with its text left as it was."""
+"""Faults planted into good takes: each as Maya1 and its like were seen to fail, with its text left as it was."""
 
 import random
 import zlib
@@ -109,7 +109,7 @@ SPLICED: dict[str, Callable[[Sequence[Spoken], Spoken, random.Random], Take]] = 
     "third dropped": dropped,
     "another text": other_text,
 }
-"""Faults that are made of honest takes."""
+"""Faults that are made of good takes."""
 
 
 def _description(line: Line) -> str:
