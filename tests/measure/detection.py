@@ -1,4 +1,4 @@
-"""How many planted faults the checks find, by kind, and how many good takes they accuse.
+"""How many injected faults the checks find, by kind, and how many good takes they flag.
 
     python -m tests.measure.detection FOLDER TEXT [TEXT ...] [--hear tiny.en]
 
@@ -20,7 +20,7 @@ from maya_batch.quality.asr import listen, load_recognizer
 from maya_batch.quality.audio_checks import check_end, check_sound, quiet_end
 from maya_batch.quality.code_checks import check_codes
 from maya_batch.quality.voice_profile import VoiceProfiles
-from tests.support.fault_injection import RATE, SPLICED, Take, honest, planted_lines
+from tests.support.fault_injection import RATE, SPLICED, Take, faulty_lines, good
 from tests.support.good_takes import draw_lines, layout, speak
 
 Check = Callable[[Take], list[Problem]]
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("texts", nargs="+", type=Path)
     parser.add_argument("--takes", type=int, default=300)
-    parser.add_argument("--planted", type=int, default=40, help="faults of each kind")
+    parser.add_argument("--faults", type=int, default=40, help="faults of each kind")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--hear", help="the recognizer's name or folder")
     options = parser.parse_args()
@@ -56,7 +56,7 @@ def main() -> None:
         ]
 
     flagged = []
-    for take in map(honest, spoken):
+    for take in map(good, spoken):
         problems = look(take)
         flagged += [(take, problem) for problem in problems]
     keys = {take.line.key for take, _ in flagged}
@@ -65,10 +65,10 @@ def main() -> None:
         print(f"  {problem.kind}: {problem.detail}: {take.line.text}")
     drawn = random.Random(options.seed)
     for kind, plant in SPLICED.items():
-        chosen = drawn.sample(spoken, min(options.planted, len(spoken)))
+        chosen = drawn.sample(spoken, min(options.faults, len(spoken)))
         _report(kind, [look(plant(spoken, take, drawn)) for take in chosen])
-    for kind, said in planted_lines(lines, options.planted).items():
-        _report(kind, [look(honest(take)) for take in speak(options.folder, said)])
+    for kind, said in faulty_lines(lines, options.faults).items():
+        _report(kind, [look(good(take)) for take in speak(options.folder, said)])
 
 
 def _transcriber(name: str | None) -> Check:

@@ -1,4 +1,4 @@
-"""Faults planted into good takes: each as Maya1 and its like were seen to fail, with its text left as it was."""
+"""Faults injected into good takes: each as Maya1 and its like were seen to fail, with its text left as it was."""
 
 import random
 import zlib
@@ -29,7 +29,7 @@ class Take:
     finish: Finish = "eos"
 
 
-def honest(spoken: Spoken) -> Take:
+def good(spoken: Spoken) -> Take:
     """The take as it came."""
     return Take(spoken.line, spoken.codes, spoken.wave)
 
@@ -81,14 +81,14 @@ def other_text(takes: Sequence[Spoken], spoken: Spoken, drawn: random.Random) ->
     """The same voice says another text of about the same length."""
     others = [take for take in takes if take.line.description == spoken.line.description and take is not spoken]
     other = min(others, key=lambda take: (abs(len(take.codes) - len(spoken.codes)), drawn.random()))
-    return replace(honest(other), line=spoken.line)
+    return replace(good(other), line=spoken.line)
 
 
 def silence(takes: Sequence[Spoken], spoken: Spoken, drawn: random.Random) -> Take:
     """2 to 4 seconds of silence in the middle, seen in the samples alone."""
     at = drawn.randrange(len(spoken.wave) // 4, len(spoken.wave) * 3 // 4)
     wave = np.concatenate((spoken.wave[:at], hush(drawn.uniform(2, 4)), spoken.wave[at:]))
-    return replace(honest(spoken), wave=wave)
+    return replace(good(spoken), wave=wave)
 
 
 def noisy(takes: Sequence[Spoken], spoken: Spoken, drawn: random.Random) -> Take:
@@ -97,7 +97,7 @@ def noisy(takes: Sequence[Spoken], spoken: Spoken, drawn: random.Random) -> Take
     hiss *= np.float32(np.sqrt(np.mean(np.square(spoken.wave))) / np.sqrt(np.mean(np.square(hiss))))
     at = drawn.randrange(len(spoken.wave) - len(hiss))
     wave = np.concatenate((spoken.wave[:at], hiss, spoken.wave[at + len(hiss) :]))
-    return replace(honest(spoken), wave=wave)
+    return replace(good(spoken), wave=wave)
 
 
 SPLICED: dict[str, Callable[[Sequence[Spoken], Spoken, random.Random], Take]] = {
@@ -152,12 +152,12 @@ Of the texts of about 40 words, a fifth of the words is left out.
 """
 
 
-def planted_lines(lines: Sequence[Line], count: int) -> dict[str, list[Line]]:
+def faulty_lines(lines: Sequence[Line], count: int) -> dict[str, list[Line]]:
     """Up to `count` lines of each kind of `SAID`, for the demo voice to speak."""
-    planted = {}
+    injected = {}
     for kind, (said, fewest, most) in SAID.items():
         fit = [line for line in lines if fewest <= len(line.text.split()) <= most][:count]
-        planted[kind] = [
+        injected[kind] = [
             replace(
                 line,
                 key=f"{line.key}-{kind.replace(' ', '-')}",
@@ -166,4 +166,4 @@ def planted_lines(lines: Sequence[Line], count: int) -> dict[str, list[Line]]:
             )
             for line in fit
         ]
-    return planted
+    return injected

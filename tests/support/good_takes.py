@@ -28,7 +28,7 @@ FEWEST_WORDS, MOST_WORDS = 10, 45
 
 @dataclass(frozen=True)
 class Line:
-    """What a take is to say, and what the demo voice is told to say: another thing where a fault is planted so."""
+    """What a take is to say, and what the demo voice is told to say: another thing where a fault is injected so."""
 
     key: str
     text: str
