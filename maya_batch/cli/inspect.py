@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,20 +16,7 @@ from maya_batch.book.ownership import refuse_other_book
 from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, book_state, hidden_folder
-from maya_batch.cli.options import (
-    AllowLanguage,
-    AllowTags,
-    Book,
-    Config,
-    DecodingName,
-    Dtype,
-    Json,
-    Model,
-    Output,
-    Quantization,
-    begin,
-    machine_of,
-)
+from maya_batch.cli.options import Book, BookFlags, Json, MachineFlags, Output, takes_flags
 from maya_batch.errors import UsageError
 from maya_batch.manifest import Render
 from maya_batch.messages.plural import plural
@@ -40,23 +27,20 @@ from maya_batch.run.loading import refuse_other_config
 log = logging.getLogger(__name__)
 
 
+@takes_flags("machine_flags", MachineFlags, "config", "dtype", "quantization", "decoding")
+@takes_flags("book_flags", BookFlags, "model", "allow_unknown_tags", "allow_language")
 def plan(
     book: Book,
+    book_flags: BookFlags,
+    machine_flags: MachineFlags,
     output: Output = None,
-    config: Config = None,
-    model: Model = None,
-    dtype: Dtype = None,
-    quantization: Quantization = None,
-    decoding: DecodingName = None,
-    allow_unknown_tags: AllowTags = False,
-    allow_language: AllowLanguage = False,
     as_json: Json = False,
 ) -> None:
     """Say what a book comes to.
 
     Before anything is rendered: chapters, chunks, words, minutes, disk, mistakes.
     """
-    state = _look(book, output, config, model, dtype, quantization, decoding, allow_unknown_tags, allow_language)
+    state = _look(book, output, book_flags, machine_flags, any_language=False)
     speed = saved_speed(state.plan.sound.model)
     _print(describe(state, takes=False, speed=speed), as_json)
     refuse_other_book(state)
@@ -64,34 +48,31 @@ def plan(
         log.info("how long rendering takes here is not known yet; `maya-batch bench` measures it")
 
 
+@takes_flags("machine_flags", MachineFlags, "config", "dtype", "quantization", "decoding")
+@takes_flags("book_flags", BookFlags, "model", "allow_unknown_tags")
 def status(
     book: Book,
+    book_flags: BookFlags,
+    machine_flags: MachineFlags,
     output: Output = None,
-    config: Config = None,
-    model: Model = None,
-    dtype: Dtype = None,
-    quantization: Quantization = None,
-    decoding: DecodingName = None,
-    allow_unknown_tags: AllowTags = False,
     as_json: Json = False,
 ) -> None:
     """Say what is rendered.
 
     What is not, what has problems, and which files are left over.
     """
-    state = _look(book, output, config, model, dtype, quantization, decoding, allow_unknown_tags)
+    state = _look(book, output, book_flags, machine_flags)
     _print(describe(state, takes=True), as_json)
     refuse_other_book(state)
 
 
+@takes_flags("machine_flags", MachineFlags, "config", "dtype", "quantization", "decoding")
+@takes_flags("book_flags", BookFlags, "model")
 def clean(
     book: Book,
+    book_flags: BookFlags,
+    machine_flags: MachineFlags,
     output: Output = None,
-    config: Config = None,
-    model: Model = None,
-    dtype: Dtype = None,
-    quantization: Quantization = None,
-    decoding: DecodingName = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     other_book: Annotated[
         list[str] | None,
@@ -112,7 +93,7 @@ def clean(
     from maya_batch.book.lock import lock_book
     from maya_batch.book.take_store import unlink_all
 
-    state = _look(book, output, config, model, dtype, quantization, decoding, True)
+    state = _look(book, output, replace(book_flags, allow_unknown_tags=True), machine_flags)
     hidden = hidden_folder(state.folder)
     if not hidden.is_dir():
         print("nothing to remove")
@@ -177,19 +158,10 @@ def _other(name: str, state: BookState) -> BookState:
 
 
 def _look(
-    book: Path,
-    output: Path | None,
-    config: str | None,
-    model: str | None,
-    dtype: str | None,
-    quantization: str | None,
-    decoding: str | None,
-    allow_unknown_tags: bool,
-    allow_language: bool = True,
+    book: Path, output: Path | None, book_flags: BookFlags, machine_flags: MachineFlags, any_language: bool = True
 ) -> BookState:
     """A book and what is on the disk of it, without touching anything."""
-    made = begin(book, model, None, allow_unknown_tags, False, False, None, allow_language=allow_language)
-    return book_state(made, machine_of(config, None, None, dtype, quantization, None, decoding), output)
+    return book_state(book_flags.plan(book, any_language), machine_flags.machine(), output)
 
 
 def _print(description: Description, as_json: bool) -> None:

@@ -1,9 +1,12 @@
 """The options that commands share, and what they come to."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 from pydantic import ValidationError
@@ -64,33 +67,75 @@ Notify = Annotated[
 LogFile = Annotated[Path | None, typer.Option(help="Append all messages to this file too.")]
 
 
-def machine_of(
-    config: str | None,
-    engine: str | None,
-    device: str | None,
-    dtype: str | None,
-    quantization: str | None,
-    batch_size: int | None,
-    decoding: str | None,
-    verify: str | None = None,
-    recognizer: str | None = None,
-    recognizer_device: str | None = None,
-) -> Machine:
-    """The machine, from a configuration and the flags that were given."""
-    return machine_settings(
-        config,
-        {
-            "engine": engine,
-            "device": device,
-            "dtype": dtype,
-            "quantization": quantization,
-            "batch_size": batch_size,
-            "decoding": decoding,
-            "verify": verify,
-            "recognizer": recognizer,
-            "recognizer_device": recognizer_device,
-        },
-    )
+@dataclass(frozen=True)
+class MachineFlags:
+    """The flags that say on which machine a command runs, and how."""
+
+    config: Config = None
+    engine: EngineName = None
+    device: Device = None
+    dtype: Dtype = None
+    quantization: Quantization = None
+    batch_size: BatchSize = None
+    decoding: DecodingName = None
+    verify: Verify = None
+    recognizer: RecognizerName = None
+    recognizer_device: RecognizerDevice = None
+
+    def machine(self) -> Machine:
+        """The machine, from a configuration and the flags that were given."""
+        values = asdict(self)
+        return machine_settings(values.pop("config"), values)
+
+
+@dataclass(frozen=True)
+class BookFlags:
+    """The flags that say how a book is planned, and where messages go."""
+
+    model: Model = None
+    codec: Codec = None
+    attempts: Attempts = None
+    allow_unknown_tags: AllowTags = False
+    allow_language: AllowLanguage = False
+    quiet: Quiet = False
+    verbose: Verbose = False
+    log_file: LogFile = None
+
+    def plan(self, book: Path, any_language: bool = True) -> Plan:
+        """Start the log, and plan the book; its warnings are logged.
+
+        Commands that generate speech refuse languages that the model does not speak, unless a flag allows them.
+        """
+        log_to_terminal(self.quiet, self.verbose)
+        if self.log_file is not None:
+            log_to_file(self.log_file)
+        sound = flags_of(model=self.model, codec=self.codec, attempts=self.attempts)
+        made = make_plan(book, sound, self.allow_unknown_tags, self.allow_language or any_language)
+        for warning in made.warnings:
+            log.warning("%s", warning)
+        return made
+
+
+def takes_flags(parameter: str, kind: type, *names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the named flags of `kind`, whose values it gets together as its argument `parameter`."""
+    hints = get_type_hints(kind, include_extras=True)
+    added = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=getattr(kind, name), annotation=hints[name]) for name in names
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def run(**given: Any) -> None:
+            flags = kind(**{name: given.pop(name) for name in names})
+            command(**given, **{parameter: flags})
+
+        own = [part for part in signature(command, eval_str=True).parameters.values() if part.name != parameter]
+        together = [*(part.replace(kind=Parameter.KEYWORD_ONLY) for part in own), *added]
+        run.__signature__ = Signature(together)  # type: ignore[attr-defined]
+        run.__annotations__ = {part.name: part.annotation for part in together}
+        return run
+
+    return decorate
 
 
 def flags_of(**values: object) -> Render:
@@ -109,30 +154,6 @@ def finish(summary: Sequence[str], exit_code: int) -> None:
         log.log(logging.WARNING if exit_code else logging.INFO, "%s", line)
     if exit_code:
         raise typer.Exit(exit_code)
-
-
-def begin(
-    book: Path,
-    model: str | None,
-    codec: str | None,
-    allow_unknown_tags: bool,
-    quiet: bool,
-    verbose: bool,
-    log_file: Path | None,
-    attempts: int | None = None,
-    allow_language: bool = True,
-) -> Plan:
-    """What every command on a book begins with: the log, and the plan with its warnings.
-
-    Commands that speak do not allow languages that the model does not speak, unless they are told to.
-    """
-    log_to_terminal(quiet, verbose)
-    if log_file is not None:
-        log_to_file(log_file)
-    made = make_plan(book, flags_of(model=model, codec=codec, attempts=attempts), allow_unknown_tags, allow_language)
-    for warning in made.warnings:
-        log.warning("%s", warning)
-    return made
 
 
 def warn_of_incomplete(result: RunResult, book: Path) -> None:

@@ -7,32 +7,15 @@ from typing import Annotated
 import typer
 
 from maya_batch.cli.options import (
-    AllowLanguage,
-    AllowTags,
-    Attempts,
-    BatchSize,
     Book,
-    Codec,
-    Config,
-    DecodingName,
-    Device,
-    Dtype,
-    EngineName,
-    LogFile,
+    BookFlags,
+    MachineFlags,
     MaxMinutes,
-    Model,
     Notify,
     Output,
-    Quantization,
-    Quiet,
-    RecognizerDevice,
-    RecognizerName,
     Until,
-    Verbose,
-    Verify,
-    begin,
     finish,
-    machine_of,
+    takes_flags,
     warn_of_incomplete,
 )
 from maya_batch.cli.progress import ProgressBar
@@ -49,31 +32,26 @@ from maya_batch.run.summary import summarize
 log = logging.getLogger(__name__)
 
 
+@takes_flags(
+    "machine_flags",
+    MachineFlags,
+    *("config", "engine", "device", "dtype", "quantization", "batch_size", "decoding"),
+    *("verify", "recognizer", "recognizer_device"),
+)
+@takes_flags(
+    "book_flags",
+    BookFlags,
+    *("model", "codec", "attempts", "allow_unknown_tags", "allow_language", "quiet", "verbose", "log_file"),
+)
 def render(
     context: typer.Context,
     book: Book,
+    book_flags: BookFlags,
+    machine_flags: MachineFlags,
     output: Output = None,
-    config: Config = None,
-    model: Model = None,
-    codec: Codec = None,
-    engine: EngineName = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantization: Quantization = None,
-    batch_size: BatchSize = None,
-    decoding: DecodingName = None,
-    verify: Verify = None,
-    recognizer: RecognizerName = None,
-    recognizer_device: RecognizerDevice = None,
-    attempts: Attempts = None,
     until: Until = None,
     max_minutes: MaxMinutes = None,
     notify: Notify = None,
-    allow_unknown_tags: AllowTags = False,
-    allow_language: AllowLanguage = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    log_file: LogFile = None,
     adopt: Annotated[bool, typer.Option("--adopt", help="Take over a folder that belongs to another book.")] = False,
     switch_model_config: Annotated[
         bool,
@@ -94,25 +72,21 @@ def render(
     from maya_batch.book.report_files import PAGE_NAME
     from maya_batch.run.render import render_book
 
-    log_to_terminal(quiet, verbose)
+    log_to_terminal(book_flags.quiet, book_flags.verbose)
     check_command(notify)
     allowed = TakeOver(adopt=adopt, switch_config=switch_model_config, upgrade_text=upgrade_text)
     stop = context.ensure_object(Stop)
     with stop.interrupts(GOES_ON), notifying(notify) as notice:
         deadline = deadline_of(until, max_minutes)
-        plan = begin(
-            *(book, model, codec, allow_unknown_tags, quiet, verbose, log_file, attempts), allow_language=allow_language
-        )
-        machine = machine_of(
-            config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
-        )
+        plan = book_flags.plan(book, any_language=False)
+        machine = machine_flags.machine()
         notice.page = output_folder(plan.manuscript, output) / PAGE_NAME
         with guarded(stop, GOES_ON, deadline) as guard:
-            progress = ProgressBar() if sys.stderr.isatty() and not quiet else LogProgress()
+            progress = ProgressBar() if sys.stderr.isatty() and not book_flags.quiet else LogProgress()
             try:
                 result = render_book(
                     *(plan, machine, progress, output),
-                    check_tags=not allow_unknown_tags,
+                    check_tags=not book_flags.allow_unknown_tags,
                     deadline=guard.first.deadline,
                     stop=guard.stop,
                     take_over=allowed,
@@ -124,21 +98,10 @@ def render(
     finish(summarize(result), result.exit_code)
 
 
+@takes_flags("machine_flags", MachineFlags, "config", "device", "dtype", "quantization", "decoding")
+@takes_flags("book_flags", BookFlags, "model", "codec", "allow_unknown_tags", "quiet", "verbose", "log_file")
 def assemble(
-    context: typer.Context,
-    book: Book,
-    output: Output = None,
-    config: Config = None,
-    model: Model = None,
-    codec: Codec = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantization: Quantization = None,
-    decoding: DecodingName = None,
-    allow_unknown_tags: AllowTags = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    log_file: LogFile = None,
+    context: typer.Context, book: Book, book_flags: BookFlags, machine_flags: MachineFlags, output: Output = None
 ) -> None:
     """Put chapters together from their takes.
 
@@ -146,8 +109,7 @@ def assemble(
     """
     from maya_batch.run.render import assemble_book
 
-    plan = begin(book, model, codec, allow_unknown_tags, quiet, verbose, log_file)
-    machine = machine_of(config, None, device, dtype, quantization, None, decoding)
+    plan, machine = book_flags.plan(book), machine_flags.machine()
     with guarded(context.ensure_object(Stop), GOES_ON) as guard:
         result = assemble_book(plan, machine, LogProgress(), output, stop=guard.stop)
     warn_of_incomplete(result, book)

@@ -8,29 +8,13 @@ from typing import Annotated
 import typer
 
 from maya_batch.cli.options import (
-    AllowLanguage,
-    AllowTags,
-    BatchSize,
     Book,
-    Codec,
-    Config,
-    DecodingName,
-    Device,
-    Dtype,
-    EngineName,
-    LogFile,
-    Model,
+    BookFlags,
+    MachineFlags,
     Output,
-    Quantization,
-    Quiet,
-    RecognizerDevice,
-    RecognizerName,
-    Verbose,
-    Verify,
-    begin,
     finish,
     flags_of,
-    machine_of,
+    takes_flags,
     warn_of_incomplete,
 )
 from maya_batch.cli.progress import ProgressBar
@@ -42,7 +26,16 @@ from maya_batch.run.summary import summarize
 
 log = logging.getLogger(__name__)
 
+_BOOK_FLAGS = ("model", "codec", "allow_unknown_tags", "allow_language", "quiet", "verbose", "log_file")
 
+
+@takes_flags(
+    "machine_flags",
+    MachineFlags,
+    *("config", "engine", "device", "dtype", "quantization", "batch_size", "decoding"),
+    *("verify", "recognizer", "recognizer_device"),
+)
+@takes_flags("book_flags", BookFlags, *_BOOK_FLAGS)
 def redo(
     context: typer.Context,
     book: Book,
@@ -50,26 +43,11 @@ def redo(
         list[str],
         typer.Argument(metavar="REF...", help="Chunks: 3:17, 3:20-25, or 3:17@a1b2 as reports have it."),
     ],
-    seed: Annotated[int | None, typer.Option(help="Of the new takes' draws, instead of one of their own.")] = None,
+    book_flags: BookFlags,
+    machine_flags: MachineFlags,
+    seed: Annotated[int | None, typer.Option(help="Random seed for the new takes.")] = None,
     keep: Annotated[str | None, typer.Option(help="Use this take; `auto` takes the choice back.")] = None,
     output: Output = None,
-    config: Config = None,
-    model: Model = None,
-    codec: Codec = None,
-    engine: EngineName = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantization: Quantization = None,
-    batch_size: BatchSize = None,
-    decoding: DecodingName = None,
-    verify: Verify = None,
-    recognizer: RecognizerName = None,
-    recognizer_device: RecognizerDevice = None,
-    allow_unknown_tags: AllowTags = False,
-    allow_language: AllowLanguage = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    log_file: LogFile = None,
 ) -> None:
     """Speak chunks once more, or keep another take.
 
@@ -81,18 +59,14 @@ def redo(
     if seed is not None and keep is not None:
         raise UsageError("--seed makes a take, --keep uses one that is there: give one of them")
     attempt = None if keep is None else _attempt(keep)
-    plan = begin(
-        *(book, model, codec, allow_unknown_tags, quiet, verbose, log_file),
-        allow_language=allow_language or keep is not None,
-    )
-    machine = machine_of(
-        config, engine, device, dtype, quantization, batch_size, decoding, verify, recognizer, recognizer_device
-    )
+    plan = book_flags.plan(book, any_language=keep is not None)
+    machine = machine_flags.machine()
     with guarded(context.ensure_object(Stop), "stopped; what is stored stays") as guard:
-        progress = ProgressBar() if sys.stderr.isatty() and not quiet else LogProgress()
+        progress = ProgressBar() if sys.stderr.isatty() and not book_flags.quiet else LogProgress()
+        check_tags = not book_flags.allow_unknown_tags
         try:
             if keep is None:
-                result = redo_chunks(refs, seed, plan, machine, progress, output, not allow_unknown_tags, guard)
+                result = redo_chunks(refs, seed, plan, machine, progress, output, check_tags, guard)
             else:
                 result = keep_takes(refs, attempt, plan, machine, progress, output, guard.stop)
         finally:
@@ -101,27 +75,21 @@ def redo(
     finish(summarize(result), result.exit_code)
 
 
+@takes_flags(
+    "machine_flags",
+    MachineFlags,
+    *("config", "engine", "device", "dtype", "quantization", "batch_size", "decoding"),
+)
+@takes_flags("book_flags", BookFlags, *_BOOK_FLAGS)
 def audition(
     context: typer.Context,
     book: Book,
     voice: Annotated[str, typer.Option(help="A voice of the book, by its name.", show_default=False)],
+    book_flags: BookFlags,
+    machine_flags: MachineFlags,
     seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, 2, …")] = 5,
     text: Annotated[str | None, typer.Option(help="What to say, instead of the voice's first words.")] = None,
     output: Annotated[Path | None, typer.Option(help="A folder, instead of `<book>-audition`.")] = None,
-    config: Config = None,
-    model: Model = None,
-    codec: Codec = None,
-    engine: EngineName = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantization: Quantization = None,
-    batch_size: BatchSize = None,
-    decoding: DecodingName = None,
-    allow_unknown_tags: AllowTags = False,
-    allow_language: AllowLanguage = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    log_file: LogFile = None,
 ) -> None:
     """Hear a voice in several seeds.
 
@@ -130,10 +98,10 @@ def audition(
     from maya_batch.run.samples import audition as record
     from maya_batch.run.samples import voice_with_seed
 
-    plan = begin(*(book, model, codec, allow_unknown_tags, quiet, verbose, log_file), allow_language=allow_language)
-    machine = machine_of(config, engine, device, dtype, quantization, batch_size, decoding)
+    plan = book_flags.plan(book, any_language=False)
+    machine, check_tags = machine_flags.machine(), not book_flags.allow_unknown_tags
     with guarded(context.ensure_object(Stop)) as guard:
-        samples = record(plan, voice, seeds, machine, text, output, not allow_unknown_tags, guard.stop)
+        samples = record(plan, voice, seeds, machine, text, output, check_tags, guard.stop)
     for sample in samples:
         log.info("%s  %.1f s", sample.path, sample.seconds)
         for problem in sample.problems:

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,23 +12,7 @@ import typer
 from maya_batch.book.machine_speed import save_speed
 from maya_batch.book.settings import sound_settings
 from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ
-from maya_batch.cli.options import (
-    BatchSize,
-    Codec,
-    Config,
-    DecodingName,
-    Device,
-    Dtype,
-    EngineName,
-    Json,
-    Model,
-    Quantization,
-    Quiet,
-    Verbose,
-    finish,
-    flags_of,
-    machine_of,
-)
+from maya_batch.cli.options import Codec, Json, MachineFlags, Model, Quiet, Verbose, finish, flags_of, takes_flags
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError
 from maya_batch.interrupt import Stop
 from maya_batch.manifest import Render, json_schema
@@ -38,21 +23,17 @@ from maya_batch.run.guard import guarded
 log = logging.getLogger(__name__)
 
 
+@takes_flags("machine_flags", MachineFlags, "config", "engine", "device", "dtype", "quantization", "decoding")
 def say(
     context: typer.Context,
     text: Annotated[str, typer.Argument(help="What to say, emotion tags and all.", show_default=False)],
     path: Annotated[Path, typer.Option("--output", "-o", help="A .wav or .mp3 file.")],
+    machine_flags: MachineFlags,
     description: Annotated[str, typer.Option(help="The voice, in words.")] = (
         "Realistic female voice in the 30s age with american accent. Normal pitch, warm timbre, conversational pacing."
     ),
-    config: Config = None,
     model: Model = None,
     codec: Codec = None,
-    engine: EngineName = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantization: Quantization = None,
-    decoding: DecodingName = None,
     temperature: Annotated[float | None, typer.Option(help="0 to 2.")] = None,
     top_p: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
     repetition_penalty: Annotated[float | None, typer.Option(help="1 to 2.")] = None,
@@ -75,7 +56,7 @@ def say(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
-    machine = machine_of(config, engine, device, dtype, quantization, None, decoding)
+    machine = machine_flags.machine()
     sound = sound_settings(Render(), Path(), flags)
     with guarded(context.ensure_object(Stop)) as guard:
         sample = say_text(text, description, sound, machine, path, guard.stop)
@@ -125,18 +106,15 @@ def doctor() -> None:
         raise MachineError(f"this machine cannot render yet: {', '.join(lacking)}")
 
 
+@takes_flags("machine_flags", MachineFlags, "config", "device", "dtype", "quantization", "batch_size")
 def bench(
     context: typer.Context,
+    machine_flags: MachineFlags,
     hours: Annotated[
         float | None, typer.Option(min=0.001, help="Hours of speech to render: 1, or 0.02 of the demo voice.")
     ] = None,
-    config: Config = None,
     model: Annotated[str | None, typer.Option(help="A model, instead of random weights of Maya1's shape.")] = None,
     codec: Codec = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantization: Quantization = None,
-    batch_size: BatchSize = None,
     gpu_memory: Annotated[float | None, typer.Option(min=1, help="Act as a card of so many GiB.")] = None,
     baseline: Annotated[bool, typer.Option("--baseline", help="Measure plain `generate` too.")] = False,
     as_json: Json = False,
@@ -149,7 +127,7 @@ def bench(
     from maya_batch.bench import bench as measure
 
     log_to_terminal(False, False)
-    machine = machine_of(config, None, device, dtype, quantization, batch_size, "framed")
+    machine = replace(machine_flags, decoding="framed").machine()
     if model == DEMO:
         codec = codec or DEMO
     hours = hours or (0.02 if model == DEMO else 1.0)
