@@ -10,22 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from maya_batch.book.lock_data import CONFIG_FIELDS, read_lock, write_lock
 from maya_batch.checkpoint.locate import Checkpoint, Kind, cached_commit, find_checkpoint
 from maya_batch.errors import MachineError
-from maya_batch.files.atomic_write import write_atomic
-from maya_batch.files.safe_open import safe_read
 
 log = logging.getLogger(__name__)
-
-_VERSION = 1
-_HEAD = (
-    "# What this book is rendered with; written by maya-batch at the first render. Takes are found by it: keep it.\n"
-)
-
-#: Bytes: checkpoints of thousands of files.
-_LARGEST = 2**18
 
 
 @dataclass(frozen=True)
@@ -51,7 +40,7 @@ class ModelLock:
     def __init__(self, path: Path, base: Path | None = None) -> None:
         """`base` is the manifest's folder, resolved."""
         self._path, self._base = path, base
-        self._data = self._read()
+        self._data = read_lock(path)
 
     @property
     def begun(self) -> bool:
@@ -88,7 +77,7 @@ class ModelLock:
         for name, entry in self._data["model"].items():
             now = [entry["recipe"] | {"identity": entry["identity"]}] if entry.get("recipe") else []
             for values in (*now, *entry.get("earlier", ())):
-                found.append((name, ModelConfig(values["identity"], *(values[key] for key in _CONFIG_FIELDS))))
+                found.append((name, ModelConfig(values["identity"], *(values[key] for key in CONFIG_FIELDS))))
         return found
 
     def name(self, model: str) -> str:
@@ -173,7 +162,7 @@ class ModelLock:
         """Render the book with this model from now on, and so; what it was rendered with before is remembered."""
         name = self.name(model)
         entry = self._data["model"][name]
-        values = {key: getattr(model_config, key) for key in _CONFIG_FIELDS}
+        values = {key: getattr(model_config, key) for key in CONFIG_FIELDS}
         if entry.get("recipe") not in (None, values):
             self._keep_model_config(entry)
         entry["recipe"] = values
@@ -187,22 +176,18 @@ class ModelLock:
     def forget(self, model: str, model_config: ModelConfig) -> None:
         """Know no more that the book was rendered so; not for the model config that is pinned."""
         entry = self._data["model"][model]
-        values = {key: getattr(model_config, key) for key in _CONFIG_FIELDS}
+        values = {key: getattr(model_config, key) for key in CONFIG_FIELDS}
         entry["earlier"] = [old for old in entry.get("earlier", ()) if old != values | {"identity": model_config.model}]
         if entry.get("recipe") == values and entry["identity"] == model_config.model:
             del entry["recipe"]
 
     def save(self) -> None:
-        """Write the file, whole or not at all, and only where it changed."""
-        text = (_HEAD + yaml.safe_dump(self._data, sort_keys=False, allow_unicode=True)).encode()
-        try:
-            if safe_read(self._path, _LARGEST) == text:
-                return
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise MachineError(f"{self._path}: cannot be read ({error.strerror})") from error
-        write_atomic(self._path, text)
+        """Write the file, whole or not at all, and only where it changed.
+
+        Raises:
+            MachineError: the disk does not take it.
+        """
+        write_lock(self._path, self._data)
 
     def _entry(self, name: str, kind: Kind) -> dict[str, Any] | None:
         """What is known of a checkpoint; one that was moved with the book, or by itself, is known by its new name."""
@@ -239,56 +224,3 @@ class ModelLock:
         """The commit of the hub that a book stays at."""
         entry = self._entry(name, kind)
         return entry["identity"].partition("@")[2] if entry and entry["identity"].startswith("hub:") else None
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            data = yaml.safe_load(safe_read(self._path, _LARGEST))
-        except FileNotFoundError:
-            return {"version": _VERSION, "model": {}, "codec": {}}
-        except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
-            raise self._unreadable() from error
-        if not _is_lock(data):
-            raise self._unreadable()
-        return dict(data)
-
-    def _unreadable(self) -> MachineError:
-        return MachineError(
-            f"{self._path}: not a model.lock of this version; put a copy back, or remove it to begin anew"
-        )
-
-
-#: What a recipe says beside the model's identity.
-_CONFIG_FIELDS = ("dtype", "quantization", "decoding")
-
-
-def _is_lock(data: Any) -> bool:
-    """Whether this is what a model.lock of this version holds; it came from a file that anybody may have written."""
-    if not isinstance(data, dict) or data.get("version") != _VERSION:
-        return False
-    for kind in ("model", "codec"):
-        entries = data.get(kind)
-        if not isinstance(entries, dict) or not all(isinstance(name, str) for name in entries):
-            return False
-        if not all(_is_entry(entry) for entry in entries.values()):
-            return False
-    return isinstance(data.get("current", ""), str)
-
-
-def _is_entry(entry: Any) -> bool:
-    if not isinstance(entry, dict) or not isinstance(entry.get("identity"), str):
-        return False
-    files, earlier = entry.get("files"), entry.get("earlier", [])
-    stamps = files.values() if isinstance(files, dict) else [None]
-    if not all(isinstance(stamp, list) and all(isinstance(part, int) for part in stamp) for stamp in stamps):
-        return False
-    known: list[tuple[Any, tuple[str, ...]]] = [(entry["recipe"], _CONFIG_FIELDS)] if entry.get("recipe") else []
-    if not isinstance(earlier, list):
-        return False
-    known += [(old, ("identity", *_CONFIG_FIELDS)) for old in earlier]
-    return all(_is_model_config(values, fields) for values, fields in known)
-
-
-def _is_model_config(values: Any, keys: tuple[str, ...]) -> bool:
-    if not isinstance(values, dict) or set(values) != set(keys):
-        return False
-    return all(isinstance(value, str) for value in values.values())

@@ -48,7 +48,7 @@ def takes_of(tiny: TinyBook, ref: str) -> list[Take]:
 
 @pytest.fixture(params=[True, False], ids=["in_background", "inline"])
 def in_background(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr("maya_batch.run.render.BackgroundWorker", lambda _: BackgroundWorker(request.param))
+    monkeypatch.setattr("maya_batch.run.book_run.BackgroundWorker", lambda _: BackgroundWorker(request.param))
     return bool(request.param)
 
 
@@ -329,7 +329,7 @@ def test_no_samples_stay_that_no_chapter_asks_for(
             super().__init__(load)
             kept.append(self)
 
-    monkeypatch.setattr("maya_batch.run.render.WaveformCache", Watched)
+    monkeypatch.setattr("maya_batch.run.book_run.WaveformCache", Watched)
     # Of one all takes fail, and the second is the best of them; one is silent, and left out.
     text = {"One": ["First words here.", "Other words here."], "Two": ["Hush now.", "Last words."]}
     tiny.write(text, render={**RENDER, "failed": "omit", "attempts": 1})

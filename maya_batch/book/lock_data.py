@@ -1,0 +1,92 @@
+"""What stands in model.lock: read, checked and written; `model_lock` says what it means."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from maya_batch.errors import MachineError
+from maya_batch.files.atomic_write import write_atomic
+from maya_batch.files.safe_open import safe_read
+
+CONFIG_FIELDS = ("dtype", "quantization", "decoding")
+"""What a model config has besides the model's identity; the file calls it a recipe."""
+
+_VERSION = 1
+_HEAD = (
+    "# What this book is rendered with; written by maya-batch at the first render. Takes are found by it: keep it.\n"
+)
+
+#: Bytes: checkpoints of thousands of files.
+_LARGEST = 2**18
+
+
+def read_lock(path: Path) -> dict[str, Any]:
+    """The content of the file; that of an empty one where it is not there.
+
+    Raises:
+        MachineError: it is no model.lock of this version.
+    """
+    try:
+        data = yaml.safe_load(safe_read(path, _LARGEST))
+    except FileNotFoundError:
+        return {"version": _VERSION, "model": {}, "codec": {}}
+    except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
+        raise _unreadable(path) from error
+    if not _is_lock(data):
+        raise _unreadable(path)
+    return dict(data)
+
+
+def write_lock(path: Path, data: dict[str, Any]) -> None:
+    """Write the file, whole or not at all, and only where it changed.
+
+    Raises:
+        MachineError: the disk does not take it.
+    """
+    text = (_HEAD + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)).encode()
+    try:
+        if safe_read(path, _LARGEST) == text:
+            return
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be read ({error.strerror})") from error
+    write_atomic(path, text)
+
+
+def _unreadable(path: Path) -> MachineError:
+    return MachineError(f"{path}: not a model.lock of this version; put a copy back, or remove it to begin anew")
+
+
+def _is_lock(data: Any) -> bool:
+    """Whether this is what a model.lock of this version holds; it came from a file that anybody may have written."""
+    if not isinstance(data, dict) or data.get("version") != _VERSION:
+        return False
+    for kind in ("model", "codec"):
+        entries = data.get(kind)
+        if not isinstance(entries, dict) or not all(isinstance(name, str) for name in entries):
+            return False
+        if not all(_is_entry(entry) for entry in entries.values()):
+            return False
+    return isinstance(data.get("current", ""), str)
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("identity"), str):
+        return False
+    files, earlier = entry.get("files"), entry.get("earlier", [])
+    stamps = files.values() if isinstance(files, dict) else [None]
+    if not all(isinstance(stamp, list) and all(isinstance(part, int) for part in stamp) for stamp in stamps):
+        return False
+    known: list[tuple[Any, tuple[str, ...]]] = [(entry["recipe"], CONFIG_FIELDS)] if entry.get("recipe") else []
+    if not isinstance(earlier, list):
+        return False
+    known += [(old, ("identity", *CONFIG_FIELDS)) for old in earlier]
+    return all(_is_model_config(values, fields) for values, fields in known)
+
+
+def _is_model_config(values: Any, keys: tuple[str, ...]) -> bool:
+    if not isinstance(values, dict) or set(values) != set(keys):
+        return False
+    return all(isinstance(value, str) for value in values.values())
