@@ -7,7 +7,6 @@ import torch
 
 from maya_batch.checkpoint.hf_config import read_hf_config
 from maya_batch.engine.device import choose_device, choose_dtype
-from maya_batch.engine.kernels.nf4_unpacking import NF4
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +30,6 @@ def warm_up(folder: Path, device: str, dtype: str, quantization: str) -> None:
 
             triton_kernels.compile_for(config.heads, config.kv_heads, config.head_dim, square.dtype, place)
             if quantization == "nf4":
-                nf4_matmul.compile_for(NF4, square.dtype, place)
+                nf4_matmul.compile_for(nf4_matmul.NF4, square.dtype, place)
     except Exception as error:
         log.debug("the GPU is not warm yet: %s", error)

@@ -251,8 +251,7 @@ def test_what_compiles_beside_the_imports_imports_nothing_that_they_do() -> None
         import sys
         import torch
         import maya_batch.engine.kernels.triton_kernels, maya_batch.engine.kernels.nf4_matmul, maya_batch.engine.warmup
-        from maya_batch.engine.kernels.nf4_matmul import compile_for
-        from maya_batch.engine.kernels.nf4_unpacking import NF4
+        from maya_batch.engine.kernels.nf4_matmul import NF4, compile_for
         compile_for(NF4, torch.float16, torch.device("cuda", 0))
         print({"transformers", "bitsandbytes"} & set(sys.modules))
     """

@@ -1,8 +1,12 @@
-"""Products of few tokens with 4-bit weights as bitsandbytes packs them, which are unpacked in registers: in Triton.
+"""Multiply few tokens by 4-bit weights as bitsandbytes packs them: a Triton kernel with hand-written PTX.
 
-bitsandbytes mostly unpacks a whole matrix into memory for each product, and that costs as much for one row as for a
-hundred. Measured on an H200, the four products of a layer of Maya1's shape, in us: 73 here and 229 there for 25 rows,
-96 and 200 for 48.
+The kernel is kept because rendering on an 8 GiB card is 1.6 times as fast with it. At each upgrade of gemlite or
+bitsandbytes, measure theirs again: a library that is as fast replaces this file.
+
+bitsandbytes mostly unpacks a whole matrix into memory for each product, which costs as much for one sequence as for a
+hundred. This kernel unpacks in registers: the PTX turns numbers of 4 bits into the 16-bit numbers that they stand for.
+Measured on an H200, the four products of a layer of Maya1's shape take, in us: 73 here and 229 in bitsandbytes for 25
+sequences, 96 and 200 for 48.
 """
 
 from collections.abc import Sequence
@@ -13,12 +17,31 @@ import torch
 import triton
 import triton.language as tl
 
-from maya_batch.engine.kernels.nf4_unpacking import unpacking
-
 if TYPE_CHECKING:  # transformers is imported by another thread while this compiles
     from transformers import PreTrainedModel
 
     from maya_batch.engine.kernels.llama_layers import Product
+
+#: The levels of nf4, as bitsandbytes has them: quantiles of the normal distribution (Dettmers et al., QLoRA, 2023).
+#: Written down here, because the warm-up compiles while another thread imports bitsandbytes, and must not import it.
+NF4 = (
+    -1.0,
+    -0.6961928009986877,
+    -0.5250730514526367,
+    -0.39491748809814453,
+    -0.28444138169288635,
+    -0.18477343022823334,
+    -0.09105003625154495,
+    0.0,
+    0.07958029955625534,
+    0.16093020141124725,
+    0.24611230194568634,
+    0.33791524171829224,
+    0.44070982933044434,
+    0.5626170039176941,
+    0.7229568362236023,
+    1.0,
+)
 
 #: Tokens that are multiplied here at most: 96, in a tile of 128, took longer than bitsandbytes.
 MOST_TOKENS = 64
@@ -38,6 +61,38 @@ _PROGRAMS, _PARTS = 3, 8
 
 #: Numbers that one program of the sum makes.
 _BLOCK = 1024
+
+
+def unpacking_ptx(levels: Sequence[float], dtype: torch.dtype) -> str:
+    """PTX from four bytes ($4) to the levels of their upper ($0, $1) and lower halves ($2, $3), two to a register.
+
+    `levels` are the sixteen that a number may stand for, `dtype` float16 or bfloat16.
+
+    `prmt` picks four bytes of eight by the lower three bits of as many numbers. Of sixteen levels of two bytes each,
+    that is done four times: for their high and low bytes, and for the first and the last eight levels; the numbers'
+    fourth bits choose between these. Read from a table in memory, products took a third longer.
+    """
+    numbers = torch.tensor(levels, dtype=dtype).view(torch.int16).numpy().view("<u2")
+    bytes_of = {"low": (numbers & 0xFF).astype("u1"), "high": (numbers >> 8).astype("u1")}
+    tables = {name: [f"{word:#010x}" for word in table.view("<u4")] for name, table in bytes_of.items()}
+    lines = ["{", ".reg .b32 which, last, first8, last8, pick, low, high;"]
+    for half in range(2):  # two bytes, which are four numbers
+        lines += [
+            f"shr.u32 which, $4, {16 * half};",
+            "shr.u32 last, which, 3;",
+            "and.b32 which, which, 0x7777;",
+            "and.b32 last, last, 0x1111;",
+            "prmt.b32 pick, 0xFF00, 0, last;",  # all ones in the bytes of those that are one of the last eight
+        ]
+        for name, (a, b, c, d) in tables.items():
+            lines += [
+                f"prmt.b32 first8, {a}, {b}, which;",
+                f"prmt.b32 last8, {c}, {d}, which;",
+                f"lop3.b32 {name}, pick, last8, first8, 0xCA;",  # pick ? last8 : first8, bit by bit
+            ]
+        # Of four numbers, the lower halves of the bytes have the first place and the third.
+        lines += [f"prmt.b32 ${half}, low, high, 0x7351;", f"prmt.b32 ${2 + half}, low, high, 0x6240;"]
+    return "\n".join([*lines, "}"])
 
 
 @triton.jit(do_not_specialize=["count", "groups"])  # one form for all sizes of batch and matrix
@@ -128,7 +183,7 @@ class PackedWeight:
         parts = 1
         while parts < _PARTS and groups % (2 * parts) == 0 and columns // _TILE * parts < _PROGRAMS * processors:
             parts *= 2
-        return cls(packed, scales, unpacking(states[0].code.tolist(), modules[0].compute_dtype), parts)
+        return cls(packed, scales, unpacking_ptx(states[0].code.tolist(), modules[0].compute_dtype), parts)
 
     def times(self, tokens: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
         """Tokens [up to 64, width] times these weights, summed in float32, and the residual: [tokens, columns]."""
@@ -182,7 +237,7 @@ def compile_for(levels: Sequence[float], dtype: torch.dtype, device: torch.devic
     if not _is_fast_on(device):
         return
     packed = torch.zeros(_TILE, _GROUP // 2, dtype=torch.uint8, device=device)
-    weight = PackedWeight(packed, torch.zeros(_TILE, 1, device=device), unpacking(levels, dtype), 1)
+    weight = PackedWeight(packed, torch.zeros(_TILE, 1, device=device), unpacking_ptx(levels, dtype), 1)
     for count in (16, 32, MOST_TOKENS):
         tokens = torch.zeros(count, _GROUP, dtype=dtype, device=device)
         weight.times(tokens, weight.times(tokens))
