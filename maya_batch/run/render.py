@@ -26,7 +26,7 @@ from maya_batch.run.chapters import publish
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.generate import TakeGenerator, engine_name, generation_order
 from maya_batch.run.inspect import TakeInspector, make_inspector
-from maya_batch.run.loading import load_book_codec, pin_config, start_engine
+from maya_batch.run.loading import EngineLoader, load_book_codec, pin_config, start_engine
 from maya_batch.run.postprocess import TakeProcessor
 from maya_batch.run.preflight import TakeOver, writable_state
 from maya_batch.run.progress import ProgressListener
@@ -51,6 +51,7 @@ def render_book(
     made: Container[str] = (),
     take_over: TakeOver | None = None,
     keep_log: bool = False,
+    load_engine: EngineLoader | None = None,
 ) -> RunResult:
     """Render what of the book has no take that stays, put its chapters together, and write the report.
 
@@ -58,6 +59,7 @@ def render_book(
     is chosen from then on; of the keys in `made` that take is stored already, and is only examined. `stop` is told when
     the run must not be interrupted between two frames. `take_over` is what a person has allowed in so many words. With
     `keep_log` all messages go to the book's render.log, too.
+    `load_engine` loads the model in place of `maya_batch.engine.load.load_engine`.
 
     Raises:
         UsageError: the folder is another book's, a file in the way is not this program's, or the book is rendered with
@@ -77,7 +79,9 @@ def render_book(
         claim_folder(state, allowed.adopt, allowed.upgrade_text)
         if allowed.upgrade_text:
             _tell_rules(state)
-        run = _Run(state, machine, progress, check_tags, deadline or Deadline(), stop, allowed.switch_config)
+        run = _Run(
+            state, machine, progress, check_tags, deadline or Deadline(), stop, allowed.switch_config, load_engine
+        )
         with _reported(run) if report else nullcontext(), translated_torch_errors(run.waveforms.forget):
             run.speak(again, made)
             run.publish(again)
@@ -132,10 +136,11 @@ class _Run:
         deadline: Deadline,
         stop: Stop | None = None,
         switch: bool = False,
+        engine_loader: EngineLoader | None = None,
     ) -> None:
         self.state, self.result, self.began = state, RunResult(), datetime.now().astimezone()
         self.waveforms = WaveformCache(partial(load_book_codec, state, machine, switch))
-        self._switch = switch
+        self._switch, self._engine_loader = switch, engine_loader
         self._machine, self._progress, self._check_tags, self._deadline = machine, progress, check_tags, deadline
         self._stop = stop or Stop()
 
@@ -156,7 +161,7 @@ class _Run:
         began = time.monotonic()
         if waiting:
             self._find_all(inspector)
-        engine = start_engine(state, self._machine, waiting, self._check_tags, self._switch) if waiting else None
+        engine = self._start_engine(waiting) if waiting else None
         # Before the first step: what is wrong with them must not come to light in the morning.
         self.waveforms.load()
         inspector.load()
@@ -192,8 +197,11 @@ class _Run:
             if waiting:
                 if engine is None:
                     with self._stop.at_once():
-                        engine = start_engine(state, self._machine, waiting, self._check_tags, self._switch)
+                        engine = self._start_engine(waiting)
                 self._rounds(engine, waiting, again, processor, tick)
+
+    def _start_engine(self, waiting: Sequence[Chunk]) -> Engine:
+        return start_engine(self.state, self._machine, waiting, self._check_tags, self._switch, self._engine_loader)
 
     def _find_all(self, inspector: TakeInspector) -> None:
         """Do nothing if all that the run needs is there, before minutes are spent on loading the model."""
@@ -270,7 +278,7 @@ class _Run:
                     log.info("speaking %s once more", plural(len(waiting), "chunk"))
         finally:
             self.result.peak_gpu_bytes = engine.peak_memory()
-            self.result.work, self.result.engine = engine.work, engine_name(engine)
+            self.result.engine_stats, self.result.engine = engine.stats, engine_name(engine)
 
     def _tick(self, workers: Sequence[BackgroundWorker]) -> None:
         """Time has passed: what went wrong beside is raised here, and so is the end of the time there is."""
