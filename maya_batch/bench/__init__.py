@@ -1,6 +1,6 @@
-"""The measured run: a book of some hours through the real `render`, and what others make of the same work.
+"""The benchmark: it renders a book of some hours with the real `render`, and the same with plain `generate`.
 
-Each measurement has a process of its own, so that none finds warm what it did not warm itself.
+Each measurement runs in a fresh process, so that none starts with caches that another one has warmed.
 """
 
 import tempfile
@@ -12,7 +12,7 @@ from multiprocessing import active_children, get_context, resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from maya_batch.bench.results import Figures
+from maya_batch.bench.results import Metrics
 from maya_batch.bench.workload import write_book
 from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.locate import DEMO
@@ -28,9 +28,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Options:
-    """What is to be measured. Without a `model`, random weights of Maya1's shape; with `gpu_memory`, in GiB, as on a
-    card of so much.
-    """
+    """What to measure. Without a `model`, random weights of Maya1's shape; `gpu_memory`, in GiB, limits the memory."""
 
     hours: float
     machine: Machine
@@ -39,9 +37,14 @@ class Options:
     gpu_memory: float | None = None
     baseline: bool = False
 
+    @property
+    def random_weights(self) -> bool:
+        """Whether the model is made for the benchmark, and never ends a text."""
+        return self.model is None
 
-def bench(options: Options, say: Callable[[str], None]) -> Figures:
-    """Measure; `say` is told what is being done.
+
+def bench(options: Options, say: Callable[[str], None]) -> Metrics:
+    """Measure, and report each step to `say`.
 
     Raises:
         MachineError: no GPU for Maya1's shape, a full disk, or what `render` raises.
@@ -62,16 +65,16 @@ def bench(options: Options, say: Callable[[str], None]) -> Figures:
         run = _alone(_render, book, flags, options)
         baselines = {}
         if options.baseline:
-            say(f"{Figures.of(run, {})}\n")  # should what follows break off, this much is known
+            say(f"{Metrics.of(run, {})}\n")  # if a baseline fails, this much is known
             say("the same model through plain `generate`, one row at a time and in padded batches")
-            baselines = _alone(_baselines, book, flags, options, round(run.rows), run.dtype)
-        return Figures.of(run, baselines)
+            baselines = _alone(_baselines, book, flags, options, round(run.sequences), run.dtype)
+        return Metrics.of(run, baselines)
 
 
 def _alone(work: Callable[..., Result], *arguments: Any) -> Result:
-    """Do this in a fresh process. It hears no signals: a terminal sends them to both, and this one ends it."""
+    """Call `work` in a fresh process. It ignores signals: a terminal sends them to both, and this process ends it."""
     others = set(active_children())
-    resource_tracker.ensure_running()  # it would let signals through while the process is started
+    resource_tracker.ensure_running()  # else it would let signals through while the process starts
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
             with signals_blocked():
@@ -81,7 +84,7 @@ def _alone(work: Callable[..., Result], *arguments: Any) -> Result:
             raise MachineError("the measured process was killed; is the memory full?") from error
         except BaseException:
             for process in set(active_children()) - others:
-                process.kill()  # the pool would wait until it has done its work
+                process.kill()  # the pool would wait until it has finished
             raise
 
 
@@ -89,21 +92,21 @@ def _make_random(folder: Path, device: str) -> None:
     from maya_batch.bench.random_checkpoint import save_random_codec, save_random_maya
     from maya_batch.engine.device import choose_device
 
-    place = choose_device(device)
-    if place.type != "cuda":
+    target = choose_device(device)
+    if target.type != "cuda":
         raise UsageError(f"a model of Maya1's shape is measured on a GPU; on a CPU use --model {DEMO}")
-    save_random_maya(folder / "model", str(place))
+    save_random_maya(folder / "model", str(target))
     save_random_codec(folder / "codec")
 
 
 def _render(book: Path, flags: Render, options: Options) -> "Run":
     from maya_batch.bench.measured_run import render
 
-    return render(book, flags, options.machine, options.gpu_memory)
+    return render(book, flags, options.machine, options.gpu_memory, options.random_weights)
 
 
-def _baselines(book: Path, flags: Render, options: Options, rows: int, dtype: str) -> dict[str, dict[str, float]]:
+def _baselines(book: Path, flags: Render, options: Options, batch_size: int, dtype: str) -> dict[str, dict[str, float]]:
     from maya_batch.bench.baselines import measure
 
-    sizes = [rows] if options.gpu_memory or options.model == DEMO else [64, 128, 256, 512]
-    return measure(book, flags, options.machine, dtype, sizes)
+    sizes = [batch_size] if options.gpu_memory or options.model == DEMO else [64, 128, 256, 512]
+    return measure(book, flags, options.machine, dtype, sizes, options.random_weights)

@@ -1,4 +1,4 @@
-"""What is measured in the process that renders, and how fast its memory is."""
+"""Measures a run in the process that renders, and how fast that machine's memory is."""
 
 import gc
 import logging
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maya_batch.bench.drawn_lengths import load_with_drawn_lengths
 from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.errors import UsageError
@@ -20,49 +21,54 @@ from maya_batch.run.result import BESIDE, IN_TURN
 if TYPE_CHECKING:
     import torch
 
-#: Bytes copied to learn the bandwidth, and how often; the fastest counts.
+#: Bytes copied to measure the bandwidth, and how often; the fastest copy counts.
 _COPIED = {"cuda": 2 * 2**30, "cpu": 256 * 2**20}
 _COPIES = 20
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run took. Seconds, bytes, tokens of speech."""
+    """What a run took, in seconds, bytes and tokens of speech."""
 
     device: str
     dtype: str
     quantization: str
     seconds_of_speech: float
     tokens: float
-    rows: float
-    most_rows: int
+    sequences: float
+    """The mean number of sequences decoded together."""
+    max_sequences: int
     steps: int
     bytes_read: int
     bandwidth: float
-    """Bytes a second that a copy moves, read and written."""
+    """Bytes a second that a copy reads and writes."""
     peak_bytes: int
     planned_bytes: int
-    waits: int
-    restarts: int
+    gpu_waits: int
+    preemptions: int
     stages: dict[str, float]
     first_frame: float
 
 
-def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None) -> Run:
-    """Render a book into a folder beside it. Nothing is imported before `render` itself would do it."""
+def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None, random_weights: bool) -> Run:
+    """Render a book into a folder next to it. Nothing is imported before the command `render` would import it.
+
+    With `random_weights`, sequences end at drawn lengths.
+    """
     log_to_terminal(quiet=True, verbose=False)
-    # Nothing is judged: what stands against takes that are noise would be thousands of lines.
+    # Nothing is judged: the problems of takes that are noise would be thousands of lines.
     logging.getLogger("maya_batch.run.postprocess").setLevel(logging.ERROR)
     if gpu_memory is not None:
         _limit(gpu_memory, machine.device)
     plan = make_plan(book, flags)
     with tempfile.TemporaryDirectory(dir=book.parent) as folder:
-        result = render_book(plan, machine, LogProgress(), Path(folder), report=False)
+        load_engine = load_with_drawn_lengths if random_weights else None
+        result = render_book(plan, machine, LogProgress(), Path(folder), report=False, load_engine=load_engine)
     import torch
 
     from maya_batch.engine.device import choose_device
 
-    work, device = result.work, choose_device(machine.device)
+    stats, device = result.engine_stats, choose_device(machine.device)
     if device.type == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
@@ -76,22 +82,22 @@ def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None
         quantization=result.engine.split()[2],
         seconds_of_speech=result.speech,
         tokens=tokens,
-        rows=tokens / work.steps if work.steps else 0.0,
-        most_rows=work.most_rows,
-        steps=work.steps,
-        bytes_read=work.bytes_read,
+        sequences=tokens / stats.steps if stats.steps else 0.0,
+        max_sequences=stats.max_sequences,
+        steps=stats.steps,
+        bytes_read=stats.bytes_read,
         bandwidth=_bandwidth(device),
         peak_bytes=result.peak_gpu_bytes,
-        planned_bytes=work.planned_bytes,
-        waits=work.waits,
-        restarts=work.restarts,
+        planned_bytes=stats.planned_bytes,
+        gpu_waits=stats.gpu_waits,
+        preemptions=stats.preemptions,
         stages={name: result.stages.get(name, 0.0) for name in (*IN_TURN, *BESIDE)},
         first_frame=result.first_frame,
     )
 
 
 def _limit(gibibytes: float, name: str) -> None:
-    """Have no more than so much of the GPU's memory."""
+    """Limit this process to so much of the GPU's memory."""
     import torch
 
     from maya_batch.engine.device import choose_device

@@ -1,4 +1,4 @@
-"""A checkpoint of Maya1's exact shape with random weights, laid out as on the hub: for speed, memory and 4-bit."""
+"""Writes a checkpoint of Maya1's exact shape with random weights, with the hub's files: for speed and memory."""
 
 import json
 from dataclasses import asdict
@@ -9,10 +9,10 @@ from snac import SNAC
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from maya_batch.bench.workload import PACE, SENTENCES, VOICE
+from maya_batch.bench.workload import SENTENCES, VOICE
 from maya_batch.checkpoint.token_layout import FRAME_ORDER, SLOTS, TokenLayout
 
-#: The published figures of maya-research/maya1: Llama-3.2-3B with Orpheus' vocabulary.
+#: The published configuration of maya-research/maya1: Llama-3.2-3B with Orpheus' vocabulary.
 SHAPE = {
     "vocab_size": 156_940,
     "hidden_size": 3072,
@@ -50,18 +50,14 @@ CODEC = {
 
 
 def save_random_maya(folder: Path, device: str) -> Path:
-    """Write model and tokenizer; a row of random weights never ends, so its length is drawn: `PACE` tokens a word."""
+    """Write model and tokenizer. Random weights never end a text; `drawn_lengths` ends their sequences."""
     torch.manual_seed(0)
     with torch.device(device):
         model = LlamaForCausalLM._from_config(LlamaConfig(**SHAPE), dtype=torch.bfloat16)
     model.save_pretrained(folder, max_shard_size="5GB")
     # The real repository keeps its tokenizer in a sub-folder.
     _tokenizer().save_pretrained(folder / "tokenizer")
-    layout = asdict(TokenLayout()) | {
-        "drawn_pace": PACE,
-        "tokens_per_frame": SLOTS,
-        "frame_order": FRAME_ORDER,
-    }
+    layout = asdict(TokenLayout()) | {"tokens_per_frame": SLOTS, "frame_order": FRAME_ORDER}
     (folder / "maya_tokens.json").write_text(json.dumps(layout), encoding="utf-8")
     return folder
 
@@ -76,7 +72,7 @@ def save_random_codec(folder: Path) -> Path:
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
-    """Pieces of up to five letters: 1.3 tokens a word, which is what Llama's tokenizer makes of English."""
+    """A tokenizer into pieces of up to five letters: 1.3 tokens a word, as Llama's tokenizer has for English."""
     cut = pre_tokenizers.Sequence(
         [pre_tokenizers.Whitespace(), pre_tokenizers.Split(Regex(".{1,5}"), behavior="isolated")]
     )

@@ -1,4 +1,4 @@
-"""What a benchmark comes to: a table, JSON, and the speed that `plan` estimates with."""
+"""The results of a benchmark: a table, JSON, and the speed that `plan` estimates with."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,42 +12,48 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """The figures of a run. `x_realtime` is of the whole render, the model loaded; speeds count no padding."""
+class Metrics:
+    """The metrics of a run, named as `bench --json` prints them.
+
+    `x_realtime` is of the whole render without loading the model; speeds count no padding.
+    """
 
     device: str
     dtype: str
     quantization: str
     hours: float
     rows: float
+    """The mean number of sequences decoded together."""
     most_rows: int
+    """The most sequences decoded together."""
     tokens_per_s: float
     x_realtime: float
     ms_per_step: float
     floor_share: float
-    """What of the decoding time the bandwidth alone asks for: weights and the rows' keys and values, read once."""
+    """The share of the decoding time that the bandwidth alone takes, with weights, keys and values read once a step."""
     bandwidth_gb_per_s: float
     peak_gib: float
     planned_gib: float
     gpu_waited: float
-    """Share of the frames that the GPU had to wait for."""
+    """The share of the frames that the GPU waited for."""
     restarts: int
+    """Preempted sequences."""
     start_s: float
-    """From the start of the process to the first frame spoken."""
+    """From the start of the process to the first frame."""
     stages: dict[str, float]
     baselines: dict[str, dict[str, float]]
 
     @classmethod
-    def of(cls, run: "Run", baselines: dict[str, dict[str, float]]) -> "Figures":
-        """The figures of what was measured."""
+    def of(cls, run: "Run", baselines: dict[str, dict[str, float]]) -> "Metrics":
+        """The metrics of a measured run."""
         model, finishing = run.stages["model"], run.stages["finishing"]
         return cls(
             device=run.device,
             dtype=run.dtype,
             quantization=run.quantization,
             hours=round(run.seconds_of_speech / 3600, 3),
-            rows=round(run.rows, 1),
-            most_rows=run.most_rows,
+            rows=round(run.sequences, 1),
+            most_rows=run.max_sequences,
             tokens_per_s=round(run.tokens / model, 1),
             x_realtime=round(run.seconds_of_speech / (model + finishing), 2),
             ms_per_step=round(model / run.steps * 1e3, 3),
@@ -55,8 +61,8 @@ class Figures:
             bandwidth_gb_per_s=round(run.bandwidth / 1e9, 1),
             peak_gib=round(run.peak_bytes / 2**30, 2),
             planned_gib=round(run.planned_bytes / 2**30, 2),
-            gpu_waited=round(run.waits * SLOTS / run.steps, 4),
-            restarts=run.restarts,
+            gpu_waited=round(run.gpu_waits * SLOTS / run.steps, 4),
+            restarts=run.preemptions,
             start_s=round(run.first_frame, 1),
             stages={name: round(seconds, 2) for name, seconds in run.stages.items()},
             baselines=baselines,
@@ -79,19 +85,19 @@ class Figures:
                 f"{'frames the GPU waited for':32}{self.gpu_waited:10.2%}, rows begun anew {self.restarts}",
             ]
         lines += [f"{f'stage {name}, s':32}{seconds:10.1f}" for name, seconds in self.stages.items()]
-        for name, figures in self.baselines.items():
-            times = self.tokens_per_s / figures["tokens_per_s"]
-            rows = f"{figures['rows']:.0f} rows"
+        for name, baseline in self.baselines.items():
+            times = self.tokens_per_s / baseline["tokens_per_s"]
+            rows = f"{baseline['rows']:.0f} rows"
             lines.append(
-                f"{f'against {name} ({rows})':32}{times:10.1f} times its {figures['tokens_per_s']:.0f} tokens/s"
+                f"{f'against {name} ({rows})':32}{times:10.1f} times its {baseline['tokens_per_s']:.0f} tokens/s"
             )
         return "\n".join(lines)
 
     def as_json(self) -> str:
-        """All figures."""
+        """All metrics, as JSON."""
         return json.dumps(asdict(self), indent=2)
 
     @property
     def speed(self) -> Speed:
-        """What `plan` estimates with."""
+        """The speed that `plan` estimates with."""
         return Speed(self.device, self.x_realtime, self.start_s)

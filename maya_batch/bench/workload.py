@@ -1,4 +1,4 @@
-"""The book that is measured: rows of 10 to 50 words, in chapters of 60."""
+"""The book that the benchmark renders: paragraphs of 10 to 50 words, in chapters of 60."""
 
 import json
 from pathlib import Path
@@ -12,15 +12,15 @@ VOICE = (
     "neutral tone delivery at medium intensity, podcast domain, narrator role, formal delivery."
 )
 
-#: Words of a row, least and most. The demo voice learned to speak shorter ones.
+#: The fewest and the most words of a paragraph. The demo voice was trained on shorter ones.
 WORDS, DEMO_WORDS = (10, 50), (8, 20)
 
-#: Speech tokens a word that random weights are made to take, as users of Maya1 measured, and tokens a second.
+#: Speech tokens a word that random weights get, as users of Maya1 measured, and tokens a second.
 PACE, TOKENS_A_SECOND = (37, 55), 82.03
 
-_CHAPTER_ROWS = 60
+_CHAPTER_PARAGRAPHS = 60
 
-#: What the rows are made of.
+#: The sentences of the paragraphs.
 SENTENCES = (
     "The river ran past the mill and under the old stone bridge.",
     "She opened the window and looked out over the garden.",
@@ -40,15 +40,17 @@ SENTENCES = (
 
 
 def write_book(path: Path, hours: float, model: str) -> Path:
-    """Write a manifest of about so many hours of speech; the same one each time."""
+    """Write a manifest of about so many hours of speech, the same one each time."""
     rng = np.random.default_rng(0)
     least, most = DEMO_WORDS if model == DEMO else WORDS
-    rows: list[str] = []
+    paragraphs: list[str] = []
     words = hours * 3600 * TOKENS_A_SECOND / (sum(PACE) / 2)
     while words > 0:
-        rows.append(_row(rng, int(rng.integers(least, most, endpoint=True))))
-        words -= len(rows[-1].split())
-    chapters = [rows[first : first + _CHAPTER_ROWS] for first in range(0, len(rows), _CHAPTER_ROWS)]
+        paragraphs.append(_paragraph(rng, int(rng.integers(least, most, endpoint=True))))
+        words -= len(paragraphs[-1].split())
+    chapters = [
+        paragraphs[first : first + _CHAPTER_PARAGRAPHS] for first in range(0, len(paragraphs), _CHAPTER_PARAGRAPHS)
+    ]
     manifest = {
         "title": "Benchmark",
         "voices": {"narrator": VOICE},
@@ -62,11 +64,11 @@ def write_book(path: Path, hours: float, model: str) -> Path:
     return path
 
 
-def _row(rng: np.random.Generator, words: int) -> str:
-    """Sentences of so many words in all."""
-    row: list[str] = []
+def _paragraph(rng: np.random.Generator, words: int) -> str:
+    """Sentences of so many words in total."""
+    sentences: list[str] = []
     while words:
         fitting = [sentence for sentence in SENTENCES if len(sentence.split()) in {words, *range(1, words - 1)}]
-        row.append(fitting[int(rng.integers(len(fitting)))])
-        words -= len(row[-1].split())
-    return " ".join(row)
+        sentences.append(fitting[int(rng.integers(len(fitting)))])
+        words -= len(sentences[-1].split())
+    return " ".join(sentences)

@@ -70,9 +70,6 @@ class TokenLayout:
     """Emotion tags the checkpoint is said to know; the tokenizer has the last word."""
     languages: tuple[str, ...] = MAYA1_LANGUAGES
     """What it speaks, as codes of ISO 639."""
-    drawn_pace: tuple[int, int] | None = None
-    """For checkpoints of random weights alone, which cannot end a text: EOS comes after so many tokens a word of the
-    text, drawn per row between these bounds."""
 
     @property
     def vocabulary(self) -> int:
@@ -160,7 +157,7 @@ def _parse_layout(data: dict[str, Any]) -> TokenLayout:
     # A checkpoint that brings its own layout says itself what is to be dropped; Maya1's 2048 is Maya1's.
     numbers = {"clip_start_samples": data.get("clip_start_samples", 0)}
     for field in fields(TokenLayout):
-        if field.name not in ("tags", "drawn_pace", "clip_start_samples", "languages"):
+        if field.name not in ("tags", "clip_start_samples", "languages"):
             numbers[field.name] = data[field.name]
     for name, number in numbers.items():
         if type(number) is not int or not 0 <= number < 2**31:
@@ -174,12 +171,6 @@ def _parse_layout(data: dict[str, Any]) -> TokenLayout:
     tags = data.get("tags", MAYA1_TAGS)
     if not isinstance(tags, list | tuple) or len(tags) > _MOST_TAGS or not all(map(_is_plain_name, tags)):
         raise ValueError(f"tags must be a list of plain names, {_MOST_TAGS} at most")
-    drawn = data.get("drawn_pace")
-    if drawn is not None:
-        low, high = drawn
-        if type(low) is not int or type(high) is not int or not 1 <= low <= high < 2**31:
-            raise ValueError("drawn_pace must be two whole numbers from 1 on, in order")
-        drawn = (low, high)
     languages = data.get("languages", MAYA1_LANGUAGES)
     if (
         not isinstance(languages, list | tuple)
@@ -188,7 +179,7 @@ def _parse_layout(data: dict[str, Any]) -> TokenLayout:
     ):
         raise ValueError("languages must be a list of codes like en")
     lower = tuple(code.lower() for code in languages)
-    return TokenLayout(**numbers, tags=tuple(tags), drawn_pace=drawn, languages=lower)
+    return TokenLayout(**numbers, tags=tuple(tags), languages=lower)
 
 
 def _is_plain_name(tag: object) -> bool:

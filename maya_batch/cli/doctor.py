@@ -114,8 +114,7 @@ def _compile_kernels(dtype: "torch.dtype", device: "torch.device") -> None:
 
 
 def _compile_4_bit(dtype: "torch.dtype", device: "torch.device") -> None:
-    from maya_batch.engine.kernels.nf4_matmul import compile_for
-    from maya_batch.engine.kernels.nf4_unpacking import NF4
+    from maya_batch.engine.kernels.nf4_matmul import NF4, compile_for
 
     compile_for(NF4, dtype, device)
 

@@ -1,7 +1,7 @@
-"""How many rows may be spoken together before the cache is full, seen from how long each is expected to become.
+"""Admission control: how many sequences fit into the cache together, by their expected lengths.
 
-Rows grow while they are spoken and give their pages back when they end, so counting each at its cap would leave most
-of the memory empty. What is forecast is the sum of all rows, frame by frame from now on.
+A sequence takes blocks as it grows and returns them when it ends, so counting each at its `max_frames` would leave most
+of the memory empty. The forecast is the sum over all sequences, frame by frame from now on.
 """
 
 import numpy as np
@@ -12,56 +12,56 @@ from maya_batch.checkpoint.token_layout import SLOTS
 #: Frames from one point of the forecast to the next: 0.7 s of speech.
 _STRIDE = 8
 
-#: Ended rows from which their lengths correct the expected ones; the first to end are the short ones.
-_ENOUGH = 32
+#: From so many ended sequences on, their lengths correct the expected ones. The first to end are the short ones.
+_MIN_ENDED = 32
 
-#: How far the correction may go. Below, rows that end early would let in more than there will be room for.
-_LEAST, _MOST = 0.8, 2.0
+#: Bounds of the correction. Below the lower one, sequences that end early would admit more than fit.
+_MIN_CORRECTION, _MAX_CORRECTION = 0.8, 2.0
 
 
-class Forecast:
-    """The pages that the rows now spoken will need."""
+class BlockForecast:
+    """The blocks that the running sequences will need."""
 
-    def __init__(self, pages: int, page_size: int) -> None:
-        self._pages, self._page_size = pages, page_size
-        self._need: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
+    def __init__(self, blocks: int, block_size: int) -> None:
+        self._blocks, self._block_size = blocks, block_size
+        self._needed: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
         self._expected = self._actual = self._ended = 0
 
     @property
     def correction(self) -> float:
-        """How much longer than expected rows became so far."""
-        if self._ended < _ENOUGH:
+        """How much longer than expected the ended sequences became."""
+        if self._ended < _MIN_ENDED:
             return 1.0
-        return min(max(self._actual / self._expected, _LEAST), _MOST)
+        return min(max(self._actual / self._expected, _MIN_CORRECTION), _MAX_CORRECTION)
 
     @property
-    def most(self) -> int:
-        """The most pages that the rows counted will need at a time."""
-        return int(self._need.max())
+    def max_blocks(self) -> int:
+        """The most blocks that the counted sequences will need at a time."""
+        return int(self._needed.max())
 
-    def ended(self, expected_frames: int, frames: int) -> None:
-        """A row has ended."""
+    def record_end(self, expected_frames: int, frames: int) -> None:
+        """Learn from a sequence that has ended."""
         self._ended += 1
         self._expected += expected_frames
         self._actual += frames
 
-    def begin(self, longest_frames: int) -> None:
-        """Start anew, for rows of at most so many frames; those spoken now are to be added."""
-        self._need = np.zeros(longest_frames // _STRIDE + 2, dtype=np.int64)
+    def reset(self, longest_frames: int) -> None:
+        """Forget the counted sequences; those added next have at most so many frames."""
+        self._needed = np.zeros(longest_frames // _STRIDE + 2, dtype=np.int64)
 
-    def add(self, tokens: int, expected_frames: int, spoken_frames: int = 0) -> None:
-        """Count a row that has `tokens` in the cache, prompt and all."""
-        curve = self._curve(tokens, expected_frames, spoken_frames)
-        self._need[: len(curve)] += curve
+    def add(self, tokens: int, expected_frames: int, decoded_frames: int = 0) -> None:
+        """Count a sequence that has `tokens` in the cache, the prompt included."""
+        curve = self._curve(tokens, expected_frames, decoded_frames)
+        self._needed[: len(curve)] += curve
 
     def fits(self, tokens: int, expected_frames: int) -> bool:
-        """Whether a row more has room until it ends."""
+        """Whether one more sequence has room until it ends."""
         curve = self._curve(tokens, expected_frames, 0)
-        return int((self._need[: len(curve)] + curve).max()) <= self._pages
+        return int((self._needed[: len(curve)] + curve).max()) <= self._blocks
 
-    def _curve(self, tokens: int, expected_frames: int, spoken_frames: int) -> NDArray[np.int64]:
-        """Pages of a row at each point, until it is expected to end; one that is past that may end any time."""
-        left = max(round(expected_frames * self.correction) - spoken_frames, _STRIDE)
-        points = min(left // _STRIDE + 2, len(self._need))
+    def _curve(self, tokens: int, expected_frames: int, decoded_frames: int) -> NDArray[np.int64]:
+        """Blocks of a sequence at each point until its expected end; one past that may end any time."""
+        left = max(round(expected_frames * self.correction) - decoded_frames, _STRIDE)
+        points = min(left // _STRIDE + 2, len(self._needed))
         lengths = tokens + SLOTS * _STRIDE * np.arange(points, dtype=np.int64) + SLOTS
-        return -(-lengths // self._page_size)
+        return -(-lengths // self._block_size)

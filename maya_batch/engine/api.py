@@ -1,4 +1,4 @@
-"""Engines write speech codes for texts; this is what they are asked, what they answer, and how one is had.
+"""The engine's API: an engine turns texts into speech codes.
 
 An engine knows nothing of books, chapters or files: requests go in, generations come out.
 """
@@ -9,7 +9,10 @@ from typing import Literal, Protocol
 
 from maya_batch.checkpoint.token_layout import Codes, TokenLayout
 
+#: "framed" is constrained decoding: only the codes of a frame's slot can be drawn. "free" is unconstrained decoding:
+#: a token is drawn from the whole vocabulary, and each frame is checked afterwards.
 Decoding = Literal["framed", "free"]
+
 Finish = Literal["eos", "cap", "broken"]
 
 
@@ -24,7 +27,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """One text to be spoken. `seed` alone decides the row's draws, whatever is generated beside it."""
+    """One text to generate speech for. `seed` alone decides the random numbers, whatever else is in the batch."""
 
     key: str
     description: str
@@ -32,20 +35,24 @@ class Request:
     seed: int
     max_frames: int
     expected_frames: int | None = None
-    """How long it will most likely become, for dividing the memory; None: as long as it may."""
+    """The most likely length, for dividing the memory; None: `max_frames`."""
+    stop_after_frames: int | None = None
+    """The sequence ends there as if the model had ended it; for benchmarks with random weights, which never end a text.
+
+    Only constrained decoding honours it. `max_frames` still holds."""
 
     @property
     def likely_frames(self) -> int:
-        """The frames to count with."""
+        """The length that the memory is divided by."""
         return self.max_frames if self.expected_frames is None else self.expected_frames
 
 
 @dataclass(frozen=True)
 class Generation:
-    """What an engine wrote for the request `key`: codes [frames, 7] and why it ended.
+    """What an engine generated for the request `key`: codes [frames, 7] and why the sequence ended.
 
-    `eos`: the model ended it; `cap`: it reached max_frames; `broken`: a frame broke out of its slots, the codes
-    are the whole frames before it and `detail` says where.
+    `eos`: the model ended it; `cap`: it reached max_frames; `broken`: a token was not of its slot, the codes are the
+    whole frames before it and `detail` says where.
     """
 
     key: str
@@ -55,42 +62,61 @@ class Generation:
 
 
 @dataclass
-class Work:
-    """What the framed rows of an engine took so far."""
+class EngineStats:
+    """What constrained decoding has taken since the engine was loaded."""
 
     steps: int = 0
-    """Passes of a batch through the model, a token a row."""
+    """Forward passes of a batch, which decode one token a sequence."""
     bytes_read: int = 0
-    """The fewest bytes these passes had to read: the weights each time, and the keys and values of the rows."""
-    most_rows: int = 0
-    waits: int = 0
-    """Frames that the GPU had to wait for, having nothing left to do."""
-    restarts: int = 0
-    """Rows that were begun anew, because others needed their memory."""
+    """The fewest bytes that these passes must read: the weights each time, and the sequences' keys and values."""
+    max_sequences: int = 0
+    """The largest batch."""
+    gpu_waits: int = 0
+    """Frames that the GPU waited for because it had nothing left to do."""
+    preemptions: int = 0
+    """Sequences that were preempted because others needed their memory."""
     planned_bytes: int = 0
-    """The GPU memory that the last batch was planned to take in all, weights and codec too; 0 on a CPU."""
+    """The GPU memory that the last batch was planned to take, weights and codec included; 0 on a CPU."""
 
 
 class Engine(Protocol):
-    """A language model ready to speak."""
+    """A loaded language model."""
 
-    layout: TokenLayout
-    dtype: str
-    quantization: str
-    batch_size: int
-    """Rows spoken together, at most."""
-    work: Work
+    @property
+    def layout(self) -> TokenLayout:
+        """The token layout of the checkpoint."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """The number format that the model computes in."""
+        ...
+
+    @property
+    def quantization(self) -> str:
+        """How the weights are quantized: none, nf4, …"""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """The most sequences that are decoded together."""
+        ...
+
+    @property
+    def stats(self) -> EngineStats:
+        """What constrained decoding has taken so far."""
+        ...
 
     def tags(self) -> tuple[str, ...]:
         """The emotion tags that are one token of this checkpoint."""
         ...
 
     def in_grammar_probability(self, requests: Sequence[Request], sampling: Sampling) -> float:
-        """The mean probability, in the first frames of these requests, that a free draw keeps to its slot."""
+        """The mean probability, in the first frames of these requests, that an unconstrained token is of its slot."""
         ...
 
     def peak_memory(self) -> int:
-        """The most GPU memory this process ever held, in bytes; 0 on a CPU."""
+        """The most GPU memory that this process has held, in bytes; 0 on a CPU."""
         ...
 
     def generate(
@@ -99,12 +125,12 @@ class Engine(Protocol):
         sampling: Sampling,
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
-        more: Callable[[], Sequence[Request]] | None = None,
+        retries: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
-        """Codes for all requests, each as soon as it has ended; they are begun in the order given.
+        """Generate codes for all requests. They start in the order given; each is returned as soon as it ends.
 
-        `tick` is called between frames, so that a caller can show the time or stop the run by raising. `more`, asked
-        between frames, too, as long as there are rows that others can join, has requests that were answered and come
-        again with other seeds; they go before all that wait.
+        Between frames the engine calls `tick`, which can show the time or stop the run by raising. As long as the batch
+        is running, it then calls `retries`, which returns finished requests to generate again with other seeds; these
+        start before all waiting requests.
         """
         ...

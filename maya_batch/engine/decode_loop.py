@@ -1,9 +1,9 @@
-"""Lockstep decoding: the loop that `generate` is given for framed speech.
+"""The decode loop of constrained decoding, which runs inside `generate`.
 
-All rows stand at the same slot of a frame, so each step multiplies by the few thousand codes that slot can say, and
-EOS; frames are well-formed by construction. Rows join and leave between frames: one that has ended makes room for the
-next at once, so the batch stays full until the last rows. The host never waits for the GPU's newest frame; it looks at
-the one before.
+All sequences are at the same slot of a frame, so each step multiplies by the few thousand codes of that slot, and EOS;
+every frame is well-formed. Sequences are admitted and released between frames: one that has ended makes room for the
+next at once, so the batch stays full until the last sequences. The host never waits for the GPU's newest frame; it
+reads the status after the one before.
 """
 
 import math
@@ -14,57 +14,57 @@ from dataclasses import dataclass
 import torch
 
 from maya_batch.checkpoint.token_layout import Codes, TokenLayout
-from maya_batch.engine.api import Generation, Request, Sampling, Work
-from maya_batch.engine.batch_budget import PROMPT_TOKENS, Budget, bucket
-from maya_batch.engine.frame_runner import Frames
-from maya_batch.engine.kernels.llama_layers import Llama
-from maya_batch.engine.paged_cache import KvCache
-from maya_batch.engine.scheduler import Row, Schedule
-from maya_batch.engine.sequence_state import Rows
+from maya_batch.engine.api import EngineStats, Generation, Request, Sampling
+from maya_batch.engine.batch_budget import PROMPT_TOKENS, BatchBudget, graph_batch_size
+from maya_batch.engine.frame_runner import FrameRunner
+from maya_batch.engine.kernels.llama_layers import LlamaLayers
+from maya_batch.engine.paged_cache import PagedCache
+from maya_batch.engine.scheduler import RunningSequence, Scheduler
+from maya_batch.engine.sequence_state import SequenceState
 from maya_batch.errors import MachineError
 
-#: What is said of a model whose scores are NaN or infinite.
-NOT_NUMBERS = (
+#: The message for a model whose logits are NaN or infinite.
+NON_FINITE_LOGITS = (
     "the model's scores are not numbers (NaN or infinite); try --dtype bfloat16 or float32, or fetch the weights again"
 )
 
-#: On a GPU, new rows wait until they are this part of those that speak: a prompt's pass costs the GPU about a step and
-#: the host a thousand calls, however short it is.
-_SHARE = 20
+#: On a GPU, waiting sequences are admitted when they are this part of the running ones: a pass of prompts costs the GPU
+#: about a step and the host a thousand calls, however short they are.
+_ADMIT_SHARE = 20
 
 
 @dataclass
-class _Look:
-    """The rows' status after a frame, on its way to the host."""
+class _FrameStatus:
+    """The status of the sequences after a frame, on its way to the host."""
 
-    rows: list[Row | None]
+    sequences: list[RunningSequence | None]
     status: torch.Tensor
     arrived: torch.cuda.Event | None
 
     def has_arrived(self) -> bool:
-        """Whether the GPU has come to its end, and has nothing left to do."""
+        """Whether the GPU has finished the frame, and has nothing left to do."""
         return self.arrived is None or bool(self.arrived.query())  # type: ignore[no-untyped-call]
 
 
-class Lockstep:
-    """The decoding of some requests, in the order given, as many together as the budget holds."""
+class DecodeLoop:
+    """The decoding of some requests, in the order given, as many together as the budget allows."""
 
     def __init__(
         self,
-        llama: Llama,
+        llama: LlamaLayers,
         layout: TokenLayout,
         requests: Sequence[Request],
         sampling: Sampling,
-        budget: Budget,
-        work: Work,
+        budget: BatchBudget,
+        stats: EngineStats,
         graphs: bool,
         tick: Callable[[], None] | None = None,
-        more: Callable[[], Sequence[tuple[Request, list[int]]]] | None = None,
+        retries: Callable[[], Sequence[tuple[Request, list[int]]]] | None = None,
     ) -> None:
-        """`tick` is called between frames; `more`, asked then, too, has requests and prompts that are to join."""
+        """Between frames the loop calls `tick`, and `retries`, which returns more requests with their prompts."""
         self._llama, self._layout, self._requests = llama, layout, requests
-        self._sampling, self._budget, self._work = sampling, budget, work
-        self._graphs, self._tick, self._more = graphs, tick, more
+        self._sampling, self._budget, self._stats = sampling, budget, stats
+        self._graphs, self._tick, self._retries = graphs, tick, retries
         self._device = llama.head.device
         self._on_gpu = self._device.type == "cuda"
         self._moved: torch.cuda.Event | None = None
@@ -74,150 +74,152 @@ class Lockstep:
     def decode(
         self, model: object, input_ids: torch.Tensor, **model_kwargs: torch.Tensor | None
     ) -> Iterator[list[Generation]]:
-        """The loop, called by `generate` with the prompts it has checked, padded on the left.
+        """The loop, called by `generate` with the prompts that it has checked, padded on the left.
 
         Raises:
-            MachineError: the model's scores are not numbers.
+            MachineError: the model's logits are not finite.
         """
         self._begin(input_ids, model_kwargs.get("attention_mask"))
-        looks: deque[_Look] = deque()
-        while not self._schedule.done:
-            if self._more is not None:
-                self._schedule.join(self._more())
+        frames: deque[_FrameStatus] = deque()
+        while not self._scheduler.done:
+            if self._retries is not None:
+                self._scheduler.add_first(self._retries())
             self._admit()
-            if looks and looks[-1].has_arrived():
-                self._work.waits += 1
-            looks.append(self._frame())
-            if len(looks) > self._on_gpu:
-                finished = self._harvest(looks.popleft())
+            if frames and frames[-1].has_arrived():
+                self._stats.gpu_waits += 1
+            frames.append(self._decode_frame())
+            if len(frames) > self._on_gpu:
+                finished = self._collect(frames.popleft())
                 if finished:
                     yield finished
-            # Last, so that a run that it stops has been given all that has ended; not when there is nothing to stop.
-            if self._tick is not None and not self._schedule.done:
+            # Last, so that a run that it stops has received all finished sequences; not when nothing is left to stop.
+            if self._tick is not None and not self._scheduler.done:
                 self._tick()
 
     @torch.inference_mode()
     def in_grammar_probability(
         self, model: object, input_ids: torch.Tensor, **model_kwargs: torch.Tensor | None
     ) -> float:
-        """Instead of `decode`: the mean probability, in the rows' first frames, that a free draw keeps to its slot.
+        """Instead of `decode`: the mean probability, in the first frames, that an unconstrained token is of its slot.
 
         Raises:
-            MachineError: the model's scores are not numbers.
+            MachineError: the model's logits are not finite.
         """
         self._begin(input_ids, model_kwargs.get("attention_mask"))
         self._admit()
-        masses = []
+        probabilities = []
         for _ in range(min(request.max_frames for request in self._requests)):
-            places, extent = self._make_room()
-            masses.append(self._frames.in_grammar_probability(places, extent)[: len(self._schedule.speaking)])
-            self._schedule.count(self._llama.layer_bytes, self._llama.position_bytes)
-        mass = float(torch.stack(masses).mean())
-        if math.isnan(mass):
-            raise MachineError(NOT_NUMBERS)
-        return mass
+            batch_size, max_context = self._make_room()
+            of_frame = self._runner.in_grammar_probability(batch_size, max_context)
+            probabilities.append(of_frame[: len(self._scheduler.running)])
+            self._scheduler.count_frame(self._llama.layer_bytes, self._llama.position_bytes)
+        probability = float(torch.stack(probabilities).mean())
+        if math.isnan(probability):
+            raise MachineError(NON_FINITE_LOGITS)
+        return probability
 
     def _begin(self, input_ids: torch.Tensor, mask: torch.Tensor | None) -> None:
         ids = input_ids.tolist()
-        real = mask.bool().tolist() if mask is not None else [[True] * len(row) for row in ids]
+        real = mask.bool().tolist() if mask is not None else [[True] * len(padded) for padded in ids]
         prompts = [
             [token for token, is_real in zip(*pair, strict=True) if is_real] for pair in zip(ids, real, strict=True)
         ]
         budget, llama = self._budget, self._llama
         longest = max(request.max_frames for request in self._requests)
-        self._cache = KvCache(
+        self._cache = PagedCache(
             layers=llama.layers,
             kv_heads=llama.kv_heads,
             head_dim=llama.head_dim,
-            rows=budget.places,
+            batch_slots=budget.batch_slots,
             positions=budget.positions,
-            page_size=budget.page_size,
-            pages=budget.pages,
+            block_size=budget.block_size,
+            blocks=budget.blocks,
             dtype=llama.dtype,
             device=self._device,
         )
-        share = _SHARE if self._on_gpu else None
-        self._schedule = Schedule(self._requests, prompts, budget.rows, self._cache, self._work, share)
-        self._state = Rows(budget.places, longest, self._layout, self._sampling, self._device)
-        self._frames = Frames(llama, self._cache, self._state, self._layout, budget.positions, self._graphs)
+        share = _ADMIT_SHARE if self._on_gpu else None
+        self._scheduler = Scheduler(self._requests, prompts, budget.sequences, self._cache, self._stats, share)
+        self._state = SequenceState(budget.batch_slots, longest, self._layout, self._sampling, self._device)
+        self._runner = FrameRunner(llama, self._cache, self._state, self._layout, budget.positions, self._graphs)
         if self._on_gpu:
-            self._frames.warm_up(bucket(min(budget.rows, len(self._requests))))
+            self._runner.warm_up(graph_batch_size(min(budget.sequences, len(self._requests))))
 
     def _admit(self) -> None:
-        """Have the rows that are let in read their prompts."""
-        admitted = self._schedule.admit()
+        """Admit waiting sequences and run their prompts through the model."""
+        admitted = self._scheduler.admit()
         if not admitted:
             return
         self._cache.sync()
         for batch in self._prompt_batches(admitted):
-            self._frames.prompt([row.place for row in batch], [row.prompt for row in batch])
-        places = [row.place for row in admitted]
-        self._state.admit(places, [row.request for row in admitted], [row.prompt for row in admitted])
+            self._runner.prefill([sequence.batch_slot for sequence in batch], [sequence.prompt for sequence in batch])
+        batch_slots = [sequence.batch_slot for sequence in admitted]
+        requests = [sequence.request for sequence in admitted]
+        self._state.admit(batch_slots, requests, [sequence.prompt for sequence in admitted])
 
-    def _prompt_batches(self, rows: list[Row]) -> Iterator[list[Row]]:
-        """Rows whose prompts go through the model together; on a CPU each alone, so that neighbours change no bit."""
+    def _prompt_batches(self, sequences: list[RunningSequence]) -> Iterator[list[RunningSequence]]:
+        """Sequences whose prompts go through the model together; on a CPU each alone, so that batches change no bit."""
         if not self._on_gpu:
-            yield from ([row] for row in rows)
+            yield from ([sequence] for sequence in sequences)
             return
-        ordered = sorted(rows, key=lambda row: len(row.prompt))
-        batch: list[Row] = []
-        for row in ordered:
-            if batch and (len(batch) + 1) * len(row.prompt) > PROMPT_TOKENS:
+        ordered = sorted(sequences, key=lambda sequence: len(sequence.prompt))
+        batch: list[RunningSequence] = []
+        for sequence in ordered:
+            if batch and (len(batch) + 1) * len(sequence.prompt) > PROMPT_TOKENS:
                 yield batch
                 batch = []
-            batch.append(row)
+            batch.append(sequence)
         yield batch
 
-    def _frame(self) -> _Look:
-        """Have all rows speak a frame, and ask how they stand after it."""
-        places, extent = self._make_room()
-        self._frames.speak(places, extent)
-        self._schedule.count(self._llama.layer_bytes, self._llama.position_bytes)
+    def _decode_frame(self) -> _FrameStatus:
+        """Decode a frame of all sequences, and ask for their status after it."""
+        batch_size, max_context = self._make_room()
+        self._runner.decode(batch_size, max_context)
+        self._scheduler.count_frame(self._llama.layer_bytes, self._llama.position_bytes)
         if not self._on_gpu:
-            return _Look(list(self._schedule.places), self._state.status, None)
+            return _FrameStatus(list(self._scheduler.batch_slots), self._state.status, None)
         status = torch.empty_like(self._state.status, device="cpu", pin_memory=True)
         status.copy_(self._state.status, non_blocking=True)
         arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
         arrived.record()
-        return _Look(list(self._schedule.places), status, arrived)
+        return _FrameStatus(list(self._scheduler.batch_slots), status, arrived)
 
     def _make_room(self) -> tuple[int, int]:
-        """Pages for the next frame, and rows closed up; its places, and the positions of its longest row."""
-        for row in self._schedule.grow():
-            self._state.stop(row.place)
-        moves = self._schedule.close_up()
+        """Reserve blocks for the next frame, and compact; return its graph batch size and max context length."""
+        for sequence in self._scheduler.grow():
+            self._state.stop(sequence.batch_slot)
+        moves = self._scheduler.compact()
         for source, target in moves:
             self._state.move(source, target)
         if moves and self._on_gpu:
             self._moved = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._moved.record()
         self._cache.sync()
-        return self._schedule.extent()
+        return self._scheduler.frame_size()
 
-    def _harvest(self, look: _Look) -> list[Generation]:
-        """The rows that were over at a look."""
-        if look.arrived is not None:
-            look.arrived.synchronize()
-        frames, live, ended, broken = look.status.tolist()
+    def _collect(self, frame: _FrameStatus) -> list[Generation]:
+        """The sequences that had ended after a frame."""
+        if frame.arrived is not None:
+            frame.arrived.synchronize()
+        frames, live, ended, non_finite = frame.status.tolist()
         finished = []
-        for place, row in enumerate(look.rows):
-            if row is None or row.over:
+        for batch_slot, sequence in enumerate(frame.sequences):
+            if sequence is None or sequence.done:
                 continue
-            if broken[place]:
-                raise MachineError(NOT_NUMBERS)
-            if not live[place]:
-                codes = self._codes(row.place, frames[place], look.arrived)
-                finished.append(Generation(row.request.key, codes, "eos" if ended[place] else "cap"))
-                self._schedule.end(row, frames[place])
+            if non_finite[batch_slot]:
+                raise MachineError(NON_FINITE_LOGITS)
+            if not live[batch_slot]:
+                codes = self._codes(sequence.batch_slot, frames[batch_slot], frame.arrived)
+                finished.append(Generation(sequence.request.key, codes, "eos" if ended[batch_slot] else "cap"))
+                self._scheduler.end(sequence, frames[batch_slot])
         return finished
 
-    def _codes(self, place: int, frames: int, spoken: "torch.cuda.Event | None") -> Codes:
-        """A row's codes [frames, 7], without waiting for the frame that the GPU is at now."""
-        codes = self._state.codes[place, :frames]
-        if self._side is not None and spoken is not None:
+    def _codes(self, batch_slot: int, frames: int, decoded: "torch.cuda.Event | None") -> Codes:
+        """A sequence's codes [frames, 7], without waiting for the frame that the GPU is computing."""
+        codes = self._state.codes[batch_slot, :frames]
+        if self._side is not None and decoded is not None:
             with torch.cuda.stream(self._side):
-                self._side.wait_event(spoken)
+                self._side.wait_event(decoded)
                 if self._moved is not None:
-                    self._side.wait_event(self._moved)  # the row may have been taken elsewhere since
+                    self._side.wait_event(self._moved)  # the sequence may have been moved since
                 return codes.cpu().numpy().astype("uint16")
         return codes.numpy().astype("uint16")

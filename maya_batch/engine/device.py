@@ -1,4 +1,4 @@
-"""Which device and number format to compute with: what was asked for, or an error; never a silent fall-back."""
+"""Chooses the device and the number format: what was asked for, or an error; never a silent fall-back."""
 
 import torch
 
@@ -11,7 +11,7 @@ def choose_device(name: str) -> torch.device:
     """The device of this name: `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda` or `cuda:N`.
 
     Raises:
-        MachineError: CUDA was asked for and cannot be had; the reason is in the message.
+        MachineError: CUDA was asked for and is not available; the message says why.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -38,7 +38,7 @@ def choose_dtype(name: str, device: torch.device, quantization: str) -> torch.dt
         return DTYPES[name]
     if device.type == "cpu":
         return torch.float32
-    # bitsandbytes' int8 product takes float16 inputs; Turing and older compute bfloat16 wrongly or not at all.
+    # bitsandbytes' int8 product takes float16 inputs; Turing and older cards compute bfloat16 wrongly or not at all.
     if quantization == "int8" or torch.cuda.get_device_capability(device) < (8, 0):
         return torch.float16
     return torch.bfloat16

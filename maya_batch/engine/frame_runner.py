@@ -1,4 +1,4 @@
-"""Speaking a frame: seven steps of all rows, as one CUDA graph where the GPU kernels run, else step by step."""
+"""Decodes a frame: seven steps of all sequences, as one CUDA graph where the GPU kernels run, else step by step."""
 
 from typing import Any
 
@@ -6,126 +6,133 @@ import torch
 from torch.nn import functional
 
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
-from maya_batch.engine.kernels.llama_layers import Attend, Llama
+from maya_batch.engine.kernels.llama_layers import Attend, LlamaLayers
 from maya_batch.engine.kernels.torch_attention import attend_cached, attend_prompt, split_heads
-from maya_batch.engine.paged_cache import KvCache
-from maya_batch.engine.sequence_state import Rows
+from maya_batch.engine.paged_cache import PagedCache
+from maya_batch.engine.sequence_state import SequenceState
 
 #: Columns of the output projection are a multiple of this: cuBLAS took 160 us over 4,097 and 20 us over 4,104.
 _ALIGNED = 8
 
 
-class Frames:
-    """The model, the cache and the rows, put together."""
+class FrameRunner:
+    """Runs the model on the cache and the state of the sequences."""
 
     def __init__(
-        self, llama: Llama, cache: KvCache, rows: Rows, layout: TokenLayout, positions: int, graphs: bool
+        self,
+        llama: LlamaLayers,
+        cache: PagedCache,
+        state: SequenceState,
+        layout: TokenLayout,
+        positions: int,
+        graphs: bool,
     ) -> None:
-        """`positions` is how long a row may get, prompt and all. With `graphs`, a frame is captured and replayed."""
-        self._llama, self._cache, self._rows, self._layout = llama, cache, rows, layout
+        """`positions` is the most that a sequence has, prompt included. With `graphs`, frames are captured graphs."""
+        self._llama, self._cache, self._state, self._layout = llama, cache, state, layout
         self._cos, self._sin = llama.rotary(positions)
         self._heads = _slot_heads(llama.head, layout)
         self._graphs: dict[int, torch.cuda.CUDAGraph] | None = {} if graphs else None
-        # One stream for all captures, since each stream has workspaces of its own. A frame's kernels go before those of
-        # the codec, whose stream has no priority.
+        # One stream for all captures, because each stream has workspaces of its own. A frame's kernels go before those
+        # of the codec, whose stream has no priority.
         device = llama.head.device
         self._stream = torch.cuda.Stream(device, priority=-1) if graphs else None  # type: ignore[no-untyped-call]
         self._pool: Any = None
 
-    def prompt(self, places: list[int], prompts: list[list[int]]) -> None:
-        """Put all of these prompts but their last ids into the cache."""
+    def prefill(self, batch_slots: list[int], prompts: list[list[int]]) -> None:
+        """Write all of these prompts but their last ids to the cache."""
         longest = max(len(prompt) for prompt in prompts) - 1
         ids = torch.zeros(len(prompts), longest, dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            ids[row, : len(prompt) - 1] = torch.tensor(prompt[:-1])
+        for number, prompt in enumerate(prompts):
+            ids[number, : len(prompt) - 1] = torch.tensor(prompt[:-1])
         device = self._cos.device
         pinned = device.type == "cuda"
-        at = torch.tensor(places)
+        slots = torch.tensor(batch_slots)
         if pinned:
-            ids, at = ids.pin_memory(), at.pin_memory()
-        ids, at = ids.to(device, non_blocking=True), at.to(device, non_blocking=True)
+            ids, slots = ids.pin_memory(), slots.pin_memory()
+        ids, slots = ids.to(device, non_blocking=True), slots.to(device, non_blocking=True)
         cos, sin = self._cos[:longest], self._sin[:longest]
-        lines = self._cache.lines(at, longest)
+        locations = self._cache.locations(slots, longest)
 
         def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
             projected = qkv.view(*ids.shape, -1)
             queries, keys, values = split_heads(projected, self._llama.kv_heads, self._llama.head_dim, cos, sin)
-            self._cache.write(layer, lines, keys, values)
+            self._cache.write(layer, locations, keys, values)
             return attend_prompt(queries, keys, values)
 
         self._llama.forward(self._llama.embed(ids.flatten()), attend)
 
-    def speak(self, rows: int, extent: int) -> None:
-        """A frame of the first `rows` rows, none of which has more than `extent` positions before its end."""
+    def decode(self, batch_size: int, max_context: int) -> None:
+        """Decode a frame of the first `batch_size` batch slots, whose contexts end it with at most `max_context`."""
         if self._graphs is None:
-            self._frame(rows, extent)
+            self._decode_frame(batch_size, max_context)
             return
-        if rows not in self._graphs:
-            self._graphs[rows] = self._capture(rows)
-        self._graphs[rows].replay()
+        if batch_size not in self._graphs:
+            self._graphs[batch_size] = self._capture(batch_size)
+        self._graphs[batch_size].replay()
 
-    def in_grammar_probability(self, rows: int, extent: int) -> torch.Tensor:
-        """Speak a frame; the probability [rows, 7] that a draw from the whole vocabulary keeps to each slot, NaN where
-        a score is not a finite number.
+    def in_grammar_probability(self, batch_size: int, max_context: int) -> torch.Tensor:
+        """Decode a frame; return the probability [batch size, 7] that an unconstrained token is of its slot.
+
+        It is NaN where a logit is not finite.
         """
-        masses: list[torch.Tensor] = []
-        self._frame(rows, extent, masses)
-        return torch.stack(masses, dim=1)
+        probabilities: list[torch.Tensor] = []
+        self._decode_frame(batch_size, max_context, probabilities)
+        return torch.stack(probabilities, dim=1)
 
-    def warm_up(self, rows: int) -> None:
-        """Compile, load and allocate what a frame needs, while no row speaks."""
-        self._frame(rows, 1)
+    def warm_up(self, batch_size: int) -> None:
+        """Compile, load and allocate what a frame needs, while no sequence runs."""
+        self._decode_frame(batch_size, 1)
 
-    def _frame(self, rows: int, extent: int, masses: list[torch.Tensor] | None = None) -> None:
+    def _decode_frame(self, batch_size: int, max_context: int, probabilities: list[torch.Tensor] | None = None) -> None:
         for slot in range(SLOTS):
-            hidden = self._step(rows, extent)
+            hidden = self._step(batch_size, max_context)
             width = self._layout.codebook_size + (slot == 0)
             logits = functional.linear(hidden, self._heads[slot])[:, :width]
-            if masses is not None:
-                whole = functional.linear(hidden, self._llama.head).float()
-                mass = (logits.float().logsumexp(dim=-1) - whole.logsumexp(dim=-1)).exp()
-                masses.append(mass.masked_fill(~whole.isfinite().all(dim=-1), torch.nan))
-            self._rows.take(slot, logits)
-        self._rows.finish_frame(rows)
+            if probabilities is not None:
+                unconstrained = functional.linear(hidden, self._llama.head).float()
+                in_grammar = (logits.float().logsumexp(dim=-1) - unconstrained.logsumexp(dim=-1)).exp()
+                probabilities.append(in_grammar.masked_fill(~unconstrained.isfinite().all(dim=-1), torch.nan))
+            self._state.sample(slot, logits)
+        self._state.finish_frame(batch_size)
 
-    def _step(self, rows: int, extent: int) -> torch.Tensor:
-        """The newest token of each row through the model: [rows, hidden]."""
-        position = self._rows.position[:rows]
-        if self._cache.whole:
-            attend = self._attend_whole(rows, extent, position)
+    def _step(self, batch_size: int, max_context: int) -> torch.Tensor:
+        """Run the newest token of each sequence through the model: [batch size, hidden]."""
+        position = self._state.position[:batch_size]
+        if self._cache.contiguous:
+            attend = self._attend_contiguous(batch_size, max_context, position)
         else:
             from maya_batch.engine.kernels.triton_kernels import attend_one
 
-            cache, table = self._cache, self._cache.table[:rows]
+            cache, block_table = self._cache, self._cache.block_table[:batch_size]
 
             def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
-                return attend_one(qkv, cache.pool[layer], table, position, self._cos, self._sin)
+                return attend_one(qkv, cache.pool[layer], block_table, position, self._cos, self._sin)
 
-        return self._llama.forward(self._llama.embed(self._rows.token[:rows]), attend)
+        return self._llama.forward(self._llama.embed(self._state.token[:batch_size]), attend)
 
-    def _attend_whole(self, rows: int, extent: int, position: torch.Tensor) -> Attend:
+    def _attend_contiguous(self, batch_size: int, max_context: int, position: torch.Tensor) -> Attend:
         cache, llama = self._cache, self._llama
         cos, sin = self._cos[position], self._sin[position]
-        hidden = torch.arange(extent, device=position.device) > position.unsqueeze(1)
-        at = torch.arange(1, rows + 1, device=position.device)
+        masked = torch.arange(max_context, device=position.device) > position.unsqueeze(1)
+        block = torch.arange(1, batch_size + 1, device=position.device)
 
         def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
             queries, keys, values = split_heads(qkv, llama.kv_heads, llama.head_dim, cos, sin)
             pool = cache.pool[layer]
-            pool[0][at, :, position] = keys
-            pool[1][at, :, position] = values
-            mine = pool[:, 1 : rows + 1, :, :extent]
-            return attend_cached(queries, mine[0], mine[1], hidden)
+            pool[0][block, :, position] = keys
+            pool[1][block, :, position] = values
+            context = pool[:, 1 : batch_size + 1, :, :max_context]
+            return attend_cached(queries, context[0], context[1], masked)
 
         return attend
 
-    def _capture(self, rows: int) -> torch.cuda.CUDAGraph:
-        """A frame as a graph. By hand, since `torch.cuda.graph` first waits until the GPU has nothing left to do."""
+    def _capture(self, batch_size: int) -> torch.cuda.CUDAGraph:
+        """A frame as a graph. Captured by hand, because `torch.cuda.graph` first waits until the GPU is idle."""
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.stream(self._stream):
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
-                self._frame(rows, 0)
+                self._decode_frame(batch_size, 0)
             finally:
                 graph.capture_end()
         self._pool = graph.pool()
@@ -133,7 +140,7 @@ class Frames:
 
 
 def _slot_heads(head: torch.Tensor, layout: TokenLayout) -> list[torch.Tensor]:
-    """The rows of the output embedding that a frame's slots can say: of the first slot with EOS, and filled up."""
+    """The part of the output embedding for each slot's codes; that of the first slot has EOS too, and is padded."""
     heads = []
     for slot in range(SLOTS):
         start = layout.slot_start(slot)

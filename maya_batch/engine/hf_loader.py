@@ -1,4 +1,4 @@
-"""Bringing a checkpoint's folder onto a device, quantized or not, and checking that what was asked for is there."""
+"""Loads a checkpoint onto a device, quantized or not, and checks that the result is what was asked for."""
 
 import logging
 from pathlib import Path
@@ -18,7 +18,7 @@ from transformers import (
 from maya_batch.checkpoint.hf_config import CONTEXT, HfConfig, read_hf_config
 from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.checkpoint.weights_header import check_weights
-from maya_batch.engine.batch_budget import ROWS
+from maya_batch.engine.batch_budget import BATCH_SIZES
 from maya_batch.engine.device import choose_device, choose_dtype
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.prompts import Prompts, is_one_token
@@ -28,77 +28,75 @@ from maya_batch.torch_errors import translated_load_errors
 log = logging.getLogger(__name__)
 
 #: Inputs of an int8 product that are larger than this are kept in float16; 0: none are. Looking for them asks the host
-#: at each product, so that no frame could be a CUDA graph. On the demo voice, half of whose products have inputs over
-#: the usual 6 and up to 759, that mends little: its scores lie 0.00033 from those of float32 without and 0.00024 with
-#: it (Kullback-Leibler divergence, nats a token), those of nf4 0.015.
+#: at each product, so no frame could be a CUDA graph. It gains little: on the demo voice, half of whose products have
+#: inputs over the usual 6 and up to 759, the Kullback-Leibler divergence from float32 is 0.00033 nats a token without
+#: it and 0.00024 with it; that of nf4 is 0.015.
 INT8_THRESHOLD = 0.0
 
-#: The projections of a Llama layer: what quantization must have replaced.
+#: The projections of a Llama layer, which quantization must replace.
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
-#: The most bytes of a tokenizer's files, 17 MB with Llama's vocabulary, and of the other small files beside it.
-_MOST_VOCABULARY, _MOST_BESIDE = 64_000_000, 16_000_000
+#: The most bytes of a tokenizer's files, 17 MB with Llama's vocabulary, and of the other small files next to it.
+_MAX_VOCABULARY_BYTES, _MAX_OTHER_BYTES = 64_000_000, 16_000_000
 
 
 def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None) -> HfEngine:
-    """The engine for the checkpoint in `folder`; the log says where it lies only after that was looked at.
+    """Load the engine for the checkpoint in `folder`; the log says where it was loaded only after a check.
 
     Raises:
-        MachineError: the device is not there, the checkpoint does not load, or it is not a Maya1 at all.
+        MachineError: the device does not exist, the checkpoint does not load, or it is not a Maya1 checkpoint.
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # in int8 it warns of a cast at every step
-    place = choose_device(device)
-    if place.type == "cuda":
-        torch.cuda.set_device(place)  # Triton's kernels, events and new streams go to the current one
+    target = choose_device(device)
+    if target.type == "cuda":
+        torch.cuda.set_device(target)  # Triton's kernels, events and new streams go to the current one
     layout = read_layout(folder)
     config = read_hf_config(folder)
     check_weights(folder, config)
-    saved, rows = config.saved, config.vocabulary
-    if rows < layout.vocabulary:
+    saved, vocabulary = config.saved, config.vocabulary
+    if vocabulary < layout.vocabulary:
         raise MachineError(
-            f"{folder}: an embedding of {rows} rows cannot hold the speech codes up to {layout.vocabulary - 1}; "
+            f"{folder}: an embedding of {vocabulary} rows cannot hold the speech codes up to {layout.vocabulary - 1}; "
             "this is not a Maya1 checkpoint"
         )
     if saved is not None and quantization not in ("none", saved):
         raise UsageError(f"{folder} is already quantized as {saved}; leave --quantization {quantization} out")
     scheme = saved or quantization
-    format_ = choose_dtype(dtype, place, scheme)
+    format_ = choose_dtype(dtype, target, scheme)
     tokenizer = load_tokenizer(folder)
     with translated_load_errors(folder, "the model"):
-        model = _load_model(folder, config, place, format_, quantization)
-        _check_placement(model, place, scheme, format_)
+        model = _load_model(folder, config, target, format_, quantization)
+        _check_placement(model, target, scheme, format_)
         return HfEngine(
             model,
-            Prompts(tokenizer, layout, min(CONTEXT, model.config.max_position_embeddings), rows),
+            Prompts(tokenizer, layout, min(CONTEXT, model.config.max_position_embeddings), vocabulary),
             dtype=str(format_).removeprefix("torch."),
             quantization=scheme,
-            batch_size=batch_size or ROWS[place.type],
+            batch_size=batch_size or BATCH_SIZES[target.type],
         )
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer at the checkpoint's root, else in its sub-folder `tokenizer/`, where Maya1's repository has it."""
-    for place in (folder, folder / "tokenizer"):
-        if (place / "tokenizer.json").is_file() or (place / "tokenizer_config.json").is_file():
-            _check_sizes(place)
-            with translated_load_errors(place, "the tokenizer"):
-                # A configuration there would be read for the tokenizer's class, and built with all that it says.
-                known = {"config": LlamaConfig()} if (place / "config.json").is_file() else {}
-                tokenizer = AutoTokenizer.from_pretrained(
-                    place, local_files_only=True, trust_remote_code=False, **known
-                )
+    """Load the tokenizer from the checkpoint's root, else from `tokenizer/`, where Maya1's repository has it."""
+    for path in (folder, folder / "tokenizer"):
+        if (path / "tokenizer.json").is_file() or (path / "tokenizer_config.json").is_file():
+            _check_sizes(path)
+            with translated_load_errors(path, "the tokenizer"):
+                # transformers would read a config.json there for the tokenizer's class, and build all that it says.
+                known = {"config": LlamaConfig()} if (path / "config.json").is_file() else {}
+                tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False, **known)
                 tokenizer(["Yes."], add_special_tokens=False)  # some fail only when they are used
                 return tokenizer
     raise MachineError(f"{folder}: no tokenizer here nor in tokenizer/; fetch the model again")
 
 
 def _check_sizes(folder: Path) -> None:
-    """Refuse files beside a tokenizer that would fill the memory when transformers reads them."""
+    """Refuse files next to a tokenizer that would fill the memory when transformers reads them."""
     for path in folder.glob("*"):
         if path.suffix in (".json", ".jinja", ".txt", ".model"):
-            most = _MOST_VOCABULARY if path.stem.startswith(("tokenizer", "vocab", "merges")) else _MOST_BESIDE
+            most = _MAX_VOCABULARY_BYTES if path.stem.startswith(("tokenizer", "vocab", "merges")) else _MAX_OTHER_BYTES
             if path.is_file() and path.stat().st_size > most:
                 raise MachineError(f"{path}: more than {most:,} bytes; fetch the model again")
 
@@ -106,7 +104,7 @@ def _check_sizes(folder: Path) -> None:
 def _load_model(
     folder: Path, config: HfConfig, device: torch.device, dtype: torch.dtype, quantization: str
 ) -> PreTrainedModel:
-    """The model in evaluation mode, from safetensors alone, its code transformers' own."""
+    """Load the model in evaluation mode, from safetensors alone, with transformers' own code."""
     options: dict[str, Any] = {
         "dtype": dtype,
         "local_files_only": True,
@@ -117,7 +115,7 @@ def _load_model(
         options["device_map"] = {"": device}
     options["config"] = llama = LlamaConfig(**config.arguments)
     if config.saved is not None:
-        # from_pretrained ignores a compute dtype for weights saved quantized: it has to stand in their own config.
+        # from_pretrained ignores a compute dtype for weights saved quantized: it has to be in their own config.
         if config.saved == "int8":
             llama.quantization_config["llm_int8_threshold"] = INT8_THRESHOLD
         else:
@@ -126,8 +124,8 @@ def _load_model(
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
-            # Scales as they are, not quantized once more: that saves a twentieth of the memory and costs a tenth of
-            # the time, since every step would first unpack them.
+            # Quantizing the scales too would save a twentieth of the memory and cost a tenth of the time, because every
+            # step would first unpack them.
             bnb_4bit_use_double_quant=False,
             bnb_4bit_compute_dtype=dtype,
         )
@@ -140,7 +138,7 @@ def _load_model(
             f"{folder}: the model does not fit into the GPU's memory; use --quantization nf4 or a larger card"
         ) from error
     if found["missing_keys"]:
-        # transformers would make them up, and say so on the log alone.
+        # transformers would initialize them at random, and only log it.
         first, count = min(found["missing_keys"]), len(found["missing_keys"])
         raise MachineError(
             f"{folder}: {count} tensors of the model are not in its files, {first} for one; fetch the model again"
@@ -148,14 +146,14 @@ def _load_model(
     if found["unexpected_keys"]:
         first, count = min(found["unexpected_keys"]), len(found["unexpected_keys"])
         log.warning("%s: %d tensors in the files are not used, %s for one", folder, count, first)
-    # The engine says all of it at each call; what a checkpoint's generation_config.json says must not slip in.
+    # The engine sets all options at each call; those of a checkpoint's generation_config.json must not apply.
     model.generation_config = transformers.GenerationConfig()
     model.eval()
     return model
 
 
 def _check_placement(model: PreTrainedModel, device: torch.device, scheme: str, dtype: torch.dtype) -> None:
-    """Look at the loaded tensors; say on the log what was found, or raise."""
+    """Check the loaded tensors; log what was found, or raise."""
     elsewhere = {str(tensor.device) for tensor in model.parameters() if tensor.device.type != device.type}
     if elsewhere:
         raise MachineError(f"part of the model lies on {', '.join(sorted(elsewhere))} and not on {device}")

@@ -1,4 +1,4 @@
-"""An engine is had by its name; torch is imported here and not before."""
+"""Loads an engine by its name; torch is imported here and not before."""
 
 import gc
 import sys
@@ -14,7 +14,7 @@ from maya_batch.errors import UsageError
 def load_engine(
     name: str, folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None
 ) -> Engine:
-    """The engine of this name with the checkpoint in `folder`; torch is imported here and not before."""
+    """Load the engine of this name with the checkpoint in `folder`; torch is imported here and not before."""
     if name not in ("auto", "hf"):
         raise UsageError(f"engine {name}: not part of this version; use --engine hf")
     with _few_collections():
@@ -28,10 +28,10 @@ def load_engine(
 
 @contextmanager
 def _few_collections() -> Iterator[None]:
-    """Import without the garbage collector, and have it leave alone what was imported.
+    """Import without the garbage collector, and exempt what was imported from later collections.
 
-    Looking through hundreds of thousands of objects that stay took a fifth of the imports' time, and later would hold
-    the decoding up again and again.
+    Scanning hundreds of thousands of permanent objects took a fifth of the imports' time, and later would interrupt
+    the decoding again and again.
     """
     if "transformers" in sys.modules or not gc.isenabled():
         yield

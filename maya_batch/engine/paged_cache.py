@@ -1,4 +1,4 @@
-"""Keys and values of all rows, in pages that rows take as they grow and give back when they end."""
+"""The paged KV cache: keys and values lie in blocks, which sequences take as they grow and return when they end."""
 
 import math
 
@@ -6,15 +6,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-#: Positions of a page on a GPU: one tile of the attention kernel.
-PAGE = 64
+#: Positions of a block on a GPU: one tile of the attention kernel.
+BLOCK_SIZE = 64
 
 
-class KvCache:
-    """A pool of pages, and which of them each row has, in order.
+class PagedCache:
+    """A pool of blocks, and the block table: which blocks the sequence in each batch slot has, in order.
 
-    Page 0 belongs to no row: what is computed for a place without a row goes there. With `page_size` 0 a page holds a
-    whole row and row r has page r + 1, so that the first n rows are one slice of the pool.
+    Block 0 belongs to no sequence: what is computed for an empty batch slot goes there. With a `block_size` of 0 the
+    cache is contiguous: a block holds a whole sequence and batch slot n has block n + 1, so the first n batch slots are
+    one slice of the pool.
     """
 
     def __init__(
@@ -23,90 +24,90 @@ class KvCache:
         layers: int,
         kv_heads: int,
         head_dim: int,
-        rows: int,
+        batch_slots: int,
         positions: int,
-        page_size: int,
-        pages: int,
+        block_size: int,
+        blocks: int,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        """Room for `rows` rows of at most `positions` tokens each, in `pages` pages (page_size 0: one a row)."""
-        self.whole = page_size == 0
-        self.page_size = page_size or positions
-        self.pages = rows if self.whole else pages
-        self.pool = _zeros((layers, 2, self.pages + 1, kv_heads, self.page_size, head_dim), dtype, device)
-        self.table = torch.zeros(rows, -(-positions // self.page_size), dtype=torch.int32, device=device)
-        self._owned: NDArray[np.int32] = np.zeros(self.table.shape, dtype=np.int32)
-        self._held: NDArray[np.int64] = np.zeros(rows, dtype=np.int64)
-        self._free = list(range(self.pages, 0, -1))
+        """`positions` is the most tokens that a sequence has; a contiguous cache has one block for each batch slot."""
+        self.contiguous = block_size == 0
+        self.block_size = block_size or positions
+        self.blocks = batch_slots if self.contiguous else blocks
+        self.pool = _zeros((layers, 2, self.blocks + 1, kv_heads, self.block_size, head_dim), dtype, device)
+        self.block_table = torch.zeros(batch_slots, -(-positions // self.block_size), dtype=torch.int32, device=device)
+        self._table: NDArray[np.int32] = np.zeros(self.block_table.shape, dtype=np.int32)
+        self._counts: NDArray[np.int64] = np.zeros(batch_slots, dtype=np.int64)
+        self._free = list(range(self.blocks, 0, -1))
         self._stale = False
 
     @property
-    def free(self) -> int:
-        """Pages that no row has."""
-        return int((self._held == 0).sum()) if self.whole else len(self._free)
+    def free_blocks(self) -> int:
+        """The number of blocks that no sequence has."""
+        return int((self._counts == 0).sum()) if self.contiguous else len(self._free)
 
-    def pages_for(self, tokens: int) -> int:
-        """Pages that so many tokens take."""
-        return -(-tokens // self.page_size)
+    def blocks_for(self, tokens: int) -> int:
+        """The number of blocks that so many tokens take."""
+        return -(-tokens // self.block_size)
 
-    def reserve(self, row: int, tokens: int) -> bool:
-        """Give a row pages for so many tokens; False, and nothing is changed, where there are too few."""
-        wanted = self.pages_for(tokens) - int(self._held[row])
+    def reserve(self, batch_slot: int, tokens: int) -> bool:
+        """Give a batch slot blocks for so many tokens. Where too few are free, return False and change nothing."""
+        wanted = self.blocks_for(tokens) - int(self._counts[batch_slot])
         if wanted <= 0:
             return True
-        if self.whole:
-            self._owned[row, 0] = row + 1
+        if self.contiguous:
+            self._table[batch_slot, 0] = batch_slot + 1
         else:
             if wanted > len(self._free):
                 return False
-            held = int(self._held[row])
-            for place in range(held, held + wanted):
-                self._owned[row, place] = self._free.pop()
-        self._held[row] += wanted
+            count = int(self._counts[batch_slot])
+            for index in range(count, count + wanted):
+                self._table[batch_slot, index] = self._free.pop()
+        self._counts[batch_slot] += wanted
         self._stale = True
         return True
 
-    def release(self, row: int) -> None:
-        """Take a row's pages back."""
-        if not self.whole:
-            self._free += [int(page) for page in self._owned[row, : self._held[row]]]
-        self._owned[row] = 0
-        self._held[row] = 0
+    def release(self, batch_slot: int) -> None:
+        """Take back the blocks of a batch slot."""
+        if not self.contiguous:
+            self._free += [int(block) for block in self._table[batch_slot, : self._counts[batch_slot]]]
+        self._table[batch_slot] = 0
+        self._counts[batch_slot] = 0
         self._stale = True
 
     def move(self, source: int, target: int) -> None:
-        """Make row `source` row `target`, which has no pages."""
-        if self.whole:
+        """Move a sequence from one batch slot to another one, which has no blocks."""
+        if self.contiguous:
             self.pool[:, :, target + 1] = self.pool[:, :, source + 1]
-            self._owned[target, 0] = target + 1
+            self._table[target, 0] = target + 1
         else:
-            self._owned[target] = self._owned[source]
-        self._held[target] = self._held[source]
-        self._owned[source] = 0
-        self._held[source] = 0
+            self._table[target] = self._table[source]
+        self._counts[target] = self._counts[source]
+        self._table[source] = 0
+        self._counts[source] = 0
         self._stale = True
 
     def sync(self) -> None:
-        """Bring the table to the device, if it has changed."""
+        """Copy the block table to the device, if it has changed."""
         if self._stale:
-            upload(torch.from_numpy(self._owned.copy()), self.table)
+            upload(torch.from_numpy(self._table.copy()), self.block_table)
             self._stale = False
 
-    def lines(self, rows: torch.Tensor, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Where the first positions of `rows` [rows] lie: pages [rows, positions], and lines [positions] of a page.
+    def locations(self, batch_slots: torch.Tensor, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where the first positions of these batch slots lie: blocks [batch slots, positions], offsets [positions].
 
-        What lies behind a row's pages goes to page 0.
+        A position behind a sequence's blocks lies in block 0.
         """
-        line = torch.arange(positions, device=rows.device)
-        return self.table[rows][:, line // self.page_size].long(), line % self.page_size
+        position = torch.arange(positions, device=batch_slots.device)
+        return self.block_table[batch_slots][:, position // self.block_size].long(), position % self.block_size
 
     def write(
-        self, layer: int, lines: tuple[torch.Tensor, torch.Tensor], keys: torch.Tensor, values: torch.Tensor
+        self, layer: int, locations: tuple[torch.Tensor, torch.Tensor], keys: torch.Tensor, values: torch.Tensor
     ) -> None:
-        """Put keys and values [rows, positions, kv heads, head_dim] into `lines`."""
-        self.pool[layer, 0].transpose(1, 2)[lines] = keys
-        self.pool[layer, 1].transpose(1, 2)[lines] = values
+        """Write keys and values [batch slots, positions, kv heads, head_dim] to `locations`."""
+        self.pool[layer, 0].transpose(1, 2)[locations] = keys
+        self.pool[layer, 1].transpose(1, 2)[locations] = values
 
 
 def upload(source: torch.Tensor, target: torch.Tensor) -> None:
@@ -117,7 +118,7 @@ def upload(source: torch.Tensor, target: torch.Tensor) -> None:
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Zeros, since what is masked is still multiplied by 0; on a CPU they take memory only where they are touched."""
+    """Zeros, because masked values are still multiplied by 0; on a CPU, only touched pages take memory."""
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
     return torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)).view(dtype).view(shape)

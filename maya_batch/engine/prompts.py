@@ -1,4 +1,4 @@
-"""Descriptions and texts become the ids that a checkpoint is prompted with."""
+"""Turns descriptions and texts into the prompts of a checkpoint."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,24 +13,24 @@ from maya_batch.torch_errors import translated_load_errors
 
 
 class Prompts:
-    """A checkpoint's tokenizer, its token layout, and the positions and the rows of embedding that its model has."""
+    """A checkpoint's tokenizer and token layout, its model's context length and the size of its embedding."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, layout: TokenLayout, context: int, rows: int) -> None:
-        self.tokenizer, self.layout, self._context, self._rows = tokenizer, layout, context, rows
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, layout: TokenLayout, context: int, vocabulary: int) -> None:
+        self.tokenizer, self.layout, self._context, self._vocabulary = tokenizer, layout, context, vocabulary
 
     def encode(self, description: str, text: str) -> list[int]:
         """The whole prompt, as ids.
 
         Raises:
-            MachineError: the tokenizer made nothing, or a special or speech token, out of plain text.
+            MachineError: the tokenizer turns plain text into nothing, or into a special or speech token.
         """
         return self._encode([(description, text)])[0]
 
     def of(self, requests: Sequence[Request]) -> list[list[int]]:
-        """The requests' prompts.
+        """The prompts of these requests.
 
         Raises:
-            MachineError: as in `encode`, or one leaves no room in the model's context for the row it begins.
+            MachineError: as in `encode`, or a prompt leaves no room in the model's context for its sequence.
         """
         prompts = self._encode([(request.description, request.text) for request in requests])
         for request, prompt in zip(requests, prompts, strict=True):
@@ -47,7 +47,7 @@ class Prompts:
         return tuple(tag for tag in self.layout.tags if is_one_token(self.tokenizer, f"<{tag}>"))
 
     def _encode(self, texts: Sequence[tuple[str, str]]) -> list[list[int]]:
-        """The prompts of (description, text) pairs, tokenized together: a book's in a tenth of the time."""
+        """The prompts of (description, text) pairs. Tokenized together, a book's take a tenth of the time."""
         plain = [f'<description="{description}"> {text}' for description, text in texts]
         layout = self.layout
         specials = {layout.bos, layout.eot, layout.soh, layout.eoh, layout.soa, layout.sos, layout.eos, layout.pad}
@@ -56,12 +56,12 @@ class Prompts:
         with translated_load_errors(
             Path(self.tokenizer.name_or_path), "the tokenizer"
         ):  # some fail only at certain texts
-            made = self.tokenizer(plain, add_special_tokens=False).input_ids
-        for ids, (_, text) in zip(made, texts, strict=True):
-            if not ids or max(ids) >= self._rows:
+            encoded = self.tokenizer(plain, add_special_tokens=False).input_ids
+        for ids, (_, text) in zip(encoded, texts, strict=True):
+            if not ids or max(ids) >= self._vocabulary:
                 raise MachineError(
                     f"the tokenizer makes {f'token {max(ids)}' if ids else 'nothing'} out of {text[:60]!r}, and the "
-                    f"model knows tokens 0 to {self._rows - 1}; fetch the model again"
+                    f"model knows tokens 0 to {self._vocabulary - 1}; fetch the model again"
                 )
             stray = [token for token in ids if token in specials or token in band]
             if stray:
@@ -74,17 +74,17 @@ class Prompts:
 
 
 def pad_left(prompts: Sequence[Sequence[int]], pad: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """Prompts as `generate` wants them: input_ids and attention_mask [rows, longest prompt], padded on the left."""
+    """Prompts as `generate` takes them: input_ids and attention_mask [prompts, longest prompt], padded on the left."""
     longest = max(len(prompt) for prompt in prompts)
     ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
     mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-        mask[row, longest - len(prompt) :] = 1
+    for number, prompt in enumerate(prompts):
+        ids[number, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[number, longest - len(prompt) :] = 1
     return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
 def is_one_token(tokenizer: PreTrainedTokenizerBase, tag: str) -> bool:
-    """Whether a tag is a token of its own, and not spelt out in several."""
+    """Whether a tag is one token, and not spelt out in several."""
     ids = tokenizer(tag, add_special_tokens=False).input_ids
     return len(ids) == 1 and ids[0] != tokenizer.unk_token_id

@@ -1,7 +1,7 @@
-"""Drawing speech tokens a row at a time.
+"""Sampling of speech tokens, for each sequence from random numbers of its own seed.
 
-Each row has its own random numbers, drawn from its seed alone, so that what it says does not depend on what is
-spoken beside it. `generate` itself would draw one multinomial for the whole batch.
+A sequence's random numbers depend on its seed alone, so its codes do not depend on the other sequences of the batch.
+`generate` itself would draw one multinomial for the whole batch.
 """
 
 from collections.abc import Callable
@@ -15,22 +15,16 @@ from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS, TokenLayout
 from maya_batch.engine.api import Sampling
 
 
-def row_numbers(seed: int, count: int) -> NDArray[np.float32]:
-    """A row's random numbers in [0, 1), one a token.
+def random_numbers(seed: int, count: int) -> NDArray[np.float32]:
+    """A sequence's random numbers in [0, 1), one for each token.
 
-    Counter-based (Philox, keyed by the seed): the number of a token is the same however many are asked for.
+    Counter-based (Philox, keyed by the seed): the number of a token is the same whatever the count.
     """
     return np.random.Generator(np.random.Philox(key=seed)).random(count, dtype=np.float32)
 
 
-def drawn_end(seed: int, text: str, pace: tuple[int, int]) -> int:
-    """The frame that a row of random weights ends at: so many tokens a word, drawn between two bounds."""
-    drawn = np.random.Generator(np.random.Philox(key=seed).jumped()).uniform(*pace)
-    return max(round(len(text.split()) * drawn / SLOTS), MIN_FRAMES)
-
-
 def draw(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
-    """One column of `logits` [rows, columns] a row, by temperature and nucleus, from `uniform` [rows] in [0, 1).
+    """Draw one column of `logits` [sequences, columns] each, by temperature and top-p, from `uniform` in [0, 1).
 
     The nucleus is the smallest set of the most probable columns that holds at least `top_p`.
     """
@@ -38,24 +32,24 @@ def draw(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_p:
         return logits.argmax(dim=-1)
     probabilities, order = (logits / temperature).softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
     cumulative = probabilities.cumsum(dim=-1)
-    # At least one, so that a row of NaN, which the caller reports, does not reach for column -1.
+    # At least one, so that a sequence of NaN, which the caller reports, does not pick column -1.
     kept = (cumulative - probabilities < top_p).sum(dim=-1).clamp(min=1)
     mass = cumulative.gather(1, (kept - 1).unsqueeze(1))
     picked = (cumulative <= uniform.unsqueeze(1) * mass).sum(dim=-1)
-    # Rounding may put uniform * mass on the last kept sum itself.
+    # Rounding can put uniform * mass on the last kept sum itself.
     picked = torch.minimum(picked, kept - 1)
     return order.gather(1, picked.unsqueeze(1)).squeeze(1)
 
 
-def penalized(logits: torch.Tensor, spoken: torch.Tensor, penalty: float) -> torch.Tensor:
-    """The repetition penalty of CTRL over what a row has `spoken` [rows, columns]: never over prompt or padding."""
-    return torch.where(spoken, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+def penalized(logits: torch.Tensor, drawn: torch.Tensor, penalty: float) -> torch.Tensor:
+    """Apply CTRL's repetition penalty to the `drawn` columns [sequences, columns], never to prompt or padding."""
+    return torch.where(drawn, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
-class FreeSampler(LogitsProcessor):  # type: ignore[misc]
+class UnconstrainedSampler(LogitsProcessor):  # type: ignore[misc]
     """Draws from the whole vocabulary, EOS after the minimum, as a logits processor of `generate`.
 
-    Temperature, top-p, penalty and draw happen here, and the scores handed back leave `generate` nothing to choose:
+    The sampler applies temperature, top-p and penalty and draws. The scores that it returns leave `generate` no choice:
     the drawn token has 0, all others have minus infinity.
     """
 
@@ -71,34 +65,35 @@ class FreeSampler(LogitsProcessor):  # type: ignore[misc]
         self.layout, self.sampling = layout, sampling
         self.prompt_length = prompt_length
         self.finite = torch.ones(len(seeds), dtype=torch.bool, device=device)
-        numbers = np.stack([row_numbers(seed, max_tokens) for seed in seeds], axis=1)
+        numbers = np.stack([random_numbers(seed, max_tokens) for seed in seeds], axis=1)
         self._uniform = torch.from_numpy(numbers).to(device)
         width = SLOTS * layout.codebook_size
-        self._spoken = torch.zeros(len(seeds), width, dtype=torch.bool, device=device)
+        self._drawn = torch.zeros(len(seeds), width, dtype=torch.bool, device=device)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Scores [rows, vocabulary] that leave only the drawn token of each row."""
+        """Scores [sequences, vocabulary] that leave only the drawn token of each sequence."""
         step = input_ids.shape[1] - self.prompt_length
-        start, width = self.layout.code_offset, self._spoken.shape[1]
+        start, width = self.layout.code_offset, self._drawn.shape[1]
         penalty = self.sampling.repetition_penalty
-        offered = scores.clone()
-        self.finite &= offered.isfinite().all(dim=-1)
+        logits = scores.clone()
+        self.finite &= logits.isfinite().all(dim=-1)
         if penalty != 1.0:
-            offered[:, start : start + width] = penalized(offered[:, start : start + width], self._spoken, penalty)
+            logits[:, start : start + width] = penalized(logits[:, start : start + width], self._drawn, penalty)
         if step < MIN_FRAMES * SLOTS:
-            offered[:, self.layout.eos] = -torch.inf
-        tokens = draw(offered, self._uniform[step], self.sampling.temperature, self.sampling.top_p)
+            logits[:, self.layout.eos] = -torch.inf
+        tokens = draw(logits, self._uniform[step], self.sampling.temperature, self.sampling.top_p)
         if penalty != 1.0:
             speech = ((tokens >= start) & (tokens < start + width)).unsqueeze(1)
             column = (tokens - start).clamp(0, width - 1).unsqueeze(1)
-            self._spoken.scatter_(1, column, self._spoken.gather(1, column) | speech)
+            self._drawn.scatter_(1, column, self._drawn.gather(1, column) | speech)
         result = torch.full_like(scores, -torch.inf)
         return result.scatter_(1, tokens.unsqueeze(1), 0.0)
 
 
-class RowCaps(StoppingCriteria):  # type: ignore[misc]
-    """Ends each row one token after its own cap: that token may still be the EOS that makes it whole. All of them end
-    where one is not `finite` any more, which the caller reports.
+class MaxFramesCriteria(StoppingCriteria):  # type: ignore[misc]
+    """Ends each sequence one token after its own max_frames: that token can still be the EOS that completes it.
+
+    When the logits of one are not `finite`, all sequences end, and the caller reports it.
     """
 
     def __init__(
@@ -108,7 +103,7 @@ class RowCaps(StoppingCriteria):  # type: ignore[misc]
         self._prompt_length, self._finite, self._tick = prompt_length, finite, tick
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
-        """Which rows [rows] have reached their cap."""
+        """Which sequences [sequences] have reached their max_frames."""
         if self._tick is not None:
             self._tick()
         return (self._steps <= input_ids.shape[1] - self._prompt_length) | ~self._finite.all()

@@ -1,4 +1,4 @@
-"""Who speaks when: which rows wait, which place each has, and how the cache's pages are shared among them."""
+"""The scheduler: it admits waiting sequences, assigns batch slots and cache blocks, preempts and compacts."""
 
 import logging
 from collections import deque
@@ -7,146 +7,150 @@ from dataclasses import dataclass
 from itertools import islice
 
 from maya_batch.checkpoint.token_layout import SLOTS
-from maya_batch.engine.admission import Forecast
-from maya_batch.engine.api import Request, Work
-from maya_batch.engine.batch_budget import bucket, whole_stride
-from maya_batch.engine.paged_cache import KvCache
+from maya_batch.engine.admission import BlockForecast
+from maya_batch.engine.api import EngineStats, Request
+from maya_batch.engine.batch_budget import graph_batch_size, whole_strides
+from maya_batch.engine.paged_cache import PagedCache
 from maya_batch.errors import MachineError
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class Row:
-    """A row that is being spoken. `frames` is at least what it has spoken: the GPU may have ended it already."""
+class RunningSequence:
+    """A sequence in a batch slot. `frames` is an upper bound: the GPU may already have ended it."""
 
     request: Request
     prompt: list[int]
-    place: int
+    batch_slot: int
     frames: int = 0
-    over: bool = False
+    done: bool = False
 
     @property
     def tokens(self) -> int:
-        """Tokens in the cache, at most."""
+        """The most tokens that it has in the cache."""
         return len(self.prompt) + self.frames * SLOTS
 
 
-class Schedule:
-    """The rows of some requests, in the order given. It keeps the books; the caller moves what lies on the device."""
+class Scheduler:
+    """The sequences of some requests, in the order given. It decides; the caller moves the data on the device."""
 
     def __init__(
         self,
         requests: Sequence[Request],
         prompts: Sequence[list[int]],
-        rows: int,
-        cache: KvCache,
-        work: Work,
-        share: int | None,
+        batch_size: int,
+        cache: PagedCache,
+        stats: EngineStats,
+        admit_share: int | None,
     ) -> None:
-        """At most `rows` speak at a time. New ones are let in as soon as they can be or, with a `share`, once they are
-        that part of those that speak, to go through the model together.
+        """At most `batch_size` sequences run together.
+
+        Waiting sequences are admitted as soon as they fit. With `admit_share`, they wait until they are that part of
+        the running ones, so that their prompts go through the model together.
         """
-        self.places: list[Row | None] = [None] * rows
+        self.batch_slots: list[RunningSequence | None] = [None] * batch_size
         self._waiting = deque(zip(requests, prompts, strict=True))
-        self._cache, self._work, self._share = cache, work, share
+        self._cache, self._stats, self._admit_share = cache, stats, admit_share
         self._longest = max(request.max_frames for request in requests)
-        self._forecast = Forecast(cache.pages, cache.page_size)
+        self._forecast = BlockForecast(cache.blocks, cache.block_size)
 
     @property
-    def speaking(self) -> list[Row]:
-        """The rows that speak, by place."""
-        return [row for row in self.places if row is not None]
+    def running(self) -> list[RunningSequence]:
+        """The running sequences, by batch slot."""
+        return [sequence for sequence in self.batch_slots if sequence is not None]
 
     @property
     def done(self) -> bool:
-        """Whether no row speaks or waits."""
-        return not self._waiting and not self.speaking
+        """Whether no sequence is running or waiting."""
+        return not self._waiting and not self.running
 
-    def join(self, rows: Sequence[tuple[Request, list[int]]]) -> None:
-        """Have these requests with their prompts, none of them longer than those there were, wait before all others."""
-        self._waiting.extendleft(reversed(rows))
+    def add_first(self, requests: Sequence[tuple[Request, list[int]]]) -> None:
+        """Queue requests with their prompts before all waiting ones; none is longer than the longest one so far."""
+        self._waiting.extendleft(reversed(requests))
 
-    def admit(self) -> list[Row]:
-        """Let in as many of those that wait as have a place and, until they end, room in the cache.
+    def admit(self) -> list[RunningSequence]:
+        """Admit the waiting sequences that have a batch slot and, until they end, room in the cache.
 
         Raises:
             MachineError: the cache does not hold one prompt.
         """
-        free = [place for place, row in enumerate(self.places) if row is None]
-        speaking = len(self.places) - len(free)
-        enough = min(max(speaking // self._share, 1) if self._share else 1, len(self._waiting))
+        free = [batch_slot for batch_slot, sequence in enumerate(self.batch_slots) if sequence is None]
+        running = len(self.batch_slots) - len(free)
+        enough = min(max(running // self._admit_share, 1) if self._admit_share else 1, len(self._waiting))
         if not self._waiting or len(free) < enough:
             return []
-        idle = speaking == 0
+        idle = running == 0
         fitting = self._fitting(len(free), idle)
         if fitting < enough and not idle:
             return []
-        admitted: list[Row] = []
-        for place in free[:fitting]:
+        admitted: list[RunningSequence] = []
+        for batch_slot in free[:fitting]:
             request, prompt = self._waiting[0]
-            if not self._cache.reserve(place, len(prompt) + SLOTS):
+            if not self._cache.reserve(batch_slot, len(prompt) + SLOTS):
                 break
             self._waiting.popleft()
-            self.places[place] = row = Row(request, prompt, place)
-            admitted.append(row)
+            self.batch_slots[batch_slot] = sequence = RunningSequence(request, prompt, batch_slot)
+            admitted.append(sequence)
         if idle and not admitted:
             raise MachineError("the cache does not hold one prompt; use a larger card or --quantization nf4")
         return admitted
 
-    def grow(self) -> list[Row]:
-        """Take pages for the next frame. The cache being full, rows go back to begin anew later; those are returned.
+    def grow(self) -> list[RunningSequence]:
+        """Reserve blocks for the next frame. Where the cache is full, preempt sequences, and return these.
 
         Raises:
-            MachineError: the cache does not hold one row alone.
+            MachineError: the cache does not hold one sequence alone.
         """
-        back: list[Row] = []
-        for row in self.speaking:
-            while not row.over and not self._cache.reserve(row.place, row.tokens + SLOTS):
-                back.append(self._send_back())
-        return back
+        preempted: list[RunningSequence] = []
+        for sequence in self.running:
+            while not sequence.done and not self._cache.reserve(sequence.batch_slot, sequence.tokens + SLOTS):
+                preempted.append(self._preempt())
+        return preempted
 
-    def close_up(self) -> list[tuple[int, int]]:
-        """Once none waits, move rows to the front as soon as that makes a frame smaller: (from, to) of each."""
-        speaking = self.speaking
-        if self._waiting or bucket(len(speaking)) == bucket(speaking[-1].place + 1):
+    def compact(self) -> list[tuple[int, int]]:
+        """Once none waits, move sequences to the front when that makes a frame smaller: (from, to) of each."""
+        running = self.running
+        if self._waiting or graph_batch_size(len(running)) == graph_batch_size(running[-1].batch_slot + 1):
             return []
-        gaps = [place for place in range(len(speaking)) if self.places[place] is None]
+        gaps = [batch_slot for batch_slot in range(len(running)) if self.batch_slots[batch_slot] is None]
+        behind = [sequence for sequence in running if sequence.batch_slot >= len(running)]
         moves = []
-        for place, row in zip(gaps, [row for row in speaking if row.place >= len(speaking)], strict=True):
-            self._cache.move(row.place, place)
-            moves.append((row.place, place))
-            self.places[row.place], self.places[place] = None, row
-            row.place = place
+        for target, sequence in zip(gaps, behind, strict=True):
+            self._cache.move(sequence.batch_slot, target)
+            moves.append((sequence.batch_slot, target))
+            self.batch_slots[sequence.batch_slot], self.batch_slots[target] = None, sequence
+            sequence.batch_slot = target
         return moves
 
-    def extent(self) -> tuple[int, int]:
-        """The places of the next frame, and the positions that its longest row will have, in whole strides."""
-        speaking = self.speaking
-        return bucket(speaking[-1].place + 1), whole_stride(max(row.tokens for row in speaking) + SLOTS)
+    def frame_size(self) -> tuple[int, int]:
+        """The graph batch size and the max context length of the next frame, the latter in whole strides."""
+        running = self.running
+        max_context = max(sequence.tokens for sequence in running) + SLOTS
+        return graph_batch_size(running[-1].batch_slot + 1), whole_strides(max_context)
 
-    def count(self, weight_bytes: int, position_bytes: int) -> None:
-        """Note a frame. A row counts as speaking until it was seen to be over."""
-        speaking = self.speaking
-        tokens = sum(row.tokens for row in speaking)
-        self._work.steps += SLOTS
-        self._work.bytes_read += SLOTS * (weight_bytes + tokens * position_bytes)
-        self._work.most_rows = max(self._work.most_rows, len(speaking))
-        for row in speaking:
-            row.frames += 1
+    def count_frame(self, weight_bytes: int, position_bytes: int) -> None:
+        """Count a frame. A sequence counts as running until the host has seen its end."""
+        running = self.running
+        tokens = sum(sequence.tokens for sequence in running)
+        self._stats.steps += SLOTS
+        self._stats.bytes_read += SLOTS * (weight_bytes + tokens * position_bytes)
+        self._stats.max_sequences = max(self._stats.max_sequences, len(running))
+        for sequence in running:
+            sequence.frames += 1
 
-    def end(self, row: Row, frames: int) -> None:
-        """A row has ended after so many frames."""
-        self._forecast.ended(row.request.likely_frames, frames)
-        self._leave(row)
+    def end(self, sequence: RunningSequence, frames: int) -> None:
+        """Release a sequence that has ended after so many frames."""
+        self._forecast.record_end(sequence.request.likely_frames, frames)
+        self._release(sequence)
 
-    def _fitting(self, most: int, idle: bool) -> int:
-        """How many of those that wait have room until they end, beside the rows that speak; one, if none speaks."""
-        self._forecast.begin(self._longest)
-        for row in self.speaking:
-            self._forecast.add(row.tokens, row.request.likely_frames, row.frames)
+    def _fitting(self, limit: int, idle: bool) -> int:
+        """How many waiting sequences have room until they end, next to the running ones; at least one if `idle`."""
+        self._forecast.reset(self._longest)
+        for sequence in self.running:
+            self._forecast.add(sequence.tokens, sequence.request.likely_frames, sequence.frames)
         fitting = 0
-        for request, prompt in islice(self._waiting, most):
+        for request, prompt in islice(self._waiting, limit):
             alone = idle and not fitting
             if not alone and not self._forecast.fits(len(prompt), request.likely_frames):
                 break
@@ -154,22 +158,22 @@ class Schedule:
             fitting += 1
         return fitting
 
-    def _send_back(self) -> Row:
-        """The row that loses least waits again."""
-        speaking = self.speaking
-        row = min(speaking, key=lambda row: (row.frames, -row.place))
-        if len(speaking) == 1:
+    def _preempt(self) -> RunningSequence:
+        """Queue the sequence that has decoded least, to start from its prompt later."""
+        running = self.running
+        sequence = min(running, key=lambda sequence: (sequence.frames, -sequence.batch_slot))
+        if len(running) == 1:
             raise MachineError(
-                f"GPU memory does not hold one row of {row.tokens} tokens; use --quantization nf4, fewer "
+                f"GPU memory does not hold one row of {sequence.tokens} tokens; use --quantization nf4, fewer "
                 "render.chunk_words, or a larger card"
             )
-        log.debug("cache full: the row of %d frames in place %d begins anew later", row.frames, row.place)
-        self._work.restarts += 1
-        self._leave(row)
-        self._waiting.appendleft((row.request, row.prompt))
-        return row
+        log.debug("cache full: preempting batch slot %d after %d frames", sequence.batch_slot, sequence.frames)
+        self._stats.preemptions += 1
+        self._release(sequence)
+        self._waiting.appendleft((sequence.request, sequence.prompt))
+        return sequence
 
-    def _leave(self, row: Row) -> None:
-        row.over = True
-        self.places[row.place] = None
-        self._cache.release(row.place)
+    def _release(self, sequence: RunningSequence) -> None:
+        sequence.done = True
+        self.batch_slots[sequence.batch_slot] = None
+        self._cache.release(sequence.batch_slot)

@@ -1,4 +1,4 @@
-"""What the device keeps of each row while it is spoken, in tensors whose place in memory never changes."""
+"""The state of the running sequences on the device, in tensors that are never reallocated."""
 
 from collections.abc import Sequence
 
@@ -7,89 +7,102 @@ import torch
 from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS, TokenLayout
 from maya_batch.engine.api import Request, Sampling
 from maya_batch.engine.paged_cache import upload
-from maya_batch.engine.sampling import draw, drawn_end, penalized, row_numbers
+from maya_batch.engine.sampling import draw, penalized, random_numbers
+
+#: A frame that no sequence reaches.
+_NEVER = 2**31 - 1
 
 
-class Rows:
-    """The state of up to `places` rows."""
+class SequenceState:
+    """The state of all batch slots."""
 
     def __init__(
-        self, places: int, max_frames: int, layout: TokenLayout, sampling: Sampling, device: torch.device
+        self, batch_slots: int, max_frames: int, layout: TokenLayout, sampling: Sampling, device: torch.device
     ) -> None:
-        """`max_frames` is the largest cap any row will have."""
+        """`max_frames` is the largest of all requests."""
         self._layout, self._sampling = layout, sampling
-        self.token = torch.zeros(places, dtype=torch.long, device=device)
-        """The id to be fed next."""
-        self.position = torch.zeros(places, dtype=torch.long, device=device)
-        """Where it will stand."""
-        self.status = torch.zeros(4, places, dtype=torch.int32, device=device)
-        """Frames spoken; 1 while it speaks; 1 when it ended itself; 1 when its scores were no numbers."""
-        self.frames, self.live, self.ended, self.broken = self.status.unbind()
-        self.codes = torch.zeros(places, max_frames + 1, SLOTS, dtype=torch.int32, device=device)
-        self._cap = torch.zeros(places, dtype=torch.int32, device=device)
-        self._end = torch.zeros(places, dtype=torch.int32, device=device)
-        self._numbers = torch.zeros(places, (max_frames + 1) * SLOTS, device=device)
+        self.token = torch.zeros(batch_slots, dtype=torch.long, device=device)
+        """The id of the next input."""
+        self.position = torch.zeros(batch_slots, dtype=torch.long, device=device)
+        """The position of the next input."""
+        self.status = torch.zeros(4, batch_slots, dtype=torch.int32, device=device)
+        """Decoded frames; 1 while the sequence runs; 1 when it ended with EOS; 1 when its logits were not finite."""
+        self.frames, self.live, self.ended, self.non_finite = self.status.unbind()
+        self.codes = torch.zeros(batch_slots, max_frames + 1, SLOTS, dtype=torch.int32, device=device)
+        self._max_frames = torch.zeros(batch_slots, dtype=torch.int32, device=device)
+        self._min_frames = torch.zeros(batch_slots, dtype=torch.int32, device=device)
+        """Frames before EOS can be drawn."""
+        self._stop_after = torch.zeros(batch_slots, dtype=torch.int32, device=device)
+        """Frames after which EOS is forced."""
+        self._uniform = torch.zeros(batch_slots, (max_frames + 1) * SLOTS, device=device)
         width = layout.codebook_size if sampling.repetition_penalty != 1.0 else 0
-        self._spoken = torch.zeros(SLOTS, places, width, dtype=torch.bool, device=device)
+        self._drawn = torch.zeros(SLOTS, batch_slots, width, dtype=torch.bool, device=device)
 
-    def admit(self, places: Sequence[int], requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> None:
-        """Begin these requests in these places. All of a prompt but its last id must be in the cache by then."""
-        count, device = self._numbers.shape[1], self.token.device
-        numbers = [torch.from_numpy(row_numbers(request.seed, count)) for request in requests]
-        pace = self._layout.drawn_pace
-        ends = [drawn_end(request.seed, request.text, pace) if pace else 0 for request in requests]
-        at = _to(torch.tensor(places), device)
-        self.token[at] = _to(torch.tensor([prompt[-1] for prompt in prompts]), device)
-        self.position[at] = _to(torch.tensor([len(prompt) - 1 for prompt in prompts]), device)
-        self._cap[at] = _to(torch.tensor([request.max_frames for request in requests], dtype=torch.int32), device)
-        self._end[at] = _to(torch.tensor(ends, dtype=torch.int32), device)
-        self._numbers[at] = _to(torch.stack(numbers), device)
-        self._spoken[:, at] = False
-        self.status[:, at] = _to(torch.tensor([[0], [1], [0], [0]], dtype=torch.int32), device)
+    def admit(self, batch_slots: Sequence[int], requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> None:
+        """Start these requests in these batch slots. All of a prompt but its last id must be in the cache by then."""
+        count, device = self._uniform.shape[1], self.token.device
+        numbers = [torch.from_numpy(random_numbers(request.seed, count)) for request in requests]
+        stops = [request.stop_after_frames for request in requests]
+        slots = _to(torch.tensor(batch_slots), device)
 
-    def stop(self, place: int) -> None:
-        """Let a row be silent from here on."""
-        self.live[place] = 0
+        def put(target: torch.Tensor, values: list[int]) -> None:
+            target[slots] = _to(torch.tensor(values, dtype=target.dtype), device)
+
+        put(self.token, [prompt[-1] for prompt in prompts])
+        put(self.position, [len(prompt) - 1 for prompt in prompts])
+        put(self._max_frames, [request.max_frames for request in requests])
+        put(self._min_frames, [MIN_FRAMES if stop is None else _NEVER for stop in stops])
+        put(self._stop_after, [_NEVER if stop is None else stop for stop in stops])
+        self._uniform[slots] = _to(torch.stack(numbers), device)
+        self._drawn[:, slots] = False
+        self.status[:, slots] = _to(torch.tensor([[0], [1], [0], [0]], dtype=torch.int32), device)
+
+    def stop(self, batch_slot: int) -> None:
+        """Stop the sequence in a batch slot."""
+        self.live[batch_slot] = 0
 
     def move(self, source: int, target: int) -> None:
-        """Take a row to another place, and leave nothing speaking where it was."""
-        for state in (self.token, self.position, self.codes, self._cap, self._end, self._numbers):
+        """Move a sequence to another batch slot, and stop what is left in its own."""
+        by_batch_slot = (self.token, self.position, self.codes, self._uniform)
+        for state in (*by_batch_slot, self._max_frames, self._min_frames, self._stop_after):
             state[target] = state[source]
-        for state in (self.status, self._spoken):
+        for state in (self.status, self._drawn):
             state[:, target] = state[:, source]
         self.live[source] = 0
 
-    def take(self, slot: int, logits: torch.Tensor) -> None:
-        """Draw a token of this slot for the first rows from `logits` [rows, codebook (+ EOS in the first slot)]."""
-        rows, size = logits.shape[0], self._layout.codebook_size
-        frames, live = self.frames[:rows], self.live[:rows]
+    def sample(self, slot: int, logits: torch.Tensor) -> None:
+        """Draw a token of this slot for the first batch slots.
+
+        `logits` are [batch size, codebook], in the first slot [batch size, codebook + 1] with EOS last.
+        """
+        batch_size, size = logits.shape[0], self._layout.codebook_size
+        frames, live = self.frames[:batch_size], self.live[:batch_size]
         scores = logits.float()
-        self.broken[:rows] |= (~scores.sum(dim=-1).isfinite()).int() & live
-        spoken = self._spoken[slot, :rows]
-        if spoken.shape[1]:
+        self.non_finite[:batch_size] |= (~scores.sum(dim=-1).isfinite()).int() & live
+        drawn = self._drawn[slot, :batch_size]
+        if drawn.shape[1]:
             scores = torch.cat(
-                [penalized(scores[:, :size], spoken, self._sampling.repetition_penalty), scores[:, size:]], 1
+                [penalized(scores[:, :size], drawn, self._sampling.repetition_penalty), scores[:, size:]], 1
             )
-        lengths_drawn = self._layout.drawn_pace is not None
         if slot == 0:
-            early = (frames < MIN_FRAMES) | lengths_drawn
+            early = frames < self._min_frames[:batch_size]
             scores = torch.cat([scores[:, :size], scores[:, size:].masked_fill(early.unsqueeze(1), -torch.inf)], dim=1)
-        uniform = self._numbers[:rows].gather(1, (frames * SLOTS + slot).long().unsqueeze(1)).squeeze(1)
+        uniform = self._uniform[:batch_size].gather(1, (frames * SLOTS + slot).long().unsqueeze(1)).squeeze(1)
         picked = draw(scores, uniform, self._sampling.temperature, self._sampling.top_p)
         if slot == 0:
-            ends = self._end[:rows] <= frames if lengths_drawn else picked == size
-            self.ended[:rows] |= ends.int() & live
-            live *= (~ends & (frames < self._cap[:rows])).int()
+            ends = (picked == size) | (self._stop_after[:batch_size] <= frames)
+            self.ended[:batch_size] |= ends.int() & live
+            live *= (~ends & (frames < self._max_frames[:batch_size])).int()
             picked = picked.clamp(max=size - 1)
-        if spoken.shape[1]:
-            spoken.scatter_(1, picked.unsqueeze(1), True)
-        self.codes[:rows, :, slot].scatter_(1, frames.long().unsqueeze(1), picked.int().unsqueeze(1))
-        self.token[:rows] = picked + self._layout.slot_start(slot)
-        self.position[:rows] += live
+        if drawn.shape[1]:
+            drawn.scatter_(1, picked.unsqueeze(1), True)
+        self.codes[:batch_size, :, slot].scatter_(1, frames.long().unsqueeze(1), picked.int().unsqueeze(1))
+        self.token[:batch_size] = picked + self._layout.slot_start(slot)
+        self.position[:batch_size] += live
 
-    def finish_frame(self, rows: int) -> None:
-        """Count the frame that the first rows have spoken."""
-        self.frames[:rows] += self.live[:rows]
+    def finish_frame(self, batch_size: int) -> None:
+        """Count the frame that the first batch slots have decoded."""
+        self.frames[:batch_size] += self.live[:batch_size]
 
 
 def _to(source: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Bring the GPU up beside the imports: the first use of CUDA, and the kernels' compiling, take seconds of their own."""
+"""Warms up the GPU while another thread imports: the first use of CUDA and compiling the kernels take seconds."""
 
 import logging
 from pathlib import Path
@@ -7,7 +7,6 @@ import torch
 
 from maya_batch.checkpoint.hf_config import read_hf_config
 from maya_batch.engine.device import choose_device, choose_dtype
-from maya_batch.engine.kernels.nf4_unpacking import NF4
 
 log = logging.getLogger(__name__)
 
@@ -15,22 +14,22 @@ log = logging.getLogger(__name__)
 def warm_up(folder: Path, device: str, dtype: str, quantization: str) -> None:
     """Start CUDA and compile the kernels for the model in `folder`.
 
-    What goes wrong is left to whoever needs it: then it is an error, or said on the log.
+    Errors are ignored here: what needs the GPU later meets them again, and then raises or logs them.
     """
     try:
-        place = choose_device(device)
-        if place.type != "cuda":
+        gpu = choose_device(device)
+        if gpu.type != "cuda":
             return
         config = read_hf_config(folder)
-        torch.cuda.set_device(place)  # of this thread: Triton's kernels go to the current one
-        square = torch.ones(16, 16, dtype=choose_dtype(dtype, place, quantization), device=place)
+        torch.cuda.set_device(gpu)  # of this thread: Triton's kernels go to the current one
+        square = torch.ones(16, 16, dtype=choose_dtype(dtype, gpu, quantization), device=gpu)
         torch.mm(square, square)
         if square.dtype in (torch.float16, torch.bfloat16):
-            # Nothing that imports transformers or bitsandbytes: another thread is importing them.
+            # These import neither transformers nor bitsandbytes, which another thread is importing.
             from maya_batch.engine.kernels import nf4_matmul, triton_kernels
 
-            triton_kernels.compile_for(config.heads, config.kv_heads, config.head_dim, square.dtype, place)
+            triton_kernels.compile_for(config.heads, config.kv_heads, config.head_dim, square.dtype, gpu)
             if quantization == "nf4":
-                nf4_matmul.compile_for(NF4, square.dtype, place)
+                nf4_matmul.compile_for(nf4_matmul.NF4, square.dtype, gpu)
     except Exception as error:
         log.debug("the GPU is not warm yet: %s", error)

@@ -20,7 +20,7 @@ from maya_batch.run.chapters import publish
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.generate import TakeGenerator, engine_name, generation_order
 from maya_batch.run.inspect import TakeInspector, make_inspector
-from maya_batch.run.loading import load_book_codec, pin_config, start_engine
+from maya_batch.run.loading import EngineLoader, load_book_codec, pin_config, start_engine
 from maya_batch.run.postprocess import TakeProcessor
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.result import RunResult
@@ -41,10 +41,11 @@ class BookRun:
         deadline: Deadline,
         stop: Stop | None = None,
         switch: bool = False,
+        engine_loader: EngineLoader | None = None,
     ) -> None:
         self.state, self.result, self.began = state, RunResult(), datetime.now().astimezone()
         self.waveforms = WaveformCache(partial(load_book_codec, state, machine, switch))
-        self._switch = switch
+        self._switch, self._engine_loader = switch, engine_loader
         self._machine, self._progress, self._check_tags, self._deadline = machine, progress, check_tags, deadline
         self._stop = stop or Stop()
 
@@ -65,7 +66,7 @@ class BookRun:
         began = time.monotonic()
         if waiting:
             self._find_all(inspector)
-        engine = start_engine(state, self._machine, waiting, self._check_tags, self._switch) if waiting else None
+        engine = self._start_engine(waiting) if waiting else None
         # Before the first step: what is wrong with them must not come to light in the morning.
         self.waveforms.load()
         inspector.load()
@@ -105,8 +106,11 @@ class BookRun:
             if waiting:
                 if engine is None:
                     with self._stop.immediate():
-                        engine = start_engine(state, self._machine, waiting, self._check_tags, self._switch)
+                        engine = self._start_engine(waiting)
                 self._rounds(engine, waiting, redo_seeds, processor, tick)
+
+    def _start_engine(self, waiting: Sequence[Chunk]) -> Engine:
+        return start_engine(self.state, self._machine, waiting, self._check_tags, self._switch, self._engine_loader)
 
     def _find_all(self, inspector: TakeInspector) -> None:
         """Do nothing if all that the run needs is installed: checked before minutes are spent on loading the model."""
@@ -187,7 +191,7 @@ class BookRun:
                     log.info("speaking %s once more", plural(len(waiting), "chunk"))
         finally:
             self.result.peak_gpu_bytes = engine.peak_memory()
-            self.result.work, self.result.engine = engine.work, engine_name(engine)
+            self.result.engine_stats, self.result.engine = engine.stats, engine_name(engine)
 
     def _tick(self, workers: Sequence[BackgroundWorker]) -> None:
         """Called between frames: raises what went wrong in the background, a signal, and the deadline."""

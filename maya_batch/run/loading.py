@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.model_lock import ModelConfig
@@ -23,8 +24,23 @@ log = logging.getLogger(__name__)
 LEAST_IN_GRAMMAR = 0.9
 
 
+class EngineLoader(Protocol):
+    """`maya_batch.engine.load.load_engine`, or a function in its place."""
+
+    def __call__(
+        self, name: str, folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None
+    ) -> Engine:
+        """Load the engine of this name with the checkpoint in `folder`."""
+        ...
+
+
 def start_engine(
-    state: BookState, machine: Machine, waiting: Sequence[Chunk], check_tags: bool, switch: bool = False
+    state: BookState,
+    machine: Machine,
+    waiting: Sequence[Chunk],
+    check_tags: bool,
+    switch: bool = False,
+    engine_loader: EngineLoader | None = None,
 ) -> Engine:
     """The engine for the chunks that wait; the book's model config is settled and written to its model.lock.
 
@@ -36,7 +52,7 @@ def start_engine(
     """
     model = state.plan.sound.model
     before = state.lock.model_config(model)
-    engine, model_config = load_book_engine(state, machine, waiting, check_tags, switch)
+    engine, model_config = load_book_engine(state, machine, waiting, check_tags, switch, engine_loader)
     if before is not None and model_config != before and not switch:
         raise MachineError(f"{state.folder}: {model} loads here with {model_config}, {_advice(before)}")
     state.model_config = model_config
@@ -87,7 +103,12 @@ def _advice(model_config: ModelConfig) -> str:
 
 
 def load_book_engine(
-    state: BookState, machine: Machine, chunks: Sequence[Chunk], check_tags: bool, switch: bool = False
+    state: BookState,
+    machine: Machine,
+    chunks: Sequence[Chunk],
+    check_tags: bool,
+    switch: bool = False,
+    engine_loader: EngineLoader | None = None,
 ) -> tuple[Engine, ModelConfig]:
     """The engine for these chunks of a book, and the recipe it renders them by; nothing is written.
 
@@ -103,7 +124,7 @@ def load_book_engine(
     with ThreadPoolExecutor(1) as pool:
         same = pool.submit(state.lock.locate, sound.model, "model", switch)
         try:
-            engine = load_engine(
+            engine = (engine_loader or load_engine)(
                 machine.engine,
                 checkpoint.folder,
                 device=machine.device,

@@ -16,6 +16,7 @@ from maya_batch.messages.logs import log_to_book
 from maya_batch.messages.plural import plural
 from maya_batch.run.book_run import BookRun
 from maya_batch.run.deadline import Deadline
+from maya_batch.run.loading import EngineLoader
 from maya_batch.run.preflight import TakeOver, writable_state
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.reporting import write_book_report
@@ -38,12 +39,14 @@ def render_book(
     redone: Container[str] = (),
     take_over: TakeOver | None = None,
     keep_log: bool = False,
+    load_engine: EngineLoader | None = None,
 ) -> RunResult:
     """Generate the takes that the book needs, write its chapters, and write the report.
 
     With `redo_seeds`, a seed or None by key, this makes one more take of each of these chunks and nothing else, and
     chooses it if it has no problems. For keys in `redone` that take is stored already and is only inspected.
     `take_over` holds what a person has allowed by flags. With `keep_log` all messages go to the book's render.log, too.
+    `load_engine` loads the model in place of `maya_batch.engine.load.load_engine`.
 
     Raises:
         UsageError: the folder is another book's, a file in the way is not this program's, or the book is rendered with
@@ -63,7 +66,9 @@ def render_book(
         claim_folder(state, allowed.adopt, allowed.upgrade_text)
         if allowed.upgrade_text:
             _tell_rules(state)
-        run = BookRun(state, machine, progress, check_tags, deadline or Deadline(), stop, allowed.switch_config)
+        run = BookRun(
+            state, machine, progress, check_tags, deadline or Deadline(), stop, allowed.switch_config, load_engine
+        )
         with _reported(run) if report else nullcontext(), translated_torch_errors(run.waveforms.forget):
             run.speak(redo_seeds, redone)
             run.publish(redo_seeds)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from maya_batch.book.chunk import Chapter, Chunk
-from maya_batch.engine.api import Work
+from maya_batch.engine.api import EngineStats
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_STOPPED, EXIT_WHOLE
 from maya_batch.quality import Problem
 
@@ -36,7 +36,7 @@ class RunResult:
     peak_gpu_bytes: int = 0
     first_frame: float = 0.0
     """Seconds from the start of the process to the first frame spoken; 0 where none was."""
-    work: Work = field(default_factory=Work)
+    engine_stats: EngineStats = field(default_factory=EngineStats)
     engine: str = ""
     """Engine, number format and quantization."""
     report: Path | None = None

@@ -2,17 +2,25 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from maya_batch.bench.baselines import _forecast
-from maya_batch.bench.measured_run import Run
-from maya_batch.bench.results import Figures
+from maya_batch.bench.baselines import _extrapolated
+from maya_batch.bench.drawn_lengths import DrawnLengths, drawn_frames
+from maya_batch.bench.measured_run import Run, render
+from maya_batch.bench.results import Metrics
 from maya_batch.bench.workload import DEMO_WORDS, PACE, WORDS, write_book
 from maya_batch.book.plan import make_plan
-from maya_batch.checkpoint.token_layout import TokenLayout
+from maya_batch.book.settings import Machine
+from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS, TokenLayout
+from maya_batch.engine.api import Request, Sampling
 from maya_batch.manifest import Render
 from tests.support.demo import environment, maya
+from tests.support.fakes import FakeEngine, TinyBook
 
 RUN = Run(
     device="A card",
@@ -20,22 +28,22 @@ RUN = Run(
     quantization="none",
     seconds_of_speech=7200.0,
     tokens=590_625.0,
-    rows=100.0,
-    most_rows=128,
+    sequences=100.0,
+    max_sequences=128,
     steps=6000,
     bytes_read=60 * 10**12,
     bandwidth=4e12,
     peak_bytes=2**34,
     planned_bytes=2**34 + 2**30,
-    waits=6,
-    restarts=2,
+    gpu_waits=6,
+    preemptions=2,
     stages={"loading": 9.0, "model": 30.0, "finishing": 6.0, "files": 1.0, "codec and audio": 12.0},
     first_frame=12.34,
 )
 
 
 @pytest.mark.parametrize(("model", "bounds"), [("demo", DEMO_WORDS), ("maya-research/maya1", WORDS)])
-def test_the_book_has_rows_of_the_words_it_says_and_is_always_the_same(
+def test_the_book_has_sequences_of_the_words_it_says_and_is_always_the_same(
     model: str, bounds: tuple[int, int], tmp_path: Path
 ) -> None:
     first = write_book(tmp_path / "a.yaml", 1.5, model)
@@ -48,51 +56,111 @@ def test_the_book_has_rows_of_the_words_it_says_and_is_always_the_same(
     assert hours == pytest.approx(1.5, rel=0.01)
 
 
-def test_each_row_of_the_book_is_one_chunk(tmp_path: Path) -> None:
+def test_each_sequence_of_the_book_is_one_chunk(tmp_path: Path) -> None:
     path = write_book(tmp_path / "a.yaml", 0.2, "demo")
     rows = [row for chapter in json.loads(path.read_text())["chapters"] for row in chapter["text"].split("\n\n")]
     plan = make_plan(path, Render().model_copy(update={"model": "demo"}))
     assert [chunk.text for chunk in plan.chunks()] == rows
 
 
-def test_the_figures_are_those_of_the_run() -> None:
-    figures = Figures.of(RUN, {"padded": {"rows": 64, "tokens_per_s": 1000.0, "x_realtime": 12.2}})
-    assert figures.x_realtime == 200.0  # of 36 s, the loading apart
-    assert figures.tokens_per_s == pytest.approx(590_625 / 30, abs=0.1)
-    assert figures.ms_per_step == 5.0
-    assert figures.floor_share == 0.5  # 60 TB at 4 TB/s are 15 of 30 s
-    assert (figures.peak_gib, figures.planned_gib) == (16.0, 17.0)
-    assert figures.gpu_waited == pytest.approx(0.007)
-    table = str(figures)
+def test_the_metrics_are_those_of_the_run() -> None:
+    metrics = Metrics.of(RUN, {"padded": {"rows": 64, "tokens_per_s": 1000.0, "x_realtime": 12.2}})
+    assert metrics.x_realtime == 200.0  # of 36 s, the loading apart
+    assert metrics.tokens_per_s == pytest.approx(590_625 / 30, abs=0.1)
+    assert metrics.ms_per_step == 5.0
+    assert metrics.floor_share == 0.5  # 60 TB at 4 TB/s are 15 of 30 s
+    assert (metrics.peak_gib, metrics.planned_gib) == (16.0, 17.0)
+    assert metrics.gpu_waited == pytest.approx(0.007)
+    table = str(metrics)
     assert "against padded (64 rows)              19.7 times its 1000 tokens/s" in table
     assert "A card, bfloat16, quantization none, 2 hours of speech" in table
     assert "peak GPU memory, GiB                 16.00 (17.00 planned)" in table
 
 
 def test_a_table_of_a_cpu_has_no_gpu_in_it() -> None:
-    assert "GPU" in str(Figures.of(RUN, {}))
-    assert "GPU" not in str(Figures.of(replace(RUN, peak_bytes=0), {}))
+    assert "GPU" in str(Metrics.of(RUN, {}))
+    assert "GPU" not in str(Metrics.of(replace(RUN, peak_bytes=0), {}))
+
+
+def old_drawn_end(seed: int, text: str, pace: tuple[int, int]) -> int:
+    """As version 0.1 drew the length of random weights' takes, in the engine."""
+    drawn = np.random.Generator(np.random.Philox(key=seed).jumped()).uniform(*pace)
+    return max(round(len(text.split()) * drawn / SLOTS), MIN_FRAMES)
+
+
+@given(seed=st.integers(0, 2**56 - 1), words=st.integers(1, 60), low=st.integers(1, 60), more=st.integers(0, 40))
+def test_the_drawn_lengths_are_those_of_earlier_versions(seed: int, words: int, low: int, more: int) -> None:
+    text = " ".join(["word"] * words)
+    assert drawn_frames(seed, text, (low, low + more)) == old_drawn_end(seed, text, (low, low + more))
+
+
+@pytest.mark.parametrize(("seed", "words", "frames"), [(0, 10, 69), (1, 10, 61), (2**56 - 1, 50, 281), (7, 1, 6)])
+def test_a_drawn_length_is_settled_by_the_seed(seed: int, words: int, frames: int) -> None:
+    assert drawn_frames(seed, " ".join(["word"] * words)) == frames
+
+
+@pytest.mark.parametrize("words", [1, 3, 20])
+def test_a_drawn_length_is_so_many_tokens_a_word(words: int) -> None:
+    text, low, high = " ".join(["word"] * words), 20, 50
+    lengths = [drawn_frames(seed, text, (low, high)) for seed in range(400)]
+    least, most = (max(round(words * bound / SLOTS), MIN_FRAMES) for bound in (low, high))
+    assert (min(lengths), max(lengths)) == (least, most)
+    assert abs(median(lengths) - (least + most) / 2) <= 0.05 * most + (words == 1)
+
+
+def test_an_engine_with_drawn_lengths_sets_them_in_all_requests() -> None:
+    engine = FakeEngine(TokenLayout(codebook_size=64))
+    requests = [Request(str(number), "A voice.", "One two three four.", number, 90, 40) for number in range(6)]
+    retries = [replace(requests[0], seed=99)]
+    wrapped = DrawnLengths(engine)
+    loop = wrapped.generate(requests, Sampling(), "framed", None, lambda: [retries.pop()] if retries else [])
+    assert sum(len(generations) for generations in loop) == 7
+    asked = [*requests, replace(requests[0], seed=99)]
+    assert sorted((r.key, r.seed, r.stop_after_frames) for r in engine.requests) == sorted(
+        (r.key, r.seed, drawn_frames(r.seed, r.text)) for r in asked
+    )
+    assert [replace(r, stop_after_frames=None) for r in engine.requests[1:]] == requests
+    assert (wrapped.batch_size, wrapped.dtype, wrapped.quantization) == (4, "float32", "none")
+    assert (wrapped.stats, wrapped.layout, wrapped.tags()) == (engine.stats, engine.layout, engine.tags())
+
+
+@pytest.mark.parametrize("random_weights", [True, False])
+def test_only_random_weights_end_at_drawn_lengths(
+    random_weights: bool, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maya_batch.bench.drawn_lengths.load_engine", lambda *_, **__: fake_engine)
+    monkeypatch.setattr("maya_batch.bench.measured_run._bandwidth", lambda device: 1e9)
+    path = tiny.write({"One": ["First talk.", "Other talk."]})
+    flags = Render().model_copy(update={"attempts": 1})
+    run = render(path, flags, Machine(device="cpu", decoding="framed"), None, random_weights)
+    assert run.seconds_of_speech > 0
+    assert len(fake_engine.requests) == 2
+    for request in fake_engine.requests:
+        stop = drawn_frames(request.seed, request.text)
+        assert request.stop_after_frames == (stop if random_weights else None)
 
 
 class TimedGenerate:
-    """Takes two seconds for the prompts and a tenth for a step, and ten more when it is called first."""
+    """Takes two seconds for the prompts and a tenth for a step, and ten more in its first call."""
 
-    layout = TokenLayout(drawn_pace=(42, 42))
+    layout = TokenLayout()
 
     def __init__(self) -> None:
         self.prompts: list[list[int]] = []
         self._late = 10.0
 
-    def rows(self, prompts: list[list[int]], most: int, penalty: float, least: int) -> tuple[list[list[int]], float]:
-        assert least == most
+    def tokens(
+        self, prompts: list[list[int]], max_tokens: int, penalty: float, min_tokens: int
+    ) -> tuple[list[list[int]], float]:
+        assert min_tokens == max_tokens
         self.prompts, late, self._late = prompts, self._late, 0.0
-        return [], late + 2 + most / 10
+        return [], late + 2 + max_tokens / 10
 
 
-def test_a_padded_batch_of_random_weights_is_timed_halfway_and_paid_until_its_last_row(tmp_path: Path) -> None:
+def test_a_padded_batch_of_random_weights_is_timed_halfway_and_paid_until_its_last_sequence(tmp_path: Path) -> None:
     chunks = list(make_plan(write_book(tmp_path / "a.yaml", 0.05, "maya-research/maya1"), Render()).chunks())
     generate = TimedGenerate()
-    tokens, seconds = _forecast(generate, chunks, [[1, 2]] * len(chunks), 1.1)  # type: ignore[arg-type]
+    tokens, seconds = _extrapolated(generate, chunks, [[1, 2]] * len(chunks), 1.1, (42, 42))  # type: ignore[arg-type]
     longest = max(len(chunk.text.split()) for chunk in chunks)
     assert tokens == 42 * sum(len(chunk.text.split()) for chunk in chunks)
     assert seconds == pytest.approx(42 * longest / 10)

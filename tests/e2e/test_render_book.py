@@ -539,12 +539,12 @@ class SmallGpu:
         self.engine, self.rows = engine, rows
         self.tried: list[int] = []
 
-    def speak(
+    def generate(
         self,
         requests: Sequence[Request],
         sampling: Sampling,
         tick: Callable[[], None] | None,
-        more: Callable[[], Sequence[Request]],
+        retries: Callable[[], Sequence[Request]],
     ) -> Iterator[list[Generation]]:
         """Rows one by one; the first `rows` end before the memory is full."""
         together = min(self.engine.batch_size, len(requests))
@@ -572,7 +572,8 @@ def small_engine() -> HfEngine:
 
 def small_gpu(engine: HfEngine, rows: int, monkeypatch: pytest.MonkeyPatch, decoding: Decoding = "framed") -> SmallGpu:
     gpu = SmallGpu(engine, rows)
-    monkeypatch.setattr(engine, f"_speak_{decoding}", gpu.speak)
+    name = {"framed": "_generate_constrained", "free": "_generate_unconstrained"}[decoding]
+    monkeypatch.setattr(engine, name, gpu.generate)
     return gpu
 
 

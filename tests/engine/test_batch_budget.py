@@ -10,10 +10,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from maya_batch.audio.decode_window import BYTES_A_SAMPLE, CLIP_BYTES_A_SAMPLE, CONTEXT
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
-from maya_batch.engine.admission import Forecast
-from maya_batch.engine.batch_budget import Budget, Need, bucket, plan_budget, predicted_peak
-from maya_batch.engine.kernels.llama_layers import Llama
-from maya_batch.engine.paged_cache import PAGE, KvCache
+from maya_batch.engine.admission import BlockForecast
+from maya_batch.engine.batch_budget import BatchBudget, SequenceNeed, graph_batch_size, plan_budget, predicted_peak
+from maya_batch.engine.kernels.llama_layers import LlamaLayers
+from maya_batch.engine.paged_cache import BLOCK_SIZE, PagedCache
 
 LAYOUT = TokenLayout()
 LAYERS, KV_HEADS, HEAD_DIM = 2, 2, 16
@@ -25,17 +25,17 @@ WINDOW = 100
 WEIGHTS = 6 * GIB
 
 needs = st.builds(
-    lambda prompt, cap, share: Need(prompt, cap, max(round(cap * share), 1)),
+    lambda prompt, max_frames, share: SequenceNeed(prompt, max_frames, max(round(max_frames * share), 1)),
     st.integers(8, 300),
     st.integers(4, 300),
     st.floats(0.1, 1.0),
 )
 several = st.lists(needs, min_size=1, max_size=60)
-row_counts = st.integers(1, 80)
+batch_sizes = st.integers(1, 80)
 spares = st.integers(0, 3 * GIB)
 
 
-def llama() -> Llama:
+def llama() -> LlamaLayers:
     config = LlamaConfig(
         vocab_size=32,
         hidden_size=4 * HEAD_DIM,
@@ -44,17 +44,17 @@ def llama() -> Llama:
         num_attention_heads=4,
         num_key_value_heads=KV_HEADS,
     )
-    return Llama(LlamaForCausalLM(config))
+    return LlamaLayers(LlamaForCausalLM(config))
 
 
 @pytest.fixture(scope="module")
-def on_cpu() -> Llama:
+def on_cpu() -> LlamaLayers:
     return llama()
 
 
 @pytest.fixture(scope="module")
-def on_gpu() -> Iterator[Llama]:
-    """What passes for a model on a GPU as long as only its place and its memory are asked for."""
+def on_gpu() -> Iterator[LlamaLayers]:
+    """A model that says it is on a GPU; only its device and its memory can be asked for."""
     model = llama()
     model.head = SimpleNamespace(device=torch.device("cuda", 0))  # type: ignore[assignment]
     with pytest.MonkeyPatch.context() as patch:
@@ -63,109 +63,117 @@ def on_gpu() -> Iterator[Llama]:
         yield model
 
 
-def plan(model: Llama, asked: list[Need], rows: int, spare: int, paged: bool = True) -> Budget:
+def plan(model: LlamaLayers, asked: list[SequenceNeed], batch_size: int, spare: int, paged: bool = True) -> BatchBudget:
     """The budget on a GPU with so many bytes to spare."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("maya_batch.engine.batch_budget._spare", lambda device: spare)
-        return plan_budget(model, LAYOUT, asked, rows, paged)
+        patch.setattr("maya_batch.engine.batch_budget._free_bytes", lambda device: spare)
+        return plan_budget(model, LAYOUT, asked, batch_size, paged)
 
 
-def test_a_frame_has_room_for_its_rows_in_a_few_sizes() -> None:
-    budget = Budget(300, 1000, 10, PAGE)
-    sizes = [bucket(rows) for rows in range(1, 513)]
-    assert all(size >= rows and size % 8 == 0 for rows, size in enumerate(sizes, start=1))
+def test_a_frame_has_room_for_its_sequences_in_a_few_sizes() -> None:
+    budget = BatchBudget(300, 1000, 10, BLOCK_SIZE)
+    sizes = [graph_batch_size(sequences) for sequences in range(1, 513)]
+    assert all(size >= sequences and size % 8 == 0 for sequences, size in enumerate(sizes, start=1))
     assert sizes == sorted(sizes)
     assert len(set(sizes)) <= 16  # each is a captured graph
     assert sizes[-1] == 512
-    assert bucket(513) == 640
-    assert budget.places == 320
+    assert graph_batch_size(513) == 640
+    assert budget.batch_slots == 320
 
 
 @given(need=needs)
-def test_a_row_may_take_its_prompt_and_its_cap_and_a_few_frames_that_nobody_saw(need: Need) -> None:
-    assert need.prompt + (need.max_frames + 1) * SLOTS <= need.most <= need.prompt + (need.max_frames + 10) * SLOTS
+def test_a_sequence_may_take_its_prompt_and_its_max_frames_and_a_few_unseen_frames(need: SequenceNeed) -> None:
+    assert (
+        need.prompt_tokens + (need.max_frames + 1) * SLOTS
+        <= need.max_positions
+        <= need.prompt_tokens + (need.max_frames + 10) * SLOTS
+    )
 
 
-@given(asked=several, rows=row_counts)
-def test_on_a_cpu_each_row_has_the_room_of_the_longest(on_cpu: Llama, asked: list[Need], rows: int) -> None:
-    budget = plan_budget(on_cpu, LAYOUT, asked, rows, False)
-    assert budget.rows == min(rows, len(asked))
-    assert 0 <= budget.positions - max(need.most for need in asked) < PAGE
-    assert budget.page_size == 0
-
-
-@given(asked=several, rows=row_counts)
-def test_with_memory_in_plenty_there_are_pages_for_all_rows_as_long_as_expected(
-    on_gpu: Llama, asked: list[Need], rows: int
+@given(asked=several, batch_size=batch_sizes)
+def test_on_a_cpu_each_sequence_has_the_room_of_the_longest(
+    on_cpu: LlamaLayers, asked: list[SequenceNeed], batch_size: int
 ) -> None:
-    budget = plan(on_gpu, asked, rows, PLENTY)
-    assert (budget.rows, budget.page_size) == (min(rows, len(asked)), PAGE)
-    assert 0 <= budget.positions - max(need.most for need in asked) < PAGE
-    assert budget.pages * PAGE >= budget.positions
-    forecast = Forecast(budget.pages, PAGE)
-    forecast.begin(max(need.max_frames for need in asked))
-    for need in asked[: budget.rows]:
-        assert forecast.fits(need.prompt, need.expected_frames)
-        forecast.add(need.prompt, need.expected_frames)
-    longest = -(-(budget.positions + 16 * SLOTS) // PAGE)
-    assert budget.pages <= 1.25 * budget.rows * longest
+    budget = plan_budget(on_cpu, LAYOUT, asked, batch_size, False)
+    assert budget.sequences == min(batch_size, len(asked))
+    assert 0 <= budget.positions - max(need.max_positions for need in asked) < BLOCK_SIZE
+    assert budget.block_size == 0
 
 
-@given(asked=several, rows=row_counts, spare=spares)
-def test_pages_are_no_more_than_there_is_memory_for(on_gpu: Llama, asked: list[Need], rows: int, spare: int) -> None:
-    budget = plan(on_gpu, asked, rows, spare)
-    assert 1 <= budget.pages <= plan(on_gpu, asked, rows, spare + GIB).pages
-    assert budget.pages <= plan(on_gpu, asked, rows, PLENTY).pages
-    assert budget.pages == 1 or budget.pages * PAGE * POSITION < spare
-    assert budget.rows == min(rows, len(asked))
-
-
-def test_a_small_gpu_gets_the_pages_that_it_holds(on_gpu: Llama) -> None:
-    asked = [Need(100, 200, 150)] * 64
-    everything = plan(on_gpu, asked, 64, PLENTY).pages
-    page = PAGE * POSITION
-    enough = bisect_left(range(8 * GIB), everything, key=lambda spare: plan(on_gpu, asked, 64, spare).pages)
-    assert plan(on_gpu, asked, 64, enough - 100 * page).pages == everything - 100
-    assert plan(on_gpu, asked, 64, 0).pages == 1
-
-
-@given(asked=several, rows=row_counts, spare=spares)
-def test_without_pages_the_rows_are_no_more_than_there_is_memory_for(
-    on_gpu: Llama, asked: list[Need], rows: int, spare: int
+@given(asked=several, batch_size=batch_sizes)
+def test_with_memory_in_plenty_there_are_blocks_for_all_sequences_as_long_as_expected(
+    on_gpu: LlamaLayers, asked: list[SequenceNeed], batch_size: int
 ) -> None:
-    budget = plan(on_gpu, asked, rows, spare, paged=False)
-    longest = max(need.most for need in asked)
-    assert budget.page_size == 0
-    assert 0 <= budget.positions - longest < PAGE
-    assert 1 <= budget.rows <= min(rows, len(asked))
-    assert budget.rows == 1 or budget.rows * longest * POSITION < spare
-    assert budget.rows <= plan(on_gpu, asked, rows, spare + GIB, paged=False).rows
-    assert plan(on_gpu, asked, rows, PLENTY, paged=False).rows == min(rows, len(asked))
+    budget = plan(on_gpu, asked, batch_size, PLENTY)
+    assert (budget.sequences, budget.block_size) == (min(batch_size, len(asked)), BLOCK_SIZE)
+    assert 0 <= budget.positions - max(need.max_positions for need in asked) < BLOCK_SIZE
+    assert budget.blocks * BLOCK_SIZE >= budget.positions
+    forecast = BlockForecast(budget.blocks, BLOCK_SIZE)
+    forecast.reset(max(need.expected_frames for need in asked))
+    for need in asked[: budget.sequences]:
+        assert forecast.fits(need.prompt_tokens, need.expected_frames)
+        forecast.add(need.prompt_tokens, need.expected_frames)
+    longest = -(-(budget.positions + 16 * SLOTS) // BLOCK_SIZE)
+    assert budget.blocks <= 1.25 * budget.sequences * longest
 
 
-@given(asked=several, rows=row_counts, spare=st.integers(GIB, 4 * GIB))
+@given(asked=several, batch_size=batch_sizes, spare=spares)
+def test_blocks_are_no_more_than_there_is_memory_for(
+    on_gpu: LlamaLayers, asked: list[SequenceNeed], batch_size: int, spare: int
+) -> None:
+    budget = plan(on_gpu, asked, batch_size, spare)
+    assert 1 <= budget.blocks <= plan(on_gpu, asked, batch_size, spare + GIB).blocks
+    assert budget.blocks <= plan(on_gpu, asked, batch_size, PLENTY).blocks
+    assert budget.blocks == 1 or budget.blocks * BLOCK_SIZE * POSITION < spare
+    assert budget.sequences == min(batch_size, len(asked))
+
+
+def test_a_small_gpu_gets_the_blocks_that_it_holds(on_gpu: LlamaLayers) -> None:
+    asked = [SequenceNeed(100, 200, 150)] * 64
+    everything = plan(on_gpu, asked, 64, PLENTY).blocks
+    block = BLOCK_SIZE * POSITION
+    enough = bisect_left(range(8 * GIB), everything, key=lambda spare: plan(on_gpu, asked, 64, spare).blocks)
+    assert plan(on_gpu, asked, 64, enough - 100 * block).blocks == everything - 100
+    assert plan(on_gpu, asked, 64, 0).blocks == 1
+
+
+@given(asked=several, batch_size=batch_sizes, spare=spares)
+def test_without_blocks_the_sequences_are_no_more_than_there_is_memory_for(
+    on_gpu: LlamaLayers, asked: list[SequenceNeed], batch_size: int, spare: int
+) -> None:
+    budget = plan(on_gpu, asked, batch_size, spare, paged=False)
+    longest = max(need.max_positions for need in asked)
+    assert budget.block_size == 0
+    assert 0 <= budget.positions - longest < BLOCK_SIZE
+    assert 1 <= budget.sequences <= min(batch_size, len(asked))
+    assert budget.sequences == 1 or budget.sequences * longest * POSITION < spare
+    assert budget.sequences <= plan(on_gpu, asked, batch_size, spare + GIB, paged=False).sequences
+    assert plan(on_gpu, asked, batch_size, PLENTY, paged=False).sequences == min(batch_size, len(asked))
+
+
+@given(asked=several, batch_size=batch_sizes, spare=st.integers(GIB, 4 * GIB))
 def test_the_peak_that_is_foretold_holds_the_cache_and_is_held_by_the_gpu(
-    on_gpu: Llama, asked: list[Need], rows: int, spare: int
+    on_gpu: LlamaLayers, asked: list[SequenceNeed], batch_size: int, spare: int
 ) -> None:
-    budget = plan(on_gpu, asked, rows, spare)
+    budget = plan(on_gpu, asked, batch_size, spare)
     peak = predicted_peak(on_gpu, LAYOUT, budget, max(need.max_frames for need in asked))
-    cache = KvCache(
+    cache = PagedCache(
         layers=LAYERS,
         kv_heads=KV_HEADS,
         head_dim=HEAD_DIM,
-        rows=budget.places,
+        batch_slots=budget.batch_slots,
         positions=budget.positions,
-        page_size=budget.page_size,
-        pages=budget.pages,
+        block_size=budget.block_size,
+        blocks=budget.blocks,
         dtype=torch.float32,
         device=torch.device("cpu"),
     )
     assert peak > WEIGHTS + cache.pool.numel() * cache.pool.element_size()
-    assert budget.pages == 1 or peak <= WEIGHTS + spare
+    assert budget.blocks == 1 or peak <= WEIGHTS + spare
 
 
-def test_a_clip_takes_the_memory_of_a_window_however_long_it_is(on_gpu: Llama) -> None:
-    budget = Budget(8, 8192, 64, PAGE)
+def test_a_clip_takes_the_memory_of_a_window_however_long_it_is(on_gpu: LlamaLayers) -> None:
+    budget = BatchBudget(8, 8192, 64, BLOCK_SIZE)
     short, window, long = (predicted_peak(on_gpu, LAYOUT, budget, frames) for frames in (10, WINDOW, 40 * WINDOW))
     a_frame = LAYOUT.frame_samples * BYTES_A_SAMPLE
     assert window - short >= (WINDOW - 10) * a_frame

@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maya_batch.checkpoint.token_layout import SLOTS
-from maya_batch.engine.api import Decoding, Generation, Request, Sampling, Work
-from maya_batch.engine.frame_runner import Frames
+from maya_batch.engine.api import Decoding, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.frame_runner import FrameRunner
 from maya_batch.engine.hf_engine import HfEngine
-from maya_batch.engine.paged_cache import KvCache
-from maya_batch.engine.sequence_state import Rows
+from maya_batch.engine.paged_cache import PagedCache
+from maya_batch.engine.sequence_state import SequenceState
 from maya_batch.errors import MachineError
 from tests.support.demo import FEMALE, MALE
 
 TEXTS = ["Yes.", "Come in, my friend.", "He ran.", "<sigh> Well.", "Who is it?", "Go on.", "Stop now.", "The rain."]
-CAPS = [4, 4, 4, 4, 4, 4, 30, 7, 5, 6, 7, 5]
+MAX_FRAMES = [4, 4, 4, 4, 4, 4, 30, 7, 5, 6, 7, 5]
 
 
 def request(number: int, frames: int) -> Request:
@@ -29,35 +29,37 @@ def request(number: int, frames: int) -> Request:
     return Request(f"{number}", voice, text, 100 + number, frames)
 
 
-REQUESTS = [request(number, frames) for number, frames in enumerate(CAPS)]
+REQUESTS = [request(number, frames) for number, frames in enumerate(MAX_FRAMES)]
 
 
 def generate(
     engine: HfEngine,
     requests: Sequence[Request],
     sampling: Sampling,
-    rows: int,
+    batch_size: int,
     tick: Callable[[], None] | None = None,
-    work: Work | None = None,
-    more: Callable[[], Sequence[Request]] | None = None,
+    stats: EngineStats | None = None,
+    retries: Callable[[], Sequence[Request]] | None = None,
 ) -> Iterator[list[Generation]]:
-    """At most so many rows together."""
+    """Generate with at most so many sequences together."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "batch_size", rows)
-        patch.setattr(engine, "work", work or Work())
-        yield from engine.generate(requests, sampling, "framed", tick, more)
+        patch.setattr(engine, "batch_size", batch_size)
+        patch.setattr(engine, "stats", stats or EngineStats())
+        yield from engine.generate(requests, sampling, "framed", tick, retries)
 
 
-def speak(engine: HfEngine, requests: Sequence[Request], sampling: Sampling, rows: int) -> dict[str, Generation]:
-    spoken = [row for found in generate(engine, requests, sampling, rows) for row in found]
-    assert sorted(row.key for row in spoken) == sorted(request.key for request in requests)
-    return {row.key: row for row in spoken}
+def generate_all(
+    engine: HfEngine, requests: Sequence[Request], sampling: Sampling, batch_size: int
+) -> dict[str, Generation]:
+    finished = [generation for found in generate(engine, requests, sampling, batch_size) for generation in found]
+    assert sorted(generation.key for generation in finished) == sorted(request.key for request in requests)
+    return {generation.key: generation for generation in finished}
 
 
 def assert_same(found: dict[str, Generation], wanted: dict[str, Generation]) -> None:
-    for key, row in found.items():
-        assert row.finish == wanted[key].finish
-        assert np.array_equal(row.codes, wanted[key].codes), key
+    for key, generation in found.items():
+        assert generation.finish == wanted[key].finish
+        assert np.array_equal(generation.codes, wanted[key].codes), key
 
 
 SAMPLED = Sampling(temperature=1.0, top_p=1.0, repetition_penalty=1.1)
@@ -71,33 +73,33 @@ def sampling(request: pytest.FixtureRequest) -> Sampling:
 
 @pytest.fixture(scope="module")
 def alone(engine: HfEngine, sampling: Sampling) -> dict[str, Generation]:
-    """All rows, one after the other."""
-    found = speak(engine, REQUESTS, sampling, 1)
+    """All sequences, one after the other."""
+    found = generate_all(engine, REQUESTS, sampling, 1)
     assert [found[request.key].finish for request in REQUESTS] == ["cap"] * 6 + ["eos"] + ["cap"] * 5
     assert all(len(found[request.key].codes) == request.max_frames for request in REQUESTS if request.max_frames < 30)
     return found
 
 
-@pytest.mark.parametrize("rows", [3, 8, 16])
-def test_a_row_is_the_same_whatever_is_spoken_beside_it(
-    rows: int, engine: HfEngine, sampling: Sampling, alone: dict[str, Generation]
+@pytest.mark.parametrize("batch_size", [3, 8, 16])
+def test_a_sequence_is_the_same_in_any_batch(
+    batch_size: int, engine: HfEngine, sampling: Sampling, alone: dict[str, Generation]
 ) -> None:
-    assert_same(speak(engine, REQUESTS, sampling, rows), alone)
-    if rows == 3:
-        assert_same(speak(engine, REQUESTS[::-1], sampling, rows), alone)
+    assert_same(generate_all(engine, REQUESTS, sampling, batch_size), alone)
+    if batch_size == 3:
+        assert_same(generate_all(engine, REQUESTS[::-1], sampling, batch_size), alone)
 
 
 @settings(max_examples=4, deadline=None, derandomize=True)
-@given(order=st.permutations(REQUESTS), count=st.integers(2, len(REQUESTS)), rows=st.integers(2, 12))
-def test_so_it_is_in_any_order_with_any_rows_left_out(
+@given(order=st.permutations(REQUESTS), count=st.integers(2, len(REQUESTS)), batch_size=st.integers(2, 12))
+def test_a_sequence_is_the_same_in_any_order_with_any_others_left_out(
     engine: HfEngine,
     sampling: Sampling,
     alone: dict[str, Generation],
     order: list[Request],
     count: int,
-    rows: int,
+    batch_size: int,
 ) -> None:
-    assert_same(speak(engine, order[:count], sampling, rows), alone)
+    assert_same(generate_all(engine, order[:count], sampling, batch_size), alone)
 
 
 @pytest.mark.parametrize("decoding", ["framed", "free"])
@@ -106,7 +108,7 @@ def test_what_is_asked_again_joins_the_batch_before_all_that_wait(decoding: Deco
     came: list[Generation] = []
     asked = False
 
-    def more() -> list[Request]:
+    def retries() -> list[Request]:
         nonlocal asked
         if asked or not came:
             return []
@@ -115,42 +117,40 @@ def test_what_is_asked_again_joins_the_batch_before_all_that_wait(decoding: Deco
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "batch_size", 2)
-        for found in engine.generate(first, SAMPLED, decoding, None, more):
+        for found in engine.generate(first, SAMPLED, decoding, None, retries):
             came += found
-    assert Counter(row.key for row in came) == Counter(["0", "0", "1", "2", "3", "4", "5"])
-    again = max(at for at, row in enumerate(came) if row.key == "0")
+    assert Counter(generation.key for generation in came) == Counter(["0", "0", "1", "2", "3", "4", "5"])
+    again = max(at for at, generation in enumerate(came) if generation.key == "0")
     assert 0 < again < 4
     if decoding == "framed":
-        assert_same({"0": came[again]}, speak(engine, [second], SAMPLED, 1))
+        assert_same({"0": came[again]}, generate_all(engine, [second], SAMPLED, 1))
 
 
-def test_nobody_joins_rows_that_are_begun_anew_with_fewer_places(
-    engine: HfEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The longest row has ended before the memory is full; the cache of those that are left has no room for it."""
+def test_no_retry_joins_after_the_memory_was_full(engine: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest sequence has ended before the memory is full; the cache of the remaining ones has no room for it."""
     short, long = [request(number, 4) for number in range(2)], request(2, 30)
     came: list[Generation] = []
     again = [replace(long, seed=7)]
 
-    def more() -> list[Request]:
-        return [again.pop()] if again and any(row.key == "2" for row in came) else []
+    def retries() -> list[Request]:
+        return [again.pop()] if again and any(generation.key == "2" for generation in came) else []
 
-    speak = engine._speak_framed
+    generate_constrained = engine._generate_constrained
 
     def full(requests: Sequence[Request], *rest: Any) -> Iterator[list[Generation]]:
         if len(requests) == 3:
-            yield from speak([long], *rest)
+            yield from generate_constrained([long], *rest)
             raise torch.OutOfMemoryError("full")
-        yield from speak(requests, *rest)
+        yield from generate_constrained(requests, *rest)
 
-    monkeypatch.setattr(engine, "_speak_framed", full)
-    for rows in generate(engine, [*short, long], SAMPLED, 3, more=more):
-        came += rows
-    assert Counter(row.key for row in came) == Counter(["0", "1", "2"])
+    monkeypatch.setattr(engine, "_generate_constrained", full)
+    for generations in generate(engine, [*short, long], SAMPLED, 3, retries=retries):
+        came += generations
+    assert Counter(generation.key for generation in came) == Counter(["0", "1", "2"])
     assert again
 
 
-def test_a_row_comes_out_as_soon_as_it_has_ended(engine: HfEngine) -> None:
+def test_a_sequence_comes_out_as_soon_as_it_has_ended(engine: HfEngine) -> None:
     ticks = 0
 
     def tick() -> None:
@@ -158,8 +158,8 @@ def test_a_row_comes_out_as_soon_as_it_has_ended(engine: HfEngine) -> None:
         ticks += 1
 
     requests = [request(7, 10), request(1, 4), request(2, 4)]
-    came = [([row.key for row in found], ticks) for found in generate(engine, requests, SAMPLED, 2, tick)]
-    # Whether a row goes on behind its last frame is settled when the next one begins, and before that is ticked.
+    came = [([generation.key for generation in found], ticks) for found in generate(engine, requests, SAMPLED, 2, tick)]
+    # The next frame decides whether a sequence ends after its last frame, and `tick` is called before that.
     assert came == [(["1"], 4), (["2"], 9), (["7"], 10)]
 
 
@@ -176,121 +176,129 @@ def test_a_run_that_a_tick_stops_has_been_given_what_has_ended(engine: HfEngine)
     assert len(list(generate(engine, [request(1, 4)], SAMPLED, 2, tick))) == 1  # its end comes before the fifth
     assert ticks == 4
     ticks = 0
-    rows = generate(engine, [request(1, 4), request(7, 10)], SAMPLED, 2, tick)
+    decoding = generate(engine, [request(1, 4), request(7, 10)], SAMPLED, 2, tick)
     with pytest.raises(TimeoutError):
-        came.extend(row.key for found in rows for row in found)
+        came.extend(generation.key for found in decoding for generation in found)
     assert came == ["1"]
 
 
-def test_a_row_that_has_ended_makes_room_at_once(engine: HfEngine) -> None:
+def test_a_sequence_that_has_ended_makes_room_at_once(engine: HfEngine) -> None:
     """The others do not wait for the longest."""
-    work = Work()
+    stats = EngineStats()
     requests = [request(7, 16), *(request(number, 4) for number in range(1, 7))]
-    rows = [row for found in generate(engine, requests, SAMPLED, 3, work=work) for row in found]
-    lengths = {row.key: len(row.codes) for row in rows}
+    finished = [generation for found in generate(engine, requests, SAMPLED, 3, stats=stats) for generation in found]
+    lengths = {generation.key: len(generation.codes) for generation in finished}
     assert lengths == {"7": lengths["7"]} | dict.fromkeys("123456", 4)
     assert lengths["7"] > 12
-    assert work.steps == max(lengths["7"] + 1, 3 * 5) * SLOTS
+    assert stats.steps == max(lengths["7"] + 1, 3 * 5) * SLOTS
 
 
 def test_ticks_come_once_a_frame_and_may_end_the_run(engine: HfEngine) -> None:
-    work, ticks = Work(), []
+    stats, ticks = EngineStats(), []
 
     def tick() -> None:
-        ticks.append(work.steps)
+        ticks.append(stats.steps)
         if len(ticks) == 3:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        list(generate(engine, REQUESTS[:2], SAMPLED, 2, tick, work))
+        list(generate(engine, REQUESTS[:2], SAMPLED, 2, tick, stats))
     assert ticks == [SLOTS, 2 * SLOTS, 3 * SLOTS]
-    assert work.steps == 3 * SLOTS
+    assert stats.steps == 3 * SLOTS
 
 
 def test_a_run_that_was_left_leaves_nothing_behind(engine: HfEngine) -> None:
     requests = [request(0, 4), request(1, 6)]
-    whole = speak(engine, requests, SAMPLED, 2)
+    whole = generate_all(engine, requests, SAMPLED, 2)
     left = generate(engine, requests, SAMPLED, 2)
-    assert [row.key for row in next(left)] == ["0"]
+    assert [generation.key for generation in next(left)] == ["0"]
     left.close()  # type: ignore[attr-defined]
-    assert_same(speak(engine, requests, SAMPLED, 2), whole)
+    assert_same(generate_all(engine, requests, SAMPLED, 2), whole)
 
 
-@pytest.mark.parametrize(("rows", "together"), [(1, 1), (3, 3), (5, 5), (100, 9)])
-def test_rows_together_are_never_more_than_the_batch_size(rows: int, together: int, engine: HfEngine) -> None:
-    work = Work()
+@pytest.mark.parametrize(("batch_size", "together"), [(1, 1), (3, 3), (5, 5), (100, 9)])
+def test_sequences_together_are_never_more_than_the_batch_size(
+    batch_size: int, together: int, engine: HfEngine
+) -> None:
+    stats = EngineStats()
     prompts = [len(engine.prompts.encode(request.description, request.text)) for request in REQUESTS]
-    list(generate(engine, [request(number, 4) for number in range(9)], SAMPLED, rows, work=work))
-    assert work.most_rows == together
+    list(generate(engine, [request(number, 4) for number in range(9)], SAMPLED, batch_size, stats=stats))
+    assert stats.max_sequences == together
     llama = engine._llama
     position = 2 * llama.layers * llama.kv_heads * llama.head_dim * 4
-    least = work.steps * (llama.layer_bytes + min(prompts) * position)
-    assert least < work.bytes_read < work.steps * (llama.layer_bytes + together * (max(prompts) + 50) * position)
+    least = stats.steps * (llama.layer_bytes + min(prompts) * position)
+    assert least < stats.bytes_read < stats.steps * (llama.layer_bytes + together * (max(prompts) + 50) * position)
 
 
-def test_frames_become_smaller_when_rows_have_ended(
+def test_frames_become_smaller_when_sequences_have_ended(
     engine: HfEngine, sampling: Sampling, alone: dict[str, Generation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first six of twelve rows end at once, and those behind them move up."""
-    places: list[int] = []
+    """The first six of twelve sequences end together, and those behind them move up."""
+    sizes: list[int] = []
     moved: list[tuple[int, int]] = []
-    speak_frame, move = Frames.speak, Rows.move
+    decode_frame, move = FrameRunner.decode, SequenceState.move
 
-    def watched(frames: Frames, rows: int, extent: int) -> None:
-        places.append(rows)
-        speak_frame(frames, rows, extent)
+    def watched(runner: FrameRunner, batch_size: int, max_context: int) -> None:
+        sizes.append(batch_size)
+        decode_frame(runner, batch_size, max_context)
 
-    def watched_move(rows: Rows, source: int, target: int) -> None:
+    def watched_move(state: SequenceState, source: int, target: int) -> None:
         moved.append((source, target))
-        move(rows, source, target)
+        move(state, source, target)
 
-    monkeypatch.setattr(Frames, "speak", watched)
-    monkeypatch.setattr(Rows, "move", watched_move)
-    assert_same(speak(engine, REQUESTS, sampling, 12), alone)
-    assert places[:5] == [16] * 5
-    assert set(places[5:]) == {8}
+    monkeypatch.setattr(FrameRunner, "decode", watched)
+    monkeypatch.setattr(SequenceState, "move", watched_move)
+    assert_same(generate_all(engine, REQUESTS, sampling, 12), alone)
+    assert sizes[:5] == [16] * 5
+    assert set(sizes[5:]) == {8}
     assert sorted(moved) == [(source, source - 6) for source in range(6, 12)]
 
 
 def failing_at(calls: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache says that it is full at its calls of these numbers, from 0 on."""
-    reserve, count = KvCache.reserve, 0
+    """Have the cache be full at its calls of these numbers, from 0 on."""
+    reserve, count = PagedCache.reserve, 0
 
-    def full(cache: KvCache, row: int, tokens: int) -> bool:
+    def full(cache: PagedCache, batch_slot: int, tokens: int) -> bool:
         nonlocal count
         count += 1
-        return count - 1 not in calls and reserve(cache, row, tokens)
+        return count - 1 not in calls and reserve(cache, batch_slot, tokens)
 
-    monkeypatch.setattr(KvCache, "reserve", full)
+    monkeypatch.setattr(PagedCache, "reserve", full)
 
 
-def test_a_row_that_the_cache_does_not_hold_begins_anew_and_says_the_same(
+def test_a_preempted_sequence_becomes_the_same(
     engine: HfEngine, sampling: Sampling, alone: dict[str, Generation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: Counter[str] = Counter()
-    admit = Rows.admit
+    admit = SequenceState.admit
 
     def watched(
-        rows: Rows, places: Sequence[int], requests: Sequence[Request], prompts: Sequence[Sequence[int]]
+        state: SequenceState, batch_slots: Sequence[int], requests: Sequence[Request], prompts: Sequence[Sequence[int]]
     ) -> None:
         begun.update(request.key for request in requests)
-        admit(rows, places, requests, prompts)
+        admit(state, batch_slots, requests, prompts)
 
-    monkeypatch.setattr(Rows, "admit", watched)
+    monkeypatch.setattr(SequenceState, "admit", watched)
     failing_at({6, 15, 16, 30, 42}, monkeypatch)
-    work = Work()
-    spoken = [row for found in generate(engine, REQUESTS[6:], sampling, 4, work=work) for row in found]
-    assert sorted(row.key for row in spoken) == sorted(begun) == sorted(request.key for request in REQUESTS[6:])
-    assert_same({row.key: row for row in spoken}, alone)
-    assert work.restarts == begun.total() - len(begun) > 2
+    stats = EngineStats()
+    finished = [
+        generation for found in generate(engine, REQUESTS[6:], sampling, 4, stats=stats) for generation in found
+    ]
+    assert (
+        sorted(generation.key for generation in finished)
+        == sorted(begun)
+        == sorted(request.key for request in REQUESTS[6:])
+    )
+    assert_same({generation.key: generation for generation in finished}, alone)
+    assert stats.preemptions == begun.total() - len(begun) > 2
 
 
-def test_a_row_alone_that_the_cache_does_not_hold_is_an_error(
+def test_a_sequence_alone_that_the_cache_does_not_hold_is_an_error(
     engine: HfEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing_at({3}, monkeypatch)
     with pytest.raises(MachineError, match=r"does not hold one row of \d+ tokens"):
-        speak(engine, REQUESTS[:1], SAMPLED, 1)
+        generate_all(engine, REQUESTS[:1], SAMPLED, 1)
 
 
 def test_a_prompt_alone_that_the_cache_does_not_hold_is_an_error(
@@ -298,29 +306,29 @@ def test_a_prompt_alone_that_the_cache_does_not_hold_is_an_error(
 ) -> None:
     failing_at({0}, monkeypatch)
     with pytest.raises(MachineError, match="does not hold one prompt"):
-        speak(engine, REQUESTS[:2], SAMPLED, 2)
+        generate_all(engine, REQUESTS[:2], SAMPLED, 2)
 
 
-def scores_of(
-    engine: HfEngine, requests: Sequence[Request], rows: int, monkeypatch: pytest.MonkeyPatch
+def logits_of(
+    engine: HfEngine, requests: Sequence[Request], batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> list[torch.Tensor]:
-    """What the model says of all places, step by step."""
+    """The model's logits of all batch slots, step by step."""
     seen: list[torch.Tensor] = []
-    take = Rows.take
+    sample = SequenceState.sample
 
-    def watched(state: Rows, slot: int, logits: torch.Tensor) -> None:
+    def watched(state: SequenceState, slot: int, logits: torch.Tensor) -> None:
         seen.append(logits.clone())
-        take(state, slot, logits)
+        sample(state, slot, logits)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Rows, "take", watched)
-        speak(engine, requests, SAMPLED, rows)
+        patch.setattr(SequenceState, "sample", watched)
+        generate_all(engine, requests, SAMPLED, batch_size)
     return seen
 
 
 def test_neighbours_change_no_bit_of_the_scores(engine: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     requests = [request(number, 5) for number in range(12)]
-    together = scores_of(engine, requests, 12, monkeypatch)
+    together = logits_of(engine, requests, 12, monkeypatch)
     for number in range(0, 12, 3):
-        for one, all_rows in zip(scores_of(engine, [requests[number]], 1, monkeypatch), together, strict=True):
-            assert torch.equal(one[0], all_rows[number])
+        for one, all_slots in zip(logits_of(engine, [requests[number]], 1, monkeypatch), together, strict=True):
+            assert torch.equal(one[0], all_slots[number])

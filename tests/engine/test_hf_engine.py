@@ -33,7 +33,7 @@ from maya_batch.engine.api import Decoding, Generation, Request, Sampling
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.hf_loader import PROJECTIONS
 from maya_batch.engine.load import load_engine
-from maya_batch.engine.sampling import row_numbers
+from maya_batch.engine.sampling import random_numbers
 from maya_batch.errors import MachineError, UsageError
 from tests.support.demo import CHECKPOINT, CODEC, FEMALE, MALE, ROOT, environment, load_demo, maya, write_book
 
@@ -72,7 +72,7 @@ def sampled(engine: HfEngine) -> dict[str, Generation]:
     return generate(engine, requests(), SAMPLED)
 
 
-def test_a_padded_batch_is_as_good_as_single_rows(engine: HfEngine, sampled: dict[str, Generation]) -> None:
+def test_a_padded_batch_is_as_good_as_single_sequences(engine: HfEngine, sampled: dict[str, Generation]) -> None:
     lengths = {len(engine.prompts.encode(request.description, request.text)) for request in requests()}
     assert len(lengths) == len(TEXTS)
     assert {row.finish for row in sampled.values()} == {"eos"}
@@ -100,7 +100,7 @@ def plain_generate(engine: HfEngine, request: Request, choose: LogitsProcessor |
     return tokens
 
 
-def test_greedy_rows_are_those_of_plain_generate(engine: HfEngine, greedy: dict[str, Generation]) -> None:
+def test_greedy_sequences_are_those_of_plain_generate(engine: HfEngine, greedy: dict[str, Generation]) -> None:
     for request in requests():
         tokens = plain_generate(engine, request)
         assert tokens[-1] == engine.layout.eos
@@ -110,12 +110,12 @@ def test_greedy_rows_are_those_of_plain_generate(engine: HfEngine, greedy: dict[
 
 class DrawByNumbers(LogitsProcessor):  # type: ignore[misc]
     """Transformers' penalty over the speech so far, its temperature and its nucleus; then the first token, from the
-    most probable down, with which the sum of probabilities exceeds the row's next number.
+    most probable down, with which the sum of probabilities exceeds the sequence's next number.
     """
 
     def __init__(self, sampling: Sampling, seed: int, prompt_length: int) -> None:
         self.prompt_length = prompt_length
-        self.numbers = row_numbers(seed, 500)
+        self.numbers = random_numbers(seed, 500)
         self.penalty = RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty)
         self.warpers = [TemperatureLogitsWarper(sampling.temperature), TopPLogitsWarper(sampling.top_p)]
 
@@ -130,8 +130,8 @@ class DrawByNumbers(LogitsProcessor):  # type: ignore[misc]
         return torch.full_like(scores, -torch.inf).index_fill_(1, token, 0.0)
 
 
-def test_sampled_rows_are_those_of_plain_generate(engine: HfEngine, sampled: dict[str, Generation]) -> None:
-    """Told in addition how to draw from the row's own numbers."""
+def test_sampled_sequences_are_those_of_plain_generate(engine: HfEngine, sampled: dict[str, Generation]) -> None:
+    """With the addition that draws from the sequence's random numbers."""
     for request in requests()[:4]:
         prompt = engine.prompts.encode(request.description, request.text)
         tokens = plain_generate(engine, request, DrawByNumbers(SAMPLED, request.seed, len(prompt)))
@@ -149,8 +149,8 @@ def test_the_prompt_is_that_of_maya1(engine: HfEngine) -> None:
     assert engine.prompts.tokenizer("<sigh>", add_special_tokens=False).input_ids[0] in ids
 
 
-def test_a_row_is_capped_by_its_own_frames(engine: HfEngine, greedy: dict[str, Generation]) -> None:
-    """One frame too few cuts a row off and is said so; the end may come right behind the last frame."""
+def test_a_sequence_is_limited_by_its_own_frames(engine: HfEngine, greedy: dict[str, Generation]) -> None:
+    """One frame too few cuts a sequence off, which its finish tells; EOS can come right behind the last frame."""
     rows = requests()
     fits, cut, least = rows[0], rows[3], rows[5]
     asked = [
@@ -228,7 +228,7 @@ def projections(engine: HfEngine) -> list[Any]:
 
 
 def save_quantized(folder: Path, quantization: BitsAndBytesConfig, dtype: torch.dtype) -> Path:
-    """The demo voice, quantized and saved, as somebody would publish it."""
+    """The demo voice, quantized and saved as for publishing."""
     model = AutoModelForCausalLM.from_pretrained(
         CHECKPOINT, quantization_config=quantization, device_map={"": "cpu"}, dtype=dtype
     )
@@ -327,7 +327,7 @@ def test_a_model_that_keeps_to_its_frames_is_held_to_them(engine: HfEngine) -> N
     assert all(same(row, framed[row.key]) for row in free)
 
 
-def test_a_model_that_does_not_is_left_free_and_its_broken_frames_are_told(tmp_path: Path) -> None:
+def test_other_models_decode_unconstrained_and_their_broken_frames_are_told(tmp_path: Path) -> None:
     """One breaks out of a frame after a while, the other in its very first."""
     book = write_book(
         tmp_path / "book.yaml",
@@ -358,7 +358,7 @@ def test_a_model_that_does_not_is_left_free_and_its_broken_frames_are_told(tmp_p
     assert all(" after 0 frames" in problem for problem in early[1])
 
 
-def test_asked_to_be_framed_it_is(tmp_path: Path) -> None:
+def test_constrained_decoding_can_be_asked_for(tmp_path: Path) -> None:
     engine = load_demo(unsure(tmp_path / "lm", 0.1))
     assert engine.in_grammar_probability(requests()[:4], SAMPLED) < 0.5
     for row in generate(engine, requests(30)[:4], SAMPLED).values():
@@ -507,7 +507,7 @@ def test_what_a_config_says_beside_the_shape_is_not_listened_to(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_scores_that_are_not_numbers_are_told_however_it_is_decoded(value: float, tmp_path: Path) -> None:
+def test_non_finite_logits_are_an_error_in_both_decodings(value: float, tmp_path: Path) -> None:
     folder = tmp_path / "lm"
     shutil.copytree(CHECKPOINT, folder)
     weights = load_file(folder / SHARD)
@@ -520,7 +520,7 @@ def test_scores_that_are_not_numbers_are_told_however_it_is_decoded(value: float
         steps: list[None] = []
         with pytest.raises(MachineError, match="scores are not numbers"):
             list(broken.generate(asked, SAMPLED, decoding, lambda steps=steps: steps.append(None)))  # type: ignore[misc]
-        assert len(steps) < 3  # at once, not at the rows' ends
+        assert len(steps) < 3  # at once, not at the sequences' ends
 
 
 class Trap:
@@ -535,7 +535,7 @@ class Trap:
 
 @pytest.fixture
 def sprung(tmp_path: Path) -> Iterator[Path]:
-    """The file that appears where somebody's code was run; none must."""
+    """The file that appears when a checkpoint's code was run, which must not happen."""
     path = tmp_path / "sprung"
     yield path
     assert not path.exists()
@@ -633,7 +633,7 @@ def test_codes_are_frames_of_seven(engine: HfEngine) -> None:
     assert codes.max() < engine.layout.codebook_size
 
 
-def test_the_band_mass_is_what_plain_scores_give(engine: HfEngine) -> None:
+def test_the_in_grammar_probability_is_what_plain_scores_give(engine: HfEngine) -> None:
     """Of the greedy first frames, in one pass of the model each."""
     layout, shares = engine.layout, []
     asked = requests(MIN_FRAMES)[:3]

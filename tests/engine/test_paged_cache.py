@@ -5,21 +5,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maya_batch.engine.paged_cache import KvCache, upload
+from maya_batch.engine.paged_cache import PagedCache, upload
 
 CPU = torch.device("cpu")
-ROWS, POSITIONS, LAYERS, KV_HEADS, DIM = 5, 37, 2, 2, 4
+BATCH_SLOTS, POSITIONS, LAYERS, KV_HEADS, DIM = 5, 37, 2, 2, 4
 
 
-def cache_of(page_size: int, pages: int = 0) -> KvCache:
-    return KvCache(
+def cache_of(block_size: int, blocks: int = 0) -> PagedCache:
+    return PagedCache(
         layers=LAYERS,
         kv_heads=KV_HEADS,
         head_dim=DIM,
-        rows=ROWS,
+        batch_slots=BATCH_SLOTS,
         positions=POSITIONS,
-        page_size=page_size,
-        pages=pages,
+        block_size=block_size,
+        blocks=blocks,
         dtype=torch.float32,
         device=CPU,
     )
@@ -29,18 +29,18 @@ caches = st.one_of(
     st.just(0).map(cache_of),
     st.builds(cache_of, st.sampled_from([1, 4, 8, 64]), st.integers(1, 20)),
 )
-"""Whole ones and paged ones, some of which do not hold all rows."""
+"""Contiguous ones and paged ones, some of which do not hold all sequences."""
 
 
 @dataclass(frozen=True)
 class Reserve:
-    row: int
+    batch_slot: int
     tokens: int
 
 
 @dataclass(frozen=True)
 class Release:
-    row: int
+    batch_slot: int
 
 
 @dataclass(frozen=True)
@@ -51,38 +51,38 @@ class Move:
 
 Step = Reserve | Release | Move
 
-row_numbers = st.integers(0, ROWS - 1)
+slot_numbers = st.integers(0, BATCH_SLOTS - 1)
 steps = st.lists(
     st.one_of(
-        st.builds(Reserve, row_numbers, st.integers(0, POSITIONS)),
-        st.builds(Release, row_numbers),
-        st.builds(Move, row_numbers, row_numbers),
+        st.builds(Reserve, slot_numbers, st.integers(0, POSITIONS)),
+        st.builds(Release, slot_numbers),
+        st.builds(Move, slot_numbers, slot_numbers),
     ),
     max_size=40,
 )
 
 
-def rows_of(cache: KvCache) -> list[list[int]]:
-    """The pages of each row in order, as the device's table has them."""
+def blocks_of(cache: PagedCache) -> list[list[int]]:
+    """The blocks of each batch slot in order, as the device's block table has them."""
     cache.sync()
-    table: list[list[int]] = cache.table.tolist()
+    block_table: list[list[int]] = cache.block_table.tolist()
     found = []
-    for line in table:
-        pages = [page for page in line if page]
-        assert line[: len(pages)] == pages
-        found.append(pages)
+    for entries in block_table:
+        blocks = [block for block in entries if block]
+        assert entries[: len(blocks)] == blocks
+        found.append(blocks)
     return found
 
 
-def take(cache: KvCache, step: Step, held: list[int]) -> None:
-    """A step, and the tokens that each row has room for after it."""
+def take(cache: PagedCache, step: Step, held: list[int]) -> None:
+    """Take a step, and update the tokens that each batch slot has room for."""
     match step:
-        case Reserve(row, tokens):
-            if cache.reserve(row, tokens):
-                held[row] = max(held[row], tokens)
-        case Release(row):
-            cache.release(row)
-            held[row] = 0
+        case Reserve(batch_slot, tokens):
+            if cache.reserve(batch_slot, tokens):
+                held[batch_slot] = max(held[batch_slot], tokens)
+        case Release(batch_slot):
+            cache.release(batch_slot)
+            held[batch_slot] = 0
         case Move(source, target):
             if held[source] and not held[target]:
                 cache.move(source, target)
@@ -90,133 +90,133 @@ def take(cache: KvCache, step: Step, held: list[int]) -> None:
 
 
 @given(cache=caches, steps=steps)
-def test_no_page_is_lost_or_shared_or_the_one_that_is_nobodys(cache: KvCache, steps: list[Step]) -> None:
-    held = [0] * ROWS
+def test_no_block_is_lost_or_shared_or_block_0(cache: PagedCache, steps: list[Step]) -> None:
+    held = [0] * BATCH_SLOTS
     for step in steps:
         take(cache, step, held)
-        rows = rows_of(cache)
-        assert [len(pages) for pages in rows] == [cache.pages_for(tokens) for tokens in held]
-        given_out = [page for pages in rows for page in pages]
+        owned = blocks_of(cache)
+        assert [len(blocks) for blocks in owned] == [cache.blocks_for(tokens) for tokens in held]
+        given_out = [block for blocks in owned for block in blocks]
         assert len(given_out) == len(set(given_out))
-        assert set(given_out) <= set(range(1, cache.pages + 1))
-        if not cache.whole:
-            assert cache.free == cache.pages - len(given_out)
-    for row in range(ROWS):
-        cache.release(row)
-    assert rows_of(cache) == [[]] * ROWS
-    assert cache.free == cache.pages
+        assert set(given_out) <= set(range(1, cache.blocks + 1))
+        if not cache.contiguous:
+            assert cache.free_blocks == cache.blocks - len(given_out)
+    for batch_slot in range(BATCH_SLOTS):
+        cache.release(batch_slot)
+    assert blocks_of(cache) == [[]] * BATCH_SLOTS
+    assert cache.free_blocks == cache.blocks
 
 
-@given(cache=caches, steps=steps, row=row_numbers, tokens=st.integers(1, POSITIONS))
+@given(cache=caches, steps=steps, batch_slot=slot_numbers, tokens=st.integers(1, POSITIONS))
 def test_room_is_given_whenever_it_is_there_and_else_nothing_is_changed(
-    cache: KvCache, steps: list[Step], row: int, tokens: int
+    cache: PagedCache, steps: list[Step], batch_slot: int, tokens: int
 ) -> None:
-    held = [0] * ROWS
+    held = [0] * BATCH_SLOTS
     for step in steps:
         take(cache, step, held)
-    before, free = rows_of(cache), cache.free
-    wanted = cache.pages_for(tokens) - len(before[row])
-    if cache.reserve(row, tokens):
-        after = rows_of(cache)
-        assert after[row][: len(before[row])] == before[row]
-        assert len(after[row]) == max(cache.pages_for(tokens), len(before[row]))
-        assert after[:row] + after[row + 1 :] == before[:row] + before[row + 1 :]
+    before, free_blocks = blocks_of(cache), cache.free_blocks
+    wanted = cache.blocks_for(tokens) - len(before[batch_slot])
+    if cache.reserve(batch_slot, tokens):
+        after = blocks_of(cache)
+        assert after[batch_slot][: len(before[batch_slot])] == before[batch_slot]
+        assert len(after[batch_slot]) == max(cache.blocks_for(tokens), len(before[batch_slot]))
+        assert after[:batch_slot] + after[batch_slot + 1 :] == before[:batch_slot] + before[batch_slot + 1 :]
     else:
-        assert not cache.whole
-        assert wanted > free
-        assert (rows_of(cache), cache.free) == (before, free)
+        assert not cache.contiguous
+        assert wanted > free_blocks
+        assert (blocks_of(cache), cache.free_blocks) == (before, free_blocks)
 
 
-def test_a_whole_row_has_the_page_behind_its_number() -> None:
+def test_a_whole_sequence_has_the_block_behind_its_number() -> None:
     cache = cache_of(0)
-    for row in (3, 0, 4):
-        assert cache.reserve(row, 1)
-    assert rows_of(cache) == [[1], [], [], [4], [5]]
+    for batch_slot in (3, 0, 4):
+        assert cache.reserve(batch_slot, 1)
+    assert blocks_of(cache) == [[1], [], [], [4], [5]]
     cache.move(4, 1)
-    assert rows_of(cache) == [[1], [2], [], [4], []]
+    assert blocks_of(cache) == [[1], [2], [], [4], []]
 
 
-def numbered(rows: list[int], positions: int) -> torch.Tensor:
-    """Keys [rows, positions, kv heads, head_dim], of which no two numbers are the same."""
-    first = torch.tensor(rows).view(-1, 1, 1, 1) * 10_000
+def numbered(batch_slots: list[int], positions: int) -> torch.Tensor:
+    """Keys [batch slots, positions, kv heads, head_dim], of which no two numbers are the same."""
+    first = torch.tensor(batch_slots).view(-1, 1, 1, 1) * 10_000
     return (first + 1 + torch.arange(positions * KV_HEADS * DIM).view(1, positions, KV_HEADS, DIM)).float()
 
 
-def read(cache: KvCache, layer: int, row: int, tokens: int) -> torch.Tensor:
-    """Keys and values [2, tokens, kv heads, head_dim] of a row, page by page."""
-    pages = rows_of(cache)[row]
-    parts = [cache.pool[layer, :, page].transpose(1, 2) for page in pages]
+def read(cache: PagedCache, layer: int, batch_slot: int, tokens: int) -> torch.Tensor:
+    """Keys and values [2, tokens, kv heads, head_dim] of a batch slot, block by block."""
+    blocks = blocks_of(cache)[batch_slot]
+    parts = [cache.pool[layer, :, block].transpose(1, 2) for block in blocks]
     return torch.cat(parts, dim=1)[:, :tokens]
 
 
-@pytest.mark.parametrize("page_size", [0, 4, 8, 64])
-@given(lengths=st.lists(st.integers(1, POSITIONS), min_size=1, max_size=ROWS))
-def test_keys_and_values_lie_where_the_table_says(page_size: int, lengths: list[int]) -> None:
-    cache = cache_of(page_size, pages=60)
-    rows = list(range(ROWS))[-len(lengths) :]
-    for row, length in zip(reversed(rows), reversed(lengths), strict=True):
-        assert cache.reserve(row, length)
+@pytest.mark.parametrize("block_size", [0, 4, 8, 64])
+@given(lengths=st.lists(st.integers(1, POSITIONS), min_size=1, max_size=BATCH_SLOTS))
+def test_keys_and_values_lie_where_the_block_table_says(block_size: int, lengths: list[int]) -> None:
+    cache = cache_of(block_size, blocks=60)
+    batch_slots = list(range(BATCH_SLOTS))[-len(lengths) :]
+    for batch_slot, length in zip(reversed(batch_slots), reversed(lengths), strict=True):
+        assert cache.reserve(batch_slot, length)
     cache.sync()
-    keys = numbered(rows, max(lengths))
-    lines = cache.lines(torch.tensor(rows), max(lengths))
+    keys = numbered(batch_slots, max(lengths))
+    locations = cache.locations(torch.tensor(batch_slots), max(lengths))
     for layer in range(LAYERS):
-        cache.write(layer, lines, keys + layer, -keys - layer)
+        cache.write(layer, locations, keys + layer, -keys - layer)
     for layer in range(LAYERS):
-        for number, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+        for number, (batch_slot, length) in enumerate(zip(batch_slots, lengths, strict=True)):
             wanted = keys[number, :length] + layer
-            assert torch.equal(read(cache, layer, row, length), torch.stack([wanted, -wanted]))
-    owned = {page for pages in rows_of(cache) for page in pages}
-    others = [page for page in range(1, cache.pages + 1) if page not in owned]
+            assert torch.equal(read(cache, layer, batch_slot, length), torch.stack([wanted, -wanted]))
+    owned = {block for blocks in blocks_of(cache) for block in blocks}
+    others = [block for block in range(1, cache.blocks + 1) if block not in owned]
     assert not cache.pool[:, :, others].any()
 
 
-def test_padding_behind_a_rows_pages_goes_to_page_0() -> None:
-    cache = cache_of(4, pages=20)
+def test_padding_behind_a_sequences_blocks_goes_to_block_0() -> None:
+    cache = cache_of(4, blocks=20)
     assert cache.reserve(0, 3)
     assert cache.reserve(1, 9)
     cache.sync()
     keys = numbered([0, 1], 12)
-    cache.write(0, cache.lines(torch.tensor([0, 1]), 12), keys, keys)
+    cache.write(0, cache.locations(torch.tensor([0, 1]), 12), keys, keys)
     assert torch.equal(read(cache, 0, 0, 4)[0], keys[0, :4])
     assert torch.equal(read(cache, 0, 1, 12)[0], keys[1])
     assert set(cache.pool[0, 0, 0].flatten().tolist()) <= set(keys[0, 4:].flatten().tolist())
     assert not cache.pool[1].any()
 
 
-@pytest.mark.parametrize("page_size", [0, 4, 64])
-def test_a_moved_row_keeps_what_it_has(page_size: int) -> None:
-    cache = cache_of(page_size, pages=30)
-    for row in (1, 4):
-        assert cache.reserve(row, 11 + row)
+@pytest.mark.parametrize("block_size", [0, 4, 64])
+def test_a_moved_sequence_keeps_what_it_has(block_size: int) -> None:
+    cache = cache_of(block_size, blocks=30)
+    for batch_slot in (1, 4):
+        assert cache.reserve(batch_slot, 11 + batch_slot)
     cache.sync()
     keys = numbered([1, 4], 15)
     for layer in range(LAYERS):
-        cache.write(layer, cache.lines(torch.tensor([1, 4]), 15), keys + layer, -keys)
+        cache.write(layer, cache.locations(torch.tensor([1, 4]), 15), keys + layer, -keys)
     kept = [read(cache, layer, 4, 15) for layer in range(LAYERS)]
     others = [read(cache, layer, 1, 12) for layer in range(LAYERS)]
     cache.move(4, 0)
-    assert rows_of(cache)[4] == []
+    assert blocks_of(cache)[4] == []
     for layer in range(LAYERS):
         assert torch.equal(read(cache, layer, 0, 15), kept[layer])
         assert torch.equal(read(cache, layer, 1, 12), others[layer])
 
 
-def test_the_table_changes_when_it_is_synced_and_not_before() -> None:
-    cache = cache_of(4, pages=20)
-    table = cache.table
+def test_the_block_table_changes_when_it_is_synced_and_not_before() -> None:
+    cache = cache_of(4, blocks=20)
+    block_table = cache.block_table
     assert cache.reserve(2, 5)
-    assert not cache.table.any()
+    assert not cache.block_table.any()
     cache.sync()
-    assert cache.table is table
-    assert table[2].count_nonzero() == 2
+    assert cache.block_table is block_table
+    assert block_table[2].count_nonzero() == 2
     cache.release(2)
-    assert table[2].count_nonzero() == 2
+    assert block_table[2].count_nonzero() == 2
     cache.sync()
-    assert not table.any()
+    assert not block_table.any()
 
 
 def test_a_position_is_a_key_and_a_value_in_all_layers_and_heads() -> None:
-    cache = cache_of(8, pages=3)
+    cache = cache_of(8, blocks=3)
     assert cache.pool.numel() == 2 * LAYERS * KV_HEADS * DIM * 8 * (3 + 1)
 
 

@@ -1,4 +1,4 @@
-"""Who speaks when: whole books through the decoding loop, with a model that only counts frames."""
+"""The scheduler with whole books in the decode loop, with a model that only counts frames."""
 
 from dataclasses import dataclass, field
 
@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from maya_batch.bench.drawn_lengths import drawn_frames
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
-from maya_batch.engine.api import Request, Sampling, Work
-from maya_batch.engine.batch_budget import Budget
-from maya_batch.engine.decode_loop import Lockstep
-from maya_batch.engine.paged_cache import PAGE, KvCache
-from maya_batch.engine.sequence_state import Rows
+from maya_batch.engine.api import EngineStats, Request, Sampling
+from maya_batch.engine.batch_budget import BatchBudget
+from maya_batch.engine.decode_loop import DecodeLoop
+from maya_batch.engine.paged_cache import BLOCK_SIZE, PagedCache
+from maya_batch.engine.sequence_state import SequenceState
 from maya_batch.errors import MachineError
-
-PACE = (37, 55)
 
 
 class CountingLlama:
@@ -23,20 +22,20 @@ class CountingLlama:
     head = torch.zeros(1)
 
 
-class CountingFrames:
-    """A frame is counted; a row ends where its length was drawn to be."""
+class CountingRunner:
+    """A frame is counted; a sequence ends at its drawn length."""
 
     def __init__(
-        self, llama: object, cache: KvCache, rows: Rows, layout: TokenLayout, positions: int, graphs: bool
+        self, llama: object, cache: PagedCache, state: SequenceState, layout: TokenLayout, positions: int, graphs: bool
     ) -> None:
-        self.rows = rows
+        self.state = state
 
-    def prompt(self, places: list[int], prompts: list[list[int]]) -> None:
+    def prefill(self, batch_slots: list[int], prompts: list[list[int]]) -> None:
         pass
 
-    def speak(self, rows: int, extent: int) -> None:
-        state = self.rows
-        over = ((state._end <= state.frames) & (state.live == 1)).int()
+    def decode(self, batch_size: int, max_context: int) -> None:
+        state = self.state
+        over = ((state._stop_after <= state.frames) & (state.live == 1)).int()
         state.ended |= over
         state.live &= 1 - over
         state.frames += state.live
@@ -48,89 +47,102 @@ class Book:
     prompts: list[int] = field(default_factory=list)
 
     @classmethod
-    def of(cls, rows: int, expected_pace: float) -> "Book":
+    def of(cls, sequences: int, expected_pace: float) -> "Book":
         rng = np.random.default_rng(0)
         book = cls()
-        for number in range(rows):
+        for number in range(sequences):
             words = int(rng.integers(10, 51))
             most, expected = (250 + 64 * words) // SLOTS, int(words * expected_pace) // SLOTS
-            book.requests.append(Request(str(number), "v", " ".join(["a"] * words), number, most, expected))
+            text = " ".join(["a"] * words)
+            stop = drawn_frames(number, text)
+            book.requests.append(Request(str(number), "v", text, number, most, expected, stop))
             book.prompts.append(50 + int(words * 1.3))
         return book
 
 
 @dataclass
-class Spoken:
+class Decoded:
     frames: dict[str, int]
     together: list[int]
-    work: Work
-    free: int
+    stats: EngineStats
+    free_blocks: int
 
 
 @pytest.fixture
-def speak(monkeypatch: pytest.MonkeyPatch) -> "type[Speaker]":
-    monkeypatch.setattr("maya_batch.engine.decode_loop.Frames", CountingFrames)
-    return Speaker
+def loop_over(monkeypatch: pytest.MonkeyPatch) -> "type[LoopOver]":
+    monkeypatch.setattr("maya_batch.engine.decode_loop.FrameRunner", CountingRunner)
+    return LoopOver
 
 
-class Speaker:
-    """The loop over a book, its memory as given."""
+class LoopOver:
+    """The loop over a book, with so many blocks of memory."""
 
-    def __init__(self, book: Book, rows: int, pages: int) -> None:
-        layout, self._book = TokenLayout(drawn_pace=PACE), book
-        self._work = Work()
-        budget = Budget(rows, 3700, pages, PAGE)
+    def __init__(self, book: Book, batch_size: int, blocks: int) -> None:
+        self._book = book
+        self._stats = EngineStats()
+        budget = BatchBudget(batch_size, 3700, blocks, BLOCK_SIZE)
         sampling = Sampling(repetition_penalty=1.0)
-        self._loop = Lockstep(CountingLlama(), layout, book.requests, sampling, budget, self._work, graphs=False)  # type: ignore[arg-type]
+        self._loop = DecodeLoop(
+            CountingLlama(),  # type: ignore[arg-type]
+            TokenLayout(),
+            book.requests,
+            sampling,
+            budget,
+            self._stats,
+            graphs=False,
+        )
 
-    def all(self) -> Spoken:
+    def all(self) -> Decoded:
         longest = max(self._book.prompts)
         mask = torch.tensor([[0] * (longest - length) + [1] * length for length in self._book.prompts])
         frames: dict[str, int] = {}
         together: list[int] = []
         for generations in self._loop.decode(None, torch.zeros_like(mask), attention_mask=mask):
             frames |= {generation.key: len(generation.codes) for generation in generations}
-            together.append(len(self._loop._schedule.speaking))
-        return Spoken(frames, together, self._work, self._loop._cache.free)
+            together.append(len(self._loop._scheduler.running))
+        return Decoded(frames, together, self._stats, self._loop._cache.free_blocks)
 
 
-def test_the_places_stay_taken_until_the_last_rows(speak: type[Speaker]) -> None:
+def test_the_batch_slots_stay_taken_until_the_last_sequences(loop_over: type[LoopOver]) -> None:
     book = Book.of(600, expected_pace=52)
-    spoken = speak(book, rows=96, pages=3000).all()
-    assert len(spoken.frames) == 600
-    steady = spoken.together[: len(spoken.together) * 6 // 10]
+    decoded = loop_over(book, batch_size=96, blocks=3000).all()
+    assert len(decoded.frames) == 600
+    steady = decoded.together[: len(decoded.together) * 6 // 10]
     assert np.mean(steady) > 90
-    assert (spoken.work.most_rows, spoken.work.restarts) == (96, 0)
-    assert spoken.free == 3000
+    assert (decoded.stats.max_sequences, decoded.stats.preemptions) == (96, 0)
+    assert decoded.free_blocks == 3000
 
 
 @pytest.mark.parametrize("expected_pace", [30.0, 46.0, 60.0])
-def test_little_memory_is_filled_however_wrong_the_expectation(speak: type[Speaker], expected_pace: float) -> None:
+def test_little_memory_is_filled_however_wrong_the_expectation(loop_over: type[LoopOver], expected_pace: float) -> None:
     book = Book.of(300, expected_pace)
-    pages = 400
-    spoken = speak(book, rows=128, pages=pages).all()
-    assert len(spoken.frames) == 300
+    blocks = 400
+    decoded = loop_over(book, batch_size=128, blocks=blocks).all()
+    assert len(decoded.frames) == 300
     held = sum(
         frames * SLOTS * (length + frames * SLOTS / 2)
-        for frames, length in zip((spoken.frames[request.key] for request in book.requests), book.prompts, strict=True)
+        for frames, length in zip((decoded.frames[request.key] for request in book.requests), book.prompts, strict=True)
     )
-    taken = held / (spoken.work.steps * pages * PAGE)
-    print(f"\nexpected {expected_pace}: {taken:.0%} of the pages taken, {spoken.work.restarts} rows begun anew")
+    taken = held / (decoded.stats.steps * blocks * BLOCK_SIZE)
+    print(f"\nexpected {expected_pace}: {taken:.0%} of the blocks taken, {decoded.stats.preemptions} preemptions")
     assert taken > 0.6
-    assert spoken.work.restarts < 100  # the youngest rows: little is lost
-    assert spoken.free == pages
+    assert decoded.stats.preemptions < 100  # the youngest sequences: little is lost
+    assert decoded.free_blocks == blocks
 
 
-def test_what_is_spoken_does_not_depend_on_the_memory(speak: type[Speaker]) -> None:
+def test_what_is_decoded_does_not_depend_on_the_memory(loop_over: type[LoopOver]) -> None:
     book = Book.of(60, expected_pace=20)
-    assert speak(book, rows=32, pages=120).all().frames == speak(book, rows=8, pages=2000).all().frames
+    assert (
+        loop_over(book, batch_size=32, blocks=120).all().frames
+        == loop_over(book, batch_size=8, blocks=2000).all().frames
+    )
 
 
-def test_a_row_that_fits_into_no_memory_is_an_error(speak: type[Speaker]) -> None:
+def test_a_sequence_that_fits_into_no_memory_is_an_error(loop_over: type[LoopOver]) -> None:
     with pytest.raises(MachineError, match="GPU memory does not hold one row of"):
-        speak(Book.of(3, expected_pace=46), rows=8, pages=9).all()
+        loop_over(Book.of(3, expected_pace=46), batch_size=8, blocks=9).all()
 
 
-def test_a_prompt_that_fits_into_no_memory_is_an_error(speak: type[Speaker]) -> None:
+def test_a_prompt_that_fits_into_no_memory_is_an_error(loop_over: type[LoopOver]) -> None:
     with pytest.raises(MachineError, match="does not hold one prompt"):
-        speak(Book.of(3, expected_pace=46), rows=8, pages=1).all()
+        loop_over(Book.of(3, expected_pace=46), batch_size=8, blocks=1).all()

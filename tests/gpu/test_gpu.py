@@ -20,6 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from maya_batch.audio.decode_window import BYTES_A_SAMPLE, CONTEXT
 from maya_batch.audio.snac_codec import load_codec
 from maya_batch.bench import Options, bench
+from maya_batch.bench.drawn_lengths import drawn_frames
 from maya_batch.bench.random_checkpoint import SHAPE, save_random_codec, save_random_maya
 from maya_batch.bench.workload import PACE, VOICE
 from maya_batch.book.plan import make_plan
@@ -28,10 +29,10 @@ from maya_batch.book.state import book_state
 from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.engine.api import Request, Sampling
 from maya_batch.engine.hf_engine import HfEngine
-from maya_batch.engine.kernels.llama_layers import Llama
+from maya_batch.engine.kernels.llama_layers import LlamaLayers
 from maya_batch.engine.kernels.torch_attention import attend_cached, split_heads
 from maya_batch.engine.load import load_engine
-from maya_batch.engine.paged_cache import PAGE
+from maya_batch.engine.paged_cache import BLOCK_SIZE
 from maya_batch.manifest import Render
 
 pytestmark = [
@@ -39,9 +40,18 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU: random weights of Maya1's shape"),
 ]
 
-ROWS = 64
+CHUNKS = 64
 LINE = "Row number {} of the batch goes on and on until it has been said."
 WORDS = 15
+
+#: The command line, with a random model's sequences ended at drawn lengths.
+WITH_DRAWN_LENGTHS = """
+import maya_batch.run.loading
+from maya_batch.bench.drawn_lengths import load_with_drawn_lengths
+maya_batch.run.loading.load_engine = load_with_drawn_lengths
+import runpy
+runpy.run_module("maya_batch", run_name="__main__", alter_sys=True)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -73,37 +83,37 @@ def book(tmp_path: Path) -> Path:
         "title": "Random",
         "voices": {"narrator": VOICE},
         "render": {"attempts": 1},
-        "chapters": [{"title": "Noise", "text": "\n\n".join(LINE.format(n) for n in range(ROWS))}],
+        "chapters": [{"title": "Noise", "text": "\n\n".join(LINE.format(n) for n in range(CHUNKS))}],
     }
     path = tmp_path / "book.yaml"
     path.write_text(json.dumps(manifest), encoding="utf-8")
     return path
 
 
-def load(folder: Path, quantization: str = "none", rows: int | None = None, dtype: str = "auto") -> HfEngine:
-    engine = load_engine("hf", folder, device="cuda", dtype=dtype, quantization=quantization, batch_size=rows)
+def load(folder: Path, quantization: str = "none", batch_size: int | None = None, dtype: str = "auto") -> HfEngine:
+    engine = load_engine("hf", folder, device="cuda", dtype=dtype, quantization=quantization, batch_size=batch_size)
     assert isinstance(engine, HfEngine)
     return engine
 
 
-def requests_of(rows: int, frames: int = 120) -> list[Request]:
-    texts = [LINE.format(n) if n % 3 else "Well." for n in range(rows)]
-    return [Request(str(n), VOICE, text, n, frames, 90) for n, text in enumerate(texts)]
+def requests_of(count: int, frames: int = 120) -> list[Request]:
+    texts = [LINE.format(n) if n % 3 else "Well." for n in range(count)]
+    return [Request(str(n), VOICE, text, n, frames, 90, drawn_frames(n, text)) for n, text in enumerate(texts)]
 
 
 def codes_of(engine: HfEngine, requests: list[Request], sampling: Sampling) -> dict[str, list[list[int]]]:
-    rows = [row for rows in engine.generate(requests, sampling, "framed") for row in rows]
-    assert len(rows) == len(requests)
-    return {row.key: row.codes.tolist() for row in rows}
+    finished = [found for generations in engine.generate(requests, sampling, "framed") for found in generations]
+    assert len(finished) == len(requests)
+    return {generation.key: generation.codes.tolist() for generation in finished}
 
 
 @pytest.mark.parametrize(("flags", "dtype", "scheme"), [(("nf4",), "bfloat16", "nf4"), (("int8",), "float16", "int8")])
-def test_64_rows_become_a_wav(
+def test_64_sequences_become_a_wav(
     book: Path, checkpoint: tuple[Path, Path], flags: tuple[str, ...], dtype: str, scheme: str
 ) -> None:
     model, codec = (str(path) for path in checkpoint)
-    command = [sys.executable, "-m", "maya_batch", "render", str(book), "--model", model, "--codec", codec]
-    command += ["--device", "cuda", "--decoding", "framed", "--batch-size", str(ROWS), "--quantization", *flags]
+    command = [sys.executable, "-c", WITH_DRAWN_LENGTHS, "render", str(book), "--model", model, "--codec", codec]
+    command += ["--device", "cuda", "--decoding", "framed", "--batch-size", str(CHUNKS), "--quantization", *flags]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     print(f"\n{scheme} {dtype}\n{done.stderr}{done.stdout}")
     assert done.returncode == 3  # random codes are no speech, and that is on record
@@ -119,7 +129,7 @@ def test_64_rows_become_a_wav(
     assert state.model_config is not None
     assert (state.model_config.dtype, state.model_config.quantization) == (dtype, scheme)
     takes = [state.take(chunk) for chunk in plan.chunks()]
-    assert len(takes) == ROWS
+    assert len(takes) == CHUNKS
     for take in takes:
         assert take is not None
         assert take.finish == "eos"
@@ -135,25 +145,25 @@ def test_the_attention_kernel_equals_plain_attention(heads: int, kv_heads: int, 
     from maya_batch.engine.kernels.triton_kernels import attend_one
 
     torch.manual_seed(0)
-    rows, pages = 24, 20
-    length = pages * PAGE
-    pool = torch.randn(2, rows * pages + 1, kv_heads, PAGE, dim, device="cuda", dtype=torch.bfloat16)
-    table = (torch.randperm(rows * pages, device="cuda") + 1).view(rows, pages).int()
-    position = torch.randint(0, length, (rows,), device="cuda")
-    position[:5] = torch.tensor([0, 1, PAGE - 1, PAGE, length - 1])
+    sequences, blocks = 24, 20
+    length = blocks * BLOCK_SIZE
+    pool = torch.randn(2, sequences * blocks + 1, kv_heads, BLOCK_SIZE, dim, device="cuda", dtype=torch.bfloat16)
+    block_table = (torch.randperm(sequences * blocks, device="cuda") + 1).view(sequences, blocks).int()
+    position = torch.randint(0, length, (sequences,), device="cuda")
+    position[:5] = torch.tensor([0, 1, BLOCK_SIZE - 1, BLOCK_SIZE, length - 1])
     angle = torch.rand(length, dim // 2, device="cuda").repeat(1, 2) * 6
     cos, sin = angle.cos().bfloat16(), angle.sin().bfloat16()
-    qkv = torch.randn(rows, (heads + 2 * kv_heads) * dim, device="cuda", dtype=torch.bfloat16)
+    qkv = torch.randn(sequences, (heads + 2 * kv_heads) * dim, device="cuda", dtype=torch.bfloat16)
     queries, newest, value = split_heads(qkv, kv_heads, dim, cos[position], sin[position])
-    keys, values = (part[table.long()].transpose(1, 2).flatten(2, 3).clone() for part in pool)
-    row = torch.arange(rows, device="cuda")
-    keys[row, :, position], values[row, :, position] = newest, value
-    hidden = torch.arange(length, device="cuda") > position.unsqueeze(1)
-    expected = attend_cached(queries.float(), keys.float(), values.float(), hidden)
-    made = attend_one(qkv, pool, table, position, cos, sin).float()
+    keys, values = (part[block_table.long()].transpose(1, 2).flatten(2, 3).clone() for part in pool)
+    sequence = torch.arange(sequences, device="cuda")
+    keys[sequence, :, position], values[sequence, :, position] = newest, value
+    masked = torch.arange(length, device="cuda") > position.unsqueeze(1)
+    expected = attend_cached(queries.float(), keys.float(), values.float(), masked)
+    made = attend_one(qkv, pool, block_table, position, cos, sin).float()
     assert (made - expected).norm() / expected.norm() < 5e-3
-    place = table[row, position // PAGE].long()
-    kept_key, kept_value = pool[0][place, :, position % PAGE], pool[1][place, :, position % PAGE]
+    block = block_table[sequence, position // BLOCK_SIZE].long()
+    kept_key, kept_value = pool[0][block, :, position % BLOCK_SIZE], pool[1][block, :, position % BLOCK_SIZE]
     assert (kept_key.float() - newest.float()).norm() / newest.float().norm() < 5e-3
     assert torch.equal(kept_value, value)
 
@@ -173,7 +183,7 @@ def four_bit(columns: int, kind: str, nested: bool, dtype: torch.dtype) -> Any:
 def test_the_4_bit_product_is_that_of_the_unpacked_weights(kind: str, nested: bool, dtype: torch.dtype) -> None:
     from bitsandbytes.functional import dequantize_4bit
 
-    from maya_batch.engine.kernels.nf4_matmul import MOST_TOKENS, PackedWeight, product_of
+    from maya_batch.engine.kernels.nf4_matmul import MAX_TOKENS, PackedWeight, product_of
 
     torch.manual_seed(0)
     if torch.cuda.get_device_capability() < (8, 0):
@@ -184,9 +194,9 @@ def test_the_4_bit_product_is_that_of_the_unpacked_weights(kind: str, nested: bo
     before = [module(some) for module in modules]
     assert PackedWeight.of(modules) is not None
     product = product_of(modules)
-    for rows in (1, 16, 25, 48, MOST_TOKENS, MOST_TOKENS + 1):
-        tokens = torch.randn(rows, 1024, device="cuda", dtype=dtype)
-        residual = torch.randn(rows, 448, device="cuda", dtype=dtype)
+    for count in (1, 16, 25, 48, MAX_TOKENS, MAX_TOKENS + 1):
+        tokens = torch.randn(count, 1024, device="cuda", dtype=dtype)
+        residual = torch.randn(count, 448, device="cuda", dtype=dtype)
         expected = tokens.float() @ whole.T
         assert (product(tokens, None).float() - expected).norm() / expected.norm() < 5e-3
         expected += residual
@@ -211,22 +221,22 @@ def test_a_captured_frame_equals_an_eager_one(two_layers: Path, quantization: st
     assert codes_of(engine, requests, sampling) == captured
 
 
-def test_the_kernels_agree_with_plain_attention_over_a_whole_row(two_layers: Path) -> None:
+def test_the_kernels_agree_with_plain_attention_over_a_whole_sequence(two_layers: Path) -> None:
     engine = load(two_layers, "none", 16)
     requests = requests_of(16, 12)
     paged = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
     engine._paged = engine._graphs = False
     whole = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
-    # bfloat16 rounds differently in another order; from a first difference on, two rows go ways of their own.
+    # bfloat16 rounds differently in another order; from their first difference on, two sequences differ.
     first = [paged[key][0][:3] == whole[key][0][:3] for key in paged]
     assert sum(first) >= 14
 
 
-def test_4_bit_rows_go_where_bitsandbytes_would_have_them_go(two_layers: Path) -> None:
+def test_4_bit_sequences_go_where_bitsandbytes_would_have_them_go(two_layers: Path) -> None:
     engine = load(two_layers, "nf4", 16)
     requests = requests_of(16, 12)
     here = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
-    engine._llama = Llama(engine.model)
+    engine._llama = LlamaLayers(engine.model)
     engine._graphs = False
     there = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
     assert sum(here[key][0][:3] == there[key][0][:3] for key in here) >= 14
@@ -246,13 +256,12 @@ def test_without_the_4_bit_kernel_bitsandbytes_multiplies(
     assert codes_of(engine, requests_of(16, 12), Sampling()).keys() == {str(n) for n in range(16)}
 
 
-def test_what_compiles_beside_the_imports_imports_nothing_that_they_do() -> None:
+def test_what_compiles_during_the_imports_imports_neither_transformers_nor_bitsandbytes() -> None:
     code = """if True:
         import sys
         import torch
         import maya_batch.engine.kernels.triton_kernels, maya_batch.engine.kernels.nf4_matmul, maya_batch.engine.warmup
-        from maya_batch.engine.kernels.nf4_matmul import compile_for
-        from maya_batch.engine.kernels.nf4_unpacking import NF4
+        from maya_batch.engine.kernels.nf4_matmul import NF4, compile_for
         compile_for(NF4, torch.float16, torch.device("cuda", 0))
         print({"transformers", "bitsandbytes"} & set(sys.modules))
     """
@@ -262,10 +271,10 @@ def test_what_compiles_beside_the_imports_imports_nothing_that_they_do() -> None
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs a second GPU")
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
-def test_a_second_gpu_speaks_as_the_first_does(
+def test_a_second_gpu_generates_as_the_first_does(
     two_layers: Path, checkpoint: tuple[Path, Path], quantization: str
 ) -> None:
-    said = []
+    generated = []
     for name in ("cuda:0", "cuda:1"):
         engine = load_engine("hf", two_layers, device=name, dtype="auto", quantization=quantization, batch_size=16)
         assert isinstance(engine, HfEngine)
@@ -274,21 +283,21 @@ def test_a_second_gpu_speaks_as_the_first_does(
         codec = load_codec(checkpoint[1], TokenLayout(), torch.device(name))
         with ThreadPoolExecutor(1) as pool:  # a thread whose current GPU is the first, as the run's worker is
             wave = pool.submit(codec.decode, np.array(codes["1"], dtype=np.uint16), 1).result()
-        said.append((codes, wave.tobytes()))
+        generated.append((codes, wave.tobytes()))
     torch.cuda.set_device(0)
-    assert said[0] == said[1]
+    assert generated[0] == generated[1]
 
 
-def test_what_is_asked_again_joins_the_rows_that_speak(two_layers: Path) -> None:
+def test_retries_join_the_running_sequences(two_layers: Path) -> None:
     engine = load(two_layers, "none", 16)
     came: list[str] = []
-    again = [Request("0", VOICE, "Well.", 7, 60, 40)]
+    again = [Request("0", VOICE, "Well.", 7, 60, 40, drawn_frames(7, "Well."))]
 
-    def more() -> list[Request]:
+    def retries() -> list[Request]:
         return [again.pop()] if again and "0" in came else []
 
-    for rows in engine.generate(requests_of(48, 60), Sampling(), "framed", None, more):
-        came += [row.key for row in rows]
+    for generations in engine.generate(requests_of(48, 60), Sampling(), "framed", None, retries):
+        came += [generation.key for generation in generations]
     assert len(came) == 49
     assert came.count("0") == 2
     assert len(came) - came[::-1].index("0") < 45  # it did not wait behind all others
@@ -299,10 +308,10 @@ def test_the_codecs_activation_is_one_kernel_and_right(checkpoint: tuple[Path, P
 
     kernel = _one_kernel(torch.device("cuda"))
     assert kernel is not None
-    hidden = torch.randn(1, 96, 4001, device="cuda") * 5
+    masked = torch.randn(1, 96, 4001, device="cuda") * 5
     alpha = torch.rand(1, 96, 1, device="cuda") * 2
     with torch.inference_mode():
-        assert torch.allclose(_Snake(alpha, kernel)(hidden), _Snake(alpha)(hidden), atol=1e-4, rtol=1e-4)
+        assert torch.allclose(_Snake(alpha, kernel)(masked), _Snake(alpha)(masked), atol=1e-4, rtol=1e-4)
 
 
 def test_a_long_clip_in_windows_is_what_it_is_at_once(checkpoint: tuple[Path, Path]) -> None:
@@ -324,7 +333,7 @@ def test_a_long_clip_in_windows_is_what_it_is_at_once(checkpoint: tuple[Path, Pa
 def test_a_batch_too_large_for_the_memory_is_halved(checkpoint: tuple[Path, Path]) -> None:
     gc.collect()
     torch.cuda.empty_cache()  # the model must not be put into the room an earlier engine left
-    engine = load(checkpoint[0], rows=32)
+    engine = load(checkpoint[0], batch_size=32)
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
     # The plan counts on memory that another program then takes.
@@ -335,16 +344,15 @@ def test_a_batch_too_large_for_the_memory_is_halved(checkpoint: tuple[Path, Path
             made = codes_of(engine, requests_of(32, 200), Sampling())
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    print(f"\n32 rows in 0.9 GiB beside the weights: {engine.batch_size} together")
+    print(f"\n32 sequences in 0.9 GiB besides the weights: {engine.batch_size} together")
     assert len(made) == 32
     assert 1 <= engine.batch_size < 32
 
 
-def test_a_card_of_8_gib_renders_with_what_was_planned(checkpoint: tuple[Path, Path]) -> None:
-    model, codec = (str(path) for path in checkpoint)
-    options = Options(0.1, Machine(quantization="nf4", decoding="framed"), model, codec, gpu_memory=8)
-    figures = bench(options, print)
-    print(f"\n{figures}")
-    assert figures.peak_gib < 8
-    assert figures.peak_gib == pytest.approx(figures.planned_gib, rel=0.1)
-    assert figures.hours == pytest.approx(0.1, rel=0.2)
+def test_a_card_of_8_gib_renders_with_what_was_planned() -> None:
+    options = Options(0.1, Machine(quantization="nf4", decoding="framed"), gpu_memory=8)
+    metrics = bench(options, print)
+    print(f"\n{metrics}")
+    assert metrics.peak_gib < 8
+    assert metrics.peak_gib == pytest.approx(metrics.planned_gib, rel=0.1)
+    assert metrics.hours == pytest.approx(0.1, rel=0.2)

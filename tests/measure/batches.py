@@ -1,6 +1,6 @@
-"""What a batch is worth on this machine: the demo book at several batch sizes, in one run.
+"""How much a larger batch gains on this machine: the demo book at several batch sizes, in one run.
 
-python -m tests.measure.batches [--device cuda] [ROWS ...]
+python -m tests.measure.batches [--device cuda] [BATCH_SIZE ...]
 """
 
 import argparse
@@ -17,15 +17,15 @@ BOOK = Path(__file__).parents[2] / "manifests" / "demo.yaml"
 
 
 def main() -> None:
-    """Print a row for each batch size."""
+    """Print a line for each batch size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("rows", nargs="*", type=int, default=[1, 4, 8, 16])
+    parser.add_argument("batch_sizes", nargs="*", type=int, default=[1, 4, 8, 16])
     options = parser.parse_args()
     plan = make_plan(BOOK, Render())
-    print("rows  model s  codec+audio s  files s  loading s  x real time  model time of one row")
+    print("size  model s  codec+audio s  files s  loading s  x real time  model time, of the first")
     first = 0.0
-    for size in options.rows:
+    for size in options.batch_sizes:
         with tempfile.TemporaryDirectory() as folder:
             result = render_book(plan, Machine(device=options.device, batch_size=size), LogProgress(), Path(folder))
         stages = result.stages

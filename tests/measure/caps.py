@@ -1,9 +1,9 @@
-"""How many good sequences of the demo voice reach their cap, and how long a spoken word takes at each pace.
+"""How many good takes of the demo voice reach their max_frames, and how long a word takes at each pace.
 
     python -m tests.measure.caps --rows 250 TEXT [TEXT ...]
 
-TEXT are plain text files; sentences of 1 to 45 words are drawn from them and spoken with a cap far away. `cap_tokens`
-was settled by a run of 250 rows over two novels: none reached it.
+TEXT are plain text files; sentences of 1 to 45 words are drawn from them and generated with a far larger max_frames.
+`cap_tokens` was set after a run of 250 sequences over two novels: none reached it.
 """
 
 import argparse
@@ -27,7 +27,7 @@ SHORT = ("Yes.", "No!", "Chapter 1.", "In 1984, Mr. Smith paid $1,250.75.", "He 
 
 
 def main() -> None:
-    """Speak and count."""
+    """Generate and count."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("texts", nargs="+", type=Path)
     parser.add_argument("--rows", type=int, default=250)
@@ -55,20 +55,20 @@ def main() -> None:
     by_key = {request.key: request for request in requests}
     use: list[float] = []
     a_word: dict[float, list[float]] = defaultdict(list)
-    for rows in engine.generate(requests, Sampling(repetition_penalty=1.0), "framed"):
-        for row in rows:
-            request = by_key[row.key]
-            tokens = len(row.codes) * SLOTS
+    for generations in engine.generate(requests, Sampling(repetition_penalty=1.0), "framed"):
+        for generation in generations:
+            request = by_key[generation.key]
+            tokens = len(generation.codes) * SLOTS
             use.append(tokens / cap_tokens(request.text, request.description, "en"))
             words = spoken_words(request.text)
             if words > 5:
                 a_word[pace(request.description)].append(tokens / words)
     reached = sum(share >= 1 for share in use)
-    print(f"{len(use)} rows, {reached} reach their cap; the longest takes {max(use):.0%} of it")
+    print(f"{len(use)} sequences, {reached} reach their max_frames; the longest takes {max(use):.0%} of it")
     for factor, values in sorted(a_word.items()):
         values.sort()
         middle, most = values[len(values) // 2], values[-1]
-        print(f"pace {factor}: {len(values)} rows, {middle:.0f} tokens a spoken word, at most {most:.0f}")
+        print(f"pace {factor}: {len(values)} sequences, {middle:.0f} tokens a spoken word, at most {most:.0f}")
 
 
 if __name__ == "__main__":

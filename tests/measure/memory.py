@@ -1,4 +1,4 @@
-"""What a long book costs the host in memory: a run with an engine and a codec that do nothing.
+"""How much memory of the host a long book takes: a run with an engine and a codec that do nothing.
 
 python -m tests.measure.memory [HOURS]
 """
@@ -25,7 +25,7 @@ from tests.support.fakes import FakeCodec, FakeEngine
 
 
 class LongEngine(FakeEngine):
-    """Writes as many frames as are expected, and tells the memory of the process now and then."""
+    """Writes as many frames as are expected, and prints the memory of the process now and then."""
 
     def generate(
         self,
@@ -33,19 +33,19 @@ class LongEngine(FakeEngine):
         sampling: Sampling,
         decoding: Decoding,
         tick: object = None,
-        more: object = None,
+        retries: object = None,
     ) -> Iterator[list[Generation]]:
         rng = np.random.default_rng(0)
         for number, request in enumerate(requests):
             if number % (len(requests) // 8 or 1) == 0:
-                print(f"{number:6} rows: {resident_mib():.0f} MiB", flush=True)
+                print(f"{number:6} sequences: {resident_mib():.0f} MiB", flush=True)
             codes = rng.integers(0, 4096, (request.likely_frames, SLOTS)).astype(np.uint16)
             yield [Generation(request.key, codes, "eos")]
-        print(f"{len(requests):6} rows: {resident_mib():.0f} MiB", flush=True)
+        print(f"{len(requests):6} sequences: {resident_mib():.0f} MiB", flush=True)
 
 
 def resident_mib() -> float:
-    """What this process holds now."""
+    """The memory that this process holds now."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * 4096 / 2**20
 

@@ -50,12 +50,12 @@ class Reader(FakeEngine):
         sampling: Sampling,
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
-        more: Callable[[], Sequence[Request]] | None = None,
+        retries: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
         keys = {request.key for request in requests}
 
         def answered() -> Sequence[Request]:
-            joining = more() if more is not None else ()
+            joining = retries() if retries is not None else ()
             assert {request.key for request in joining} <= keys
             return joining
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from maya_batch.book.plan import Plan, make_plan
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, TokenLayout
-from maya_batch.engine.api import Decoding, Generation, Request, Sampling, Work
+from maya_batch.engine.api import Decoding, EngineStats, Generation, Request, Sampling
 from maya_batch.manifest import Render
 
 LAYOUT = {
@@ -41,7 +41,7 @@ LONGWINDED = 200
 
 
 class FakeEngine:
-    """Writes likely codes by the row's seed alone. A word of the text decides how a row ends:
+    """Writes plausible codes by the seed alone. A word of the text decides how a sequence ends:
 
     "Endless" never does, "Broken" breaks out of its frame, "Clumsy" does so the first time, "Hush" is silent,
     "Longwinded" needs many frames.
@@ -52,7 +52,7 @@ class FakeEngine:
         self.dtype, self.quantization = "float32", "none"
         self.known_tags = layout.tags
         self.mass = 1.0
-        self.work = Work()
+        self.stats = EngineStats()
         self.batches: list[list[str]] = []
         self.requests: list[Request] = []
         self.decodings: list[Decoding] = []
@@ -61,7 +61,7 @@ class FakeEngine:
 
     @property
     def texts(self) -> list[str]:
-        """All texts that were spoken, in order."""
+        """All texts that were requested, in order."""
         return [text for batch in self.batches for text in batch]
 
     def tags(self) -> tuple[str, ...]:
@@ -79,10 +79,10 @@ class FakeEngine:
         sampling: Sampling,
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
-        more: Callable[[], Sequence[Request]] | None = None,
+        retries: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
         waiting = list(requests)
-        while waiting := [*(more() if more is not None else ()), *waiting]:
+        while waiting := [*(retries() if retries is not None else ()), *waiting]:
             batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
             self.before_batch(len(self.batches))
             if tick is not None:

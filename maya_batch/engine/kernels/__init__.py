@@ -1,1 +1,1 @@
-"""What computes the layers of the model: in PyTorch, and in Triton on a GPU."""
+"""The layers of the model: in PyTorch, and in Triton on a GPU."""

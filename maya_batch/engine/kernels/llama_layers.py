@@ -1,8 +1,8 @@
-"""A Llama's layers as decoding wants them: few large products, and attention left to the caller.
+"""The layers of a Llama model for decoding: few large products; the caller provides attention.
 
-The weights stay transformers' own. Where they are plain matrices, those that multiply the same input are laid out one
-behind the other and the model's modules keep views of them, so nothing is held twice; quantized ones are called as
-they are, unless the caller knows better.
+The weights stay transformers' own. Plain matrices that multiply the same input are concatenated, and the model's
+modules keep views of them, so nothing is held twice. Quantized ones are called as they are, unless the caller provides
+a faster product.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,39 +18,41 @@ from maya_batch.errors import MachineError
 #: A module of transformers or bitsandbytes, which have no types.
 _Module: TypeAlias = Any
 
-#: From a layer's number and [tokens, (heads + 2 kv heads) * head_dim] to [tokens, heads * head_dim].
+#: Attention: from a layer's number and [tokens, (heads + 2 kv heads) * head_dim] to [tokens, heads * head_dim].
 Attend = Callable[[int, torch.Tensor], torch.Tensor]
 
 #: From gate and up [tokens, 2 * intermediate] to silu(gate) * up [tokens, intermediate].
 Gate = Callable[[torch.Tensor], torch.Tensor]
 
-#: From tokens [tokens, width], and what is to be added to their product, if anything, to that product.
+#: From tokens [tokens, width] and a residual, or None, to their product plus the residual.
 Product = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
-#: From projections that multiply the same input to their products, beside each other.
+#: From projections that multiply the same input to their concatenated product.
 Products = Callable[[Sequence[_Module]], Product]
 
 
-def each(modules: Sequence[_Module]) -> Product:
-    """The products as the modules make them, one after the other."""
+def separate_products(modules: Sequence[_Module]) -> Product:
+    """The products that the modules compute, one after the other."""
 
     def product(tokens: torch.Tensor, residual: torch.Tensor | None) -> torch.Tensor:
-        made = [module(tokens) for module in modules]
-        beside = made[0] if len(made) == 1 else torch.cat(made, dim=-1)
-        return beside if residual is None else residual + beside
+        products = [module(tokens) for module in modules]
+        joined = products[0] if len(products) == 1 else torch.cat(products, dim=-1)
+        return joined if residual is None else residual + joined
 
     return product
 
 
-class Llama:
+class LlamaLayers:
     """The layers of a loaded model."""
 
-    def __init__(self, model: PreTrainedModel, gate: Gate | None = None, quantized: Products = each) -> None:
-        """`gate` is a faster form of silu(gate) * up, where there is one; `quantized` makes products of what is no
-        plain matrix.
+    def __init__(
+        self, model: PreTrainedModel, gate: Gate | None = None, quantized: Products = separate_products
+    ) -> None:
+        """`gate` is a faster form of silu(gate) * up, where there is one; `quantized` makes the products of projections
+        that are not plain matrices.
 
         Raises:
-            MachineError: the model is none of Llama's form.
+            MachineError: the model is not a Llama.
         """
         config = model.config
         head = model.get_output_embeddings()
@@ -64,38 +66,38 @@ class Llama:
             (self.heads + 2 * self.kv_heads) * self.head_dim,
             2 * config.intermediate_size,
         )
-        """Numbers a token has between layers, as query, key and value, and as gate and up."""
+        """Numbers of a token between layers, as query, key and value, and as gate and up."""
         self.head: torch.Tensor = head.weight
         """The output embedding [vocabulary, hidden]."""
         self._embedding, self._rotary = model.get_input_embeddings(), model.model.rotary_emb
         self._norm = model.model.norm
         self.layer_bytes = sum(part.numel() * part.element_size() for part in model.model.layers.parameters())
-        """What a step has to read of the weights; the codes of a slot, a two-hundredth of it, not counted."""
+        """Bytes of the weights that a step reads, without the embedding of a slot's codes, a two-hundredth of it."""
         self._layers = [_Layer(layer, gate or _gate, quantized) for layer in model.model.layers]
 
     @property
     def position_bytes(self) -> int:
-        """Keys and values of one position of one row, in all layers."""
+        """Bytes of the keys and values of one position of one sequence, in all layers."""
         return 2 * self.layers * int(self.kv_heads) * self.head_dim * int(self.dtype.itemsize)
 
     @property
     def layers(self) -> int:
-        """How many layers there are."""
+        """The number of layers."""
         return len(self._layers)
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
-        """Ids [tokens] as [tokens, hidden]."""
+        """Embed ids [tokens] as [tokens, hidden]."""
         hidden: torch.Tensor = self._embedding(ids)
         return hidden
 
     def rotary(self, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosine and sine [positions, head_dim] of every position's angles, in the model's format."""
+        """Cosine and sine [positions, head_dim] of every position's angles, in the model's dtype."""
         ids = torch.arange(positions, device=self.head.device).unsqueeze(0)
         cos, sin = self._rotary(torch.empty(0, dtype=self.dtype, device=self.head.device), ids)
         return cos[0].contiguous(), sin[0].contiguous()
 
     def forward(self, hidden: torch.Tensor, attend: Attend) -> torch.Tensor:
-        """Embedded tokens [tokens, hidden] through all layers and the last norm."""
+        """Run embedded tokens [tokens, hidden] through all layers and the last norm."""
         for number, layer in enumerate(self._layers):
             hidden = layer.forward(hidden, partial(attend, number))
         return _rms(hidden, self._norm)
@@ -107,31 +109,31 @@ class _Layer:
     def __init__(self, layer: _Module, gate: Gate, quantized: Products) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         self._before, self._after, self._gate = layer.input_layernorm, layer.post_attention_layernorm, gate
-        self._qkv = _side_by_side([attention.q_proj, attention.k_proj, attention.v_proj], quantized)
-        self._gate_up = _side_by_side([mlp.gate_proj, mlp.up_proj], quantized)
-        self._o, self._down = _onto(attention.o_proj, quantized), _onto(mlp.down_proj, quantized)
+        self._qkv = _concatenated([attention.q_proj, attention.k_proj, attention.v_proj], quantized)
+        self._gate_up = _concatenated([mlp.gate_proj, mlp.up_proj], quantized)
+        self._o, self._down = _added(attention.o_proj, quantized), _added(mlp.down_proj, quantized)
 
     def forward(self, hidden: torch.Tensor, attend: Gate) -> torch.Tensor:
-        """Tokens [tokens, hidden] through the layer."""
+        """Run tokens [tokens, hidden] through the layer."""
         hidden = self._o(attend(self._qkv(_rms(hidden, self._before))), hidden)
         return self._down(self._gate(self._gate_up(_rms(hidden, self._after))), hidden)
 
 
-def _side_by_side(modules: Sequence[_Module], quantized: Products) -> Gate:
-    """The products of one input with several projections, beside each other."""
+def _concatenated(modules: Sequence[_Module], quantized: Products) -> Gate:
+    """The concatenated products of one input with several projections."""
     if not all(_is_plain(module) for module in modules):
         product = quantized(modules)
         return lambda tokens: product(tokens, None)
     weight = torch.cat([module.weight.data for module in modules])
     start = 0
     for module in modules:
-        rows = module.weight.shape[0]
-        module.weight.data = weight[start : start + rows]
-        start += rows
+        end = start + module.weight.shape[0]
+        module.weight.data = weight[start:end]
+        start = end
     return lambda tokens: functional.linear(tokens, weight)
 
 
-def _onto(module: _Module, quantized: Products) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+def _added(module: _Module, quantized: Products) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """A projection of the first input, added to the second."""
     if not _is_plain(module):
         return quantized([module])

@@ -1,8 +1,12 @@
-"""Products of few tokens with 4-bit weights as bitsandbytes packs them, which are unpacked in registers: in Triton.
+"""Multiply few tokens by 4-bit weights as bitsandbytes packs them: a Triton kernel with hand-written PTX.
 
-bitsandbytes mostly unpacks a whole matrix into memory for each product, and that costs as much for one row as for a
-hundred. Measured on an H200, the four products of a layer of Maya1's shape, in us: 73 here and 229 there for 25 rows,
-96 and 200 for 48.
+The kernel is kept because rendering on an 8 GiB card is 1.6 times as fast with it. At each upgrade of gemlite or
+bitsandbytes, measure theirs again: a library that is as fast replaces this file.
+
+bitsandbytes mostly unpacks a whole matrix into memory for each product, which costs as much for one sequence as for a
+hundred. This kernel unpacks in registers: the PTX turns numbers of 4 bits into the 16-bit numbers that they stand for.
+Measured on an H200, the four products of a layer of Maya1's shape take, in us: 73 here and 229 in bitsandbytes for 25
+sequences, 96 and 200 for 48.
 """
 
 from collections.abc import Sequence
@@ -13,34 +17,85 @@ import torch
 import triton
 import triton.language as tl
 
-from maya_batch.engine.kernels.nf4_unpacking import unpacking
-
 if TYPE_CHECKING:  # transformers is imported by another thread while this compiles
     from transformers import PreTrainedModel
 
     from maya_batch.engine.kernels.llama_layers import Product
 
-#: Tokens that are multiplied here at most: 96, in a tile of 128, took longer than bitsandbytes.
-MOST_TOKENS = 64
+#: The levels of nf4, as bitsandbytes has them: quantiles of the normal distribution (Dettmers et al., QLoRA, 2023).
+#: Written down here, because the warm-up compiles while another thread imports bitsandbytes, and must not import it.
+NF4 = (
+    -1.0,
+    -0.6961928009986877,
+    -0.5250730514526367,
+    -0.39491748809814453,
+    -0.28444138169288635,
+    -0.18477343022823334,
+    -0.09105003625154495,
+    0.0,
+    0.07958029955625534,
+    0.16093020141124725,
+    0.24611230194568634,
+    0.33791524171829224,
+    0.44070982933044434,
+    0.5626170039176941,
+    0.7229568362236023,
+    1.0,
+)
 
-#: For older cards than Ampere's, Triton does without tensor cores, which bitsandbytes uses.
+#: The most tokens that are multiplied here: 96, in a tile of 128, took longer than in bitsandbytes.
+MAX_TOKENS = 64
+
+#: On cards older than Ampere, Triton does not use tensor cores, and bitsandbytes does.
 _CAPABILITY = (8, 0)
 
 #: Weights that share a scale: bitsandbytes' default, and what transformers asks for.
 _GROUP = 64
 
-#: Columns that one program makes: best for Maya1's products among 16 to 128.
+#: Columns that one program computes: the fastest for Maya1's products among 16 to 128.
 _TILE = 64
 
-#: Programs for each multiprocessor that a product is split into along its width, if it has not got so many; and the
-#: most parts to a column, whose sums are written and read once more.
-_PROGRAMS, _PARTS = 3, 8
+#: A product with fewer programs for each multiprocessor is split along its width, into at most so many parts, whose
+#: sums are written and read once more.
+_PROGRAMS, _MAX_PARTS = 3, 8
 
-#: Numbers that one program of the sum makes.
+#: Numbers that one program of the sum computes.
 _BLOCK = 1024
 
 
-@triton.jit(do_not_specialize=["count", "groups"])  # one form for all sizes of batch and matrix
+def unpacking_ptx(levels: Sequence[float], dtype: torch.dtype) -> str:
+    """PTX from four bytes ($4) to the levels of their upper ($0, $1) and lower halves ($2, $3), two to a register.
+
+    `levels` are the sixteen that a number can stand for, `dtype` is float16 or bfloat16.
+
+    `prmt` picks four bytes of eight by the lower three bits of as many numbers. For sixteen levels of two bytes each it
+    runs four times: for their high and low bytes, and for the first and the last eight levels; the numbers' fourth bits
+    choose between these. With a table in memory instead, products took a third longer.
+    """
+    numbers = torch.tensor(levels, dtype=dtype).view(torch.int16).numpy().view("<u2")
+    bytes_of = {"low": (numbers & 0xFF).astype("u1"), "high": (numbers >> 8).astype("u1")}
+    tables = {name: [f"{word:#010x}" for word in table.view("<u4")] for name, table in bytes_of.items()}
+    lines = ["{", ".reg .b32 which, last, first8, last8, pick, low, high;"]
+    for half in range(2):  # two bytes, which are four numbers
+        lines += [
+            f"shr.u32 which, $4, {16 * half};",
+            "shr.u32 last, which, 3;",
+            "and.b32 which, which, 0x7777;",
+            "and.b32 last, last, 0x1111;",
+            "prmt.b32 pick, 0xFF00, 0, last;",  # all ones in the bytes of those that are one of the last eight
+        ]
+        for name, (a, b, c, d) in tables.items():
+            lines += [
+                f"prmt.b32 first8, {a}, {b}, which;",
+                f"prmt.b32 last8, {c}, {d}, which;",
+                f"lop3.b32 {name}, pick, last8, first8, 0xCA;",  # pick ? last8 : first8, bit by bit
+            ]
+        # Of four numbers, the lower halves of the bytes have the first place and the third.
+        lines += [f"prmt.b32 ${half}, low, high, 0x7351;", f"prmt.b32 ${2 + half}, low, high, 0x6240;"]
+    return "\n".join([*lines, "}"])
+
+
+@triton.jit(do_not_specialize=["count", "groups"])  # one kernel for all sizes of batch and matrix
 def _multiply(
     tokens,
     packed,
@@ -53,12 +108,12 @@ def _multiply(
     tall: tl.constexpr,
     kind: tl.constexpr,
 ):
-    """A tile of columns over one part of the width, for all tokens, which come as pairs of two numbers."""
+    """A tile of columns over one part of the width, for all tokens, which are read two numbers at a time."""
     column, token, byte = tl.program_id(0) * tile + tl.arange(0, tile), tl.arange(0, tall), tl.arange(0, 32)
     inside = token < count
     share = groups // tl.num_programs(1)
     first = tl.program_id(1) * share
-    made = tl.zeros([tile, tall], tl.float32)
+    total = tl.zeros([tile, tall], tl.float32)
     for group in range(first, first + share):
         weights = tl.load(packed + (column[:, None] * groups + group) * 32 + byte[None, :])
         pairs = tl.load(tokens + (token[None, :] * groups + group) * 32 + byte[:, None], mask=inside[None, :], other=0)
@@ -71,10 +126,10 @@ def _multiply(
         odd = (pairs >> 16).to(tl.int16).to(kind, bitcast=True)
         unscaled = tl.dot(upper.to(kind, bitcast=True), even)
         unscaled = tl.dot(lower.to(kind, bitcast=True), odd, unscaled)
-        made += unscaled * scale[:, None]
+        total += unscaled * scale[:, None]
     columns = tl.num_programs(0) * tile
     to = parts + (tl.program_id(1) * count + token[None, :]) * columns + column[:, None]
-    tl.store(to, made, mask=inside[None, :])
+    tl.store(to, total, mask=inside[None, :])
 
 
 @triton.jit(do_not_specialize=["size", "count"])
@@ -92,23 +147,23 @@ def _add(parts, residual, out, size, count, onto: tl.constexpr, block: tl.conste
 
 @dataclass(frozen=True)
 class PackedWeight:
-    """4-bit weights that multiply the same input, beside each other."""
+    """Concatenated 4-bit weights that multiply the same input."""
 
     packed: torch.Tensor
-    """[columns, width / 2] uint8; of a byte's two weights, the upper half is the first."""
+    """[columns, width / 2] uint8; the upper half of a byte is the first of its two weights."""
     scales: torch.Tensor
     """[columns, width / 64] float32."""
     unpacking: str
-    """PTX that makes numbers of bytes."""
+    """PTX that unpacks bytes into numbers."""
     parts: int
-    """How many programs share a column's width."""
+    """The number of programs that share a column's width."""
 
     @classmethod
     def of(cls, modules: Sequence[Any]) -> "PackedWeight | None":
         """The weights of bitsandbytes' `Linear4bit` modules, which keep views of them, so that nothing is held twice.
 
-        Scales that were quantized once more are unpacked for good. None if a module is of another kind or shape,
-        or lies where bitsandbytes is faster.
+        Scales that are quantized themselves are unpacked for good. None if a module is of another kind or shape, or on
+        a device where bitsandbytes is faster.
         """
         if not all(_is_packed(module) and _is_fast_on(module.weight.device) for module in modules):
             return None
@@ -126,17 +181,17 @@ class PackedWeight:
         columns, groups = scales.shape
         processors = torch.cuda.get_device_properties(packed.device).multi_processor_count
         parts = 1
-        while parts < _PARTS and groups % (2 * parts) == 0 and columns // _TILE * parts < _PROGRAMS * processors:
+        while parts < _MAX_PARTS and groups % (2 * parts) == 0 and columns // _TILE * parts < _PROGRAMS * processors:
             parts *= 2
-        return cls(packed, scales, unpacking(states[0].code.tolist(), modules[0].compute_dtype), parts)
+        return cls(packed, scales, unpacking_ptx(states[0].code.tolist(), modules[0].compute_dtype), parts)
 
     def times(self, tokens: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
-        """Tokens [up to 64, width] times these weights, summed in float32, and the residual: [tokens, columns]."""
+        """Multiply tokens [up to 64, width] by these weights, sum in float32, add the residual: [tokens, columns]."""
         count, (columns, groups) = len(tokens), self.scales.shape
         tall = max(16, triton.next_power_of_2(count))
-        made = torch.empty(self.parts, count, columns, dtype=torch.float32, device=tokens.device)
+        sums = torch.empty(self.parts, count, columns, dtype=torch.float32, device=tokens.device)
         _multiply[(columns // _TILE, self.parts)](
-            *(tokens.contiguous().view(torch.int32), self.packed, self.scales, made, count, groups),
+            *(tokens.contiguous().view(torch.int32), self.packed, self.scales, sums, count, groups),
             unpacking=self.unpacking,
             tile=_TILE,
             tall=tall,
@@ -146,7 +201,7 @@ class PackedWeight:
         )
         out = torch.empty(count, columns, dtype=tokens.dtype, device=tokens.device)
         _add[(triton.cdiv(out.numel(), _BLOCK),)](
-            *(made, out if residual is None else residual, out, out.numel(), self.parts),
+            *(sums, out if residual is None else residual, out, out.numel(), self.parts),
             onto=residual is not None,
             block=_BLOCK,
         )
@@ -154,48 +209,48 @@ class PackedWeight:
 
 
 def product_of(modules: Sequence[Any]) -> "Product":
-    """The product with 4-bit modules: here for few tokens; as they do it for more, or if they are of another kind."""
-    from maya_batch.engine.kernels.llama_layers import each
+    """The product with 4-bit modules: here for few tokens; by the modules for more, or if they are of another kind."""
+    from maya_batch.engine.kernels.llama_layers import separate_products
 
-    by_each = each(modules)
+    by_modules = separate_products(modules)
     weight = PackedWeight.of(modules)
     if weight is None:
-        return by_each
+        return by_modules
 
     def product(tokens: torch.Tensor, residual: torch.Tensor | None) -> torch.Tensor:
-        return weight.times(tokens, residual) if len(tokens) <= MOST_TOKENS else by_each(tokens, residual)
+        return weight.times(tokens, residual) if len(tokens) <= MAX_TOKENS else by_modules(tokens, residual)
 
     return product
 
 
 def levels_of(model: "PreTrainedModel") -> list[float] | None:
-    """What the sixteen numbers of a model's 4-bit weights stand for, before scaling; None if it has none."""
+    """What the sixteen numbers of a model's 4-bit weights stand for, before scaling; None if it has no such weights."""
     states = (getattr(getattr(module, "weight", None), "quant_state", None) for module in model.modules())
     return next((state.code.tolist() for state in states if state is not None), None)
 
 
 def compile_for(levels: Sequence[float], dtype: torch.dtype, device: torch.device) -> None:
-    """Compile what such weights need, by running it once; whatever goes wrong is raised.
+    """Compile the kernels for such weights, by running them once; errors are raised.
 
-    A graph, while it is captured, cannot wait for that. It takes a second where Triton's cache on the disk has it not.
+    A graph cannot compile while it is captured. Compiling takes a second, unless Triton's cache on the disk has it.
     """
     if not _is_fast_on(device):
         return
     packed = torch.zeros(_TILE, _GROUP // 2, dtype=torch.uint8, device=device)
-    weight = PackedWeight(packed, torch.zeros(_TILE, 1, device=device), unpacking(levels, dtype), 1)
-    for count in (16, 32, MOST_TOKENS):
+    weight = PackedWeight(packed, torch.zeros(_TILE, 1, device=device), unpacking_ptx(levels, dtype), 1)
+    for count in (16, 32, MAX_TOKENS):
         tokens = torch.zeros(count, _GROUP, dtype=dtype, device=device)
         weight.times(tokens, weight.times(tokens))
     torch.cuda.synchronize(device)
 
 
 def _is_fast_on(device: torch.device) -> bool:
-    """Whether it is NVIDIA's GPU, whose language this is, and recent enough."""
+    """Whether this is an NVIDIA GPU, for PTX, and recent enough."""
     return torch.version.hip is None and torch.cuda.get_device_capability(device) >= _CAPABILITY
 
 
 def _is_packed(module: Any) -> bool:
-    """Whether a module is a `Linear4bit` whose weights lie as the kernel wants them."""
+    """Whether a module is a `Linear4bit` whose weights have the layout that the kernel reads."""
     state = getattr(module.weight, "quant_state", None)
     return bool(
         state is not None

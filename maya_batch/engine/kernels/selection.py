@@ -1,21 +1,18 @@
-"""A model's layers with the GPU kernels, where these can be compiled."""
+"""Selects the GPU kernels for a model's layers, where these compile."""
 
 import logging
 
 import torch
 from transformers import PreTrainedModel
 
-from maya_batch.engine.kernels.llama_layers import Llama, Products, each
+from maya_batch.engine.kernels.llama_layers import LlamaLayers, Products, separate_products
 from maya_batch.errors import first_line
 
 log = logging.getLogger(__name__)
 
 
-def fast_llama(model: PreTrainedModel) -> Llama | None:
-    """The layers of a model as the GPU kernels compute them; None where those cannot be compiled for it.
-
-    The log says why not, and what that costs.
-    """
+def gpu_kernel_layers(model: PreTrainedModel) -> LlamaLayers | None:
+    """The layers of a model with the GPU kernels, or None where these do not compile; the log says why."""
     device, dtype, config = torch.device(model.device), model.dtype, model.config
     if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16):
         return None
@@ -25,26 +22,26 @@ def fast_llama(model: PreTrainedModel) -> Llama | None:
         from maya_batch.engine.kernels.triton_kernels import compile_for, gate
 
         compile_for(heads, config.num_key_value_heads, head_dim, dtype, device)
-    except Exception as error:  # Triton passes on whatever the C compiler, the loader or the driver say
+    except Exception as error:  # Triton passes on the errors of the C compiler, the loader and the driver
         log.warning(
             "the GPU kernels do not compile (%s): rendering is slower; install a C compiler and "
             "Python's headers, on Debian `apt install gcc python3-dev`",
             first_line(error),
         )
         return None
-    return Llama(model, gate, _products(model, dtype, device))
+    return LlamaLayers(model, gate, _products(model, dtype, device))
 
 
 def _products(model: PreTrainedModel, dtype: torch.dtype, device: torch.device) -> Products:
-    """How quantized weights are multiplied."""
+    """Select how quantized weights are multiplied."""
     from maya_batch.engine.kernels.nf4_matmul import compile_for, levels_of, product_of
 
     levels = levels_of(model)
     if levels is None:
-        return each
+        return separate_products
     try:
         compile_for(levels, dtype, device)
     except Exception as error:  # as above
         log.warning("the GPU kernel for 4-bit weights does not compile (%s): rendering is slower", first_line(error))
-        return each
+        return separate_products
     return product_of

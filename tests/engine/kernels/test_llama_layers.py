@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from maya_batch.engine.kernels.llama_layers import Llama, Product, each
+from maya_batch.engine.kernels.llama_layers import LlamaLayers, Product, separate_products
 from maya_batch.engine.kernels.torch_attention import attend_prompt, split_heads
 from maya_batch.errors import MachineError
 
@@ -32,17 +32,17 @@ def theirs(model: LlamaForCausalLM) -> torch.Tensor:
     return scores
 
 
-def ours(llama: Llama) -> torch.Tensor:
-    """Scores [rows, positions, vocabulary] of prompts."""
-    rows, positions = IDS.shape
+def ours(llama: LlamaLayers) -> torch.Tensor:
+    """Logits [prompts, positions, vocabulary]."""
+    prompts, positions = IDS.shape
     cos, sin = llama.rotary(positions)
 
     def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
-        return attend_prompt(*split_heads(qkv.view(rows, positions, -1), llama.kv_heads, llama.head_dim, cos, sin))
+        return attend_prompt(*split_heads(qkv.view(prompts, positions, -1), llama.kv_heads, llama.head_dim, cos, sin))
 
     with torch.inference_mode():
         hidden = llama.forward(llama.embed(IDS.flatten()), attend)
-        return functional.linear(hidden, llama.head).view(rows, positions, -1)
+        return functional.linear(hidden, llama.head).view(prompts, positions, -1)
 
 
 CONFIGS: list[dict[str, object]] = [
@@ -73,7 +73,7 @@ def test_scores_are_those_of_the_model(config: dict[str, object]) -> None:
         if name.endswith("bias") or "norm" in name:
             torch.nn.init.normal_(parameter, 1.0, 0.3)
     before = theirs(model)
-    torch.testing.assert_close(ours(Llama(model)), before, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours(LlamaLayers(model)), before, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(theirs(model), before, rtol=0, atol=1e-6)
 
 
@@ -87,7 +87,7 @@ def test_a_fused_gate_is_taken_where_there_is_one() -> None:
         first, second = gate_up.chunk(2, dim=-1)
         return first * first.sigmoid() * second
 
-    torch.testing.assert_close(ours(Llama(model, gate)), before, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours(LlamaLayers(model, gate)), before, rtol=1e-5, atol=1e-5)
     assert seen == [(IDS.numel(), 2 * 96)] * 2
 
 
@@ -99,9 +99,9 @@ def test_what_is_no_plain_matrix_is_multiplied_as_the_caller_says() -> None:
 
     def quantized(modules: Sequence[torch.nn.Module]) -> Product:
         asked.append([names[module] for module in modules])
-        return each(modules)
+        return separate_products(modules)
 
-    torch.testing.assert_close(ours(Llama(model, quantized=quantized)), before, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours(LlamaLayers(model, quantized=quantized)), before, rtol=1e-5, atol=1e-5)
     assert asked == [["q_proj", "k_proj", "v_proj"], ["o_proj"]] * 2
 
 
@@ -109,7 +109,7 @@ def test_nothing_is_held_twice() -> None:
     """What multiplies the same input lies side by side in memory; the model's modules look at it."""
     model = tiny()
     named = dict(model.named_parameters())
-    Llama(model)
+    LlamaLayers(model)
     for layer in model.model.layers:
         attention, mlp = layer.self_attn, layer.mlp
         for modules in ((attention.q_proj, attention.k_proj, attention.v_proj), (mlp.gate_proj, mlp.up_proj)):
@@ -129,15 +129,15 @@ def test_nothing_is_held_twice() -> None:
 
 def test_a_second_llama_of_a_model_is_as_good_as_the_first() -> None:
     model = tiny()
-    first = Llama(model)
+    first = LlamaLayers(model)
     scores = ours(first)
-    second = Llama(model)
+    second = LlamaLayers(model)
     assert torch.equal(ours(second), scores)
     assert torch.equal(ours(first), scores)
 
 
-def test_its_figures_are_those_of_the_configuration() -> None:
-    llama = Llama(tiny(head_dim=32, tie_word_embeddings=True))
+def test_its_metrics_are_those_of_the_configuration() -> None:
+    llama = LlamaLayers(tiny(head_dim=32, tie_word_embeddings=True))
     assert (llama.layers, llama.heads, llama.kv_heads, llama.head_dim) == (2, 4, 2, 32)
     assert llama.widths == (64, (4 + 2 * 2) * 32, 2 * 96)
     assert llama.dtype == torch.float32
@@ -153,4 +153,4 @@ def test_a_model_that_is_no_llama_is_refused() -> None:
     mistral = MistralForCausalLM(MistralConfig(**sizes, num_attention_heads=4, num_key_value_heads=2))
     for model, name in ((gpt2, "gpt2"), (mistral, "mistral"), (tiny(hidden_act="gelu"), "llama")):
         with pytest.raises(MachineError, match=f"a model of type {name} is no Llama, which Maya1 is"):
-            Llama(model)
+            LlamaLayers(model)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from maya_batch.engine.kernels.llama_layers import each
-from maya_batch.engine.kernels.selection import fast_llama
+from maya_batch.engine.kernels.llama_layers import separate_products
+from maya_batch.engine.kernels.selection import gpu_kernel_layers
 
 Compiles = Callable[..., None]
 
@@ -42,7 +42,7 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[[Compiles, Compiles, li
 
         def product_of(modules: list[torch.nn.Module]) -> object:
             used.append("4-bit")
-            return each(modules)
+            return separate_products(modules)
 
         def gate(gate_up: torch.Tensor) -> torch.Tensor:
             used.append("gate")
@@ -84,7 +84,7 @@ def test_what_compiles_is_used(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     used = kernels(succeeds, compile_4_bit, levels)
-    llama = fast_llama(model)
+    llama = gpu_kernel_layers(model)
     assert llama is not None
     with torch.inference_mode():
         llama.forward(torch.zeros(2, 64, dtype=torch.bfloat16), attends)
@@ -96,7 +96,7 @@ def test_without_the_kernels_there_is_nothing_fast(
     model: LlamaForCausalLM, kernels: Callable[..., list[str]], caplog: pytest.LogCaptureFixture
 ) -> None:
     kernels(fails, succeeds, None)
-    assert fast_llama(model) is None
+    assert gpu_kernel_layers(model) is None
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert caplog.messages[0].startswith("the GPU kernels do not compile (no compiler): rendering is slower; install")
 
@@ -105,6 +105,6 @@ def test_what_is_not_on_a_gpu_or_not_of_16_bits_needs_no_kernels(
     model: LlamaForCausalLM, kernels: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernels(fails, fails, None)
-    assert fast_llama(model.float()) is None
+    assert gpu_kernel_layers(model.float()) is None
     monkeypatch.setattr(LlamaForCausalLM, "device", torch.device("cpu"))
-    assert fast_llama(model.bfloat16()) is None
+    assert gpu_kernel_layers(model.bfloat16()) is None

@@ -1,10 +1,38 @@
+"""The PTX that unpacks 4-bit weights, interpreted. The product itself is tested on a GPU, in tests/gpu."""
+
 import re
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from bitsandbytes.functional import get_4bit_type
 
-from maya_batch.engine.kernels.nf4_unpacking import NF4, unpacking
+import maya_batch.engine.kernels
+
+
+@pytest.fixture(scope="module")
+def nf4_matmul() -> Iterator[ModuleType]:
+    """The module, with a stand-in for Triton where PyTorch came without it."""
+    name = "maya_batch.engine.kernels.nf4_matmul"
+    if find_spec("triton"):
+        yield import_module(name)
+        return
+
+    def jit(**options: object) -> Callable[[Any], Any]:
+        return lambda kernel: kernel
+
+    language = SimpleNamespace(constexpr=object)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "triton", SimpleNamespace(jit=jit, language=language))
+        patch.setitem(sys.modules, "triton.language", language)
+        yield import_module(name)
+    del sys.modules[name]
+    vars(maya_batch.engine.kernels).pop("nf4_matmul")
 
 
 def run(ptx: str, word: int) -> list[int]:
@@ -38,9 +66,9 @@ def run(ptx: str, word: int) -> list[int]:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("kind", ["nf4", "fp4"])
-def test_every_byte_becomes_its_two_levels(kind: str, dtype: torch.dtype) -> None:
+def test_every_byte_becomes_its_two_levels(kind: str, dtype: torch.dtype, nf4_matmul: ModuleType) -> None:
     levels = get_4bit_type(kind, "cpu").to(dtype)
-    ptx = unpacking(levels.tolist(), dtype)
+    ptx = nf4_matmul.unpacking_ptx(levels.tolist(), dtype)
     for first in range(256):
         four = [first, (first + 85) % 256, 255 - first, first ^ 0x5A]
         made = run(ptx, int.from_bytes(bytes(four), "little"))
@@ -50,5 +78,5 @@ def test_every_byte_becomes_its_two_levels(kind: str, dtype: torch.dtype) -> Non
         assert torch.equal(lower, levels[[byte & 15 for byte in four]])
 
 
-def test_the_levels_of_nf4_are_those_of_bitsandbytes() -> None:
-    assert get_4bit_type("nf4", "cpu").tolist() == list(NF4)
+def test_the_levels_of_nf4_are_those_of_bitsandbytes(nf4_matmul: ModuleType) -> None:
+    assert get_4bit_type("nf4", "cpu").tolist() == list(nf4_matmul.NF4)
