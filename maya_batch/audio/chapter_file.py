@@ -8,8 +8,6 @@ import errno
 import os
 import re
 import stat
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Protocol
 
-from maya_batch.audio.ffmpeg import ffmpeg_program
+from maya_batch.audio.ffmpeg import REPRODUCIBLE, FfmpegError, FfmpegProcess, file_url
 from maya_batch.audio.metadata import TrackTags, mp3_comment, wav_comment, wav_strings, write_id3
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import part_of
@@ -111,72 +109,38 @@ class _Wav:
 class _Mp3:
     def __init__(self, part: Path, target: Target, tags: TrackTags, sampling_rate: int) -> None:
         self._name, self._part, self._tags = target.path, part, tags
-        try:
-            program = ffmpeg_program()
-        except MachineError as error:
-            raise MachineError(f"{self._name}: {error}") from error
-        command = [program, "-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
-        command += ["-f", "s16le", "-ar", str(sampling_rate), "-ac", "1", "-i", "pipe:0"]
-        command += ["-c:a", "libmp3lame", "-b:a", target.bitrate or MP3_BITRATE]
-        # Neither ffmpeg's version nor tags: the same sound gives the same bytes, and mutagen adds the tags.
-        command += ["-map_metadata", "-1", "-fflags", "+bitexact", "-flags:a", "+bitexact"]
-        # `file:` keeps ffmpeg from taking a colon in the name for a protocol.
-        command += ["-id3v2_version", "0", "-write_id3v1", "0", "-f", "mp3", f"file:{part.absolute()}"]
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # not a pipe: nobody would empty it
-        # A session of its own: Ctrl-C is for us to handle, ffmpeg must not die half-way through a chapter.
-        try:
-            self._ffmpeg = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-                start_new_session=True,
-            )
-        except OSError as error:
-            self._stderr.close()
-            raise MachineError(f"{self._name}: ffmpeg does not start: {error}") from error
+        arguments = ["-y", "-f", "s16le", "-ar", str(sampling_rate), "-ac", "1", "-i", "pipe:0"]
+        arguments += ["-c:a", "libmp3lame", "-b:a", target.bitrate or MP3_BITRATE, *REPRODUCIBLE]
+        # mutagen adds the tags.
+        arguments += ["-id3v2_version", "0", "-write_id3v1", "0", "-f", "mp3", file_url(part)]
+        with self._clearly():
+            self._ffmpeg = FfmpegProcess(arguments)
 
     def write(self, pcm: bytes) -> None:
-        assert self._ffmpeg.stdin is not None  # it was asked for
-        try:
-            self._ffmpeg.stdin.write(pcm)
-        except BrokenPipeError as error:
-            raise self._failure() from error
+        with self._clearly():
+            self._ffmpeg.write(pcm)
 
     def close(self) -> None:
         from mutagen import MutagenError
 
-        assert self._ffmpeg.stdin is not None
-        try:
-            self._ffmpeg.stdin.close()
-        except BrokenPipeError as error:
-            raise self._failure() from error
-        if self._ffmpeg.wait() != 0:
-            raise self._failure()
-        self._stderr.close()
+        with self._clearly():
+            self._ffmpeg.close()
         try:
             write_id3(self._part, self._tags)
         except MutagenError as error:
             raise MachineError(f"{self._name}: cannot be tagged; is the disk full? ({error})") from error
 
     def abort(self) -> None:
-        self._ffmpeg.kill()  # does nothing to a process that has been waited for
-        if self._ffmpeg.stdin is not None:
-            with suppress(OSError):  # what was still buffered has nowhere to go
-                self._ffmpeg.stdin.close()
-        self._ffmpeg.wait()
-        self._stderr.close()
+        self._ffmpeg.kill()
 
-    def _failure(self) -> MachineError:
+    @contextmanager
+    def _clearly(self) -> Iterator[None]:
         try:
-            status = self._ffmpeg.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            status = None
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").split("\n")
-        lines = [line.strip() for line in lines if line.strip()] or [f"it ended with status {status}"]
-        why = "the disk is full" if any("No space left" in line for line in lines) else lines[-1]
-        return MachineError(f"{self._name}: ffmpeg failed: {why}")
+            yield
+        except FfmpegError as error:
+            raise MachineError(f"{self._name}: ffmpeg failed: {error}") from error
+        except MachineError as error:
+            raise MachineError(f"{self._name}: {error}") from error
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
