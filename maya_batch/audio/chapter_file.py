@@ -8,148 +8,18 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import BinaryIO, Protocol
 
-from maya_batch.audio.ffmpeg import REPRODUCIBLE, FfmpegError, FfmpegProcess, file_url
-from maya_batch.audio.metadata import TrackTags, mp3_comment, wav_comment, wav_strings, write_id3
+from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.writers import FORMATS, Target
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import part_of
 from maya_batch.files.safe_open import make_folders, sync_folder
 
-__all__ = ["FORMATS", "Target", "TrackTags", "part_files", "read_comment", "write_chapter"]
-
-WAV_BYTES = (1 << 32) - (1 << 20)
-"""Most bytes of sound in one WAV: RIFF counts in 32 bits, and a megabyte is left for the rest of the file."""
-MP3_BITRATE = "64k"
-"""For a target that names none: speech at 24 kHz, mono."""
-_BYTES = 2  # of one sample
-
-
-@dataclass(frozen=True)
-class Target:
-    """One file to write."""
-
-    path: Path
-    """Its final name; missing folders are made."""
-    type: str
-    """A key of `FORMATS`."""
-    bitrate: str | None = None
-    """As ffmpeg takes it, "64k"; None for the format's own, and for formats that have none."""
-
-
-class Writer(Protocol):
-    """One `.part` file while it grows."""
-
-    def write(self, pcm: bytes) -> None:
-        """Take whole s16le samples."""
-
-    def close(self) -> None:
-        """Make the file whole, tags included."""
-
-    def abort(self) -> None:
-        """Let go of all that is held, never raising; nothing happens after `close`, or the second time."""
-
-
-@dataclass(frozen=True)
-class Format:
-    """One row of `FORMATS`."""
-
-    magic: bytes
-    """What a file of ours begins with."""
-    open: Callable[[Path, Target, TrackTags, int], Writer]
-    """(file to write, target, tags, sampling rate in Hz) -> writer."""
-    comment: Callable[[BinaryIO, int], str | None]
-    """(file, its size in bytes) -> comment; see `tags`."""
-
-
-class _Wav:
-    def __init__(self, part: Path, target: Target, tags: TrackTags, sampling_rate: int) -> None:
-        import soundfile
-
-        self._name = target.path
-        self._written = 0
-        self._errors = (soundfile.LibsndfileError, AssertionError)  # it asserts that all frames were written
-        with self._clearly():
-            self._file = soundfile.SoundFile(
-                os.fsencode(part), "w", samplerate=sampling_rate, channels=1, format="WAV", subtype="PCM_16"
-            )
-            for name, text in wav_strings(tags).items():
-                setattr(self._file, name, text)
-
-    def write(self, pcm: bytes) -> None:
-        self._written += len(pcm)
-        if self._written > WAV_BYTES:
-            raise MachineError(f"{self._name}: longer than a WAV can be (4 GiB); split the chapter or use mp3")
-        with self._clearly():
-            self._file.buffer_write(pcm, dtype="int16")
-
-    def close(self) -> None:
-        with self._clearly():
-            self._file.close()
-
-    def abort(self) -> None:
-        with suppress(*self._errors):
-            self._file.close()
-
-    @contextmanager
-    def _clearly(self) -> Iterator[None]:
-        try:
-            yield
-        except self._errors as error:
-            why = str(error) or "not all of it was taken"
-            raise MachineError(f"{self._name}: cannot be written; is the disk full? ({why})") from error
-
-
-class _Mp3:
-    def __init__(self, part: Path, target: Target, tags: TrackTags, sampling_rate: int) -> None:
-        self._name, self._part, self._tags = target.path, part, tags
-        arguments = ["-y", "-f", "s16le", "-ar", str(sampling_rate), "-ac", "1", "-i", "pipe:0"]
-        arguments += ["-c:a", "libmp3lame", "-b:a", target.bitrate or MP3_BITRATE, *REPRODUCIBLE]
-        # mutagen adds the tags.
-        arguments += ["-id3v2_version", "0", "-write_id3v1", "0", "-f", "mp3", file_url(part)]
-        with self._clearly():
-            self._ffmpeg = FfmpegProcess(arguments)
-
-    def write(self, pcm: bytes) -> None:
-        with self._clearly():
-            self._ffmpeg.write(pcm)
-
-    def close(self) -> None:
-        from mutagen import MutagenError
-
-        with self._clearly():
-            self._ffmpeg.close()
-        try:
-            write_id3(self._part, self._tags)
-        except MutagenError as error:
-            raise MachineError(f"{self._name}: cannot be tagged; is the disk full? ({error})") from error
-
-    def abort(self) -> None:
-        self._ffmpeg.kill()
-
-    @contextmanager
-    def _clearly(self) -> Iterator[None]:
-        try:
-            yield
-        except FfmpegError as error:
-            raise MachineError(f"{self._name}: ffmpeg failed: {error}") from error
-        except MachineError as error:
-            raise MachineError(f"{self._name}: {error}") from error
-
-
-FORMATS: Mapping[str, Format] = MappingProxyType(
-    {
-        "wav": Format(b"RIFF", _Wav, wav_comment),
-        "mp3": Format(b"ID3", _Mp3, mp3_comment),
-    }
-)
-
+_SAMPLE_BYTES = 2
 
 #: Names of chapters and reports while they grow; other programs have files that end in `.part`, too.
 _PART = re.compile(rf"\.(.+\.({'|'.join(FORMATS)})|report\.(html|json))\.part")
@@ -176,7 +46,7 @@ def write_chapter(
         writers = []
         for target in targets:
             part = part_of(target.path)
-            with _clearly(target):
+            with _machine_errors(target):
                 make_folders(part.parent)
                 part.unlink(missing_ok=True)  # of a killed run, whose ffmpeg may still hold it
                 undo.callback(part.unlink, missing_ok=True)
@@ -186,27 +56,27 @@ def write_chapter(
 
         written = 0
         for piece in pcm:
-            if len(piece) % _BYTES:
+            if len(piece) % _SAMPLE_BYTES:
                 raise ValueError(f"a piece of {len(piece)} bytes holds half a sample")
             written += len(piece)
             for target, writer in writers:
-                with _clearly(target):
+                with _machine_errors(target):
                     writer.write(piece)
         if not written:
             raise ValueError("there is no sound to write")
 
         for target, writer in writers:
-            with _clearly(target):
+            with _machine_errors(target):
                 writer.close()
                 _sync(part_of(target.path))
             if read_comment(part_of(target.path)) != tags.comment:
                 raise MachineError(f"{target.path}: cannot be written: what was written does not read back")
         for target in targets:
-            with _clearly(target):
+            with _machine_errors(target):
                 part_of(target.path).replace(target.path)
         for folder in {target.path.parent for target in targets}:
             sync_folder(folder)
-    return written / _BYTES / sampling_rate
+    return written / _SAMPLE_BYTES / sampling_rate
 
 
 def read_comment(path: Path) -> str | None:
@@ -252,7 +122,7 @@ def is_part(path: Path) -> bool:
 
 
 @contextmanager
-def _clearly(target: Target) -> Iterator[None]:
+def _machine_errors(target: Target) -> Iterator[None]:
     """An OSError inside, told as what it means for `target`."""
     try:
         yield

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -31,17 +31,20 @@ from maya_batch.cli.options import (
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError
 from maya_batch.interrupt import Stop
 from maya_batch.manifest import Render, json_schema
+from maya_batch.manifest.formats import FormatName
 from maya_batch.messages.logs import log_to_terminal
 from maya_batch.messages.printable import printable
 from maya_batch.run.guard import guarded
 
 log = logging.getLogger(__name__)
 
+_AUDIO_FILE = f"A {' or '.join(f'.{name}' for name in get_args(FormatName))} file."
+
 
 def say(
     context: typer.Context,
     text: Annotated[str, typer.Argument(help="What to say, emotion tags and all.", show_default=False)],
-    path: Annotated[Path, typer.Option("--output", "-o", help="A .wav or .mp3 file.")],
+    path: Annotated[Path, typer.Option("--output", "-o", help=_AUDIO_FILE)],
     description: Annotated[str, typer.Option(help="The voice, in words.")] = (
         "Realistic female voice in the 30s age with american accent. Normal pitch, warm timbre, conversational pacing."
     ),

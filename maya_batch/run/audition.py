@@ -8,9 +8,11 @@ from pathlib import Path
 
 import yaml
 
-from maya_batch.audio.chapter_file import Target, TrackTags, read_comment, write_chapter
+from maya_batch.audio.chapter_file import read_comment, write_chapter
+from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.audio.waveform_cache import audible, noise_seed
+from maya_batch.audio.writers import Target
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.plan import Chunk, Plan, speech_plan
 from maya_batch.book.settings import Machine

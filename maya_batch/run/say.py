@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maya_batch.audio.chapter_file import FORMATS, Target, TrackTags, read_comment, write_chapter
+from maya_batch.audio.chapter_file import read_comment, write_chapter
+from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.audio.waveform_cache import audible
+from maya_batch.audio.writers import FORMATS, Target
 from maya_batch.book.plan import speech_plan
 from maya_batch.book.settings import Machine, Sound
 from maya_batch.checkpoint.locate import find_checkpoint

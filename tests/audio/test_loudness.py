@@ -10,8 +10,10 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from maya_batch.audio.chapter_file import Target, TrackTags, write_chapter
+from maya_batch.audio.chapter_file import write_chapter
 from maya_batch.audio.loudness import file_loudness
+from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.writers import Target
 from maya_batch.errors import MachineError
 from tests.audio.test_chapter_file import decoded
 

@@ -9,8 +9,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from maya_batch.audio.chapter_file import Target, TrackTags, write_chapter
+from maya_batch.audio.chapter_file import write_chapter
 from maya_batch.audio.loudness import file_loudness
+from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.writers import Target
 from maya_batch.quality import Problem
 from maya_batch.report.audio_clip import make_clip, read_clip
 from maya_batch.report.files import write_report
