@@ -4,20 +4,19 @@ A file grows beside its final name as `.NAME.part` and is renamed when it is who
 reader of the old file keeps the old one. The same PCM and tags give the same bytes.
 """
 
-import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 
 from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.writers import FORMATS, Target
 from maya_batch.errors import MachineError
-from maya_batch.files.atomic_write import part_of
-from maya_batch.files.safe_open import make_folders, sync_folder
+from maya_batch.files.atomic_write import part_of, remove_part, sync_file, sync_folder, write_errors
+from maya_batch.files.safe_open import make_folders
 
 _SAMPLE_BYTES = 2
 
@@ -46,10 +45,10 @@ def write_chapter(
         writers = []
         for target in targets:
             part = part_of(target.path)
-            with _machine_errors(target):
+            with write_errors(target.path):
                 make_folders(part.parent)
                 part.unlink(missing_ok=True)  # of a killed run, whose ffmpeg may still hold it
-                undo.callback(part.unlink, missing_ok=True)
+                undo.callback(remove_part, part)
                 writer = FORMATS[target.type].open(part, target, tags, sampling_rate)
             undo.callback(writer.abort)
             writers.append((target, writer))
@@ -60,19 +59,19 @@ def write_chapter(
                 raise ValueError(f"a piece of {len(piece)} bytes holds half a sample")
             written += len(piece)
             for target, writer in writers:
-                with _machine_errors(target):
+                with write_errors(target.path):
                     writer.write(piece)
         if not written:
             raise ValueError("there is no sound to write")
 
         for target, writer in writers:
-            with _machine_errors(target):
+            with write_errors(target.path):
                 writer.close()
-                _sync(part_of(target.path))
+                sync_file(part_of(target.path))
             if read_comment(part_of(target.path)) != tags.comment:
                 raise MachineError(f"{target.path}: cannot be written: what was written does not read back")
         for target in targets:
-            with _machine_errors(target):
+            with write_errors(target.path):
                 part_of(target.path).replace(target.path)
         for folder in {target.path.parent for target in targets}:
             sync_folder(folder)
@@ -119,22 +118,3 @@ def part_files(folder: Path) -> list[Path]:
 def is_part(path: Path) -> bool:
     """Whether a path has the name of a chapter or report that grows."""
     return _PART.fullmatch(path.name) is not None
-
-
-@contextmanager
-def _machine_errors(target: Target) -> Iterator[None]:
-    """An OSError inside, told as what it means for `target`."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        why = "the disk is full" if full else error.strerror or str(error)
-        raise MachineError(f"{target.path}: cannot be written: {why}") from error
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -15,8 +15,8 @@ from maya_batch.book.take import LARGEST, Take, read_take, write_take
 from maya_batch.book.take_choices import Choices
 from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.errors import MachineError, UsageError
-from maya_batch.files.atomic_write import write_atomic
-from maya_batch.files.safe_open import is_inside, safe_folder, safe_read, sync_folder
+from maya_batch.files.atomic_write import part_of, remove_part, sync_folder, write_atomic, write_synced
+from maya_batch.files.safe_open import is_inside, safe_folder, safe_read
 
 __all__ = ["Take", "TakeStore", "unlink_all"]
 
@@ -113,8 +113,7 @@ class TakeStore:
                 sync_folder(folder)
         except OSError as error:
             for part, _ in written:
-                with contextlib.suppress(OSError):
-                    part.unlink(missing_ok=True)
+                remove_part(part)
             why = error.strerror or str(error)
             raise MachineError(f"{error.filename or self._takes}: a take cannot be stored ({why})") from error
 
@@ -197,16 +196,8 @@ class TakeStore:
         """Write the take beside its place, through to the disk; the two paths."""
         path = self._folder(take.key) / f"{take.attempt}.npz"
         safe_folder(self._root.parent, self._root.name, "takes", take.key[:2], take.key)
-        part = path.with_name(f".{path.name}.part")
-        part.unlink(missing_ok=True)  # of a killed run, or no file at all
-        try:
-            with part.open("xb") as file:
-                write_take(file, take)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
+        part = part_of(path)
+        write_synced(part, lambda file: write_take(file, take))
         return part, path
 
     def _set_aside(self, path: Path) -> None:

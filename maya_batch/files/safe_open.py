@@ -6,6 +6,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from maya_batch.files.atomic_write import sync_folder
+
 #: Bytes that are read at a time of a file that grows meanwhile, or that a network drive gives in pieces.
 _PART = 2**20
 
@@ -83,19 +85,6 @@ def make_folders(folder: Path) -> None:
         folder = folder.parent
     for folder in reversed(missing):
         _make(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was renamed or made in this folder survive a power cut, where the drive can do that.
-
-    Some network drives cannot; what was written is in place all the same.
-    """
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def is_inside(folder: Path, root: Path) -> bool:
