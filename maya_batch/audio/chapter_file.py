@@ -1,7 +1,7 @@
-"""Chapter files: one stream of PCM written in every format asked for, each file whole or not there at all.
+"""Chapter files: one stream of PCM written in every format asked for, each file whole or absent.
 
-A file grows beside its final name as `.NAME.part` and is renamed when it is whole, on disk and reads back; a
-reader of the old file keeps the old one. The same PCM and tags give the same bytes.
+A file grows as `.NAME.part` in the folder of its final name. It is renamed when it is whole, on disk and reads back; a
+reader that has the old file open keeps the old one. The same PCM and tags give the same bytes.
 """
 
 import os
@@ -94,9 +94,9 @@ def read_comment(path: Path) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _comment(path: Path, *_seen: int) -> str | None:
-    """As `read_comment`; read again where the file is not the one that was seen. A run asks four times of each."""
+    """As `read_comment`; read again when the file has changed. A run asks four times for each."""
     try:
-        # The flags are for a file swapped since: opening a FIFO would wait for somebody to write into it.
+        # The flags are for a file swapped since: opening a FIFO would wait for a writer.
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(file, "rb") as opened:
             start = opened.read(max(len(row.magic) for row in FORMATS.values()))
@@ -105,7 +105,7 @@ def _comment(path: Path, *_seen: int) -> str | None:
                 if start.startswith(row.magic):
                     return row.comment(opened, os.fstat(file).st_size)
     except Exception:
-        # Bytes of anybody's making go through two parsers: however they fail, the file is not one of ours.
+        # Untrusted bytes go through two parsers: however these fail, the file was not written here.
         return None
     return None
 
@@ -116,5 +116,5 @@ def part_files(folder: Path) -> list[Path]:
 
 
 def is_part(path: Path) -> bool:
-    """Whether a path has the name of a chapter or report that grows."""
+    """Whether a path has the name of an unfinished chapter or report."""
     return _PART.fullmatch(path.name) is not None

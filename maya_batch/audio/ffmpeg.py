@@ -1,6 +1,6 @@
 """The ffmpeg that imageio-ffmpeg ships: found, run once over some data, or fed while it runs.
 
-Each process has a session of its own: Ctrl-C is for this program to handle, ffmpeg must not die half-way.
+Each process gets its own session: this program handles Ctrl-C, and ffmpeg must not die half-way.
 """
 
 import re
@@ -30,7 +30,7 @@ def ffmpeg_program() -> str:
     """The path of the program.
 
     Raises:
-        MachineError: there is none.
+        MachineError: it is missing.
     """
     import imageio_ffmpeg
 

@@ -1,4 +1,4 @@
-"""A file appears whole or not at all: written beside its place, through to the disk, then renamed."""
+"""A file appears whole or not at all: written under another name, synced to the disk, then renamed."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Write a small file.
 
     Raises:
-        MachineError: it cannot be written; what was there is as it was.
+        MachineError: it cannot be written; the old file stays.
     """
     part = part_of(path)
     with write_errors(path):

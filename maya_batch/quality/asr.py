@@ -209,11 +209,11 @@ def _load_cublas() -> None:
 
 
 def listen(
-    recognizer: Recognizer, wave: NDArray[np.float32], rate: int, text: str, language: str, quality: Quality
+    recognizer: Recognizer, waveform: NDArray[np.float32], rate: int, text: str, language: str, quality: Quality
 ) -> tuple[Transcript, tuple[Problem, ...]]:
     """Transcribe a take that should say `text`, and check the transcript against it.
 
-    `wave` is a waveform [samples] in -1..1 at `rate` Hz. The same samples give the same result on the same machine:
+    `waveform` is a waveform [samples] in -1..1 at `rate` Hz. The same samples give the same result on the same machine:
     beam search takes the likeliest of five transcripts, nothing is sampled.
 
     Whisper sometimes fails on a take that says its text: it stops, or repeats a word without end. So a take whose words
@@ -225,7 +225,7 @@ def listen(
     """
     from maya_batch.quality.transcript_checks import check_words
 
-    samples = _resample(wave, rate)
+    samples = _resample(waveform, rate)
 
     def checked(timed: bool) -> tuple[Transcript, tuple[Problem, ...]]:
         transcript = _transcribe(recognizer, samples, language, timed)
@@ -238,22 +238,22 @@ def listen(
     return first if second[1] else second
 
 
-def _resample(wave: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+def _resample(waveform: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     """To Whisper's rate, through a polyphase filter, so that higher frequencies do not alias into its band."""
     from math import gcd
 
     from scipy.signal import resample_poly
 
     common = gcd(rate, _RATE)
-    return np.ascontiguousarray(resample_poly(wave, _RATE // common, rate // common), dtype=np.float32)
+    return np.ascontiguousarray(resample_poly(waveform, _RATE // common, rate // common), dtype=np.float32)
 
 
-def _transcribe(recognizer: Recognizer, wave: NDArray[np.float32], language: str, timed: bool = False) -> str:
-    if not len(wave):
+def _transcribe(recognizer: Recognizer, waveform: NDArray[np.float32], language: str, timed: bool = False) -> str:
+    if not len(waveform):
         return ""
     try:
         segments, _ = recognizer.model.transcribe(
-            wave,
+            waveform,
             language=_code(language),
             beam_size=5,
             temperature=0.0,

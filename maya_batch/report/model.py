@@ -1,4 +1,4 @@
-"""What a report tells: the run, its chapters and chunks, and where every character of the book has gone; no disk."""
+"""The data of a report: the run, its chapters and chunks, and an account of every character of the book; no disk."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from maya_batch.book.report_files import GENERATOR
 from maya_batch.quality import Problem
 
 MOST_TAKES = 50
-"""Takes whose sound is put into the page: at 32 kbit/s these are about 4 MB, and more than anybody hears in one go."""
+"""Takes whose sound the page holds: at 32 kbit/s about 4 MB, and more than a person plays in one go."""
 
 # What the JSON Schema says of values, beyond their types.
 Count = Annotated[int, Field(ge=0)]
@@ -60,7 +60,7 @@ class ChunkReport:
 
     @property
     def name(self) -> str:
-        """The chunk together with the beginning of its key, as `redo` takes it: after an edit it fits no more."""
+        """The chunk together with the beginning of its key, as `redo` takes it: after an edit it no longer matches."""
         return f"{self.ref}@{self.key[:4]}"
 
 
@@ -153,7 +153,7 @@ def to_json(report: Report) -> str:
 def worst_takes(chunks: Iterable[ChunkReport]) -> list[ChunkReport]:
     """The takes with anything against them, the worst first: by problems, then by word error, then as they are read.
 
-    Those that a person chose come last: they were heard already. Chunks without a take are not among them.
+    Takes that a person chose come last: that person has played them. Chunks without a take are left out.
     """
     doubtful = [chunk for chunk in chunks if chunk.attempt and (chunk.problems or chunk.word_error)]
     return sorted(doubtful, key=lambda chunk: (chunk.chosen, -len(chunk.problems), -(chunk.word_error or 0.0)))
