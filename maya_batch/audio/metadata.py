@@ -119,7 +119,7 @@ def mp3_comment(file: BinaryIO, size: int) -> str | None:
     from mutagen.id3 import COMM, ID3, TSSE
 
     file.seek(0)
-    # Only these are decoded: decoding pictures would cost time.
+    # Only these frames: decoding pictures would cost time.
     id3 = ID3(file, known_frames={"COMM": COMM, "TSSE": TSSE}, load_v1=False)
     if str(id3.get("TSSE", "")) != OURS:
         return None

@@ -213,7 +213,7 @@ def listen(
 ) -> tuple[Transcript, tuple[Problem, ...]]:
     """Transcribe a take that should say `text`, and check the transcript against it.
 
-    `waveform` is a waveform [samples] in -1..1 at `rate` Hz. The same samples give the same result on the same machine:
+    `waveform` has samples in -1..1 at `rate` Hz, mono. The same samples give the same result on the same machine:
     beam search takes the likeliest of five transcripts, nothing is sampled.
 
     Whisper sometimes fails on a take that says its text: it stops, or repeats a word without end. So a take whose words
