@@ -1,4 +1,4 @@
-"""How much of a clip is decoded at a time: SNAC's decoder takes much memory a sample, and some cards have little."""
+"""How much of a clip is decoded at a time: SNAC's decoder takes much memory a sample, and some GPUs have little."""
 
 import torch
 

@@ -1,13 +1,36 @@
-"""The ffmpeg that imageio-ffmpeg ships."""
+"""The ffmpeg that imageio-ffmpeg ships: found, run once over some data, or fed while it runs.
+
+Each process gets its own session: this program handles Ctrl-C, and ffmpeg must not die half-way.
+"""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from maya_batch.errors import MachineError
+
+REPRODUCIBLE = ("-map_metadata", "-1", "-fflags", "+bitexact", "-flags:a", "+bitexact")
+"""Output options: neither tags nor ffmpeg's version get into the file, so the same sound gives the same bytes."""
+
+_EXIT_TIMEOUT = 10
+"""Seconds that an ffmpeg which closed its input gets to exit."""
+
+_ERROR = re.compile(r"(\[[^]]*\] )*\[(error|fatal|panic)\] ")
+"""How a line of the log begins that tells an error: the parts of ffmpeg that print it, and the level."""
+
+
+class FfmpegError(Exception):
+    """ffmpeg ran and failed; the text is the last error in its log, or its exit status."""
 
 
 def ffmpeg_program() -> str:
     """The path of the program.
 
     Raises:
-        MachineError: there is none.
+        MachineError: it is missing.
     """
     import imageio_ffmpeg
 
@@ -15,3 +38,119 @@ def ffmpeg_program() -> str:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
         raise MachineError(f"no ffmpeg found: {error}") from error
+
+
+def file_url(path: Path) -> str:
+    """A path as an argument of ffmpeg: `file:` keeps it from taking a colon in the name for a protocol."""
+    return f"file:{path.absolute()}"
+
+
+def run(arguments: Sequence[str], data: bytes = b"") -> bytes:
+    """Run ffmpeg with `data` as its standard input; its standard output.
+
+    Raises:
+        FfmpegError: ffmpeg failed.
+        MachineError: ffmpeg is missing or does not start.
+    """
+    return _run("error", arguments, data).stdout
+
+
+def run_for_log(arguments: Sequence[str]) -> str:
+    """Run ffmpeg; its log, which holds the summaries that some filters print.
+
+    Raises:
+        FfmpegError: ffmpeg failed.
+        MachineError: ffmpeg is missing or does not start.
+    """
+    return _run("info", arguments, b"").stderr.decode(errors="replace")
+
+
+class FfmpegProcess:
+    """An ffmpeg that reads its standard input while this program writes it."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        """Start it.
+
+        Raises:
+            MachineError: ffmpeg is missing or does not start.
+        """
+        command = _command("error", arguments)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # not a pipe: nothing would read it while data is written
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._log.close()
+            raise MachineError(f"ffmpeg does not start: {error}") from error
+
+    def write(self, data: bytes) -> None:
+        """Feed it.
+
+        Raises:
+            FfmpegError: it closed its input.
+        """
+        assert self._process.stdin is not None  # it was asked for
+        try:
+            self._process.stdin.write(data)
+        except BrokenPipeError as error:
+            raise self._failure() from error
+
+    def close(self) -> None:
+        """End its input and wait until it exits.
+
+        Raises:
+            FfmpegError: it failed.
+        """
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError as error:
+            raise self._failure() from error
+        if self._process.wait() != 0:
+            raise self._failure()
+        self._log.close()
+
+    def kill(self) -> None:
+        """End it at once, never raising; nothing happens after `close`, or the second time."""
+        self._process.kill()  # does nothing to a process that has been waited for
+        if self._process.stdin is not None:
+            with suppress(OSError):  # what was still buffered has nowhere to go
+                self._process.stdin.close()
+        self._process.wait()
+        self._log.close()
+
+    def _failure(self) -> FfmpegError:
+        try:
+            status: int | None = self._process.wait(timeout=_EXIT_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            status = None
+        self._log.seek(0)
+        return FfmpegError(_reason(self._log.read(), status))
+
+
+def _command(loglevel: str, arguments: Sequence[str]) -> list[str]:
+    return [ffmpeg_program(), "-hide_banner", "-nostdin", "-loglevel", f"level+{loglevel}", *arguments]
+
+
+def _run(loglevel: str, arguments: Sequence[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
+    command = _command(loglevel, arguments)
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, check=False, start_new_session=True)
+    except OSError as error:
+        raise MachineError(f"ffmpeg does not start: {error}") from error
+    if done.returncode:
+        raise FfmpegError(_reason(done.stderr, done.returncode))
+    return done
+
+
+def _reason(log: bytes, status: int | None) -> str:
+    """Why ffmpeg failed, in one line."""
+    lines = [line for line in log.decode(errors="replace").split("\n") if _ERROR.match(line)]
+    if any("No space left" in line for line in lines):
+        return "the disk is full"
+    return _ERROR.sub("", lines[-1]).strip() if lines else f"it ended with status {status}"

@@ -1,7 +1,7 @@
-"""What a chapter file says of itself: its tags, and the comment that tells whether it is ours and whole.
+"""A chapter file's tags, and the comment that tells whether maya-batch wrote it and it is whole.
 
-The readers below take bytes from anywhere. They answer None, or raise any Exception, for what is not a whole
-file written here; `export.read_comment` turns the latter into None, too.
+The readers below take untrusted bytes. They return None, or raise any Exception, for what is not a whole
+file written here; `chapter_file.read_comment` turns the exceptions into None.
 """
 
 import struct
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 OURS = "maya-batch"
-"""Marks a file as ours, as the software that made it, and describes the comment in ID3."""
+"""Marks a file as written here: the name of its software, and the description of the comment in ID3."""
 
 _LARGEST_TAG = 1 << 24  # bytes; what claims more is not read
 _MOST_CHUNKS = 64  # in a WAV, before its comment
@@ -28,7 +28,7 @@ class TrackTags:
     """Counts from 1."""
     tracks: int
     comment: str
-    """Whatever the caller wants back from `read_comment`."""
+    """What `read_comment` returns."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -55,7 +55,7 @@ def wav_strings(tags: TrackTags) -> dict[str, str]:
 
 
 def wav_comment(file: BinaryIO, size: int) -> str | None:
-    """The comment of a WAV of `size` bytes; "" when it has none; None when not ours or not whole."""
+    """The comment of a WAV of `size` bytes; "" when it has none; None when not written here or not whole."""
     name, length, kind = struct.unpack("<4sI4s", file.read(12))
     if name != b"RIFF" or kind != b"WAVE" or length + 8 != size:
         return None
@@ -100,7 +100,7 @@ def write_id3(path: Path, tags: TrackTags) -> None:
 
 
 def mp3_comment(file: BinaryIO, size: int) -> str | None:
-    """The comment of an MP3 of `size` bytes; "" when it has none; None when not ours or not whole."""
+    """The comment of an MP3 of `size` bytes; "" when it has none; None when not written here or not whole."""
     name, _, flags, *digits = struct.unpack(">3sHB4B", file.read(10))
     length = 0
     for digit in digits:
@@ -119,7 +119,7 @@ def mp3_comment(file: BinaryIO, size: int) -> str | None:
     from mutagen.id3 import COMM, ID3, TSSE
 
     file.seek(0)
-    # Only these are decoded: pictures and the like would cost time and are not ours to judge.
+    # Only these frames: decoding pictures would cost time.
     id3 = ID3(file, known_frames={"COMM": COMM, "TSSE": TSSE}, load_v1=False)
     if str(id3.get("TSSE", "")) != OURS:
         return None

@@ -27,8 +27,8 @@ from maya_batch.torch_errors import translated_load_errors
 
 log = logging.getLogger(__name__)
 
-#: SNAC's activation as one kernel: beside a model that speaks, each of a clip's kernels waits until one of the model's
-#: is through, so that their number is what a clip takes.
+#: SNAC's activation as one kernel: while a model runs on the same GPU, each of a clip's kernels waits for one of the
+#: model's, and their number decides how long a clip takes.
 _SNAKE = """
 template <typename T> T snake(T x, T alpha, T inverse) {
     T waved = sin(alpha * x);
@@ -46,7 +46,7 @@ class Codec:
         """
         self._model, self._layout, self._device, self._window = model, layout, device, window
         self._generator = torch.Generator(device)
-        # A stream of its own, so that a clip is decoded while the GPU speaks the next rows.
+        # A stream of its own: a clip is decoded while the GPU generates the next frames.
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         _prepare(model, _one_kernel(device))
         self._noises = {block: rate for block, rate, _ in _walk(model.decoder) if isinstance(block, _Noise)}
@@ -90,7 +90,7 @@ class Codec:
 
 
 class _Noise(torch.nn.Module):
-    """SNAC's noise block, with noise that is given: the clip's own, whichever part of it is decoded."""
+    """SNAC's noise block, with given noise: that of the clip, whichever part of it is decoded."""
 
     def __init__(self, linear: torch.nn.Module) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ def _prepare(model: SNAC, one_kernel: Callable[..., torch.Tensor] | None) -> Non
             if isinstance(child, Snake1d):
                 setattr(module, name, _Snake(child.alpha.detach(), one_kernel))
         if parametrize.is_parametrized(module, "weight"):
-            # Weight normalization would be computed anew at every clip.
+            # Otherwise weight normalization would be computed for every clip.
             parametrize.remove_parametrizations(module, "weight")
 
 
@@ -162,7 +162,7 @@ def _walk(decoder: torch.nn.Module) -> Iterator[tuple[torch.nn.Module, int, floa
 
 
 def _windows(frames: int, most: int) -> list[tuple[int, int]]:
-    """So many frames in windows of like size, `most` at most: where each begins and ends."""
+    """`frames` frames in windows of about the same size, at most `most`: where each begins and ends."""
     count = -(-frames // most)
     edges = [frames * at // count for at in range(count + 1)]
     return list(pairwise(edges))
@@ -176,11 +176,11 @@ def load_codec(folder: Path, layout: TokenLayout, device: torch.device) -> Codec
             speak the checkpoint's codes.
     """
     config = read_codec_config(folder)
-    found = (config.codebook_size, list(config.vq_strides), config.frame_samples, config.sampling_rate)
+    given = (config.codebook_size, list(config.vq_strides), config.frame_samples, config.sampling_rate)
     wanted = (layout.codebook_size, [4, 2, 1], layout.frame_samples, layout.sampling_rate)
-    if found != wanted:
+    if given != wanted:
         raise MachineError(
-            f"{folder}: a codec of {found[0]} codes, strides {found[1]}, {found[2]} samples a frame at {found[3]} Hz "
+            f"{folder}: a codec of {given[0]} codes, strides {given[1]}, {given[2]} samples a frame at {given[3]} Hz "
             f"does not fit this model, which writes {wanted[0]} codes, {wanted[2]} samples a frame at {wanted[3]} Hz"
         )
     weights = read_codec_weights(folder, config)

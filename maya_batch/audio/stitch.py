@@ -30,7 +30,7 @@ _Segment: TypeAlias = Any  # a pydub.AudioSegment; pydub has no types
 class Clip:
     """One piece of speech and the pause that follows it."""
 
-    wave: NDArray[np.float32]
+    waveform: NDArray[np.float32]
     """[samples], within -1..1, mono."""
     pause: float
     """Seconds of silence until the next clip; 0 for the last one, whose silence is `stitch`'s `end`."""
@@ -39,12 +39,12 @@ class Clip:
 def stitch(clips: Iterable[Clip], *, start: float, end: float, sampling_rate: int = 24000) -> Iterator[bytes]:
     """Join `clips` into little-endian 16-bit mono PCM, in pieces of whole samples.
 
-    Silence at a clip's edges is cut down to `MARGIN_MS`, and what is kept counts towards the pause beside it,
-    so that the silence heard is the one asked for, to about `STEP_MS`. A clip with no sound in it is kept
+    Silence at a clip's edges is cut down to `MARGIN_MS`, and what remains counts towards the pause next to it:
+    the silence in the chapter is the one asked for, to about `STEP_MS`. A clip with no sound in it is kept
     whole. `start` and `end` are the seconds of silence around the whole.
 
     Raises:
-        ValueError: a sample is not a number within -1..1 (never clamped: whoever made it has a bug), a clip
+        ValueError: a sample is not a number within -1..1 (never clamped: its maker has a bug), a clip
             is not a row of floats, a pause is negative or not finite, or `sampling_rate` is not a whole
             number of kHz.
     """
@@ -55,7 +55,7 @@ def stitch(clips: Iterable[Clip], *, start: float, end: float, sampling_rate: in
     pydub = _pydub()
     for position, clip in enumerate(clips):
         name = f"clip {position}"
-        voice, head, tail = _trim(pydub, _segment(pydub, clip.wave, name, sampling_rate))
+        voice, head, tail = _trim(pydub, _segment(pydub, clip.waveform, name, sampling_rate))
         yield bytes(max(0, owed - head) * _BYTES)
         yield _fade(voice)
         # Below zero when the margin alone is longer than the pause: the head that follows may not add to it.
@@ -77,11 +77,11 @@ def _pydub() -> ModuleType:
     return module
 
 
-def _segment(pydub: ModuleType, wave: NDArray[np.float32], name: str, sampling_rate: int) -> _Segment:
-    """`wave` as an AudioSegment of whole milliseconds."""
-    pcm = _int16(wave, name)
+def _segment(pydub: ModuleType, waveform: NDArray[np.float32], name: str, sampling_rate: int) -> _Segment:
+    """`waveform` as an AudioSegment of whole milliseconds."""
+    pcm = _int16(waveform, name)
     # pydub counts in milliseconds and would drop or blank the odd samples at the end. Holding the last sample
-    # for less than a millisecond adds no step, so no click.
+    # for less than a millisecond adds no step, and no click.
     missing = -len(pcm) % (sampling_rate // 1000)
     if missing:
         pcm = np.pad(pcm, (0, missing), mode="edge")
@@ -108,14 +108,14 @@ def _fade(segment: _Segment) -> bytes:
     return bytes(segment.raw_data)
 
 
-def _int16(wave: NDArray[np.float32], name: str) -> NDArray[np.int16]:
-    if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating):
-        raise ValueError(f"{name}: shape {wave.shape} of {wave.dtype}, not one-dimensional floats")
-    wrong = np.flatnonzero(~(np.abs(wave) <= 1))  # a NaN compares false
+def _int16(waveform: NDArray[np.float32], name: str) -> NDArray[np.int16]:
+    if waveform.ndim != 1 or not np.issubdtype(waveform.dtype, np.floating):
+        raise ValueError(f"{name}: shape {waveform.shape} of {waveform.dtype}, not one-dimensional floats")
+    wrong = np.flatnonzero(~(np.abs(waveform) <= 1))  # a NaN compares false
     if len(wrong):
         at = int(wrong[0])
-        raise ValueError(f"{name}: {len(wrong)} samples not within -1..1, first sample {at}: {wave[at]}")
-    return np.rint(wave * _FULL_SCALE).astype("<i2")
+        raise ValueError(f"{name}: {len(wrong)} samples not within -1..1, first sample {at}: {waveform[at]}")
+    return np.rint(waveform * _FULL_SCALE).astype("<i2")
 
 
 def _samples(name: str, seconds: float, sampling_rate: int) -> int:

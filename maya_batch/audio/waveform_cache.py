@@ -1,4 +1,4 @@
-"""The sound of takes, decoded as they come and kept until their chapter is put together, as far as memory allows."""
+"""The waveforms of takes, decoded as they arrive and kept until their chapter is assembled, as memory allows."""
 
 import hashlib
 from collections.abc import Callable, Container
@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from maya_batch.audio.snac_codec import Codec
 
-#: Bytes of sound that are kept: more than two hours. What is over is decoded when it is needed.
+#: Bytes of waveforms that are kept: more than two hours. Others are decoded when they are needed.
 _KEPT = 768 * 2**20
 
 
 class Decodable(Protocol):
-    """What is decoded: a take, by the name of its chunk and which attempt at it this is."""
+    """A take that can be decoded, named by the key of its chunk and its attempt."""
 
     @property
     def key(self) -> str:
@@ -42,60 +42,60 @@ class WaveformCache:
 
     @property
     def loaded(self) -> bool:
-        """Whether the codec is there."""
+        """Whether the codec is loaded."""
         return self._codec is not None
 
     @property
     def kept_bytes(self) -> int:
-        """How much sound is kept."""
+        """The size of the waveforms that are kept."""
         return self._bytes
 
     def load(self) -> "Codec":
-        """Have the codec loaded."""
+        """The codec, loaded the first time."""
         if self._codec is None:
             self._codec = self._load()
         return self._codec
 
     def forget(self) -> None:
-        """The codec is of no use any more; for the rest of the run it counts as not loaded."""
+        """Count the codec as not loaded for the rest of the run: it is of no use any more."""
         self._codec = None
 
     def prepare(self, take: Decodable) -> NDArray[np.float32]:
-        """A take's samples, which will be asked for again."""
+        """A take's waveform, which is kept for its chapter."""
         name = (take.key, take.attempt)
         if name in self._kept:
             return self._kept[name]
-        wave = self._decode(take)
+        waveform = self._decode(take)
         if self._bytes < _KEPT:
-            self._kept[name] = wave
-            self._bytes += wave.nbytes
-        return wave
+            self._kept[name] = waveform
+            self._bytes += waveform.nbytes
+        return waveform
 
     def drop(self, take: Decodable) -> None:
-        """Keep a take's samples no longer: no chapter will ask for them."""
-        wave = self._kept.pop((take.key, take.attempt), None)
-        self._bytes -= 0 if wave is None else wave.nbytes
+        """Stop keeping a take's waveform: no chapter needs it."""
+        waveform = self._kept.pop((take.key, take.attempt), None)
+        self._bytes -= 0 if waveform is None else waveform.nbytes
 
     def drop_keys(self, keys: Container[str]) -> None:
-        """Keep no samples of takes of these keys: their chapter is put together, or needs not be."""
+        """Stop keeping the waveforms of takes of these keys: their chapter is assembled, or needs not be."""
         for key, attempt in [name for name in self._kept if name[0] in keys]:
             self._bytes -= self._kept.pop((key, attempt)).nbytes
 
     def pop(self, take: Decodable) -> NDArray[np.float32]:
-        """A take's samples as a chapter has them, -1 to 1; they are kept no longer."""
-        wave = self._kept.get((take.key, take.attempt))
+        """A take's waveform as its chapter has it, -1 to 1; it is kept no longer."""
+        waveform = self._kept.get((take.key, take.attempt))
         self.drop(take)
-        return audible(self._decode(take) if wave is None else wave)
+        return audible(self._decode(take) if waveform is None else waveform)
 
     def _decode(self, take: Decodable) -> NDArray[np.float32]:
         return self.load().decode(np.asarray(take.codes), noise_seed(take.key, take.attempt))
 
 
-def audible(wave: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The samples, with silence for those that are no finite numbers; quality.sound puts these on record."""
-    return wave if np.isfinite(wave).all() else np.nan_to_num(wave, nan=0.0, posinf=0.0, neginf=0.0)
+def audible(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The waveform, with silence for non-finite samples; `quality.audio_checks` records these."""
+    return waveform if np.isfinite(waveform).all() else np.nan_to_num(waveform, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def noise_seed(key: str, attempt: int) -> int:
-    """What settles the codec's noise for a take."""
+    """The seed of the codec's noise for a take."""
     return int.from_bytes(hashlib.sha256(f"noise {key} {attempt}".encode()).digest()[:7])

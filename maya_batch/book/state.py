@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maya_batch.audio.chapter_file import FORMATS, Target, read_comment
+from maya_batch.audio.chapter_file import read_comment
+from maya_batch.audio.writers import FORMATS, Target
 from maya_batch.book.book_id import AUDIO_RULES, TEXT_RULES, BookId, read_book_id
 from maya_batch.book.chapter_stats import ChapterStats
 from maya_batch.book.chunk import Chapter, Chunk

@@ -1,6 +1,6 @@
 """Takes on disk, by key: `takes/ab/<key>/<attempt>.npz`, each written whole or not at all.
 
-What cannot be read whole counts as missing and is said so.
+A take that cannot be read counts as missing, and the log says so.
 """
 
 import contextlib
@@ -15,18 +15,18 @@ from maya_batch.book.take import LARGEST, Take, read_take, write_take
 from maya_batch.book.take_choices import Choices
 from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.errors import MachineError, UsageError
-from maya_batch.files.atomic_write import write_atomic
-from maya_batch.files.safe_open import is_inside, safe_folder, safe_read, sync_folder
+from maya_batch.files.atomic_write import part_of, remove_part, sync_folder, write_atomic, write_synced
+from maya_batch.files.safe_open import is_inside, safe_folder, safe_read
 
 __all__ = ["Take", "TakeStore", "unlink_all"]
 
 log = logging.getLogger(__name__)
 
-#: The names of a key's folder and of the files in it: takes, their sound, what is half written or was set aside.
+#: The names of a key's folder and of the files in it: takes, their clips, unfinished files and those set aside.
 _KEY = re.compile("[0-9a-f]{64}")
 _FILE = re.compile(r"\.?\d+\.(npz|mp3)(\.part|\.aside-\d+)?")
 
-#: So many takes that are not whole are named; of a folder that was damaged there may be thousands.
+#: How many damaged takes the log names; a damaged folder may have thousands.
 _MOST_NAMED = 20
 
 
@@ -38,9 +38,9 @@ class TakeStore:
         self._root, self._takes, self._codebook_size = folder, folder / "takes", codebook_size
         self._choices = Choices(folder / "choices.yaml")
         self._warned: set[str] = set()
-        self._not_there: set[str] = set()
+        self._missing_choices: set[str] = set()
         self._inside: set[str] = set()
-        """Names of folders that were seen to be no links."""
+        """Names of folders that are known to be no links."""
 
     def best_of(self, key: str, takes: Sequence[Take]) -> Take | None:
         """Of `all` takes of this key the one in use: the one a person chose, else the one with the fewest problems, of
@@ -54,25 +54,25 @@ class TakeStore:
         return min(takes, key=lambda take: (take.attempt != chosen, *_doubt(take), take.attempt))
 
     def chosen(self, key: str) -> int | None:
-        """The attempt that a person chose; None where nobody did."""
+        """The attempt that a person chose; None without a choice."""
         return self._choices.get(key)
 
     def choose(self, key: str, attempt: int) -> None:
-        """Use this attempt from now on, whatever is known of it.
+        """Use this attempt from now on, whatever its problems.
 
         Raises:
             UsageError: there is no such take that can be read whole.
             MachineError: choices.yaml is none, or cannot be written.
         """
-        there = [take.attempt for take in self.all(key)]
-        if attempt not in there:
+        attempts = [take.attempt for take in self.all(key)]
+        if attempt not in attempts:
             raise UsageError(
-                f"chunk {key[:8]} has no take {attempt}; there are: {', '.join(map(str, there)) or 'none'}"
+                f"chunk {key[:8]} has no take {attempt}; there are: {', '.join(map(str, attempts)) or 'none'}"
             )
         self._choices.put(key, attempt)
 
     def unchoose(self, key: str) -> None:
-        """Let the evidence say again which take is used.
+        """Let the evidence decide again which take is used.
 
         Raises:
             MachineError: choices.yaml is none, or cannot be written.
@@ -96,10 +96,10 @@ class TakeStore:
     def put(self, takes: Sequence[Take]) -> None:
         """Store takes that ended together: all are on the disk before the first appears under its name.
 
-        So a run that is killed leaves a batch stored or not, but for the instant of the renames.
+        A run that is killed leaves a batch stored or not stored, except in the instant of the renames.
 
         Raises:
-            MachineError: the disk does not take them; none of them is half there.
+            MachineError: they cannot be written; none is left unfinished.
         """
         written: list[tuple[Path, Path]] = []
         try:
@@ -108,37 +108,36 @@ class TakeStore:
             for part, path in written:
                 self._set_aside(path)
                 part.replace(path)
-                path.with_suffix(".mp3").unlink(missing_ok=True)  # the sound of what was there before
+                path.with_suffix(".mp3").unlink(missing_ok=True)  # the clip of the take before
             for folder in {path.parent for _, path in written}:
                 sync_folder(folder)
         except OSError as error:
             for part, _ in written:
-                with contextlib.suppress(OSError):
-                    part.unlink(missing_ok=True)
+                remove_part(part)
             why = error.strerror or str(error)
             raise MachineError(f"{error.filename or self._takes}: a take cannot be stored ({why})") from error
 
     def clip(self, take: Take) -> bytes | None:
-        """The sound of a take that was kept for reports; None where there is none that can be read."""
+        """The clip of a take, kept for reports; None without one that can be read."""
         try:
             return safe_read(self._clip_path(take), LARGEST)
         except OSError:
             return None
 
     def put_clip(self, take: Take, mp3: bytes) -> None:
-        """Keep the sound of a take, until the take is stored anew.
+        """Keep the clip of a take, until the take is stored again.
 
         Raises:
-            MachineError: the disk does not take it.
+            MachineError: it cannot be written.
         """
         write_atomic(self._clip_path(take), mp3)
 
     def keys(self) -> set[str]:
-        """The keys of all takes that are there, whether they can be read or not."""
+        """The keys of all takes on the disk, readable or not."""
         return {key for folder, key in self._folders() if any(name.endswith(".npz") for name in _files_in(folder))}
 
     def unused(self, keys: Collection[str]) -> Iterator[Path]:
-        """The files of takes whose key is none of `keys`, and what killed runs left half written."""
+        """The files of takes whose key is none of `keys`, and files that killed runs left unfinished."""
         for folder, key in self._folders():
             for name in _files_in(folder):
                 if key not in keys or not name.endswith((".npz", ".mp3")) or name.startswith("."):
@@ -153,7 +152,7 @@ class TakeStore:
                         yield f"{self._takes}/{prefix}/{key}", key
 
     def _warn(self, path: str, why: object) -> None:
-        """Say once that there is no whole take."""
+        """Log once that a take is damaged."""
         if path in self._warned:
             return
         self._warned.add(path)
@@ -163,12 +162,12 @@ class TakeStore:
             log.warning("more takes are not whole; they count as missing, too (--verbose names them)")
 
     def _warn_of_choice(self, key: str, attempt: int) -> None:
-        """Say once that a take that a person chose is not there."""
-        if key not in self._not_there:
+        """Log once that a take that a person chose is missing."""
+        if key not in self._missing_choices:
             log.warning(
                 "choices.yaml: chunk %s has no take %d; the take with the least against it is used", key, attempt
             )
-            self._not_there.add(key)
+            self._missing_choices.add(key)
 
     def _folder(self, key: str) -> Path:
         return self._takes / key[:2] / key
@@ -194,25 +193,17 @@ class TakeStore:
         return self._folder(take.key) / f"{take.attempt}.mp3"
 
     def _write_part(self, take: Take) -> tuple[Path, Path]:
-        """Write the take beside its place, through to the disk; the two paths."""
+        """Write the take under another name, synced to the disk; that path, and the final one."""
         path = self._folder(take.key) / f"{take.attempt}.npz"
         safe_folder(self._root.parent, self._root.name, "takes", take.key[:2], take.key)
-        part = path.with_name(f".{path.name}.part")
-        part.unlink(missing_ok=True)  # of a killed run, or no file at all
-        try:
-            with part.open("xb") as file:
-                write_take(file, take)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
+        part = part_of(path)
+        write_synced(part, lambda file: write_take(file, take))
         return part, path
 
     def _set_aside(self, path: Path) -> None:
-        """Make room where something stands in a take's place that is no whole take, without losing it.
+        """Rename what has the name of a take and is no whole one, without losing it.
 
-        It may be a folder of a person's, or a take that a drive gave back wrongly this once.
+        It may be a user's folder, or a take that the drive misread this once.
         """
         if str(path) in self._warned or (path.is_dir() and not path.is_symlink()):
             self._warned.discard(str(path))

@@ -5,7 +5,7 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -16,18 +16,21 @@ from maya_batch.cli.options import Codec, Json, MachineFlags, Model, Quiet, Verb
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError
 from maya_batch.interrupt import Stop
 from maya_batch.manifest import Render, json_schema
+from maya_batch.manifest.formats import FormatName
 from maya_batch.messages.logs import log_to_terminal
 from maya_batch.messages.printable import printable
 from maya_batch.run.guard import guarded
 
 log = logging.getLogger(__name__)
 
+_AUDIO_FILE = f"A {' or '.join(f'.{name}' for name in get_args(FormatName))} file."
+
 
 @takes_flags("machine_flags", MachineFlags, "config", "engine", "device", "dtype", "quantization", "decoding")
 def say(
     context: typer.Context,
     text: Annotated[str, typer.Argument(help="What to say, emotion tags and all.", show_default=False)],
-    path: Annotated[Path, typer.Option("--output", "-o", help="A .wav or .mp3 file.")],
+    path: Annotated[Path, typer.Option("--output", "-o", help=_AUDIO_FILE)],
     machine_flags: MachineFlags,
     description: Annotated[str, typer.Option(help="The voice, in words.")] = (
         "Realistic female voice in the 30s age with american accent. Normal pitch, warm timbre, conversational pacing."

@@ -1,1 +1,1 @@
-"""Files on disk: read within bounds, written whole or not at all."""
+"""Files on disk: read within limits, written whole or not at all."""

@@ -1,4 +1,4 @@
-"""JSON files that others wrote, read within bounds."""
+"""JSON files of other programs, read within limits."""
 
 import json
 from pathlib import Path
@@ -9,13 +9,13 @@ MOST = 1_000_000
 
 
 def read_json(path: Path, most: int = MOST) -> Any:
-    """What stands in the file.
+    """The content of the file.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no regular file, has more than `most` bytes, or is no JSON that can be taken in.
+        ValueError: it is no regular file, has more than `most` bytes, or is no valid JSON.
     """
-    if not path.is_file():  # a pipe would be waited for without end
+    if not path.is_file():  # reading a pipe would block
         raise ValueError("no such file")
     with path.open("rb") as file:
         content = file.read(most + 1)
@@ -28,5 +28,5 @@ def read_json(path: Path, most: int = MOST) -> Any:
 
 
 def is_number(value: object, least: float, most: float) -> bool:
-    """Whether a JSON value is a number within these bounds; NaN is within none."""
+    """Whether a JSON value is a number within these limits; NaN never is."""
     return type(value) in (int, float) and least <= value <= most  # type: ignore[operator]

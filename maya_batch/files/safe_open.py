@@ -1,4 +1,4 @@
-"""The program's own files in an output folder: no link leads out of it, and no pipe is waited for."""
+"""The program's files in an output folder: no link is followed out of it, and no pipe blocks."""
 
 import errno
 import os
@@ -6,7 +6,9 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-#: Bytes that are read at a time of a file that grows meanwhile, or that a network drive gives in pieces.
+from maya_batch.files.atomic_write import sync_folder
+
+#: Bytes of one read, for a file that grows meanwhile or that a network drive returns in pieces.
 _PART = 2**20
 
 
@@ -53,7 +55,7 @@ def safe_open(path: Path | str, flags: int) -> int:
 
 
 def safe_folder(root: Path, *names: str) -> Path:
-    """The folder of these names below `root`, made as far as it is not there, and on the disk when this returns.
+    """The folder of these names below `root`, created where missing, and on the disk when this returns.
 
     Raises:
         OSError: one of them is a link or something else than a folder, or cannot be made; `strerror` says which.
@@ -70,7 +72,7 @@ def safe_folder(root: Path, *names: str) -> Path:
 
 
 def make_folders(folder: Path) -> None:
-    """Make a folder and those above it as far as they are not there; links on the way are followed.
+    """Create a folder and its missing parents; links on the way are followed.
 
     Raises:
         OSError: that cannot be done.
@@ -85,21 +87,8 @@ def make_folders(folder: Path) -> None:
         _make(folder)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make what was renamed or made in this folder survive a power cut, where the drive can do that.
-
-    Some network drives cannot; what was written is in place all the same.
-    """
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def is_inside(folder: Path, root: Path) -> bool:
-    """Whether a folder below `root` is there, and no link stands between the two."""
+    """Whether a folder below `root` exists, with no link between the two."""
     while folder != root:
         try:
             if not stat.S_ISDIR(folder.lstat().st_mode):

@@ -6,16 +6,15 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from maya_batch.manifest.formats import BITRATES, DEFAULT_BITRATES, MP3_BITRATES, FormatName
 from maya_batch.manifest.one_line import Codec, Description, FilePath, Folder, Language, Line, Model, VoiceName, wrong
 from maya_batch.messages.quoting import quoted
 
-MP3_BITRATES = tuple(f"{rate}k" for rate in (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160))
-"""What MP3 has at Maya1's 24 kHz (MPEG-2), in bits a second."""
-DEFAULT_MP3_BITRATE = "64k"
 Seconds = Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
@@ -59,7 +58,7 @@ class Pauses(Part):
 class Format(Part):
     """A kind of audio file; in YAML its name alone, or a mapping. `bitrate` is for mp3 only."""
 
-    type: Literal["wav", "mp3"]
+    type: FormatName
     bitrate: str | None = None
 
     @model_validator(mode="before")
@@ -67,20 +66,22 @@ class Format(Part):
     def _bare_name(cls, data: object) -> object:
         if isinstance(data, str):
             data = {"type": data}
-        if isinstance(data, dict) and data.get("type") == "mp3" and data.get("bitrate") is None:
-            data = {**data, "bitrate": DEFAULT_MP3_BITRATE}
+        if isinstance(data, dict) and data.get("bitrate") is None:
+            default = next((rate for name, rate in DEFAULT_BITRATES.items() if name == data.get("type")), None)
+            data = {**data, "bitrate": default} if default else data
         return data
 
     @field_validator("bitrate")
     @classmethod
-    def _known_bitrate(cls, bitrate: str | None) -> str | None:
-        if bitrate is not None and bitrate not in MP3_BITRATES:
-            raise wrong(f"{quoted(bitrate)} is no bitrate", "write one of " + ", ".join(MP3_BITRATES))
+    def _known_bitrate(cls, bitrate: str | None, info: ValidationInfo) -> str | None:
+        choices = BITRATES.get(info.data.get("type", ""), MP3_BITRATES)
+        if bitrate is not None and bitrate not in choices:
+            raise wrong(f"{quoted(bitrate)} is no bitrate", "write one of " + ", ".join(choices))
         return bitrate
 
     @model_validator(mode="after")
-    def _bitrate_for_mp3_only(self) -> Self:
-        if self.type != "mp3" and self.bitrate is not None:
+    def _bitrate_where_there_are_some(self) -> Self:
+        if self.type not in BITRATES and self.bitrate is not None:
             raise wrong(f"`bitrate` has no meaning for {self.type}", "remove it", "bitrate")
         return self
 

@@ -1,7 +1,7 @@
-"""What a take says, written down by a speech recognizer: Whisper, as faster-whisper runs it.
+"""Speech recognition of takes: Whisper, as faster-whisper runs it.
 
-It is an extra, `verify`. Nothing here uses the network; models come by
-`maya-batch fetch --recognizer`.
+faster-whisper is an extra, `verify`. Nothing here uses the network; `maya-batch fetch --recognizer` gets models.
+Importing faster-whisper takes seconds, so what every command asks (whether a default model is here) goes without it.
 """
 
 from dataclasses import dataclass
@@ -19,43 +19,69 @@ from maya_batch.manifest.one_line import HUB_ID
 from maya_batch.messages.install_hint import install_hint
 from maya_batch.quality import Problem, Transcript
 
-#: What Whisper hears, in samples a second.
+#: Whisper's sampling rate, in Hz.
 _RATE = 16_000
 
 #: The weights of a CTranslate2 model, and what is read beside them.
 _FILES = ("config.json", "model.bin", "tokenizer.json")
 
-#: As faster-whisper's own table has them. Every run asks for one of these, and need not import all of it for that.
-_DEFAULTS = {"small.en": "Systran/faster-whisper-small.en", "small": "Systran/faster-whisper-small"}
+#: The default recognizers: small.en knows names and numbers that the smaller ones do not.
+_ENGLISH, _OTHER_LANGUAGES = "small.en", "small"
+
+#: Where the models that faster-whisper names lie on the hub (docstring of `faster_whisper.download_model`).
+_HUB_ID = "Systran/faster-whisper-{}"
+#: Those that lie elsewhere. faster-whisper's public functions do not tell; a test has them find each of these.
+_OTHER_HUB_IDS = {
+    "large": "Systran/faster-whisper-large-v3",
+    "distil-large-v2": "Systran/faster-distil-whisper-large-v2",
+    "distil-medium.en": "Systran/faster-distil-whisper-medium.en",
+    "distil-small.en": "Systran/faster-distil-whisper-small.en",
+    "distil-large-v3": "Systran/faster-distil-whisper-large-v3",
+    "distil-large-v3.5": "distil-whisper/distil-large-v3.5-ct2",
+    "large-v3-turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+    "turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+}
 
 
 @dataclass(frozen=True)
 class Recognizer:
-    """A recognizer that is loaded."""
+    """A loaded recognizer."""
 
     name: str
-    """As a person gave it."""
+    """As the user gave it."""
     model: Any
     """faster-whisper's WhisperModel."""
 
 
 def default_recognizer(language: str) -> str:
-    """The recognizer for a book's language: small.en hears names and numbers that the smaller ones do not."""
-    return "small.en" if _code(language) == "en" else "small"
+    """The name of the recognizer for a book's language."""
+    return _ENGLISH if _code(language) == "en" else _OTHER_LANGUAGES
 
 
 def _code(language: str) -> str:
-    """Whisper's name of a book's language."""
+    """Whisper's code of a book's language."""
     return language.lower().replace("_", "-").partition("-")[0]
 
 
 def recognizer_installed() -> bool:
-    """Whether faster-whisper is there; it is not loaded."""
+    """Whether faster-whisper is installed; it is not imported."""
     return find_spec("faster_whisper") is not None
 
 
+def check_installed() -> None:
+    """Do nothing if faster-whisper is installed.
+
+    Raises:
+        MachineError: it is not.
+    """
+    if not recognizer_installed():
+        raise MachineError(
+            f"the speech recognizer is not installed: {install_hint('verify')}; `--verify off` needs none"
+        )
+
+
 def recognizer_ready(name: str) -> bool:
-    """Whether faster-whisper is installed and this model lies whole on this disk."""
+    """Whether faster-whisper is installed and this model is complete on this disk."""
     if not recognizer_installed():
         return False
     try:
@@ -66,7 +92,7 @@ def recognizer_ready(name: str) -> bool:
 
 
 def recognizers_here() -> list[str]:
-    """The models that faster-whisper names and that lie whole on this disk.
+    """The models that faster-whisper names and that are complete on this disk.
 
     Raises:
         ImportError: faster-whisper cannot be loaded.
@@ -77,68 +103,64 @@ def recognizers_here() -> list[str]:
 
 
 def recognizer_repository(name: str) -> str:
-    """The hub id of a model that faster-whisper names, like small.en; a hub id is its own.
+    """The hub id of a model that faster-whisper names, like small.en; a hub id is returned as it is.
 
     Raises:
         MachineError: faster-whisper is not installed.
         UsageError: it names no such model.
     """
-    if not recognizer_installed():
-        raise MachineError(
-            f"the speech recognizer is not installed: {install_hint('verify')}; `--verify off` needs none"
-        )
+    check_installed()
     if "/" in name:
         return name
-    if name in _DEFAULTS:
-        return _DEFAULTS[name]
-    from faster_whisper import utils
+    if name not in (_ENGLISH, _OTHER_LANGUAGES):
+        from faster_whisper import available_models
 
-    repositories = utils._MODELS  # its only table; available_models() has the names alone
-    if name not in repositories:
-        raise UsageError(f"recognizer {name}: unknown; known are {', '.join(repositories)}, hub ids and folders")
-    return str(repositories[name])
+        known = available_models()
+        if name not in known:
+            raise UsageError(f"recognizer {name}: unknown; known are {', '.join(known)}, hub ids and folders")
+    return _OTHER_HUB_IDS.get(name, _HUB_ID.format(name))
 
 
 def find_recognizer(name: str) -> Path:
-    """The folder of a model, given as that folder, by faster-whisper's name or by hub id.
+    """The folder of a model, which is given as that folder, by faster-whisper's name or by hub id.
 
     Raises:
-        MachineError: faster-whisper is not installed, or the model does not lie whole on this disk.
-        UsageError: it names no such model.
+        MachineError: faster-whisper is not installed, or the model is missing or incomplete on this disk.
+        UsageError: there is no such model.
     """
     folder = Path(name).expanduser()
     if folder.is_absolute() or name.startswith(".") or folder.is_dir():
-        lacking = [file for file in _FILES if not (folder / file).is_file()]
-        if lacking:
+        missing = [file for file in _FILES if not (folder / file).is_file()]
+        if missing:
             raise MachineError(
-                f"recognizer {name}: no {lacking[0]} there; give the folder of a CTranslate2 Whisper model"
+                f"recognizer {name}: no {missing[0]} there; give the folder of a CTranslate2 Whisper model"
             )
         return folder
     repository = recognizer_repository(name)
     match = HUB_ID.fullmatch(repository)
     if match is None:
         raise UsageError(f"recognizer {name}: neither a folder nor a hub id")
-    found = cached_snapshot(match["repo"], match["revision"] or "main")
-    if found is None or not all((found / file).is_file() for file in _FILES):
-        what = "is not on this disk" if found is None else "is not whole"
+    snapshot = cached_snapshot(match["repo"], match["revision"] or "main")
+    if snapshot is None or not all((snapshot / file).is_file() for file in _FILES):
+        what = "is not on this disk" if snapshot is None else "is not whole"
         mend = f"get it with `maya-batch fetch --recognizer {name}`, or go on with --verify off"
         raise MachineError(f"recognizer {name} {what}: {mend}")
-    return found
+    return snapshot
 
 
 def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> Recognizer:
-    """Load a model onto `cpu`, `cuda` or `cuda:N`, where it computes with 8-bit weights or in float16.
+    """Load a model onto `cpu` (8-bit weights), `cuda` or `cuda:N` (float16).
 
-    What it hears does not depend on the `threads` that it may use on a CPU. On a GPU it hears a second of silence, for
-    only then are the GPU's libraries looked for.
+    Transcripts do not depend on `threads`, the CPU threads that it may use. On a GPU it transcribes a second of silence
+    at once, because CTranslate2 looks for the GPU's libraries only then.
 
     Raises:
-        MachineError: faster-whisper is not installed, the model is not on this disk, it cannot be loaded, or does not
-            run on the GPU.
+        MachineError: faster-whisper is not installed, the model is not on this disk, cannot be loaded, or does not run
+            on the GPU.
         UsageError: there is no such model, or it does not know the book's `language`.
     """
     folder = find_recognizer(name)
-    recognizer_repository("org/any")  # a folder needs the library too
+    check_installed()
     from faster_whisper import WhisperModel
 
     kind, _, index = device.partition(":")
@@ -168,8 +190,8 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
 
 
 def _load_cublas() -> None:
-    """Have CUDA 12's cuBLAS where its Python package is installed: CTranslate2 asks the system for it by these names,
-    and PyTorch brings CUDA 13's. Where it is not, the first use says so.
+    """Load CUDA 12's cuBLAS from its Python package, if that is installed: CTranslate2 asks the system for it by these
+    names, and PyTorch brings CUDA 13's. Where it is missing, the first transcription fails and says so.
 
     Raises:
         MachineError: it is installed and cannot be loaded.
@@ -188,51 +210,51 @@ def _load_cublas() -> None:
 
 
 def listen(
-    recognizer: Recognizer, wave: NDArray[np.float32], rate: int, text: str, language: str, quality: Quality
+    recognizer: Recognizer, waveform: NDArray[np.float32], rate: int, text: str, language: str, quality: Quality
 ) -> tuple[Transcript, tuple[Problem, ...]]:
-    """What is heard in a take that is to say `text`, and what is wrong with it.
+    """Transcribe a take that should say `text`, and check the transcript against it.
 
-    `wave` are samples [n] in -1..1, `rate` of them a second. The same samples give the same result on the same
-    machine: the likeliest of five transcripts is taken, nothing is drawn.
+    `waveform` has samples in -1..1 at `rate` Hz, mono. The same samples give the same result on the same machine:
+    beam search takes the likeliest of five transcripts, nothing is sampled.
 
-    Whisper loses itself now and then in a take that says its text: it stops, or repeats a word for ever. So where words
-    seem wrong it listens once more, with time stamps, which lead it elsewhere; what a take lacks it hears neither time.
-    Of 14 whole takes of the demo voice that tiny.en flagged, of 600, 6 were cleared so.
+    Whisper sometimes fails on a take that says its text: it stops, or repeats a word without end. So a take whose words
+    seem wrong is transcribed a second time, with time stamps, which change the decoding; words that a take lacks are in
+    neither transcript. Of 600 good takes of the demo voice tiny.en flagged 14; the second time cleared 6 of these.
 
     Raises:
-        MachineError: the recognizer fails, as when the GPU's memory is full.
+        MachineError: the recognizer fails, for instance when the GPU's memory is full.
     """
     from maya_batch.quality.transcript_checks import check_words
 
-    samples = _resample(wave, rate)
+    samples = _resample(waveform, rate)
 
-    def hear(timed: bool) -> tuple[Transcript, tuple[Problem, ...]]:
+    def checked(timed: bool) -> tuple[Transcript, tuple[Problem, ...]]:
         transcript = _transcribe(recognizer, samples, language, timed)
         return check_words(text, transcript, recognizer.name, language, quality)
 
-    first = hear(timed=False)
+    first = checked(timed=False)
     if not first[1] or any(problem.kind == "tag" for problem in first[1]):
         return first
-    second = hear(timed=True)
+    second = checked(timed=True)
     return first if second[1] else second
 
 
-def _resample(wave: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """To Whisper's rate, by a polyphase filter that keeps what lies above its band out of it."""
+def _resample(waveform: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """To Whisper's rate, through a polyphase filter, so that higher frequencies do not alias into its band."""
     from math import gcd
 
     from scipy.signal import resample_poly
 
     common = gcd(rate, _RATE)
-    return np.ascontiguousarray(resample_poly(wave, _RATE // common, rate // common), dtype=np.float32)
+    return np.ascontiguousarray(resample_poly(waveform, _RATE // common, rate // common), dtype=np.float32)
 
 
-def _transcribe(recognizer: Recognizer, wave: NDArray[np.float32], language: str, timed: bool = False) -> str:
-    if not len(wave):
+def _transcribe(recognizer: Recognizer, waveform: NDArray[np.float32], language: str, timed: bool = False) -> str:
+    if not len(waveform):
         return ""
     try:
         segments, _ = recognizer.model.transcribe(
-            wave,
+            waveform,
             language=_code(language),
             beam_size=5,
             temperature=0.0,

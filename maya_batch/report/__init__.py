@@ -1,1 +1,1 @@
-"""What a night came to: report.json for programs and report.html for a person, beside the chapters."""
+"""The report of a run: report.json for programs and report.html for people, in the folder of the chapters."""

@@ -1,16 +1,15 @@
-"""The sound of one take for the page: a small MP3, and a picture of its wave."""
+"""The sound of one take for the page: a small MP3, and a picture of its waveform."""
 
-import subprocess
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maya_batch.audio.ffmpeg import ffmpeg_program
+from maya_batch.audio.ffmpeg import REPRODUCIBLE, FfmpegError, run
 from maya_batch.errors import MachineError
 
 CLIP_BITRATE = "32k"
-"""LAME's MP3 at 24 kHz mono: what a voice says and most faults of it stay clear, at 4 kB a second."""
+"""For LAME's MP3 at 24 kHz mono: words and most faults stay audible, at 4 kB a second."""
 PICTURE_WIDTH, PICTURE_HEIGHT = 240, 40
 """The box of a clip's picture, in its own units: one peak for each unit of width."""
 
@@ -18,71 +17,60 @@ _DECODED_RATE = 16000  # Hz; enough to see how loud it is
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A take to listen to and to look at."""
+class AudioClip:
+    """The sound of a take and its picture."""
 
     mp3: bytes
     seconds: float
     picture: str
-    """The `d` of an SVG path in a box of `PICTURE_WIDTH` x `PICTURE_HEIGHT`: the wave's peaks around the middle."""
+    """The `d` of an SVG path in a box of `PICTURE_WIDTH` x `PICTURE_HEIGHT`: the waveform's peaks around the middle."""
 
 
-def make_clip(wave: NDArray[np.float32], rate: int) -> bytes:
-    """`wave` [samples], -1 to 1, mono, at `rate` Hz as an MP3; the same wave gives the same bytes.
+def make_clip(waveform: NDArray[np.float32], rate: int) -> bytes:
+    """`waveform` [samples], -1 to 1, mono, at `rate` Hz as an MP3; the same waveform gives the same bytes.
 
     Raises:
-        ValueError: the wave is empty, no row of floats, or has samples that are not within -1..1.
+        ValueError: the waveform is empty, not one-dimensional floats, or has samples that are not within -1..1.
         MachineError: ffmpeg is missing or failed.
     """
-    if wave.ndim != 1 or not len(wave) or not np.issubdtype(wave.dtype, np.floating):
-        raise ValueError(f"shape {wave.shape} of {wave.dtype}, not one-dimensional floats")
-    if not np.all(np.abs(wave) <= 1):  # a NaN compares false
+    if waveform.ndim != 1 or not len(waveform) or not np.issubdtype(waveform.dtype, np.floating):
+        raise ValueError(f"shape {waveform.shape} of {waveform.dtype}, not one-dimensional floats")
+    if not np.all(np.abs(waveform) <= 1):  # a NaN compares false
         raise ValueError("samples not within -1..1")
-    command = ["-f", "f32le", "-ar", str(rate), "-ac", "1", "-i", "pipe:0"]
-    # A pipe cannot be gone back in, so the head that tells the length would stay empty: browsers go by the bitrate.
-    command += ["-c:a", "libmp3lame", "-b:a", CLIP_BITRATE, "-write_xing", "0", "-id3v2_version", "0"]
-    command += ["-map_metadata", "-1", "-fflags", "+bitexact", "-flags:a", "+bitexact", "-f", "mp3", "pipe:1"]
+    arguments = ["-f", "f32le", "-ar", str(rate), "-ac", "1", "-i", "pipe:0"]
+    # ffmpeg cannot seek in a pipe, and would leave the header with the length empty: browsers use the bitrate instead.
+    arguments += ["-c:a", "libmp3lame", "-b:a", CLIP_BITRATE, "-write_xing", "0", "-id3v2_version", "0"]
+    arguments += [*REPRODUCIBLE, "-f", "mp3", "pipe:1"]
     try:
-        return _ffmpeg(command, wave.astype("<f4").tobytes())
-    except ValueError as error:
+        return run(arguments, waveform.astype("<f4").tobytes())
+    except FfmpegError as error:
         raise MachineError(f"ffmpeg failed: {error}") from error
 
 
-def read_clip(mp3: bytes) -> Clip:
+def read_clip(mp3: bytes) -> AudioClip:
     """A clip of `make_clip`, with its length and its picture.
 
     Raises:
         ValueError: it is no MP3, or no sound is in it.
         MachineError: ffmpeg is missing.
     """
-    command = ["-f", "mp3", "-i", "pipe:0", "-f", "s16le", "-ar", str(_DECODED_RATE), "-ac", "1", "pipe:1"]
-    pcm = np.frombuffer(_ffmpeg(command, mp3), "<i2")
+    arguments = ["-f", "mp3", "-i", "pipe:0", "-f", "s16le", "-ar", str(_DECODED_RATE), "-ac", "1", "pipe:1"]
+    try:
+        pcm = np.frombuffer(run(arguments, mp3), "<i2")
+    except FfmpegError as error:
+        raise ValueError(str(error)) from error
     if not len(pcm):
         raise ValueError("no sound is in it")
-    return Clip(mp3, len(pcm) / _DECODED_RATE, _picture(pcm))
+    return AudioClip(mp3, len(pcm) / _DECODED_RATE, _picture(pcm))
 
 
 def _picture(pcm: NDArray[np.int16]) -> str:
-    """The peaks of `pcm` as a path: there along the upper edge, back along the lower one."""
+    """The peaks of `pcm` as a path: left to right along the upper edge, then back along the lower one."""
     edges = np.linspace(0, len(pcm), PICTURE_WIDTH, endpoint=False).astype(int)
     peaks = np.maximum.reduceat(np.abs(pcm.astype(np.int32)), edges) / (1 << 15)
     middle = PICTURE_HEIGHT / 2
-    # A hair's breadth where it is silent, so that silence is seen as a line.
+    # At least a thin line, to show silence.
     heights = np.maximum(peaks * middle, 0.4)
-    there = [f"{x} {middle - height:.1f}" for x, height in enumerate(heights)]
-    back = [f"{x} {middle + height:.1f}" for x, height in reversed(list(enumerate(heights)))]
-    return f"M{'L'.join(there + back)}Z"
-
-
-def _ffmpeg(command: list[str], data: bytes) -> bytes:
-    """What ffmpeg makes of `data`; a ValueError, with its last words, where it fails."""
-    line = [ffmpeg_program(), "-hide_banner", "-loglevel", "error", *command]
-    try:
-        # A session of its own: Ctrl-C is for us to handle.
-        done = subprocess.run(line, input=data, capture_output=True, check=False, start_new_session=True)
-    except OSError as error:
-        raise MachineError(f"ffmpeg does not start: {error}") from error
-    if done.returncode:
-        lines = [text for text in done.stderr.decode(errors="replace").split("\n") if text.strip()]
-        raise ValueError(lines[-1].strip() if lines else f"ffmpeg ended with status {done.returncode}")
-    return done.stdout
+    upper = [f"{x} {middle - height:.1f}" for x, height in enumerate(heights)]
+    lower = [f"{x} {middle + height:.1f}" for x, height in reversed(list(enumerate(heights)))]
+    return f"M{'L'.join(upper + lower)}Z"

@@ -1,23 +1,23 @@
-"""The two files of a report, each there whole or as it was before."""
+"""The two files of a report, written atomically."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from maya_batch.book.report_files import JSON_NAME, PAGE_NAME
 from maya_batch.files.atomic_write import write_atomic
-from maya_batch.report.audio_clip import Clip
+from maya_batch.report.audio_clip import AudioClip
 from maya_batch.report.model import Report, to_json
 from maya_batch.report.page import render_page
 
 
-def write_report(folder: Path, report: Report, clips: Mapping[str, Clip], fingerprint: str = "") -> Path:
-    """Write report.json and report.html into `folder`, which is there, and give back the path of the page.
+def write_report(folder: Path, report: Report, clips: Mapping[str, AudioClip], fingerprint: str = "") -> Path:
+    """Write report.json and report.html into the existing `folder`, and return the path of the page.
 
-    `fingerprint` stands for all that they tell of the book, empty where nothing does. `clips` are the sounds of takes
+    `fingerprint` is a digest of all that they tell about the book, or empty. `clips` are the sounds of takes
     in use by their chunk's `ref`, at least those of the first `MOST_TAKES` of `worst_takes(report.chunks)`.
 
     Raises:
-        MachineError: a file cannot be written; what was there is as it was.
+        MachineError: a file cannot be written; the old one stays.
         ValueError: a number of the report is not finite, or a time is not ISO 8601.
     """
     contents = {folder / JSON_NAME: to_json(report), folder / PAGE_NAME: render_page(report, clips, fingerprint)}

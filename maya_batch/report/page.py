@@ -20,7 +20,7 @@ from maya_batch.errors import (
     EXIT_USAGE,
     EXIT_WHOLE,
 )
-from maya_batch.report.audio_clip import PICTURE_HEIGHT, PICTURE_WIDTH, Clip
+from maya_batch.report.audio_clip import PICTURE_HEIGHT, PICTURE_WIDTH, AudioClip
 from maya_batch.report.model import MOST_TAKES, ChunkReport, Report, worst_takes
 from maya_batch.report.shell_word import shell_word
 from maya_batch.report.text_diff import Words, word_diff
@@ -63,13 +63,14 @@ class _Part:
 class _Take:
     chunk: ChunkReport
     words: list[Words]
-    clip: Clip | None
+    clip: AudioClip | None
 
 
-def render_page(report: Report, clips: Mapping[str, Clip], fingerprint: str = "") -> str:
-    """The page as HTML, which carries a `fingerprint` of all that it tells of the book. `clips` are the sounds of takes
-    in use, by their chunk's `ref`; it needs those of `worst_takes`, the first `MOST_TAKES` of them, and says so of each
-    that is not there.
+def render_page(report: Report, clips: Mapping[str, AudioClip], fingerprint: str = "") -> str:
+    """The page as HTML, with a `fingerprint` of all that it tells about the book.
+
+    `clips` are the sounds of takes in use, by their chunk's `ref`. The page shows those of the first `MOST_TAKES` of
+    `worst_takes`, and names each that is missing.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -82,7 +83,7 @@ def render_page(report: Report, clips: Mapping[str, Clip], fingerprint: str = ""
         report=report,
         fingerprint=fingerprint,
         flags="".join(f" {shell_word(flag)}" for flag in report.flags),
-        # Whatever a text might smuggle in: nothing runs but this script, and nothing is loaded from anywhere.
+        # Whatever a text may contain, only this script runs, and nothing is loaded from elsewhere.
         policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; media-src data:; "
         "base-uri 'none'; form-action 'none'",
         style=Markup(style),
@@ -110,7 +111,7 @@ def _parts(characters: Characters) -> list[_Part]:
     for name, label, meaning in _PARTS:
         number = getattr(characters, name)
         share = number / characters.total if characters.total else 0.0
-        # 100 % is all, and 0 % is none: whatever is between is not rounded to either.
+        # 100 % is all, and 0 % is none: nothing between is rounded to either.
         shown = f"{100 * share:.1f} %" if 0.0005 <= share < 0.9995 else "under 0.1 %" if share < 0.5 else "over 99.9 %"
         shown = "–" if number == 0 else "100 %" if number == characters.total else shown
         parts.append(_Part(name, label, meaning, number, shown, round(start, 2), round(share * _BAR, 2)))
@@ -119,13 +120,13 @@ def _parts(characters: Characters) -> list[_Part]:
 
 
 def _account(characters: Characters) -> str:
-    """A chapter's characters in a few words, what is nothing left out."""
+    """A chapter's characters in a few words, without the parts that are zero."""
     parts = [(getattr(characters, name), label) for name, label, _ in _PARTS]
-    there = [(number, label) for number, label in parts if number]
-    if len(there) == 1:
-        return f"{characters.total:,}, all {there[0][1]}"
+    counted = [(number, label) for number, label in parts if number]
+    if len(counted) == 1:
+        return f"{characters.total:,}, all {counted[0][1]}"
     return f"{characters.total:,}" + "".join(
-        f"{', ' if i else ': '}{n:,} {label}" for i, (n, label) in enumerate(there)
+        f"{', ' if i else ': '}{n:,} {label}" for i, (n, label) in enumerate(counted)
     )
 
 

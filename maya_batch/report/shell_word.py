@@ -1,4 +1,4 @@
-"""A word of a command line, so that a shell reads it as it is."""
+"""Quoting one word of a command line for a shell."""
 
 import shlex
 

@@ -1,4 +1,4 @@
-"""A text against the transcript of its take: the words that are missing and those that are too many; pure."""
+"""The difference between a text and the transcript of its take: missing words and added ones; pure."""
 
 import re
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from typing import Literal
 
 from maya_batch.text.emotion_tags import TAG
 
-Kind = Literal["same", "missing", "added"]
+WordKind = Literal["same", "missing", "added"]
 
 _SOUNDLESS = re.compile(r"[^\w]+")
 
@@ -18,7 +18,7 @@ _SOUNDLESS = re.compile(r"[^\w]+")
 class Words:
     """Neighbouring words of one kind, with single spaces between them."""
 
-    kind: Kind
+    kind: WordKind
     text: str
 
 
@@ -26,8 +26,8 @@ def word_diff(text: str, heard: str, unheard: Collection[int] | None = None) -> 
     """The words of `text` as they were read, with those that only `heard` has.
 
     Words are what whitespace parts; case and punctuation do not count, and tags are not looked for in the transcript.
-    `unheard` are the words of `text`, counted from 0, that a recognizer's judge found missing: it knows that "1984"
-    and "nineteen eighty-four" are the same, so a word it found is not missing however it is written.
+    `unheard` are the words of `text`, counted from 0, that `quality.transcript_checks` found missing. It knows that
+    "1984" and "nineteen eighty-four" are the same; a word it found is not missing, however it is written.
     """
     written = text.split()
     places = [place for place, word in enumerate(written) if _bare(word)]
@@ -35,7 +35,7 @@ def word_diff(text: str, heard: str, unheard: Collection[int] | None = None) -> 
     matcher = SequenceMatcher(
         None, [_bare(written[place]) for place in places], [_bare(word) for word in said], autojunk=False
     )
-    kinds: dict[int, Kind] = {}
+    kinds: dict[int, WordKind] = {}
     added: dict[int, list[str]] = {}
     for tag, first, last, begin, end in matcher.get_opcodes():
         if tag == "equal":
@@ -44,7 +44,7 @@ def word_diff(text: str, heard: str, unheard: Collection[int] | None = None) -> 
         kinds.update(dict.fromkeys(missing, "missing"))
         if tag == "insert" or missing:
             added[places[last] if last < len(places) else len(written)] = said[begin:end]
-    row: list[tuple[Kind, str]] = []
+    row: list[tuple[WordKind, str]] = []
     for place, word in enumerate([*written, ""]):
         row += [("added", other) for other in added.get(place, ())]
         row += [(kinds.get(place, "same"), word)] if word else []

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from maya_batch.audio.chapter_file import TrackTags, write_chapter
+from maya_batch.audio.chapter_file import write_chapter
 from maya_batch.audio.loudness import file_loudness
+from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.chunk import Chapter

@@ -19,7 +19,7 @@ from maya_batch.book.state import BookState
 from maya_batch.checkpoint.locate import DEMO
 from maya_batch.manifest import Render, output_folder
 from maya_batch.messages.plural import plural
-from maya_batch.report.audio_clip import Clip, make_clip, read_clip
+from maya_batch.report.audio_clip import AudioClip, make_clip, read_clip
 from maya_batch.report.files import write_report
 from maya_batch.report.model import MOST_TAKES, ChapterReport, ChunkReport, Report, count_problems, worst_takes
 from maya_batch.run.result import RunResult
@@ -178,7 +178,7 @@ def _chunk(state: BookState, chunk: Chunk) -> ChunkReport:
     )
 
 
-def _clips(state: BookState, chunks: Sequence[Chunk], waveforms: WaveformCache) -> dict[str, Clip]:
+def _clips(state: BookState, chunks: Sequence[Chunk], waveforms: WaveformCache) -> dict[str, AudioClip]:
     """The sound of these chunks' takes, by ref; of those without one it is said on the page."""
     clips = {}
     for chunk in chunks:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from maya_batch.audio.chapter_file import FORMATS, Target, TrackTags, read_comment, write_chapter
+from maya_batch.audio.chapter_file import read_comment, write_chapter
+from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.audio.waveform_cache import audible, noise_seed
+from maya_batch.audio.writers import FORMATS, Target
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.plan import Plan, speech_plan
 from maya_batch.book.settings import Machine, Sound

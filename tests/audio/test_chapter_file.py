@@ -14,15 +14,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maya_batch.audio import chapter_file
-from maya_batch.audio.chapter_file import (
-    FORMATS,
-    Target,
-    TrackTags,
-    part_files,
-    read_comment,
-    write_chapter,
-)
+from maya_batch.audio import writers
+from maya_batch.audio.chapter_file import part_files, read_comment, write_chapter
+from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.writers import FORMATS, Target
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import part_of
 
@@ -179,7 +174,9 @@ def test_an_exception_half_way_leaves_the_old_files_alone(tmp_path: Path, error:
 def test_a_killed_run_leaves_no_final_name_and_the_next_run_mends_it(tmp_path: Path) -> None:
     program = f"""
 from pathlib import Path
-from maya_batch.audio.chapter_file import Target, TrackTags, write_chapter
+from maya_batch.audio.chapter_file import write_chapter
+from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.writers import Target
 import time
 def pcm():
     for _ in range(20):
@@ -243,7 +240,9 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path, kind: str) -> None:
     program = f"""
 import resource
 from pathlib import Path
-from maya_batch.audio.chapter_file import Target, TrackTags, write_chapter
+from maya_batch.audio.chapter_file import write_chapter
+from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.writers import Target
 from maya_batch.errors import MachineError
 import numpy as np
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
@@ -290,8 +289,8 @@ def test_ffmpeg_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_wav_stops_before_riff_overflows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (1 << 31) < chapter_file.WAV_BYTES < (1 << 32)
-    monkeypatch.setattr(chapter_file, "WAV_BYTES", 100000)
+    assert (1 << 31) < writers.RIFF_BYTES < (1 << 32)
+    monkeypatch.setattr(writers, "RIFF_BYTES", 100000)
     with pytest.raises(MachineError, match="4 GiB"):
         write_chapter(pieces(speech(10.0)), targets(tmp_path), TAGS)
     assert list(tmp_path.iterdir()) == []
@@ -422,7 +421,9 @@ def test_memory_does_not_grow_with_the_chapter(tmp_path: Path) -> None:
     program = f"""
 import resource, sys
 from pathlib import Path
-from maya_batch.audio.chapter_file import Target, TrackTags, write_chapter
+from maya_batch.audio.chapter_file import write_chapter
+from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.writers import Target
 import numpy as np
 minute = np.random.default_rng(0).integers(-3000, 3000, 24000 * 60, "int16").tobytes()
 def write(minutes, *types):

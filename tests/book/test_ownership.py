@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from maya_batch.audio.chapter_file import Target, TrackTags, write_chapter
+from maya_batch.audio.chapter_file import write_chapter
+from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.writers import Target
 from tests.conftest import Said
 from tests.support.fakes import FakeEngine, TinyBook
 from tests.support.forked_run import start

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from maya_batch.audio.chapter_file import Target, TrackTags, write_chapter
+from maya_batch.audio.chapter_file import write_chapter
+from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.writers import Target
 from maya_batch.book.leftovers import LeftOvers, left_over
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.overview import Description, describe

@@ -61,11 +61,11 @@ def test_the_wheel_brings_voice_and_configurations(python: Path, clean: dict[str
     assert os.access(found[0], os.R_OK)
 
 
-def test_the_wheel_brings_the_forms_of_a_report(python: Path, clean: dict[str, str], tmp_path: Path) -> None:
+def test_the_wheel_brings_the_parts_of_a_report(python: Path, clean: dict[str, str], tmp_path: Path) -> None:
     program = "from importlib.resources import files; print(files('maya_batch.report'))"
     folder = Path(run(python, "-c", program, cwd=tmp_path, env=clean).strip())
     assert folder.is_relative_to(python.parent.parent / "lib")
-    for name in ("schema.json", "page.html", "page.css", "page.js"):
+    for name in ("page.html", "page.css", "page.js"):
         assert (folder / name).read_bytes() == (ROOT / "maya_batch" / "report" / name).read_bytes()
 
 

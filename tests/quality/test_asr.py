@@ -1,3 +1,6 @@
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +22,7 @@ from maya_batch.quality.asr import (
     load_recognizer,
     recognizer_installed,
     recognizer_ready,
+    recognizer_repository,
 )
 from tests.support.demo import FEMALE
 from tests.support.good_takes import Line, Spoken, speak
@@ -94,11 +98,41 @@ def test_english_has_a_recognizer_of_its_own() -> None:
     ]
 
 
-def test_the_default_recognizers_are_the_librarys() -> None:
-    from faster_whisper import utils
+def in_the_cache(hub: Path, repository: str) -> Path:
+    """The folder of a repository in the hub's cache, without a file."""
+    snapshot = hub / f"models--{repository.replace('/', '--')}" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True, exist_ok=True)
+    (snapshot.parents[1] / "refs").mkdir(exist_ok=True)
+    (snapshot.parents[1] / "refs" / "main").write_text("a" * 40)
+    return snapshot
 
-    assert {asr.default_recognizer(code) for code in ("en", "de")} == asr._DEFAULTS.keys()
-    assert asr._DEFAULTS.items() <= utils._MODELS.items()
+
+def test_the_library_finds_each_model_it_names_where_it_is_fetched_from(hub: Path) -> None:
+    from faster_whisper import available_models, download_model
+
+    names = available_models()
+    assert {default_recognizer(code) for code in ("en", "de")} < set(names)
+    assert asr._OTHER_HUB_IDS.keys() < set(names)
+    for name in names:
+        snapshot = in_the_cache(hub, recognizer_repository(name))
+        for file in ("config.json", "model.bin", "tokenizer.json"):
+            (snapshot / file).touch()
+        assert Path(download_model(name, local_files_only=True)) == snapshot == find_recognizer(name)
+        shutil.rmtree(hub)
+
+
+def test_whether_a_default_recognizer_is_here_is_known_without_the_library(hub: Path) -> None:
+    program = (
+        "import sys; from maya_batch.quality.asr import *; print([recognizer_ready(n) for n in ('small.en', 'small')])"
+        "; print({'faster_whisper', 'ctranslate2', 'scipy', 'torch'} & set(sys.modules))"
+    )
+    snapshot = in_the_cache(hub, "Systran/faster-whisper-small.en")
+    for file in ("config.json", "model.bin", "tokenizer.json"):
+        (snapshot / file).touch()
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | {"HF_HUB_CACHE": str(hub)}
+    )
+    assert (said.stdout, said.stderr) == ("[True, False]\nset()\n", "")
 
 
 def test_a_model_that_is_not_on_this_disk_is_told_with_the_way_to_get_it(hub: Path) -> None:
@@ -113,10 +147,7 @@ def test_a_model_that_is_not_on_this_disk_is_told_with_the_way_to_get_it(hub: Pa
 
 
 def test_a_model_in_the_hubs_cache_is_ready_once_it_is_whole(hub: Path) -> None:
-    snapshot = hub / "models--Systran--faster-whisper-small.en" / "snapshots" / ("a" * 40)
-    snapshot.mkdir(parents=True)
-    (snapshot.parents[1] / "refs").mkdir()
-    (snapshot.parents[1] / "refs" / "main").write_text("a" * 40)
+    snapshot = in_the_cache(hub, "Systran/faster-whisper-small.en")
     for file in ("config.json", "tokenizer.json"):
         (snapshot / file).write_text("{}")
     assert not recognizer_ready("small.en")

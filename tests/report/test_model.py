@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import fields, replace
-from importlib.resources import files
 from typing import Any
 
 import jsonschema
@@ -11,11 +10,12 @@ import pytest
 from maya_batch import errors
 from maya_batch.book.accounting import Characters
 from maya_batch.quality import Problem
+from maya_batch.report.json_schema import json_schema
 from maya_batch.report.model import MOST_TAKES, ChapterReport, ChunkReport, Report, count_problems, to_json, worst_takes
 from maya_batch.report.text_diff import Words, word_diff
 from tests.support.reports import a_night, chunk, report
 
-SCHEMA = json.loads(files("maya_batch.report").joinpath("schema.json").read_text(encoding="utf-8"))
+SCHEMA = json_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
@@ -74,10 +74,13 @@ def test_the_json_is_of_its_schema() -> None:
         (("retries",), 1.5),
         (("problems_by_kind", "cap"), 0),
         (("more",), 1),
-        (("characters", "heard"), -1),
+        (("characters", "heard"), "1"),
         (("chapters", 0, "characters", "waived"), None),
         (("chapters", 0, "number"), 0),
         (("chapters", 0, "file"), ""),
+        (("chapters", 0, "loudness_lufs"), "-19"),
+        (("language",), ""),
+        (("generator",), "another"),
         (("chunks", 0, "ref"), "1-2"),
         (("chunks", 0, "problems"), {}),
         (("chunks", 1, "problems", 0), "cap"),
@@ -94,19 +97,13 @@ def test_the_schema_refuses_a_wrong_value(place: tuple[Any, ...], value: object)
     for step in place[:-1]:
         inner = inner[step]
     inner[place[-1]] = value
-    [error] = VALIDATOR.iter_errors(content)
-    assert tuple(error.absolute_path) in (place, place[:-1])
+    [path] = {tuple(error.absolute_path) for error in VALIDATOR.iter_errors(content)}
+    assert path in (place, place[:-1])
 
 
 def objects() -> list[tuple[type, dict[str, Any]]]:
-    kinds = SCHEMA["$defs"]
-    return [
-        (Report, SCHEMA),
-        (Characters, kinds["characters"]),
-        (Problem, kinds["problem"]),
-        (ChapterReport, kinds["chapter"]),
-        (ChunkReport, kinds["chunk"]),
-    ]
+    parts = [Characters, Problem, ChapterReport, ChunkReport]
+    return [(Report, SCHEMA), *((part, SCHEMA["$defs"][part.__name__]) for part in parts)]
 
 
 @pytest.mark.parametrize(("kind", "schema"), objects(), ids=lambda value: getattr(value, "__name__", ""))
@@ -115,6 +112,14 @@ def test_the_schema_knows_every_field_and_asks_for_it(kind: Any, schema: dict[st
     assert list(schema["properties"]) == names
     assert schema["required"] == names
     assert schema["additionalProperties"] is False
+
+
+def test_the_schema_says_what_each_key_means() -> None:
+    plain = {("ChapterReport", "title"), ("ChapterReport", "characters"), ("Characters", "total")}
+    plain |= {("Problem", "kind"), ("Problem", "detail")}  # of these the class tells
+    keys = {(kind.__name__, name): value for kind, part in objects() for name, value in part["properties"].items()}
+    assert {key for key, value in keys.items() if not value.get("description")} == plain
+    assert not any("Raises" in part["description"] for _, part in objects())
 
 
 def test_the_schema_knows_every_exit_code() -> None:

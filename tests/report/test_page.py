@@ -16,7 +16,7 @@ import pytest
 from maya_batch.book.accounting import Characters
 from maya_batch.errors import MachineError
 from maya_batch.quality import Problem
-from maya_batch.report.audio_clip import PICTURE_HEIGHT, PICTURE_WIDTH, Clip, make_clip, read_clip
+from maya_batch.report.audio_clip import PICTURE_HEIGHT, PICTURE_WIDTH, AudioClip, make_clip, read_clip
 from maya_batch.report.files import write_report
 from maya_batch.report.model import MOST_TAKES, Report
 from maya_batch.report.page import render_page
@@ -61,11 +61,11 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def clip() -> Clip:
+def clip() -> AudioClip:
     return read_clip(make_clip(voice(), 24000))
 
 
-def test_a_clip_sounds_like_its_wave_and_is_small(clip: Clip) -> None:
+def test_a_clip_sounds_like_its_wave_and_is_small(clip: AudioClip) -> None:
     import imageio_ffmpeg
 
     wave = voice()
@@ -78,7 +78,7 @@ def test_a_clip_sounds_like_its_wave_and_is_small(clip: Clip) -> None:
     assert np.corrcoef(back[start : start + shared], wave[:shared])[0, 1] > 0.999
 
 
-def test_the_same_wave_gives_the_same_clip(clip: Clip) -> None:
+def test_the_same_wave_gives_the_same_clip(clip: AudioClip) -> None:
     assert make_clip(voice(), 24000) == clip.mp3
 
 
@@ -127,7 +127,7 @@ def test_a_missing_ffmpeg_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         make_clip(voice(), 24000)
 
 
-def test_both_files_are_written_and_the_page_is_given_back(tmp_path: Path, clip: Clip) -> None:
+def test_both_files_are_written_and_the_page_is_given_back(tmp_path: Path, clip: AudioClip) -> None:
     night = a_night()
     assert write_report(tmp_path, night, {"1:2": clip}) == tmp_path / "report.html"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
@@ -219,7 +219,7 @@ def test_what_is_not_spoken_is_named() -> None:
     assert "maya-batch render books/lamp.yaml" in text
 
 
-def test_a_take_has_its_text_its_sound_and_its_command(clip: Clip) -> None:
+def test_a_take_has_its_text_its_sound_and_its_command(clip: AudioClip) -> None:
     page = render_page(a_night(), {"1:2": clip})
     reader = Reader(page)
     assert "1:2@a1b2 take 3 of 3, 25.6 s, word error 45 %" in reader.text
@@ -241,7 +241,7 @@ def test_the_command_is_one_a_shell_takes_as_it_is_meant() -> None:
     assert shlex.split(html.unescape(command)) == ["maya-batch", "redo", name, "3:17@a1b2"]
 
 
-def test_at_most_so_many_takes_are_shown_and_the_rest_is_counted(clip: Clip) -> None:
+def test_at_most_so_many_takes_are_shown_and_the_rest_is_counted(clip: AudioClip) -> None:
     chunks = [chunk(f"1:{number}", word_error=0.5) for number in range(1, MOST_TAKES + 8)]
     reader = Reader(render_page(report(*chunks), {each.ref: clip for each in chunks}))
     assert len(reader.named("audio")) == MOST_TAKES
@@ -275,7 +275,7 @@ def test_texts_of_anybody_are_shown_and_never_run() -> None:
     assert (link["href"] or "").startswith("./javascript%3A")
 
 
-def test_the_page_needs_nothing_but_itself(clip: Clip) -> None:
+def test_the_page_needs_nothing_but_itself(clip: AudioClip) -> None:
     reader = Reader(render_page(a_night(), {"1:2": clip}))
     assert not {"link", "img", "iframe", "object", "base", "form"} & {tag for tag, _ in reader.tags}
     sources = [value or "" for _, attributes in reader.tags for name, value in attributes.items() if name == "src"]
@@ -308,7 +308,7 @@ LOADED = """Promise.all([...document.querySelectorAll("audio")].map(player => ne
 })))"""
 
 
-def test_a_browser_shows_the_page_and_plays_its_takes(page: Page, tmp_path: Path, clip: Clip) -> None:
+def test_a_browser_shows_the_page_and_plays_its_takes(page: Page, tmp_path: Path, clip: AudioClip) -> None:
     page.open(write_report(tmp_path, a_night(), {"1:2": clip, "2:3": clip}))
     text = page.evaluate("document.body.innerText")
     assert "The Lamp on the Water" in text
@@ -361,7 +361,7 @@ def colours(page: Page) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("width", [320, 1100])
-def test_the_page_fits_its_screen_by_day_and_by_night(page: Page, tmp_path: Path, clip: Clip, width: int) -> None:
+def test_the_page_fits_its_screen_by_day_and_by_night(page: Page, tmp_path: Path, clip: AudioClip, width: int) -> None:
     page.open(write_report(tmp_path, a_night(), {"1:2": clip}))
     for dark in (False, True):
         picture = page.look(width, dark)
@@ -372,7 +372,7 @@ def test_the_page_fits_its_screen_by_day_and_by_night(page: Page, tmp_path: Path
         assert (paper < 150 and ink > 600) if dark else (paper > 600 and ink < 150)
 
 
-def test_all_that_can_be_used_is_reached_by_the_keyboard(page: Page, tmp_path: Path, clip: Clip) -> None:
+def test_all_that_can_be_used_is_reached_by_the_keyboard(page: Page, tmp_path: Path, clip: AudioClip) -> None:
     page.open(write_report(tmp_path, a_night(), {"1:2": clip}))
     wanted = page.evaluate("document.querySelectorAll('a, button, audio, code, summary').length")
     script = "[...document.querySelectorAll('a, button, audio, code, summary')].filter(it => it.tabIndex === 0).length"

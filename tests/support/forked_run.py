@@ -22,7 +22,6 @@ _MODULES = [
     "maya_batch.engine.device",
 ]
 _MODULES += [
-    "pyloudnorm",
     "scipy.signal",
     "mutagen",
     "jinja2",

@@ -1,0 +1,15 @@
+"""The JSON Schema of report.json, made from the classes of `report.model` and the docstrings of their attributes."""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from maya_batch.report.model import Report
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema that every report.json of this version keeps to: all keys required, no others allowed."""
+    schema = TypeAdapter(Report).json_schema(mode="serialization")
+    for part in (schema, *schema["$defs"].values()):
+        part["description"] = part["description"].partition("\n\nRaises:")[0]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
