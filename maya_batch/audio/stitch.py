@@ -45,7 +45,7 @@ def stitch(clips: Iterable[Clip], *, start: float, end: float, sampling_rate: in
 
     Raises:
         ValueError: a sample is not a number within -1..1 (never clamped: its maker has a bug), a clip
-            is not a row of floats, a pause is negative or not finite, or `sampling_rate` is not a whole
+            is not one-dimensional floats, a pause is negative or not finite, or `sampling_rate` is not a whole
             number of kHz.
     """
     if sampling_rate <= 0 or sampling_rate % 1000:

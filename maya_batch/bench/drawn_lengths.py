@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from maya_batch.bench.workload import PACE
-from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS, TokenLayout
-from maya_batch.engine.api import Decoding, Engine, EngineStats, Generation, Request, Sampling
+from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS
+from maya_batch.engine.api import Decoding, Engine, Generation, Request, Sampling
 from maya_batch.engine.load import load_engine
 
 
@@ -23,7 +24,7 @@ def load_with_drawn_lengths(
 ) -> Engine:
     """Load an engine as `load_engine` does, and end its sequences at drawn lengths."""
     engine = load_engine(name, folder, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)
-    return DrawnLengths(engine)
+    return cast(Engine, DrawnLengths(engine))
 
 
 class DrawnLengths:
@@ -32,42 +33,9 @@ class DrawnLengths:
     def __init__(self, engine: Engine, pace: tuple[int, int] = PACE) -> None:
         self._engine, self._pace = engine, pace
 
-    @property
-    def layout(self) -> TokenLayout:
-        """The wrapped engine's layout."""
-        return self._engine.layout
-
-    @property
-    def dtype(self) -> str:
-        """The wrapped engine's dtype."""
-        return self._engine.dtype
-
-    @property
-    def quantization(self) -> str:
-        """The wrapped engine's quantization."""
-        return self._engine.quantization
-
-    @property
-    def batch_size(self) -> int:
-        """The wrapped engine's batch size."""
-        return self._engine.batch_size
-
-    @property
-    def stats(self) -> EngineStats:
-        """The wrapped engine's stats."""
-        return self._engine.stats
-
-    def tags(self) -> tuple[str, ...]:
-        """The wrapped engine's tags."""
-        return self._engine.tags()
-
-    def in_grammar_probability(self, requests: Sequence[Request], sampling: Sampling) -> float:
-        """The wrapped engine's probability."""
-        return self._engine.in_grammar_probability(requests, sampling)
-
-    def peak_memory(self) -> int:
-        """The wrapped engine's peak memory."""
-        return self._engine.peak_memory()
+    def __getattr__(self, name: str) -> Any:
+        """All but `generate` is the engine's own."""
+        return getattr(self._engine, name)
 
     def generate(
         self,

@@ -1,10 +1,9 @@
 """The engine of a book: loaded as the book was begun, or as is asked for, and pinned."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.model_lock import ModelConfig
@@ -24,14 +23,8 @@ log = logging.getLogger(__name__)
 LEAST_IN_GRAMMAR = 0.9
 
 
-class EngineLoader(Protocol):
-    """`maya_batch.engine.load.load_engine`, or a function in its place."""
-
-    def __call__(
-        self, name: str, folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None
-    ) -> Engine:
-        """Load the engine of this name with the checkpoint in `folder`."""
-        ...
+EngineLoader = Callable[..., Engine]
+"""`engine.load.load_engine`, or a function that takes the same arguments."""
 
 
 def start_engine(

@@ -62,11 +62,12 @@ def decoded(path: Path) -> NDArray[np.int16]:
 
 
 def children(parent: int | None = None) -> list[int]:
-    """Process ids of the children of `parent`, or of this process, those not reaped included."""
+    """Process ids of the ffmpegs that `parent`, or this process, has started, those not reaped included."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # gone meanwhile
-            if int(entry.read_text().rsplit(")", 1)[1].split()[1]) == (parent or os.getpid()):
+            name, _, rest = entry.read_text().rpartition(")")
+            if "(ffmpeg" in name and int(rest.split()[1]) == (parent or os.getpid()):
                 found.append(int(entry.parent.name))
     return found
 
