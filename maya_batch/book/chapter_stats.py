@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Container
 from pathlib import Path
+from threading import Lock
 
 from maya_batch.files.atomic_write import write_atomic
 from maya_batch.files.safe_open import safe_read
@@ -19,13 +20,13 @@ _LARGEST = 8 * 2**20
 
 
 class ChapterStats:
-    """The file `chapters.json` of one book: seconds and LUFS by the mark that a chapter's files carry."""
+    """The file `chapters.json` of one book: seconds and LUFS by the fingerprint that a chapter's files carry."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "chapters.json"
+        self._path, self._lock = folder / "chapters.json", Lock()
 
     def get(self, fingerprint: str) -> tuple[float, float | None] | None:
-        """Seconds and loudness in LUFS (None: it has none) of the files with this mark; None where not measured."""
+        """Seconds and loudness in LUFS (None: silence) of the files with this fingerprint; None where not measured."""
         return self._read().get(fingerprint)
 
     def put(self, fingerprint: str, seconds: float, lufs: float | None) -> None:
@@ -34,11 +35,12 @@ class ChapterStats:
         Raises:
             MachineError: the disk does not take the file.
         """
-        chapter_stats = {name: list(pair) for name, pair in self._read().items()} | {fingerprint: [seconds, lufs]}
-        write_atomic(self._path, json.dumps(chapter_stats, indent=1).encode())
+        with self._lock:  # several chapters are measured at a time
+            stats = {name: list(pair) for name, pair in self._read().items()} | {fingerprint: [seconds, lufs]}
+            write_atomic(self._path, json.dumps(stats, indent=1).encode())
 
     def keep(self, fingerprints: Container[str]) -> None:
-        """Forget those of all others: no file has their mark any more.
+        """Forget those of all others: no file has their fingerprint any more.
 
         Raises:
             MachineError: the disk does not take the file.

@@ -24,15 +24,16 @@ _LOOK = 0.1
 
 
 class BackgroundWorker:
-    """A thread that does jobs while this one generates. An error in a job is raised where the job is waited for.
+    """Threads that do jobs while this one generates. An error in a job is raised where the job is waited for.
 
     Not `in_background`, jobs are done at once and in this thread: where the model runs on the same cores, a second
     thread would only be in its way.
     """
 
-    def __init__(self, in_background: bool) -> None:
+    def __init__(self, in_background: bool, threads: int = 1) -> None:
+        """One thread does its jobs in the order given; several only begin them in that order."""
         self._in_background, self._interval = in_background, sys.getswitchinterval()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="worker")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
         self._jobs: deque[Future[None]] = deque()
         self._lock = Lock()
         self.stopping = Event()

@@ -28,6 +28,10 @@ from maya_batch.run.voice_check import VoiceCheck
 
 log = logging.getLogger(__name__)
 
+#: Chapters whose loudness is measured together, by an ffmpeg each that takes a second for 12 minutes of sound: at the
+#: end of a run many chapters are written one after the other.
+_MEASURING = 4
+
 
 class BookRun:
     """One run over a book that is locked."""
@@ -77,10 +81,11 @@ class BookRun:
         # The workers end inside: what they still hold is stored before the signal is raised.
         with (
             self._stop.deferred(),
+            BackgroundWorker(in_background, threads=_MEASURING) as measure_worker,
             BackgroundWorker(in_background) as worker,
             BackgroundWorker(in_background) as inspect_worker,
         ):
-            tick = partial(self._tick, (worker, inspect_worker))
+            tick = partial(self._tick, (worker, inspect_worker, measure_worker))
             processor = TakeProcessor(
                 *(
                     state,
@@ -91,6 +96,7 @@ class BookRun:
                     self._progress,
                     worker,
                     inspect_worker,
+                    measure_worker,
                     waiting,
                 )
             )

@@ -44,12 +44,13 @@ class TakeProcessor:
         progress: ProgressListener,
         worker: BackgroundWorker,
         inspect_worker: BackgroundWorker,
+        measure_worker: BackgroundWorker,
         waiting: Iterable[Chunk] = (),
     ) -> None:
         """`progress` has been told of the chunks in `waiting`."""
         self._state, self._inspector, self._voice_check, self._waveforms = state, inspector, voice_check, waveforms
         self._result, self._progress = result, progress
-        self._worker, self._inspect_worker = worker, inspect_worker
+        self._worker, self._inspect_worker, self._measure_worker = worker, inspect_worker, measure_worker
         self._chunks: dict[str, Chunk] = {}
         self._open: dict[int, set[str]] = {}
         self._retries: deque[Chunk] = deque()
@@ -100,6 +101,7 @@ class TakeProcessor:
         # A stored take goes to the inspector and comes back; a take that is flagged then may go there again.
         for worker in (self._worker, self._inspect_worker, self._worker, self._inspect_worker, self._worker):
             worker.drain(tick)
+        self._measure_worker.drain(tick)
         self._result.spent("finishing", began)
 
     def _hand_over(self, job: Callable[[], None]) -> None:
@@ -233,7 +235,7 @@ class TakeProcessor:
     def _publish(self, numbers: set[int]) -> None:
         for chapter in self._state.plan.chapters:
             if chapter.number in numbers and not self._worker.stopping.is_set():
-                publish(self._state, chapter, self._waveforms, self._result, self._progress, self._inspect_worker.post)
+                publish(self._state, chapter, self._waveforms, self._result, self._progress, self._measure_worker.post)
                 self._waveforms.drop_keys({self._state.key(chunk) for chunk in chapter.chunks})
 
 

@@ -343,7 +343,9 @@ def test_what_has_ended_before_a_stop_is_stored_and_no_chapter_begun(
 
     fake_engine.before_batch = stop_at_the_last
     monkeypatch.setattr(TakeStore, "put", slow_put)
-    monkeypatch.setattr("maya_batch.run.book_run.BackgroundWorker", lambda _: BackgroundWorker(in_background=True))
+    monkeypatch.setattr(
+        "maya_batch.run.book_run.BackgroundWorker", lambda _, **__: BackgroundWorker(True)
+    )
     with pytest.raises(stop):
         render(tiny)
     assert len(take_files(tiny)) == 2
@@ -354,7 +356,7 @@ def test_what_has_ended_before_a_stop_is_stored_and_no_chapter_begun(
 def test_a_take_that_cannot_be_stored_ends_the_run_while_it_speaks(
     in_background: bool, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maya_batch.run.book_run.BackgroundWorker", lambda _: BackgroundWorker(in_background))
+    monkeypatch.setattr("maya_batch.run.book_run.BackgroundWorker", lambda _, **__: BackgroundWorker(in_background))
     tiny.write(BOOK)
     fake_engine.batch_size = 1
     takes = tiny.output / ".maya" / "takes"

@@ -48,7 +48,7 @@ def takes_of(tiny: TinyBook, ref: str) -> list[Take]:
 
 @pytest.fixture(params=[True, False], ids=["in_background", "inline"])
 def in_background(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr("maya_batch.run.book_run.BackgroundWorker", lambda _: BackgroundWorker(request.param))
+    monkeypatch.setattr("maya_batch.run.book_run.BackgroundWorker", lambda _, **__: BackgroundWorker(request.param))
     return bool(request.param)
 
 
