@@ -24,6 +24,16 @@ from tests.support.fakes import TinyBook, write_codec, write_model
 #: Words that are read in an hour, and of one paragraph, which is one chunk.
 PACE, PARAGRAPH = 9000, 36
 PARAGRAPHS = 100  # of a chapter
+NAMES = [
+    f"{first}{last}"
+    for first in ("Ann", "Bert", "Car", "Dor", "El", "Fran")
+    for last in ("a", "o", "y", "in", "is", "el")
+]
+
+
+def _names(at: int) -> str:
+    """Three names, others for each number: no two paragraphs are alike, and as in most books few have numbers."""
+    return ", ".join(NAMES[at // len(NAMES) ** place % len(NAMES)] for place in range(3))
 
 
 def measure(name: str, module: str, *arguments: object) -> None:
@@ -50,7 +60,7 @@ def main() -> None:
         write_codec(folder / "codec")
         book = TinyBook(folder)
         count = round(hours * PACE / PARAGRAPH)
-        text = [f"It was night number {at} and " + "the river was high and " * 6 + "dark." for at in range(count)]
+        text = [f"{_names(at)} came that night and " + "the river was high and " * 6 + "dark." for at in range(count)]
         book.write(
             {f"Part {at}": text[at : at + PARAGRAPHS] for at in range(0, count, PARAGRAPHS)},
             render={"model": "./lm", "codec": "./codec", "chunk_words": 40},
