@@ -55,7 +55,7 @@ def bench(options: Options, say: Callable[[str], None]) -> Metrics:
         model, codec = options.model, options.codec
         if model is None:
             say(
-                "random weights of Maya1's shape: each row ends after a drawn 37 to 55 tokens a word; nothing is judged"
+                "random weights of Maya1's shape: each sequence ends after 37 to 55 tokens a word, drawn; nothing is judged"
             )
             model, codec = str(folder / "model"), str(folder / "codec")
             _alone(_make_random, folder, options.machine.device)
@@ -66,7 +66,7 @@ def bench(options: Options, say: Callable[[str], None]) -> Metrics:
         baselines = {}
         if options.baseline:
             say(f"{Metrics.of(run, {})}\n")  # if a baseline fails, this much is known
-            say("the same model through plain `generate`, one row at a time and in padded batches")
+            say("the same model through plain `generate`, one sequence at a time and in padded batches")
             baselines = _alone(_baselines, book, flags, options, round(run.sequences), run.dtype)
         return Metrics.of(run, baselines)
 

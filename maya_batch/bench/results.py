@@ -74,7 +74,7 @@ class Metrics:
             "",
             f"{'x real time, whole render':32}{self.x_realtime:10.1f}",
             f"{'tokens/s':32}{self.tokens_per_s:10.0f}",
-            f"{'rows together, mean (most)':32}{self.rows:10.1f} ({self.most_rows})",
+            f"{'batch size, mean (max)':32}{self.rows:10.1f} ({self.most_rows})",
             f"{'ms/step':32}{self.ms_per_step:10.2f}",
             f"{'share of the bandwidth floor':32}{self.floor_share:10.2f} (of {self.bandwidth_gb_per_s:.0f} GB/s)",
             f"{'start to first frame, s':32}{self.start_s:10.1f}",
@@ -82,14 +82,14 @@ class Metrics:
         if self.peak_gib:  # on a GPU
             lines += [
                 f"{'peak GPU memory, GiB':32}{self.peak_gib:10.2f} ({self.planned_gib:.2f} planned)",
-                f"{'frames the GPU waited for':32}{self.gpu_waited:10.2%}, rows begun anew {self.restarts}",
+                f"{'frames the GPU waited for':32}{self.gpu_waited:10.2%}, preemptions {self.restarts}",
             ]
         lines += [f"{f'stage {name}, s':32}{seconds:10.1f}" for name, seconds in self.stages.items()]
         for name, baseline in self.baselines.items():
             times = self.tokens_per_s / baseline["tokens_per_s"]
-            rows = f"{baseline['rows']:.0f} rows"
+            batch = f"batch size {baseline['rows']:.0f}"
             lines.append(
-                f"{f'against {name} ({rows})':32}{times:10.1f} times its {baseline['tokens_per_s']:.0f} tokens/s"
+                f"{f'against {name} ({batch})':32}{times:10.1f} times its {baseline['tokens_per_s']:.0f} tokens/s"
             )
         return "\n".join(lines)
 

@@ -117,11 +117,11 @@ class HfEngine:
             tried = min(self.batch_size, len(remaining))
             if tried == 1:
                 raise MachineError(
-                    f"GPU memory does not hold one row of {remaining[0].max_frames} frames ({short}); "
+                    f"GPU memory does not hold one sequence of {remaining[0].max_frames} frames ({short}); "
                     "use --quantization nf4, fewer render.chunk_words, or a larger card"
                 )
             self.batch_size = tried // 2
-            log.warning("GPU memory full with %d rows; going on with %d (batch_size)", tried, self.batch_size)
+            log.warning("GPU memory full with a batch of %d; going on with %d (batch_size)", tried, self.batch_size)
 
     def _generate_constrained(
         self,

@@ -164,7 +164,7 @@ class Scheduler:
         sequence = min(running, key=lambda sequence: (sequence.frames, -sequence.batch_slot))
         if len(running) == 1:
             raise MachineError(
-                f"GPU memory does not hold one row of {sequence.tokens} tokens; use --quantization nf4, fewer "
+                f"GPU memory does not hold one sequence of {sequence.tokens} tokens; use --quantization nf4, fewer "
                 "render.chunk_words, or a larger card"
             )
         log.debug("cache full: preempting batch slot %d after %d frames", sequence.batch_slot, sequence.frames)

@@ -343,9 +343,7 @@ def test_what_has_ended_before_a_stop_is_stored_and_no_chapter_begun(
 
     fake_engine.before_batch = stop_at_the_last
     monkeypatch.setattr(TakeStore, "put", slow_put)
-    monkeypatch.setattr(
-        "maya_batch.run.book_run.BackgroundWorker", lambda _, **__: BackgroundWorker(True)
-    )
+    monkeypatch.setattr("maya_batch.run.book_run.BackgroundWorker", lambda _, **__: BackgroundWorker(True))
     with pytest.raises(stop):
         render(tiny)
     assert len(take_files(tiny)) == 2
@@ -592,8 +590,8 @@ def test_rows_the_gpu_does_not_hold_are_halved_and_their_number_kept(
     assert [row.key for rows in generated for row in rows] == [request.key for request in REQUESTS]
     assert small_engine.batch_size == 4
     assert caplog.messages == [
-        "GPU memory full with 16 rows; going on with 8 (batch_size)",
-        "GPU memory full with 8 rows; going on with 4 (batch_size)",
+        "GPU memory full with a batch of 16; going on with 8 (batch_size)",
+        "GPU memory full with a batch of 8; going on with 4 (batch_size)",
     ]
     list(small_engine.generate(REQUESTS[:6], Sampling(), decoding))
     assert gpu.tried[3:] == [4]
@@ -612,7 +610,7 @@ def test_one_row_the_gpu_does_not_hold_is_an_error(small_engine: HfEngine, monke
         list(small_engine.generate(REQUESTS, Sampling(), "framed"))
     assert gpu.tried == [16, 8, 4, 2, 1]
     assert str(caught.value) == (
-        "GPU memory does not hold one row of 100 frames (CUDA out of memory); "
+        "GPU memory does not hold one sequence of 100 frames (CUDA out of memory); "
         "use --quantization nf4, fewer render.chunk_words, or a larger card"
     )
 
