@@ -18,7 +18,7 @@ from snac import SNAC
 from snac.layers import NoiseBlock, Snake1d
 from torch.nn.utils import parametrize
 
-from maya_batch.audio.codec_files import read_codec_config, read_codec_weights
+from maya_batch.audio.codec_checkpoint import read_codec_config, read_codec_weights
 from maya_batch.audio.decode_window import CONTEXT, window_frames
 from maya_batch.checkpoint.locate import SNAC_24KHZ
 from maya_batch.checkpoint.token_layout import Codes, TokenLayout, levels

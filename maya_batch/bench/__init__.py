@@ -54,9 +54,7 @@ def bench(options: Options, say: Callable[[str], None]) -> Metrics:
         folder = Path(name)
         model, codec = options.model, options.codec
         if model is None:
-            say(
-                "random weights of Maya1's shape: each sequence ends after 37 to 55 tokens a word, drawn; nothing is judged"
-            )
+            say("random weights of Maya1's shape: each sequence ends after a drawn 37 to 55 tokens a word; no checks")
             model, codec = str(folder / "model"), str(folder / "codec")
             _alone(_make_random, folder, options.machine.device)
         book = write_book(folder / "book.yaml", options.hours, model)

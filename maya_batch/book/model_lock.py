@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maya_batch.book.lock_data import CONFIG_FIELDS, read_lock, write_lock
+from maya_batch.book.model_lock_file import CONFIG_FIELDS, read_lock, write_lock
 from maya_batch.checkpoint.locate import Checkpoint, Kind, cached_commit, find_checkpoint
 from maya_batch.errors import MachineError
 

@@ -4,7 +4,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from maya_batch.book.accounting import Characters, chapter_characters
+from maya_batch.book.character_accounting import Characters, chapter_characters
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.leftovers import left_over
 from maya_batch.book.machine_speed import Speed

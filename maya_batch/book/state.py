@@ -9,7 +9,7 @@ from pathlib import Path
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.writers import FORMATS, Target
 from maya_batch.book.book_id import AUDIO_RULES, TEXT_RULES, BookId, read_book_id
-from maya_batch.book.chapter_stats import ChapterStats
+from maya_batch.book.chapter_loudness import ChapterStats
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.model_lock import ModelConfig, ModelLock
 from maya_batch.book.plan import Plan

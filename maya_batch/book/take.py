@@ -16,7 +16,7 @@ from maya_batch.errors import MachineError
 from maya_batch.files.npz import read_arrays
 from maya_batch.files.safe_open import safe_read
 from maya_batch.quality import Problem, Transcript
-from maya_batch.quality.voice_profile import Limits
+from maya_batch.quality.voice_pace import Limits
 
 LARGEST = 8 * 2**20
 """Bytes of a file in a take's folder at most; no take comes near: 8 MiB of codes are 13 hours of speech."""

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from maya_batch.cli import inspect, render, review, tools
+from maya_batch.cli import inspect, other_commands, render, review
 from maya_batch.errors import (
     EXIT_ENVIRONMENT,
     EXIT_STOPPED,
@@ -42,12 +42,12 @@ for _command in (
     review.redo,
     review.audition,
     inspect.clean,
-    tools.say,
-    tools.fetch,
-    tools.doctor,
-    tools.bench,
-    tools.tags,
-    tools.schema,
+    other_commands.say,
+    other_commands.fetch,
+    other_commands.doctor,
+    other_commands.bench,
+    other_commands.tags,
+    other_commands.schema,
 ):
     app.command()(_command)
 

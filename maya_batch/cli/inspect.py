@@ -90,7 +90,7 @@ def clean(
     Files of chapters that were renamed or removed, and takes of no chunk, after showing them. Takes of all models and
     number formats that the book was rendered with are kept.
     """
-    from maya_batch.book.lock import lock_book
+    from maya_batch.book.run_lock import lock_book
     from maya_batch.book.take_store import unlink_all
 
     state = _look(book, output, replace(book_flags, allow_unknown_tags=True), machine_flags)

@@ -22,12 +22,12 @@ from maya_batch.cli.progress import ProgressBar
 from maya_batch.interrupt import GOES_ON, Stop
 from maya_batch.manifest import output_folder
 from maya_batch.messages.logs import log_to_terminal
+from maya_batch.run.command_guard import guarded
 from maya_batch.run.deadline import deadline_of
 from maya_batch.run.end_hook import check_command, notifying
-from maya_batch.run.guard import guarded
-from maya_batch.run.preflight import TakeOver
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.summary import summarize
+from maya_batch.run.write_access import TakeOver
 
 log = logging.getLogger(__name__)
 

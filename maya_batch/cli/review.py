@@ -20,7 +20,7 @@ from maya_batch.cli.options import (
 from maya_batch.cli.progress import ProgressBar
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, UsageError
 from maya_batch.interrupt import Stop
-from maya_batch.run.guard import guarded
+from maya_batch.run.command_guard import guarded
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.summary import summarize
 

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field, JsonValue
 
 from maya_batch import exit_codes
-from maya_batch.book.accounting import Characters
+from maya_batch.book.character_accounting import Characters
 from maya_batch.book.report_files import GENERATOR
 from maya_batch.quality import Problem
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-from maya_batch.book.accounting import Characters
+from maya_batch.book.character_accounting import Characters
 from maya_batch.errors import (
     EXIT_BUSY,
     EXIT_ENVIRONMENT,

@@ -19,12 +19,12 @@ from maya_batch.run.background import BackgroundWorker
 from maya_batch.run.chapters import publish
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.generate import TakeGenerator, engine_name, generation_order
-from maya_batch.run.inspect import TakeInspector, make_inspector
 from maya_batch.run.loading import EngineLoader, load_book_codec, pin_config, start_engine
+from maya_batch.run.pace_check import VoiceCheck
 from maya_batch.run.postprocess import TakeProcessor
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.result import RunResult
-from maya_batch.run.voice_check import VoiceCheck
+from maya_batch.run.take_inspector import TakeInspector, make_inspector
 
 log = logging.getLogger(__name__)
 

@@ -23,10 +23,10 @@ from maya_batch.book.take_store import Take
 from maya_batch.quality import Problem
 from maya_batch.run.background import BackgroundWorker
 from maya_batch.run.chapters import publish
-from maya_batch.run.inspect import TakeInspector
+from maya_batch.run.pace_check import VoiceCheck, give_up_choice
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.result import RunResult
-from maya_batch.run.voice_check import VoiceCheck, give_up_choice
+from maya_batch.run.take_inspector import TakeInspector
 
 log = logging.getLogger(__name__)
 

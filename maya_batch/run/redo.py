@@ -12,8 +12,8 @@ from maya_batch.book.state import BookState, begun_state
 from maya_batch.book.take_store import Take
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.interrupt import Stop
+from maya_batch.run.command_guard import Guarded
 from maya_batch.run.gpu_restart import Attempts, FirstStart
-from maya_batch.run.guard import Guarded
 from maya_batch.run.loading import refuse_other_config
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.render import assemble_book, render_book

@@ -5,9 +5,9 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from maya_batch.book.lock import lock_book
 from maya_batch.book.ownership import claim_folder
 from maya_batch.book.plan import Plan
+from maya_batch.book.run_lock import lock_book
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, begun_state, hidden_folder
 from maya_batch.errors import EXIT_STOPPED, MachineError, exit_code_of
@@ -17,10 +17,10 @@ from maya_batch.messages.plural import plural
 from maya_batch.run.book_run import BookRun
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.loading import EngineLoader
-from maya_batch.run.preflight import TakeOver, writable_state
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.reporting import write_book_report
 from maya_batch.run.result import RunResult
+from maya_batch.run.write_access import TakeOver, writable_state
 from maya_batch.torch_errors import translated_torch_errors
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from pathlib import Path
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.waveform_cache import WaveformCache, audible
-from maya_batch.book.accounting import Characters, chapter_characters
+from maya_batch.book.character_accounting import Characters, chapter_characters
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.report_files import PAGE_NAME, report_fingerprint
 from maya_batch.book.settings import sound_settings

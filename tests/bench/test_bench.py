@@ -72,7 +72,7 @@ def test_the_metrics_are_those_of_the_run() -> None:
     assert (metrics.peak_gib, metrics.planned_gib) == (16.0, 17.0)
     assert metrics.gpu_waited == pytest.approx(0.007)
     table = str(metrics)
-    assert "against padded (64 rows)              19.7 times its 1000 tokens/s" in table
+    assert "against padded (batch size 64)        19.7 times its 1000 tokens/s" in table
     assert "A card, bfloat16, quantization none, 2 hours of speech" in table
     assert "peak GPU memory, GiB                 16.00 (17.00 planned)" in table
 

@@ -20,7 +20,7 @@ from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.engine.api import Finish
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.quality import Problem, Transcript
-from maya_batch.quality.voice_profile import Limits
+from maya_batch.quality.voice_pace import Limits
 
 KEY = "ab" + "0" * 62
 OTHER = "cd" + "1" * 62

@@ -15,9 +15,9 @@ from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
 from maya_batch.errors import GpuLostError, MachineError, exit_code_of
 from maya_batch.interrupt import Interruption, Stop
+from maya_batch.run.command_guard import guarded
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.gpu_restart import FirstStart
-from maya_batch.run.guard import guarded
 from tests.support.demo import ROOT
 from tests.support.fakes import TinyBook
 from tests.support.forked_run import launch, start
@@ -181,7 +181,7 @@ def test_redo_of_more_chunks_than_can_be_told_is_not_begun_anew(
         called.append(first)
         raise OSError(7, "Argument list too long")
 
-    monkeypatch.setattr("maya_batch.run.guard.restart_program", refuse)
+    monkeypatch.setattr("maya_batch.run.command_guard.restart_program", refuse)
     with pytest.raises(GpuLostError), guarded(Stop(), deadline=Deadline(after=3.0)) as guard:
         raise RuntimeError(CUDA)
     assert called == [guard.first] == [FirstStart(Deadline(after=3.0))]
@@ -191,7 +191,7 @@ def test_redo_of_more_chunks_than_can_be_told_is_not_begun_anew(
 
 
 def test_a_run_that_was_told_to_stop_is_not_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maya_batch.run.guard.restart_program", lambda first: pytest.fail("it is begun anew"))
+    monkeypatch.setattr("maya_batch.run.command_guard.restart_program", lambda first: pytest.fail("it is begun anew"))
     stop = Stop()
     stop.requested = True
     with pytest.raises(GpuLostError), guarded(stop):

@@ -26,10 +26,10 @@ from maya_batch.errors import BusyError, MachineError, StoppedError, UsageError
 from maya_batch.run.background import BackgroundWorker
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.generate import generation_order, sequence_seed
-from maya_batch.run.preflight import TakeOver
 from maya_batch.run.render import assemble_book, render_book
 from maya_batch.run.result import RunResult
 from maya_batch.run.summary import summarize
+from maya_batch.run.write_access import TakeOver
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
 from tests.support.fakes import LONGWINDED, Events, FakeCodec, FakeEngine, TinyBook, write_codec
 

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from maya_batch import errors
-from maya_batch.book.accounting import Characters
+from maya_batch.book.character_accounting import Characters
 from maya_batch.quality import Problem
 from maya_batch.report.json_schema import json_schema
 from maya_batch.report.model import MOST_TAKES, ChapterReport, ChunkReport, Report, count_problems, to_json, worst_takes

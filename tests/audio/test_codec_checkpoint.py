@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from maya_batch.audio.codec_files import read_codec_config, read_codec_weights
+from maya_batch.audio.codec_checkpoint import read_codec_config, read_codec_weights
 from maya_batch.errors import MachineError
 from maya_batch.files.builtin_files import builtin
 

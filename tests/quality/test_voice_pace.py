@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maya_batch.quality.voice_profile import COUNTED, ENOUGH_FOR_PACE, ENOUGH_FOR_QUIET, Limits, VoiceProfiles
+from maya_batch.quality.voice_pace import COUNTED, ENOUGH_FOR_PACE, ENOUGH_FOR_QUIET, Limits, VoiceProfiles
 
 VOICE, OTHER = "A calm voice", "Another voice"
 RATIOS = st.floats(0.1, 10)

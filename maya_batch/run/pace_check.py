@@ -11,7 +11,7 @@ from maya_batch.book.take_store import Take
 from maya_batch.quality import Problem
 from maya_batch.quality.audio_checks import check_end
 from maya_batch.quality.code_checks import check_length
-from maya_batch.quality.voice_profile import Limits, VoiceProfiles
+from maya_batch.quality.voice_pace import Limits, VoiceProfiles
 
 log = logging.getLogger(__name__)
 

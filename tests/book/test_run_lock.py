@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from maya_batch.book.lock import lock_book
+from maya_batch.book.run_lock import lock_book
 from maya_batch.errors import BusyError, MachineError
 from tests.support.fakes import TinyBook
 
 HOLD = """
 import sys
 from pathlib import Path
-from maya_batch.book.lock import lock_book
+from maya_batch.book.run_lock import lock_book
 with lock_book(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from maya_batch.book.chapter_stats import ChapterStats
+from maya_batch.book.chapter_loudness import ChapterStats
 from maya_batch.errors import MachineError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maya_batch.book.accounting import Characters, chapter_characters, chunk_characters, unheard_characters
+from maya_batch.book.character_accounting import Characters, chapter_characters, chunk_characters, unheard_characters
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, book_state
 from maya_batch.quality import Problem, Transcript

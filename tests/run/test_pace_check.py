@@ -17,13 +17,13 @@ from maya_batch.book.take_store import Take
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, read_layout
 from maya_batch.engine.api import Decoding, Generation, Request, Sampling
 from maya_batch.quality import Problem
-from maya_batch.quality.voice_profile import Limits
+from maya_batch.quality.voice_pace import Limits
 from maya_batch.run.background import BackgroundWorker
 from maya_batch.run.generate import sequence_seed
+from maya_batch.run.pace_check import VoiceCheck
 from maya_batch.run.postprocess import TakeProcessor
 from maya_batch.run.render import render_book
 from maya_batch.run.result import RunResult
-from maya_batch.run.voice_check import VoiceCheck
 from tests.e2e.test_render_book import audio, kinds, take_files
 from tests.e2e.test_retries import Transcriber
 from tests.support.fakes import Events, FakeCodec, FakeEngine, TinyBook, write_codec, write_model

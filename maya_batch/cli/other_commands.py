@@ -19,7 +19,7 @@ from maya_batch.manifest import Render, json_schema
 from maya_batch.manifest.formats import FormatName
 from maya_batch.messages.logs import log_to_terminal
 from maya_batch.messages.printable import printable
-from maya_batch.run.guard import guarded
+from maya_batch.run.command_guard import guarded
 
 log = logging.getLogger(__name__)
 
