@@ -2,15 +2,15 @@
 
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maya_batch.audio.ffmpeg import FfmpegError, ffmpeg_program, run
 from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ, Kind, find_checkpoint
-from maya_batch.errors import MayaBatchError, first_line
+from maya_batch.errors import MachineError, MayaBatchError, first_line
 from maya_batch.messages.install_hint import install_hint
 from maya_batch.quality.asr import default_recognizer, load_recognizer, recognizer_installed, recognizers_here
 
@@ -50,17 +50,10 @@ def checks() -> Iterator[Check]:
 def _ffmpeg() -> Check:
     """MP3 is written by the ffmpeg that imageio-ffmpeg brings."""
     try:
-        import imageio_ffmpeg
-
-        program = imageio_ffmpeg.get_ffmpeg_exe()
-        said = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, text=True, timeout=30)
-    except (ImportError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+        has_mp3 = b"libmp3lame" in run(["-encoders"])
+    except (ImportError, FfmpegError, MachineError) as error:
         return Check("ffmpeg", False, f"does not run: {error}")
-    return Check(
-        "ffmpeg",
-        "libmp3lame" in said.stdout,
-        f"{program}, with{'' if 'libmp3lame' in said.stdout else 'out'} MP3",
-    )
+    return Check("ffmpeg", has_mp3, f"{ffmpeg_program()}, with{'' if has_mp3 else 'out'} MP3")
 
 
 def _torch() -> Check:

@@ -59,7 +59,7 @@ def test_an_ffmpeg_that_is_missing_or_does_not_run_is_told(monkeypatch: pytest.M
         raise RuntimeError("No ffmpeg exe could be found")
 
     monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", missing)
-    assert checked()["ffmpeg"] == Check("ffmpeg", False, "does not run: No ffmpeg exe could be found")
+    assert checked()["ffmpeg"] == Check("ffmpeg", False, "does not run: no ffmpeg found: No ffmpeg exe could be found")
     monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", lambda: "/no/such/ffmpeg")
     assert not checked()["ffmpeg"].ok
     monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", lambda: "/bin/true")
