@@ -86,20 +86,8 @@ class BookRun:
             BackgroundWorker(in_background) as inspect_worker,
         ):
             tick = partial(self._tick, (worker, inspect_worker, measure_worker))
-            processor = TakeProcessor(
-                *(
-                    state,
-                    inspector,
-                    VoiceCheck(state),
-                    self.waveforms,
-                    self.result,
-                    self._progress,
-                    worker,
-                    inspect_worker,
-                    measure_worker,
-                    waiting,
-                )
-            )
+            owned = (state, inspector, VoiceCheck(state), self.waveforms, self.result, self._progress)
+            processor = TakeProcessor(*owned, worker, inspect_worker, measure_worker, waiting)
             if unexamined:
                 log.info("examining %s of an earlier run", plural(len(unexamined), "take"))
                 # A chapter is written once, when the takes to be generated are there, too.
@@ -123,8 +111,7 @@ class BookRun:
         plan = self.state.plan
         self.state.lock.find(plan.sound.model, "model")
         self.state.lock.find(plan.sound.codec, "codec")
-        if any(format_.type == "mp3" for format_ in plan.book.output.formats):
-            ffmpeg_program()
+        ffmpeg_program()
         inspector.find()
 
     def publish(self, keys: Container[str] | None) -> None:

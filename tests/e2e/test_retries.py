@@ -261,7 +261,7 @@ def test_a_recognizer_that_was_asked_for_and_is_not_there_ends_the_run_before_th
 def test_what_makes_files_of_takes_is_looked_for_before_the_model_is_loaded(
     lacking: str, tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny.write({"One": ["Fine words here."]}, output={"formats": ["mp3"]})
+    tiny.write({"One": ["Fine words here."]}, output={"formats": ["wav"]})
     monkeypatch.setattr("maya_batch.run.loading.load_engine", None)
     if lacking == "codec":
         (tmp_path / "codec" / "pytorch_model.bin").unlink()
