@@ -12,7 +12,7 @@ from maya_batch.manifest import Render
 
 
 def config_keys(state: BookState) -> dict[tuple[str, ModelConfig], set[str]]:
-    """The keys of all chunks of the book as it is now, by the name of the model and the recipe."""
+    """The keys of all chunks of the book as it is now, by the name of the model and the model config."""
     plans = {name: list(_plans(state, name)) for name in {name for name, _ in state.lock.configs()}}
     return {
         (name, model_config): {key for plan in plans[name] for key in _keys(state, plan, model_config)}

@@ -52,7 +52,7 @@ class BookState:
         """The key of a chunk's takes.
 
         Raises:
-            ValueError: the book has no recipe yet.
+            ValueError: the book has no model config yet.
         """
         if self.model_config is None:
             raise ValueError("a book that was not begun has no keys")
@@ -235,7 +235,7 @@ def begun_state(plan: Plan, machine: Machine, output: Path | None = None) -> Boo
 
 
 def asked_model_config(model_config: ModelConfig | None, machine: Machine) -> ModelConfig | None:
-    """The book's recipe, with what the machine's settings ask for in so many words."""
+    """The book's model config, with what the machine's settings ask for in so many words."""
     if model_config is None:
         return None
     return ModelConfig(

@@ -103,7 +103,7 @@ def load_book_engine(
     switch: bool = False,
     engine_loader: EngineLoader | None = None,
 ) -> tuple[Engine, ModelConfig]:
-    """The engine for these chunks of a book, and the recipe it renders them by; nothing is written.
+    """The engine for these chunks of a book, and the model config it renders them with; nothing is written.
 
     With `switch` a checkpoint may be another one than the book was begun with.
 

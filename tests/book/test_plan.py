@@ -18,11 +18,11 @@ from maya_batch.manifest import Render
 from maya_batch.text.token_estimate import cap_tokens
 from tests.support.fakes import LAYOUT, TinyBook, write_model
 
-RECIPE = ModelConfig("sha256:00", "float32", "none", "framed")
+CONFIG = ModelConfig("sha256:00", "float32", "none", "framed")
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["In the morning the rain was gone."]}
 
 
-def keys(plan: Plan, model_config: ModelConfig = RECIPE) -> dict[str, str]:
+def keys(plan: Plan, model_config: ModelConfig = CONFIG) -> dict[str, str]:
     """Reference to key."""
     return {chunk.ref: chunk.key(model_config, plan.sound) for chunk in plan.chunks()}
 
@@ -32,7 +32,7 @@ def texts(plan: Plan) -> list[str]:
 
 
 def by_text(plan: Plan) -> dict[str, str]:
-    return {chunk.text: chunk.key(RECIPE, plan.sound) for chunk in plan.chunks()}
+    return {chunk.text: chunk.key(CONFIG, plan.sound) for chunk in plan.chunks()}
 
 
 def test_each_paragraph_is_a_chunk_of_its_own(tiny: TinyBook) -> None:
@@ -76,9 +76,9 @@ def test_whatever_shapes_the_codes_is_in_the_key(tiny: TinyBook) -> None:
     tiny.write(TEXT)
     plan = tiny.plan()
     chunk = next(plan.chunks())
-    found = {chunk.key(RECIPE, plan.sound)}
+    found = {chunk.key(CONFIG, plan.sound)}
     for change in SHAPING.values():
-        changed, model_config, sound = change(chunk, RECIPE, plan.sound)
+        changed, model_config, sound = change(chunk, CONFIG, plan.sound)
         found.add(changed.key(model_config, sound))
     assert len(found) == 1 + len(SHAPING)
     assert all(len(key) == 64 and set(key) <= set("0123456789abcdef") for key in found)
@@ -89,11 +89,11 @@ def test_where_a_chunk_stands_and_how_long_it_may_be_is_not_in_the_key(tiny: Tin
     plan = tiny.plan()
     chunk = next(plan.chunks())
     moved = replace(chunk, chapter=9, index=9, source="<>", expected_frames=1, max_frames=9999, pause=3.0, words=0)
-    assert moved.key(RECIPE, plan.sound) == chunk.key(RECIPE, plan.sound)
+    assert moved.key(CONFIG, plan.sound) == chunk.key(CONFIG, plan.sound)
     other = plan.sound.model_copy(
         update={"model": "x/y", "codec": "x/y", "chunk_words": 9, "max_tokens": 99, "seed": 5}
     )
-    assert chunk.key(RECIPE, other) == chunk.key(RECIPE, plan.sound)
+    assert chunk.key(CONFIG, other) == chunk.key(CONFIG, plan.sound)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from maya_batch.run.render import render_book
 from tests.support.fakes import Events, FakeEngine, TinyBook, write_model
 
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
-RECIPE = ModelConfig("sha256:00", "bfloat16", "nf4", "framed")
+CONFIG = ModelConfig("sha256:00", "bfloat16", "nf4", "framed")
 
 
 @pytest.fixture
@@ -223,12 +223,12 @@ def test_the_state_of_another_output_folder_is_its_own(rendered: TinyBook, tmp_p
 
 def test_what_the_machine_asks_for_comes_before_the_recipe() -> None:
     assert asked_model_config(None, Machine(dtype="float16")) is None
-    assert asked_model_config(RECIPE, Machine()) == RECIPE
-    assert asked_model_config(RECIPE, Machine(dtype="float16")) == ModelConfig("sha256:00", "float16", "nf4", "framed")
-    assert asked_model_config(RECIPE, Machine(quantization="none")) == ModelConfig(
+    assert asked_model_config(CONFIG, Machine()) == CONFIG
+    assert asked_model_config(CONFIG, Machine(dtype="float16")) == ModelConfig("sha256:00", "float16", "nf4", "framed")
+    assert asked_model_config(CONFIG, Machine(quantization="none")) == ModelConfig(
         "sha256:00", "bfloat16", "none", "framed"
     )
-    assert asked_model_config(RECIPE, Machine(decoding="free")) == ModelConfig("sha256:00", "bfloat16", "nf4", "free")
+    assert asked_model_config(CONFIG, Machine(decoding="free")) == ModelConfig("sha256:00", "bfloat16", "nf4", "free")
 
 
 def test_another_recipe_has_other_takes(rendered: TinyBook) -> None:
