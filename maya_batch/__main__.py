@@ -12,7 +12,7 @@ def main() -> None:
         stop.install()
     except KeyboardInterrupt:
         os._exit(4)  # the constant's module may be what was being loaded
-    from maya_batch.messages.terminal import hold_descriptors
+    from maya_batch.messages.standard_streams import hold_descriptors
 
     hold_descriptors()
     from maya_batch.cli import main as run

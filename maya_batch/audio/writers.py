@@ -11,7 +11,7 @@ from typing import BinaryIO, ClassVar, Protocol
 from maya_batch.audio.ffmpeg import REPRODUCIBLE, FfmpegError, FfmpegProcess, file_url
 from maya_batch.audio.metadata import TrackTags, mp3_comment, wav_comment, wav_strings, write_id3
 from maya_batch.errors import MachineError
-from maya_batch.manifest.formats import DEFAULT_BITRATES
+from maya_batch.manifest.audio_formats import DEFAULT_BITRATES
 
 RIFF_BYTES = (1 << 32) - (1 << 20)
 """Most bytes of sound in one WAV: RIFF counts in 32 bits, and a megabyte is left for the rest of the file."""

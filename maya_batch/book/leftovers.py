@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maya_batch.audio.chapter_file import part_files
-from maya_batch.book.keys_by_config import absent_models, config_keys
+from maya_batch.book.all_take_keys import absent_models, config_keys
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.state import BookState, hidden_folder
 from maya_batch.errors import MachineError

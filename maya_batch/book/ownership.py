@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from maya_batch.audio.chapter_file import is_part
+from maya_batch.book.all_take_keys import config_keys
 from maya_batch.book.book_id import AUDIO_RULES, TEXT_RULES, BookId, new_id, path_from, write_book_id
-from maya_batch.book.keys_by_config import config_keys
 from maya_batch.book.leftovers import keep_unclaimed, read_unclaimed
 from maya_batch.book.report_files import JSON_NAME, PAGE_NAME, is_report
 from maya_batch.book.state import COMMENT_PREFIX, BookState, hidden_folder, is_chapter

@@ -23,7 +23,7 @@ from maya_batch.errors import (
 )
 from maya_batch.interrupt import Interruption, Stop
 from maya_batch.messages.printable import printable
-from maya_batch.messages.terminal import close, keep_going
+from maya_batch.messages.standard_streams import close, keep_going
 from maya_batch.torch_errors import out_of_memory
 
 log = logging.getLogger(__name__)

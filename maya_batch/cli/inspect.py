@@ -21,7 +21,7 @@ from maya_batch.errors import UsageError
 from maya_batch.manifest import Render
 from maya_batch.messages.plural import plural
 from maya_batch.messages.printable import printable
-from maya_batch.messages.terminal import check_shown
+from maya_batch.messages.standard_streams import check_shown
 from maya_batch.run.loading import refuse_other_config
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from maya_batch.cli.options import Codec, Json, MachineFlags, Model, Quiet, Verb
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError
 from maya_batch.interrupt import Stop
 from maya_batch.manifest import Render, json_schema
-from maya_batch.manifest.formats import FormatName
+from maya_batch.manifest.audio_formats import FormatName
 from maya_batch.messages.logs import log_to_terminal
 from maya_batch.messages.printable import printable
 from maya_batch.run.command_guard import guarded
@@ -82,7 +82,7 @@ def fetch(
     from maya_batch.checkpoint.fetch import fetch as fetch_one
 
     if recognizer is not None:
-        from maya_batch.quality.asr import recognizer_repository
+        from maya_batch.quality.whisper import recognizer_repository
 
         path = fetch_one(recognizer_repository(recognizer), to, _say_now, RECOGNIZER_PATTERNS)
         _tell_place(recognizer, path, "--recognizer" if to else None)

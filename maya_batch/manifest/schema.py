@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from maya_batch.manifest.formats import BITRATES, DEFAULT_BITRATES, MP3_BITRATES, FormatName
+from maya_batch.manifest.audio_formats import BITRATES, DEFAULT_BITRATES, MP3_BITRATES, FormatName
 from maya_batch.manifest.one_line import Codec, Description, FilePath, Folder, Language, Line, Model, VoiceName, wrong
 from maya_batch.messages.quoting import quoted
 

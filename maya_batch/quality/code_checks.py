@@ -7,7 +7,7 @@ from maya_batch.engine.api import Finish, Generation
 from maya_batch.manifest import Quality
 from maya_batch.messages.plural import plural
 from maya_batch.quality import Problem
-from maya_batch.quality.repetition import find_loop, repeated_words
+from maya_batch.quality.code_repetition import find_loop, repeated_words
 from maya_batch.text.token_estimate import tag_tokens
 
 #: Between which paces a voice is taken to be that has none: 37 to 55 tokens a word were reported for

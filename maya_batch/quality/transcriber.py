@@ -12,7 +12,7 @@ from maya_batch.manifest import Quality
 from maya_batch.quality import Problem, Transcript
 
 if TYPE_CHECKING:
-    from maya_batch.quality.asr import Recognizer
+    from maya_batch.quality.whisper import Recognizer
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Transcriber:
             MachineError: it is not, or does not.
             UsageError: there is no such recognizer.
         """
-        from maya_batch.quality.asr import find_recognizer
+        from maya_batch.quality.whisper import find_recognizer
 
         find_recognizer(self._name)
 
@@ -76,14 +76,14 @@ class Transcriber:
         return self._listen(wave, rate, text)
 
     def _load(self) -> None:
-        from maya_batch.quality.asr import load_recognizer
+        from maya_batch.quality.whisper import load_recognizer
 
         self._recognizer = load_recognizer(self._name, self._device, self._language, self._threads)
         who = "takes with problems" if self._suspects_only else "each take"
         log.info("listening to %s with %s on %s", who, self._name, self._device)
 
     def _listen(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Transcript, tuple[Problem, ...]]:
-        from maya_batch.quality.asr import listen
+        from maya_batch.quality.whisper import listen
 
         if self._recognizer is None:
             raise ValueError("no recognizer is loaded")

@@ -96,7 +96,7 @@ def make_inspector(plan: Plan, machine: Machine) -> TakeInspector:
     Where nothing was asked for, all takes are listened to if the recognizer lies on this machine; if not, that is said
     when the examiner is loaded.
     """
-    from maya_batch.quality.asr import default_recognizer, recognizer_installed, recognizer_ready
+    from maya_batch.quality.whisper import default_recognizer, recognizer_installed, recognizer_ready
 
     name = machine.recognizer or default_recognizer(plan.book.language)
     if machine.verify == "off":

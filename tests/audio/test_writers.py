@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from maya_batch.audio.writers import FORMATS
-from maya_batch.manifest.formats import BITRATES, DEFAULT_BITRATES, FormatName
+from maya_batch.manifest.audio_formats import BITRATES, DEFAULT_BITRATES, FormatName
 
 
 def test_each_format_of_a_manifest_has_a_writer_and_the_other_way_round() -> None:

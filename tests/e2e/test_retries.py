@@ -173,10 +173,10 @@ class Transcriber:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.listened: list[str] = []
         self.errors: dict[str, list[float]] = {}
-        monkeypatch.setattr("maya_batch.quality.asr.recognizer_ready", lambda name: True)
-        monkeypatch.setattr("maya_batch.quality.asr.load_recognizer", lambda name, device, language, threads: name)
-        monkeypatch.setattr("maya_batch.quality.asr.find_recognizer", lambda name: name)
-        monkeypatch.setattr("maya_batch.quality.asr.listen", self.transcribe)
+        monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+        monkeypatch.setattr("maya_batch.quality.whisper.load_recognizer", lambda name, device, language, threads: name)
+        monkeypatch.setattr("maya_batch.quality.whisper.find_recognizer", lambda name: name)
+        monkeypatch.setattr("maya_batch.quality.whisper.listen", self.transcribe)
 
     def transcribe(
         self, recognizer: object, wave: NDArray[np.float32], rate: int, text: str, language: str, quality: object
@@ -284,7 +284,7 @@ def test_a_failure_while_listening_ends_the_run_and_loses_no_take(
         raise MachineError("the recognizer failed")
 
     with monkeypatch.context() as broken:
-        broken.setattr("maya_batch.quality.asr.listen", fail)
+        broken.setattr("maya_batch.quality.whisper.listen", fail)
         with pytest.raises(MachineError, match="the recognizer failed"):
             render(tiny, Machine())
     assert len(take_files(tiny)) == 2

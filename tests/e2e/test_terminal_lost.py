@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from maya_batch.messages.terminal import Stream
+from maya_batch.messages.standard_streams import Stream
 from tests.support.fakes import TinyBook
 from tests.support.forked_run import launch, start
 
@@ -122,7 +122,7 @@ def test_a_terminal_that_is_lost_at_any_moment_changes_nothing(tiny: TinyBook, w
 
 
 def test_files_of_a_book_do_not_get_the_numbers_of_streams_that_are_closed(tmp_path: Path) -> None:
-    script = "import os; from maya_batch.messages.terminal import hold_descriptors; hold_descriptors(); "
+    script = "import os; from maya_batch.messages.standard_streams import hold_descriptors; hold_descriptors(); "
     script += f"number = os.open({str(tmp_path / 'take')!r}, os.O_CREAT | os.O_WRONLY); os._exit(number)"
     said = subprocess.run(["bash", "-c", f"exec {sys.executable} -c {shlex.quote(script)} <&- >&- 2>&-"], cwd=ROOT)
     assert said.returncode == 3

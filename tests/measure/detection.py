@@ -16,10 +16,10 @@ from pathlib import Path
 from maya_batch.engine.api import Generation
 from maya_batch.manifest import Quality
 from maya_batch.quality import Problem
-from maya_batch.quality.asr import listen, load_recognizer
 from maya_batch.quality.audio_checks import check_end, check_sound, quiet_end
 from maya_batch.quality.code_checks import check_codes
 from maya_batch.quality.voice_pace import VoiceProfiles
+from maya_batch.quality.whisper import listen, load_recognizer
 from tests.support.fault_injection import RATE, SPLICED, Take, faulty_lines, good
 from tests.support.good_takes import draw_lines, layout, speak
 

@@ -9,8 +9,8 @@ import pytest
 from maya_batch.errors import MachineError
 from maya_batch.manifest import Quality
 from maya_batch.quality import Problem, Transcript
-from maya_batch.quality.asr import Recognizer
 from maya_batch.quality.transcriber import Transcriber
+from maya_batch.quality.whisper import Recognizer
 
 
 class Loaded:
@@ -19,9 +19,9 @@ class Loaded:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, speaks: str, *devices: str) -> None:
         self.devices, self.calls = devices, list[tuple[str, int]]()
         self.speaks = speaks
-        monkeypatch.setattr("maya_batch.quality.asr.find_recognizer", lambda name: Path(name))
-        monkeypatch.setattr("maya_batch.quality.asr.load_recognizer", self.load)
-        monkeypatch.setattr("maya_batch.quality.asr.listen", self.listen)
+        monkeypatch.setattr("maya_batch.quality.whisper.find_recognizer", lambda name: Path(name))
+        monkeypatch.setattr("maya_batch.quality.whisper.load_recognizer", self.load)
+        monkeypatch.setattr("maya_batch.quality.whisper.listen", self.listen)
         monkeypatch.setattr("maya_batch.quality.transcriber.os.sched_getaffinity", lambda pid: set(range(16)))
 
     def load(self, name: str, device: str, language: str, threads: int) -> Recognizer:

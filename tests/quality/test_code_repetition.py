@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maya_batch.checkpoint.token_layout import SLOTS, Codes
-from maya_batch.quality.repetition import find_loop, repeated_words
+from maya_batch.quality.code_repetition import find_loop, repeated_words
 
 WORDS = st.lists(st.sampled_from(["the", "lamp", "was", "cold", "never"]), max_size=12)
 

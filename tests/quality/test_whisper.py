@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.manifest import Quality
-from maya_batch.quality import asr
-from maya_batch.quality.asr import (
+from maya_batch.quality import whisper
+from maya_batch.quality.whisper import (
     Recognizer,
     default_recognizer,
     find_recognizer,
@@ -86,7 +86,7 @@ def test_sounds_above_what_a_recognizer_hears_do_not_fold_down_into_speech() -> 
     at = np.arange(RATE) / RATE
     high = np.sin(2 * np.pi * 11_000 * at).astype(np.float32)
     low = np.sin(2 * np.pi * 1_000 * at).astype(np.float32)
-    resampled = [asr._resample(wave, RATE)[1000:-1000] for wave in (high, low)]
+    resampled = [whisper._resample(wave, RATE)[1000:-1000] for wave in (high, low)]
     assert [len(wave) for wave in resampled] == [14_000] * 2
     assert [float(np.std(wave)) for wave in resampled] == pytest.approx([0.0, 0.707], abs=0.01)
 
@@ -112,7 +112,7 @@ def test_the_library_finds_each_model_it_names_where_it_is_fetched_from(hub: Pat
 
     names = available_models()
     assert {default_recognizer(code) for code in ("en", "de")} < set(names)
-    assert asr._OTHER_HUB_IDS.keys() < set(names)
+    assert whisper._OTHER_HUB_IDS.keys() < set(names)
     for name in names:
         snapshot = in_the_cache(hub, recognizer_repository(name))
         for file in ("config.json", "model.bin", "tokenizer.json"):
@@ -123,7 +123,8 @@ def test_the_library_finds_each_model_it_names_where_it_is_fetched_from(hub: Pat
 
 def test_whether_a_default_recognizer_is_here_is_known_without_the_library(hub: Path) -> None:
     program = (
-        "import sys; from maya_batch.quality.asr import *; print([recognizer_ready(n) for n in ('small.en', 'small')])"
+        "import sys; from maya_batch.quality.whisper import *; "
+        "print([recognizer_ready(name) for name in ('small.en', 'small')])"
         "; print({'faster_whisper', 'ctranslate2', 'scipy', 'torch'} & set(sys.modules))"
     )
     snapshot = in_the_cache(hub, "Systran/faster-whisper-small.en")
@@ -177,7 +178,7 @@ def test_a_folder_is_a_model_if_it_holds_one(tmp_path: Path) -> None:
 
 
 def test_without_the_library_the_way_to_install_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maya_batch.quality.asr.find_spec", lambda name: None)
+    monkeypatch.setattr("maya_batch.quality.whisper.find_spec", lambda name: None)
     assert (recognizer_installed(), recognizer_ready(TINY)) == (False, False)
     for name in (TINY, "small.en"):
         with pytest.raises(MachineError, match=r"is not installed: .*pip install .*'\.\[verify\]'"):
@@ -240,12 +241,12 @@ def test_cuda_12s_library_is_loaded_from_its_package(tmp_path: Path, monkeypatch
     (package / "lib").mkdir(parents=True)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "nvidia", raising=False)
-    asr._load_cublas()
+    whisper._load_cublas()
     assert loaded == []
     names = [package / "lib" / "libcublasLt.so.12", package / "lib" / "libcublas.so.12"]
     for name in names:
         name.touch()
-    asr._load_cublas()
+    whisper._load_cublas()
     assert loaded == [str(name) for name in names]
 
 
@@ -256,7 +257,7 @@ def test_a_library_of_cuda_12_that_is_damaged_is_named(tmp_path: Path, monkeypat
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "nvidia", raising=False)
     with pytest.raises(MachineError, match=r"libcublasLt.so.12: cannot be loaded .*; try --recognizer-device cpu"):
-        asr._load_cublas()
+        whisper._load_cublas()
 
 
 def test_what_is_heard_does_not_depend_on_the_threads(tiny: Recognizer, takes: dict[str, Spoken]) -> None:
