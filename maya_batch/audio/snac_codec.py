@@ -46,7 +46,7 @@ class Codec:
         """
         self._model, self._layout, self._device, self._window = model, layout, device, window
         self._generator = torch.Generator(device)
-        # A stream of its own: a clip is decoded while the GPU generates the next frames.
+        # A separate stream: a clip is decoded while the GPU generates the next frames.
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         _prepare(model, _one_kernel(device))
         self._noises = {block: rate for block, rate, _ in _walk(model.decoder) if isinstance(block, _Noise)}

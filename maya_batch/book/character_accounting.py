@@ -21,7 +21,7 @@ class Characters:
     heard: int
     """Spoken, listened to, and found to be what the text says."""
     unheard: int
-    """Spoken, with nothing on record against the take, but nobody has listened."""
+    """Spoken; the take has no problems, but was not transcribed."""
     with_problems: int
     """Spoken, in takes that were kept with problems."""
     missing: int

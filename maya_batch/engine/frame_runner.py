@@ -32,7 +32,7 @@ class FrameRunner:
         self._cos, self._sin = llama.rotary(positions)
         self._heads = _slot_heads(llama.head, layout)
         self._graphs: dict[int, torch.cuda.CUDAGraph] | None = {} if graphs else None
-        # One stream for all captures, because each stream has workspaces of its own. A frame's kernels go before those
+        # One stream for all captures, because each stream has its own workspaces. A frame's kernels go before those
         # of the codec, whose stream has no priority.
         device = llama.head.device
         self._stream = torch.cuda.Stream(device, priority=-1) if graphs else None  # type: ignore[no-untyped-call]
