@@ -91,10 +91,10 @@ def _joined(known: tuple[Problem, ...], found: tuple[Problem, ...]) -> tuple[Pro
 
 
 def make_inspector(plan: Plan, machine: Machine) -> TakeInspector:
-    """The examiner that the machine's `verify` asks for: who listens to all takes, to suspects, or to none.
+    """The inspector that the machine's `verify` asks for: it transcribes all takes, suspects only, or none.
 
-    Where nothing was asked for, all takes are listened to if the recognizer lies on this machine; if not, that is said
-    when the examiner is loaded.
+    Where nothing was asked for, all takes are transcribed if the ASR model is on this machine; if not, loading the
+    inspector logs that.
     """
     from maya_batch.quality.whisper import default_recognizer, recognizer_installed, recognizer_ready
 
