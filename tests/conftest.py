@@ -1,3 +1,4 @@
+import fcntl
 import io
 import logging
 import os
@@ -13,7 +14,7 @@ import pytest
 
 from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.files.builtin_files import builtin
-from tests.support.demo import MANIFESTS, Rendered, load_demo, render_side_by_side
+from tests.support.demo import MANIFESTS, Rendered, load_demo, render_once
 from tests.support.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_model
 
 # Before torch is imported, here and in all processes that tests start: two threads are faster by a fifth alone, but
@@ -129,20 +130,26 @@ def codec(engine: "HfEngine") -> "Codec":
     return load_codec(builtin("assets", "demo-voice", "codec"), engine.layout, engine.device)
 
 
-@pytest.fixture(scope="session")
-def books(tmp_path_factory: pytest.TempPathFactory) -> list[Rendered]:
-    """The two books of manifests/, each rendered once by a process that finds no ffmpeg and no other program."""
-    names = ("demo", "emotions")
-    return render_side_by_side([(MANIFESTS / f"{name}.yaml", tmp_path_factory.mktemp(name)) for name in names])
+def _rendered_once(name: str, temporary: pytest.TempPathFactory) -> Rendered:
+    """A book of manifests/, rendered by the first worker that asks for it, where all of them see it."""
+    own = temporary.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / f"rendered-{name}"
+    folder.mkdir(exist_ok=True)
+    manifest, output, printed = MANIFESTS / f"{name}.yaml", folder / name, folder / "stderr"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not printed.exists():
+            printed.write_text(render_once(manifest, output).stderr, encoding="utf-8")
+    return Rendered(manifest, output, printed.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")
-def demo(books: list[Rendered]) -> Rendered:
-    """The demo book: two speakers, two chapters, WAV and MP3."""
-    return books[0]
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """The demo book: two speakers, two chapters, WAV and MP3; rendered by a process that finds no program."""
+    return _rendered_once("demo", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def emotions(books: list[Rendered]) -> Rendered:
+def emotions(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """The book of emotions: a tag in every other sentence."""
-    return books[1]
+    return _rendered_once("emotions", tmp_path_factory)
