@@ -1,10 +1,16 @@
 """`python -m maya_batch` is `maya-batch`: signals are heard before the command line and all it needs are loaded."""
 
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maya_batch.run.loading import Loaders
 
 
-def main() -> None:
-    """Run the command line, and exit."""
+def main(loaders: "Loaders | None" = None) -> None:
+    """Run the command line, and exit. `loaders` load the model, the codec and the speech recognition, where not as
+    usual.
+    """
     try:
         from maya_batch.interrupt import Stop
 
@@ -17,7 +23,7 @@ def main() -> None:
     hold_descriptors()
     from maya_batch.cli import main as run
 
-    run(stop)
+    run(stop, loaders)
 
 
 if __name__ == "__main__":

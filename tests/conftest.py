@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from maya_batch.checkpoint.token_layout import read_layout
+from maya_batch.engine.api import Engine
 from maya_batch.files.builtin_files import builtin
+from maya_batch.run.loading import Loaders
 from tests.support.demo import MANIFESTS, Rendered, load_demo, render_once
 from tests.support.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_model
 
@@ -29,11 +31,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> TinyBook:
+def loaders() -> Loaders:
+    """What the books of a test are rendered with; tests put fakes in."""
+    return Loaders()
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, loaders: Loaders) -> TinyBook:
     """A folder with a model and a codec that are nothing but names, for a book to be written into."""
     write_model(tmp_path / "lm")
     write_codec(tmp_path / "codec")
-    return TinyBook(tmp_path)
+    return TinyBook(tmp_path, loaders)
 
 
 @pytest.fixture
@@ -46,25 +54,25 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def fake_codec(monkeypatch: pytest.MonkeyPatch) -> FakeCodec:
+def fake_codec(loaders: Loaders) -> FakeCodec:
     """What every codec is loaded as."""
     codec = FakeCodec()
-    monkeypatch.setattr("maya_batch.audio.snac_codec.load_codec", lambda folder, layout, device: codec)
+    loaders.codec = lambda folder, layout, device: codec
     return codec
 
 
 @pytest.fixture
-def fake_engine(tiny: TinyBook, fake_codec: FakeCodec, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+def fake_engine(tiny: TinyBook, fake_codec: FakeCodec, loaders: Loaders) -> FakeEngine:
     """What every model is loaded as; dtype and quantization are as asked for."""
     engine = FakeEngine(read_layout(tiny.folder / "lm"))
 
-    def load(name: str, folder: Path, *, dtype: str, quantization: str, batch_size: int | None, device: str) -> object:
+    def load(name: str, folder: Path, *, dtype: str, quantization: str, batch_size: int | None, device: str) -> Engine:
         engine.dtype = "float32" if dtype == "auto" else dtype
         engine.quantization = quantization
         engine.batch_size = batch_size or engine.batch_size
         return engine
 
-    monkeypatch.setattr("maya_batch.run.loading.load_engine", load)
+    loaders.engine = load
     return engine
 
 
@@ -78,7 +86,9 @@ class Said:
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Said]:
+def cli(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, loaders: Loaders
+) -> Callable[..., Said]:
     """Run `maya-batch` in this process, as its entry point does, on a machine that was never measured."""
     from maya_batch.cli import main
 
@@ -89,7 +99,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
         capsys.readouterr()
         with _untouched_process(), pytest.raises(SystemExit) as ended:
-            main()
+            main(loaders=loaders)
         code = ended.value.code
         assert isinstance(code, int)
         return Said(code, *capsys.readouterr())

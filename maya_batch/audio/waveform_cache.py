@@ -2,13 +2,12 @@
 
 import hashlib
 from collections.abc import Callable, Container
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-if TYPE_CHECKING:
-    from maya_batch.audio.snac_codec import Codec
+from maya_batch.checkpoint.token_layout import Codes
 
 #: Bytes of waveforms that are kept: more than two hours. Others are decoded when they are needed.
 _KEPT = 768 * 2**20
@@ -30,13 +29,20 @@ class Decodable(Protocol):
         """Codes [frames, 7]."""
 
 
+class Decoder(Protocol):
+    """A codec: `audio.snac_codec.Codec`, or a fake."""
+
+    def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
+        """Samples [n] in -1..1 of codes [frames, 7]."""
+
+
 class WaveformCache:
     """Decoded takes."""
 
-    def __init__(self, load: Callable[[], "Codec"]) -> None:
+    def __init__(self, load: Callable[[], Decoder]) -> None:
         """`load` is called once, when the codec is needed."""
         self._load = load
-        self._codec: Codec | None = None
+        self._codec: Decoder | None = None
         self._kept: dict[tuple[str, int], NDArray[np.float32]] = {}
         self._bytes = 0
 
@@ -50,7 +56,7 @@ class WaveformCache:
         """The size of the waveforms that are kept."""
         return self._bytes
 
-    def load(self) -> "Codec":
+    def load(self) -> Decoder:
         """The codec, loaded the first time."""
         if self._codec is None:
             self._codec = self._load()

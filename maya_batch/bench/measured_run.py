@@ -14,6 +14,7 @@ from maya_batch.book.settings import Machine
 from maya_batch.errors import UsageError
 from maya_batch.manifest import Render
 from maya_batch.messages.logs import log_to_terminal
+from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.render import render_book
 from maya_batch.run.result import BESIDE, IN_TURN
@@ -62,8 +63,8 @@ def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None
         _limit(gpu_memory, machine.device)
     plan = make_plan(book, flags)
     with tempfile.TemporaryDirectory(dir=book.parent) as folder:
-        load_engine = load_with_drawn_lengths if random_weights else None
-        result = render_book(plan, machine, LogProgress(), Path(folder), report=False, load_engine=load_engine)
+        loaders = Loaders(engine=load_with_drawn_lengths) if random_weights else None
+        result = render_book(plan, machine, LogProgress(), Path(folder), report=False, loaders=loaders)
     import torch
 
     from maya_batch.engine.device import choose_device

@@ -6,12 +6,13 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
 from maya_batch.cli import inspect, other_commands, render, review
+from maya_batch.cli.session import Session
 from maya_batch.errors import (
     EXIT_ENVIRONMENT,
     EXIT_STOPPED,
@@ -25,6 +26,9 @@ from maya_batch.interrupt import Interruption, Stop
 from maya_batch.messages.printable import printable
 from maya_batch.messages.standard_streams import close, keep_going
 from maya_batch.torch_errors import out_of_memory
+
+if TYPE_CHECKING:
+    from maya_batch.run.loading import Loaders
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +73,11 @@ def _program(
     """Turn a book into an audiobook overnight with the Maya1 text-to-speech model."""
 
 
-def main(stop: Stop | None = None) -> NoReturn:
+def main(stop: Stop | None = None, loaders: "Loaders | None" = None) -> NoReturn:
     """Run the command line; what is wrong ends in one clear line and the exit code of its kind.
 
-    `stop` is one that listens already, where this is not the first thing that the process does.
+    `stop` is one that is installed already. `loaders` load the model, the codec and the speech recognition, where not
+    as usual.
     """
     # Clips of all lengths would leave the GPU's memory in pieces too small for each other. Read when CUDA starts.
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
@@ -87,15 +92,15 @@ def main(stop: Stop | None = None) -> NoReturn:
         stop = Stop()
         stop.install()
     keep_going()
-    exit_code = close(_run(stop))
+    exit_code = close(_run(Session(stop, loaders)))
     stop.finished(exit_code)
     sys.exit(exit_code)
 
 
-def _run(stop: Stop) -> int:
+def _run(session: Session) -> int:
     """The exit code."""
     try:
-        result = app(standalone_mode=False, obj=stop)
+        result = app(standalone_mode=False, obj=session)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_WHOLE
     except TyperException as error:

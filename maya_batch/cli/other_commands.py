@@ -13,8 +13,8 @@ from maya_batch.book.machine_speed import save_speed
 from maya_batch.book.settings import sound_settings
 from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ
 from maya_batch.cli.options import Codec, Json, MachineFlags, Model, Quiet, Verbose, finish, flags_of, takes_flags
+from maya_batch.cli.session import Session
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError
-from maya_batch.interrupt import Stop
 from maya_batch.manifest import Render, json_schema
 from maya_batch.manifest.audio_formats import FormatName
 from maya_batch.messages.logs import log_to_terminal
@@ -61,8 +61,9 @@ def say(
     )
     machine = machine_flags.machine()
     sound = sound_settings(Render(), Path(), flags)
-    with guarded(context.ensure_object(Stop)) as guard:
-        sample = say_text(text, description, sound, machine, path, guard.stop)
+    session = context.ensure_object(Session)
+    with guarded(session.stop) as guard:
+        sample = say_text(text, description, sound, machine, path, guard.stop, session.loaders)
     for problem in sample.problems:
         log.warning("%s: %s", problem.kind, problem.detail)
     finish([f"{path}  {sample.seconds:.1f} s"], EXIT_PROBLEMS if sample.problems else EXIT_WHOLE)
@@ -134,7 +135,7 @@ def bench(
     if model == DEMO:
         codec = codec or DEMO
     hours = hours or (0.02 if model == DEMO else 1.0)
-    with guarded(context.ensure_object(Stop)):
+    with guarded(context.ensure_object(Session).stop):
         figures = measure(Options(hours, machine, model, codec, gpu_memory, baseline), _say_now)
     print(figures.as_json() if as_json else figures)
     if gpu_memory is not None:

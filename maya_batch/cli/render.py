@@ -19,7 +19,8 @@ from maya_batch.cli.options import (
     warn_of_incomplete,
 )
 from maya_batch.cli.progress import ProgressBar
-from maya_batch.interrupt import GOES_ON, Stop
+from maya_batch.cli.session import Session
+from maya_batch.interrupt import GOES_ON
 from maya_batch.manifest import output_folder
 from maya_batch.messages.logs import log_to_terminal
 from maya_batch.run.command_guard import guarded
@@ -75,7 +76,8 @@ def render(
     log_to_terminal(book_flags.quiet, book_flags.verbose)
     check_command(notify)
     allowed = TakeOver(adopt=adopt, switch_config=switch_model_config, upgrade_text=upgrade_text)
-    stop = context.ensure_object(Stop)
+    session = context.ensure_object(Session)
+    stop = session.stop
     with stop.interrupts(GOES_ON), notifying(notify) as notice:
         deadline = deadline_of(until, max_minutes)
         plan = book_flags.plan(book, any_language=False)
@@ -91,6 +93,7 @@ def render(
                     stop=guard.stop,
                     take_over=allowed,
                     keep_log=True,
+                    loaders=session.loaders,
                 )
                 notice.exit_code = result.exit_code
             finally:
@@ -110,7 +113,8 @@ def assemble(
     from maya_batch.run.render import assemble_book
 
     plan, machine = book_flags.plan(book), machine_flags.machine()
-    with guarded(context.ensure_object(Stop), GOES_ON) as guard:
-        result = assemble_book(plan, machine, LogProgress(), output, stop=guard.stop)
+    session = context.ensure_object(Session)
+    with guarded(session.stop, GOES_ON) as guard:
+        result = assemble_book(plan, machine, LogProgress(), output, stop=guard.stop, loaders=session.loaders)
     warn_of_incomplete(result, book)
     finish(summarize(result), result.exit_code)

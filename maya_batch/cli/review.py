@@ -18,8 +18,8 @@ from maya_batch.cli.options import (
     warn_of_incomplete,
 )
 from maya_batch.cli.progress import ProgressBar
+from maya_batch.cli.session import Session
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, UsageError
-from maya_batch.interrupt import Stop
 from maya_batch.run.command_guard import guarded
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.summary import summarize
@@ -61,14 +61,15 @@ def redo(
     attempt = None if keep is None else _attempt(keep)
     plan = book_flags.plan(book, any_language=keep is not None)
     machine = machine_flags.machine()
-    with guarded(context.ensure_object(Stop), "stopped; what is stored stays") as guard:
+    session = context.ensure_object(Session)
+    with guarded(session.stop, "stopped; what is stored stays") as guard:
         progress = ProgressBar() if sys.stderr.isatty() and not book_flags.quiet else LogProgress()
         check_tags = not book_flags.allow_unknown_tags
         try:
             if keep is None:
-                result = redo_chunks(refs, seed, plan, machine, progress, output, check_tags, guard)
+                result = redo_chunks(refs, seed, plan, machine, progress, output, check_tags, guard, session.loaders)
             else:
-                result = keep_takes(refs, attempt, plan, machine, progress, output, guard.stop)
+                result = keep_takes(refs, attempt, plan, machine, progress, output, guard.stop, session.loaders)
         finally:
             progress.close()
     warn_of_incomplete(result, book)
@@ -100,8 +101,9 @@ def audition(
 
     plan = book_flags.plan(book, any_language=False)
     machine, check_tags = machine_flags.machine(), not book_flags.allow_unknown_tags
-    with guarded(context.ensure_object(Stop)) as guard:
-        samples = record(plan, voice, seeds, machine, text, output, check_tags, guard.stop)
+    session = context.ensure_object(Session)
+    with guarded(session.stop) as guard:
+        samples = record(plan, voice, seeds, machine, text, output, check_tags, guard.stop, session.loaders)
     for sample in samples:
         log.info("%s  %.1f s", sample.path, sample.seconds)
         for problem in sample.problems:

@@ -1,36 +1,34 @@
-"""What one run does with a locked book: generate, inspect, retry, write chapters."""
+"""What one run does with a locked book: three owners generate, postprocess and inspect takes, and write chapters."""
 
 import logging
 import time
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
 from maya_batch.audio.ffmpeg import ffmpeg_program
+from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState
 from maya_batch.book.take_store import Take
-from maya_batch.engine.api import Engine
+from maya_batch.engine.api import Decoding, Engine
 from maya_batch.interrupt import Stop
 from maya_batch.messages.plural import plural
-from maya_batch.run.background import BackgroundWorker
-from maya_batch.run.chapters import publish
+from maya_batch.run.chapters import write_chapter_files
 from maya_batch.run.deadline import Deadline
-from maya_batch.run.generate import TakeGenerator, engine_name, generation_order
-from maya_batch.run.loading import EngineLoader, load_book_codec, pin_config, start_engine
+from maya_batch.run.engine_inbox import EngineInbox
+from maya_batch.run.generate import TakeGenerator, engine_name
+from maya_batch.run.loading import Loaders, load_book_codec, pin_config, start_engine
 from maya_batch.run.pace_check import VoiceCheck
-from maya_batch.run.postprocess import TakeProcessor
+from maya_batch.run.pipeline_messages import ExaminedAll, Generated, TakeRequest, Unexamined
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.result import RunResult
 from maya_batch.run.take_inspector import TakeInspector, make_inspector
+from maya_batch.run.take_pipeline import TakePipeline
 
 log = logging.getLogger(__name__)
-
-#: Chapters whose loudness is measured together, by an ffmpeg each that takes a second for 12 minutes of sound: at the
-#: end of a run many chapters are written one after the other.
-_MEASURING = 4
 
 
 class BookRun:
@@ -45,21 +43,26 @@ class BookRun:
         deadline: Deadline,
         stop: Stop | None = None,
         switch: bool = False,
-        engine_loader: EngineLoader | None = None,
+        loaders: Loaders | None = None,
+        redo_seeds: Mapping[str, int | None] | None = None,
     ) -> None:
+        """With `redo_seeds`, a seed or None by key, only these chunks are rendered, once each."""
+        self._redo_seeds = redo_seeds
         self.state, self.result, self.began = state, RunResult(), datetime.now().astimezone()
-        self.waveforms = WaveformCache(partial(load_book_codec, state, machine, switch))
-        self._switch, self._engine_loader = switch, engine_loader
+        self._loaders = loaders or Loaders()
+        self.waveforms = WaveformCache(partial(load_book_codec, state, machine, self._loaders, switch))
         self._machine, self._progress, self._check_tags, self._deadline = machine, progress, check_tags, deadline
-        self._stop = stop or Stop()
+        self._stop, self._switch = stop or Stop(), switch
 
-    def speak(self, redo_seeds: Mapping[str, int | None] | None, redone: Container[str]) -> None:
+    def render_takes(self, redone: Container[str]) -> None:
         """Generate and inspect takes until no chunk needs one; chapters are written as they become complete."""
+        redo_seeds = self._redo_seeds
         state, plan = self.state, self.state.plan
-        inspector = make_inspector(plan, self._machine)
+        inspector = make_inspector(plan, self._machine, self._loaders)
+        voice_check = VoiceCheck(state)
         if redo_seeds is None:
-            VoiceCheck(state).catch_up()
-        waiting = self._waiting(redo_seeds, redone)
+            voice_check.catch_up()
+        waiting = self._waiting(redone)
         unexamined = list(self._unexamined(inspector) if redo_seeds is None else self._made(redone))
         self._progress.begun(sum(1 for _ in plan.chunks()), len(waiting), len(unexamined))
         if not waiting and self._switch:
@@ -68,43 +71,94 @@ class BookRun:
             return
         self._deadline.check()
         began = time.monotonic()
+        engine = None
         if waiting:
             self._find_all(inspector)
-        engine = self._start_engine(waiting) if waiting else None
-        # Before the first step: what is wrong with them must not come to light in the morning.
+            engine = self._start_engine(waiting)
+            waiting = self._waiting(redone)  # keys may depend on how the model was loaded
+            voice_check = VoiceCheck(state)
+        # Loaded before the first frame: what is wrong with them must not be found hours later.
         self.waveforms.load()
         inspector.load()
-        self.result.spent("loading", began)
+        self.result.stages.spent("loading", began)
+        # All owners end inside: what they still hold is stored before the signal is raised.
+        with self._stop.deferred():
+            retries = self._examine_and_generate(engine, unexamined, self._requests(waiting), inspector, voice_check)
+            if retries:
+                with self._stop.immediate():
+                    engine = self._start_engine([request.chunk for request in retries])
+                self._examine_and_generate(engine, [], retries, inspector, voice_check)
+
+    def _examine_and_generate(
+        self,
+        engine: Engine | None,
+        unexamined: Sequence[tuple[Chunk, Take]],
+        requests: list[TakeRequest],
+        inspector: TakeInspector,
+        voice_check: VoiceCheck,
+    ) -> list[TakeRequest]:
+        """Examine stored takes, then generate takes until none needs a retry.
+
+        Without an engine, nothing is generated: the requests that it should get are returned.
+        """
+        inbox = EngineInbox(self._progress, requests)
+        chunks = [*(chunk for chunk, _ in unexamined), *(request.chunk for request in requests)]
+        pipeline = TakePipeline(
+            *(self.state, voice_check, self.waveforms, self.result, inspector, chunks, inbox),
+            once=self._redo_seeds is not None,
+            threaded=self._threaded(),
+            progress_tick=self._progress.tick,
+            stop=self._stop,
+            deadline=self._deadline,
+        )
+        generator = None
+        if engine is not None:
+            decoding, seeds = self._decoding(), self._redo_seeds or {}
+            generator = TakeGenerator(engine, self.state.plan, decoding, seeds, pipeline.times)
+        try:
+            with pipeline:
+                if unexamined:
+                    log.info("examining %s of an earlier run", plural(len(unexamined), "take"))
+                for _, take in unexamined:
+                    pipeline.tick()
+                    pipeline.send(Unexamined(take))
+                pipeline.drain()
+                requests = _merged(requests, inbox.retries())
+                if generator is None:
+                    return requests
+                if self._redo_seeds is None:
+                    pipeline.send(ExaminedAll())
+                while requests:
+                    for takes in generator.generate(requests, pipeline.tick, inbox.retries):
+                        pipeline.send(Generated(takes))
+                    pipeline.drain()
+                    requests = _merged(inbox.retries(), [])
+                    if requests:
+                        log.info("retrying %s", plural(len(requests), "chunk"))
+                return []
+        finally:
+            if engine is not None and generator is not None:
+                self.result.first_frame = generator.first_frame
+                self.result.peak_gpu_bytes = engine.peak_memory()
+                self.result.engine_stats, self.result.engine = engine.stats, engine_name(engine)
+
+    def _threaded(self) -> bool:
+        """Whether owners have threads; where the model runs on the CPU, they would take its cores."""
+        if self._loaders.threaded is not None:
+            return self._loaders.threaded
         from maya_batch.engine.device import choose_device
 
-        in_background = choose_device(self._machine.device).type == "cuda"
-        # The workers end inside: what they still hold is stored before the signal is raised.
-        with (
-            self._stop.deferred(),
-            BackgroundWorker(in_background, threads=_MEASURING) as measure_worker,
-            BackgroundWorker(in_background) as worker,
-            BackgroundWorker(in_background) as inspect_worker,
-        ):
-            tick = partial(self._tick, (worker, inspect_worker, measure_worker))
-            owned = (state, inspector, VoiceCheck(state), self.waveforms, self.result, self._progress)
-            processor = TakeProcessor(*owned, worker, inspect_worker, measure_worker, waiting)
-            if unexamined:
-                log.info("examining %s of an earlier run", plural(len(unexamined), "take"))
-                # A chapter is written once, when the takes to be generated are there, too.
-                others = [] if redo_seeds is None else waiting
-                processor.expect([*(chunk for chunk, _ in unexamined), *others], once=redo_seeds is not None)
-                processor.inspect_stored((take for _, take in unexamined), tick)
-                processor.drain(tick)
-            # Loading may have settled the model config, and with it the keys; the inspection may add retries.
-            waiting = self._waiting(redo_seeds, redone)
-            if waiting:
-                if engine is None:
-                    with self._stop.immediate():
-                        engine = self._start_engine(waiting)
-                self._rounds(engine, waiting, redo_seeds, processor, tick)
+        return choose_device(self._machine.device).type == "cuda"
+
+    def _decoding(self) -> Decoding:
+        config = self.state.model_config
+        return "free" if config is not None and config.decoding == "free" else "framed"
 
     def _start_engine(self, waiting: Sequence[Chunk]) -> Engine:
-        return start_engine(self.state, self._machine, waiting, self._check_tags, self._switch, self._engine_loader)
+        return start_engine(self.state, self._machine, waiting, self._check_tags, self._loaders, self._switch)
+
+    def _requests(self, chunks: Iterable[Chunk]) -> list[TakeRequest]:
+        return [TakeRequest(chunk, self.state.key(chunk), self.state.attempts(chunk) + 1) for chunk in chunks]
 
     def _find_all(self, inspector: TakeInspector) -> None:
         """Do nothing if all that the run needs is installed: checked before minutes are spent on loading the model."""
@@ -114,15 +168,17 @@ class BookRun:
         ffmpeg_program()
         inspector.find()
 
-    def publish(self, keys: Container[str] | None) -> None:
+    def write_chapters(self, keys: Container[str] | None) -> None:
         """Write the chapters that are complete and not current; with `keys`, only those of these chunks."""
         for chapter in self.state.plan.chapters:
             if keys is None or any(self.state.key(chunk) in keys for chunk in chapter.chunks):
-                publish(
-                    *(self.state, chapter, self.waveforms, self.result, self._progress),
-                    in_background=lambda job: job(),
-                    stop=self._stop,
-                )
+                seconds = write_chapter_files(self.state, chapter, self.waveforms, self.result, self._stop)
+                if seconds is None:
+                    continue
+                targets = self.state.targets(chapter)
+                self.state.chapter_stats.put(self.state.fingerprint(chapter), seconds, file_loudness(targets[0].path))
+                for target in targets:
+                    self._progress.published(target.path, seconds)
 
     def finished(self) -> RunResult:
         """The result, with the problems of the takes in use, whichever run made them."""
@@ -132,10 +188,10 @@ class BookRun:
         self.result.incomplete = [c for c in self.state.plan.chapters if not self.state.complete(c)]
         return self.result
 
-    def _waiting(self, redo_seeds: Mapping[str, int | None] | None, redone: Container[str]) -> list[Chunk]:
-        state = self.state
-        if redo_seeds is not None:
-            return [c for c in state.plan.chunks() if state.key(c) in redo_seeds and state.key(c) not in redone]
+    def _waiting(self, redone: Container[str]) -> list[Chunk]:
+        state, seeds = self.state, self._redo_seeds
+        if seeds is not None:
+            return [c for c in state.plan.chunks() if state.key(c) in seeds and state.key(c) not in redone]
         return [chunk for chunk in state.plan.chunks() if state.needs_take(chunk)]
 
     def _unexamined(self, inspector: TakeInspector) -> Iterator[tuple[Chunk, Take]]:
@@ -154,42 +210,8 @@ class BookRun:
             if (key := self.state.key(chunk)) in keys:
                 yield chunk, self.state.store.all(key)[-1]
 
-    def _rounds(
-        self,
-        engine: Engine,
-        waiting: list[Chunk],
-        redo_seeds: Mapping[str, int | None] | None,
-        processor: TakeProcessor,
-        tick: Callable[[], None],
-    ) -> None:
-        """Generate the chunks. Those whose takes have problems are retried while attempts are left: together with the
-        others, and in a round of their own where no batch was left to join.
-        """
-        generator = TakeGenerator(engine, self.state, self.result)
-        processor.expect(waiting, once=redo_seeds is not None)
-        if redo_seeds is None:
-            processor.publish_settled()
-        try:
-            while waiting:
-                generator.generate(
-                    generation_order(waiting, engine.batch_size),
-                    redo_seeds or {},
-                    processor.receive,
-                    tick,
-                    processor.retries,
-                )
-                processor.drain(tick)
-                waiting = sorted(processor.retries(), key=lambda chunk: (chunk.chapter, chunk.index))
-                if waiting:
-                    log.info("speaking %s once more", plural(len(waiting), "chunk"))
-        finally:
-            self.result.peak_gpu_bytes = engine.peak_memory()
-            self.result.engine_stats, self.result.engine = engine.stats, engine_name(engine)
 
-    def _tick(self, workers: Sequence[BackgroundWorker]) -> None:
-        """Called between frames: raises what went wrong in the background, a signal, and the deadline."""
-        self._progress.tick()
-        for worker in workers:
-            worker.check()
-        self._stop.check()
-        self._deadline.check()
+def _merged(requests: Iterable[TakeRequest], retries: Iterable[TakeRequest]) -> list[TakeRequest]:
+    """One request for each key, a retry rather than what was planned before it, in reading order."""
+    latest = {request.key: request for request in (*requests, *retries)}
+    return sorted(latest.values(), key=lambda request: (request.chunk.chapter, request.chunk.index))

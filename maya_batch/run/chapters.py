@@ -3,39 +3,29 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 from maya_batch.audio.chapter_file import write_chapter
-from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.state import BookState, is_chapter
 from maya_batch.interrupt import Stop
-from maya_batch.run.progress import ProgressListener
 from maya_batch.run.result import RunResult
 
 log = logging.getLogger(__name__)
 
 
-def publish(
-    state: BookState,
-    chapter: Chapter,
-    waveforms: WaveformCache,
-    result: RunResult,
-    progress: ProgressListener,
-    in_background: Callable[[Callable[[], None]], None],
-    stop: Stop | None = None,
-) -> None:
-    """Put a chapter together, if it is complete and its files are not those of its takes already.
+def write_chapter_files(
+    state: BookState, chapter: Chapter, waveforms: WaveformCache, result: RunResult, stop: Stop | None = None
+) -> float | None:
+    """Write a chapter's files, if it is complete and they are not there already; the seconds of audio in it, or None.
 
-    `in_background` is given the job that measures its loudness, which only reports ask for. A `stop` ends this between
-    two clips.
+    A `stop` ends this between two clips.
     """
     if not state.complete(chapter) or state.current(chapter):
-        return
+        return None
     waveforms.load()
     for target in state.targets(chapter):
         _set_aside(target.path)
@@ -43,11 +33,9 @@ def publish(
     stop = stop or Stop()
     with stop.deferred():
         seconds = assemble_chapter(state, chapter, waveforms, stop.check)
-    result.spent("codec and audio", began)
-    in_background(partial(_measure, state, state.fingerprint(chapter), state.targets(chapter)[0].path, seconds))
-    for target in state.targets(chapter):
-        result.files.append(target.path)
-        progress.published(target.path, seconds)
+    result.stages.spent("codec and audio", began)
+    result.files += [target.path for target in state.targets(chapter)]
+    return seconds
 
 
 def _set_aside(path: Path) -> None:
@@ -91,8 +79,3 @@ def assemble_chapter(
         comment=state.fingerprint(chapter),
     )
     return write_chapter(pcm, state.targets(chapter), tags, layout.sampling_rate)
-
-
-def _measure(state: BookState, fingerprint: str, path: Path, seconds: float) -> None:
-    """Keep a chapter's length and loudness for reports."""
-    state.chapter_stats.put(fingerprint, seconds, file_loudness(path))

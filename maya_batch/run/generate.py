@@ -1,90 +1,92 @@
-"""Chunks -> takes: requested in an order that keeps the engine busy, and checked by their codes as they come."""
+"""The engine's thread: takes are requested in an order that keeps the engine busy, and their codes are checked."""
 
 import hashlib
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
-from maya_batch.book.chunk import Chunk
-from maya_batch.book.state import BookState
+from maya_batch.book.plan import Plan
 from maya_batch.book.take_store import Take
-from maya_batch.engine.api import Decoding, Engine, Request
+from maya_batch.engine.api import Decoding, Engine, Generation, Request
 from maya_batch.quality.code_checks import check_form
-from maya_batch.run.result import RunResult, process_age
+from maya_batch.run.pipeline_messages import TakeRequest
+from maya_batch.run.result import StageTimes, process_age
 
 
 class TakeGenerator:
-    """An engine, and the book whose takes it generates."""
+    """Owns the engine: generates the takes of one run, on the main thread."""
 
-    def __init__(self, engine: Engine, state: BookState, result: RunResult) -> None:
-        self._engine, self._state, self._result = engine, state, result
+    def __init__(
+        self, engine: Engine, plan: Plan, decoding: Decoding, seeds: Mapping[str, int | None], times: StageTimes
+    ) -> None:
+        """`seeds`, by key, are those that a person gave; None, like no entry, leaves the seed to the attempt.
+
+        The time that the engine takes is added to the stage "model" of `times`.
+        """
+        self._engine, self._plan, self._decoding, self._seeds, self._times = engine, plan, decoding, seeds, times
+        self.first_frame = 0.0
+        """Seconds from the start of the process to the first frame; 0 where none was generated."""
 
     def generate(
         self,
-        chunks: Sequence[Chunk],
-        chosen_seeds: Mapping[str, int | None],
-        on_takes: Callable[[list[Take]], None],
+        requests: Sequence[TakeRequest],
         tick: Callable[[], None],
-        retries: Callable[[Container[str]], Sequence[Chunk]],
-    ) -> None:
-        """Generate the next take of each chunk. `chosen_seeds`, by key, are those that a person gave, or None.
+        retries: Callable[[Container[str]], Sequence[TakeRequest]],
+    ) -> Iterator[list[Take]]:
+        """Generate takes; those that end together are returned together, as soon as they end.
 
-        `on_takes` receives finished takes. Between frames the engine calls `tick`, then `retries`, which is given the
-        keys of these chunks and returns those to generate again; their previous takes were delivered before.
+        Between frames the engine calls `tick`, then `retries`, which is given the keys of these requests and returns
+        those to generate again; their previous takes were returned before.
         """
-        state, plan, engine = self._state, self._state.plan, self._engine
-        by_key = {state.key(chunk): chunk for chunk in chunks}
-        attempts = {key: state.attempts(chunk) for key, chunk in by_key.items()}
-        seeds: dict[str, int] = {}
+        latest: dict[str, TakeRequest] = {}
+        keys = {request.key for request in requests}
 
-        def ask(key: str, chunk: Chunk) -> Request:
-            attempts[key] += 1
-            self._result.retries += attempts[key] > 1 and key not in chosen_seeds
-            given = chosen_seeds.get(key)
-            seeds[key] = sequence_seed(key, attempts[key]) if given is None else given
-            return Request(key, chunk.description, chunk.text, seeds[key], chunk.max_frames, chunk.expected_frames)
-
-        def requests_again() -> list[Request]:
-            return [ask(state.key(chunk), chunk) for chunk in retries(by_key)]
-
-        requests = [ask(key, chunk) for key, chunk in by_key.items()]
-        decoding: Decoding = (
-            "free" if state.model_config is not None and state.model_config.decoding == "free" else "framed"
-        )
+        def ask(request: TakeRequest) -> Request:
+            latest[request.key], chunk = request, request.chunk
+            seed = self._seed(request)
+            return Request(request.key, chunk.description, chunk.text, seed, chunk.max_frames, chunk.expected_frames)
 
         def frame() -> None:
-            self._result.first_frame = self._result.first_frame or process_age()
+            self.first_frame = self.first_frame or process_age()
             tick()
 
         began = time.monotonic()
-        for generations in engine.generate(requests, plan.sound.sampling, decoding, frame, requests_again):
-            self._result.spent("model", began)
-            on_takes(
-                [
-                    Take(
-                        key=generation.key,
-                        attempt=attempts[generation.key],
-                        codes=generation.codes,
-                        seed=seeds[generation.key],
-                        finish=generation.finish,
-                        problems=check_form(generation, by_key[generation.key].text, plan.layout, plan.sound.quality),
-                        engine=engine_name(engine),
-                    )
-                    for generation in generations
-                ]
-            )
+        for generations in self._engine.generate(
+            [ask(request) for request in generation_order(requests, self._engine.batch_size)],
+            self._plan.sound.sampling,
+            self._decoding,
+            frame,
+            lambda: [ask(request) for request in retries(keys)],
+        ):
+            self._times.spent("model", began)
+            yield [self._take(generation, latest[generation.key]) for generation in generations]
             began = time.monotonic()
-        self._result.spent("model", began)
+        self._times.spent("model", began)
+
+    def _seed(self, request: TakeRequest) -> int:
+        given = self._seeds.get(request.key)
+        return sequence_seed(request.key, request.attempt) if given is None else given
+
+    def _take(self, generation: Generation, request: TakeRequest) -> Take:
+        return Take(
+            key=request.key,
+            attempt=request.attempt,
+            codes=generation.codes,
+            seed=self._seed(request),
+            finish=generation.finish,
+            problems=check_form(generation, request.chunk.text, self._plan.layout, self._plan.sound.quality),
+            engine=engine_name(self._engine),
+        )
 
 
-def generation_order(chunks: Sequence[Chunk], batch_size: int) -> list[Chunk]:
-    """Reading order, so that chapters are complete during the night; but the last chunks by length, the longest first.
+def generation_order(requests: Sequence[TakeRequest], batch_size: int) -> list[TakeRequest]:
+    """Reading order, which completes chapters during the night; but the last requests by length, the longest first.
 
-    So no long one is left alone on the GPU at the end. More of them would leave more chapters to be written then, and
-    long sequences alone fill a small memory with few of them.
+    This leaves no long sequence alone on the GPU at the end. Sorting more of them would leave more chapters to be
+    written then, and long sequences alone fill a small memory with few of them.
     """
-    last = max(min(batch_size, len(chunks)) // 4, 1)
-    head, tail = chunks[:-last], chunks[-last:]
-    return [*head, *sorted(tail, key=lambda chunk: -chunk.expected_frames)]
+    last = max(min(batch_size, len(requests)) // 4, 1)
+    head, tail = requests[:-last], requests[-last:]
+    return [*head, *sorted(tail, key=lambda request: -request.chunk.expected_frames)]
 
 
 def sequence_seed(key: str, attempt: int) -> int:

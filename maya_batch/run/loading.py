@@ -3,19 +3,20 @@
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
 
+from maya_batch.audio.waveform_cache import Decoder
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.settings import Machine, Sound
 from maya_batch.book.state import BookState, asked_model_config
+from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.engine.api import Decoding, Engine, Request
 from maya_batch.engine.load import load_engine
 from maya_batch.errors import MachineError, UsageError
+from maya_batch.quality.transcriber import Transcriber
 from maya_batch.text.emotion_tags import TAG
-
-if TYPE_CHECKING:
-    from maya_batch.audio.snac_codec import Codec
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +24,25 @@ log = logging.getLogger(__name__)
 LEAST_IN_GRAMMAR = 0.9
 
 
-EngineLoader = Callable[..., Engine]
-"""`engine.load.load_engine`, or a function that takes the same arguments."""
+def _load_codec(folder: Path, layout: TokenLayout, device: str) -> Decoder:
+    from maya_batch.audio.snac_codec import load_codec
+    from maya_batch.engine.device import choose_device
+
+    return load_codec(folder, layout, choose_device(device))
+
+
+@dataclass
+class Loaders:
+    """Where a run gets its engine, codec and transcriber from: benchmarks and tests pass others than the real ones."""
+
+    engine: Callable[..., Engine] = load_engine
+    """`engine.load.load_engine`, or a function with the same parameters."""
+    codec: Callable[[Path, TokenLayout, str], Decoder] = _load_codec
+    """Loads the codec in this folder on this device, for this token layout."""
+    transcriber: Callable[..., Transcriber] = Transcriber
+    """`quality.transcriber.Transcriber`, or a function with the same parameters."""
+    threaded: bool | None = None
+    """Whether postprocess and inspect have threads; None: where the model runs on a GPU."""
 
 
 def start_engine(
@@ -32,8 +50,8 @@ def start_engine(
     machine: Machine,
     waiting: Sequence[Chunk],
     check_tags: bool,
+    loaders: Loaders,
     switch: bool = False,
-    engine_loader: EngineLoader | None = None,
 ) -> Engine:
     """The engine for the chunks that wait; the book's model config is settled and written to its model.lock.
 
@@ -45,7 +63,7 @@ def start_engine(
     """
     model = state.plan.sound.model
     before = state.lock.model_config(model)
-    engine, model_config = load_book_engine(state, machine, waiting, check_tags, switch, engine_loader)
+    engine, model_config = load_book_engine(state, machine, waiting, check_tags, loaders, switch)
     if before is not None and model_config != before and not switch:
         raise MachineError(f"{state.folder}: {model} loads here with {model_config}, {_advice(before)}")
     state.model_config = model_config
@@ -100,8 +118,8 @@ def load_book_engine(
     machine: Machine,
     chunks: Sequence[Chunk],
     check_tags: bool,
+    loaders: Loaders,
     switch: bool = False,
-    engine_loader: EngineLoader | None = None,
 ) -> tuple[Engine, ModelConfig]:
     """The engine for these chunks of a book, and the model config it renders them with; nothing is written.
 
@@ -117,7 +135,7 @@ def load_book_engine(
     with ThreadPoolExecutor(1) as pool:
         same = pool.submit(state.lock.locate, sound.model, "model", switch)
         try:
-            engine = (engine_loader or load_engine)(
+            engine = loaders.engine(
                 machine.engine,
                 checkpoint.folder,
                 device=machine.device,
@@ -151,18 +169,14 @@ def load_book_engine(
     return engine, model_config
 
 
-def load_book_codec(state: BookState, machine: Machine, switch: bool = False) -> "Codec":
-    """The codec of a book, pinned; with `switch` another one than the book was begun with may be.
+def load_book_codec(state: BookState, machine: Machine, loaders: Loaders, switch: bool = False) -> Decoder:
+    """The codec of a book, pinned; with `switch` it may differ from the one that the book was begun with.
 
     Raises:
         MachineError: it is not on this machine, not what the book was begun with, or does not load.
     """
-    from maya_batch.audio.snac_codec import load_codec
-    from maya_batch.engine.device import choose_device
-
     name = state.plan.sound.codec
-    checkpoint = state.lock.locate(name, "codec", switch)
-    codec = load_codec(checkpoint.folder, state.plan.layout, choose_device(machine.device))
+    codec = loaders.codec(state.lock.locate(name, "codec", switch).folder, state.plan.layout, machine.device)
     state.codec = state.lock.identity(name, "codec")
     state.lock.save()
     return codec

@@ -1,30 +1,41 @@
-"""Takes are processed as they come: stored, decoded, inspected; once all of a chapter are settled, it is written.
+"""The postprocess thread: takes are stored, decoded and inspected; when all of a chapter are settled, it is written.
 
-A take is settled when it has been inspected and its chunk needs no retry. It may be flagged afterwards, when the limits
-of its voice are known: then its chunk is open again, and its chapter is written again. On a GPU two threads work in the
-background: one owns the files and the codec, the other one inspects.
+A take is settled when it has been inspected and its chunk needs no retry. It may be flagged later, when the limits of
+its voice are known: then its chunk is open again, and its chapter is written again.
 """
 
 import logging
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable
-from functools import partial
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
-
-import numpy as np
-from numpy.typing import NDArray
+from threading import Event
 
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.state import BookState
 from maya_batch.book.take_store import Take
 from maya_batch.quality import Problem
-from maya_batch.run.background import BackgroundWorker
-from maya_batch.run.chapters import publish
+from maya_batch.run.chapters import write_chapter_files
 from maya_batch.run.pace_check import VoiceCheck, give_up_choice
-from maya_batch.run.progress import ProgressListener
+from maya_batch.run.pipeline import Inbox
+from maya_batch.run.pipeline_messages import (
+    ChapterWritten,
+    Decoded,
+    EngineMessage,
+    Examined,
+    ExaminedAll,
+    Generated,
+    Inspected,
+    Measured,
+    PostprocessMessage,
+    Published,
+    Rendered,
+    Retry,
+    TakeRequest,
+    Unexamined,
+)
 from maya_batch.run.result import RunResult
 from maya_batch.run.take_inspector import TakeInspector
 
@@ -32,113 +43,72 @@ log = logging.getLogger(__name__)
 
 
 class TakeProcessor:
-    """Processes all takes of one run, most of it on the thread of `worker`."""
+    """Owns the state, the store, the codec and the result of a run while its pipeline is open."""
 
     def __init__(
         self,
         state: BookState,
-        inspector: TakeInspector,
         voice_check: VoiceCheck,
         waveforms: WaveformCache,
         result: RunResult,
-        progress: ProgressListener,
-        worker: BackgroundWorker,
-        inspect_worker: BackgroundWorker,
-        measure_worker: BackgroundWorker,
-        waiting: Iterable[Chunk] = (),
+        inspector: TakeInspector,
+        chunks: Sequence[Chunk],
+        *,
+        once: bool,
+        stopping: Event,
+        inspect: Inbox[Decoded],
+        measure: Inbox[ChapterWritten],
+        engine: Callable[[EngineMessage], None],
     ) -> None:
-        """`progress` has been told of the chunks in `waiting`."""
-        self._state, self._inspector, self._voice_check, self._waveforms = state, inspector, voice_check, waveforms
-        self._result, self._progress = result, progress
-        self._worker, self._inspect_worker, self._measure_worker = worker, inspect_worker, measure_worker
-        self._chunks: dict[str, Chunk] = {}
-        self._open: dict[int, set[str]] = {}
-        self._retries: deque[Chunk] = deque()
+        """`chunks` are those to be settled; with `once`, by their next take, which is chosen if it has no problems.
+
+        `inspector` is only asked which takes need a transcript. `inspect`, `measure` and `engine` get messages.
+        """
+        self._state, self._voice_check, self._waveforms, self._result = state, voice_check, waveforms, result
+        self._inspector, self._once, self._stopping = inspector, once, stopping
+        self._inspect, self._measure, self._engine = inspect, measure, engine
+        self._chunks = {state.key(chunk): chunk for chunk in chunks}
+        self._open: dict[int, set[str]] = defaultdict(set)
+        """Keys of the chunks that are not settled, by chapter."""
+        for key, chunk in self._chunks.items():
+            self._open[chunk.chapter].add(key)
         self._inspecting: Counter[str] = Counter()
-        self._rendered: set[str] = set()
+        """How many takes of a key are being inspected."""
+        self._generated: set[str] = set()
         """Keys of which this run has stored a take."""
         self._counted: set[tuple[str, bool]] = set()
-        self._to_render: set[str] = set()
-        self._once: frozenset[str] = frozenset()
-        self._to_render.update(map(state.key, waiting))
 
-    def expect(self, chunks: Iterable[Chunk], once: bool = False) -> None:
-        """These chunks are to be settled; with `once`, by their next take, which is chosen if it has no problems."""
-        self._retries.clear()  # they are among these
-        for chunk in chunks:
-            key = self._state.key(chunk)
-            self._chunks[key] = chunk
-            self._open.setdefault(chunk.chapter, set()).add(key)
-        if once:
-            self._once = frozenset(self._chunks)
+    def handle(self, message: PostprocessMessage) -> None:
+        """Do what a message asks for."""
+        match message:
+            case Generated(takes):
+                self._store(takes)  # before anything else can go wrong
+                self._generated.update(take.key for take in takes)
+                self._result.retries += 0 if self._once else sum(take.attempt > 1 for take in takes)
+                self._decode(takes)
+            case Unexamined(take):
+                self._decode([take])
+            case ExaminedAll():
+                for chapter in self._state.plan.chapters:
+                    self._publish_settled(chapter.number)
+            case Inspected(take, known, seconds):
+                self._result.stages.add("examining", seconds)
+                self._settle(take, known)
+            case Measured(fingerprint, seconds, lufs):
+                self._state.chapter_stats.put(fingerprint, seconds, lufs)
 
-    def receive(self, takes: list[Take]) -> None:
-        """Process takes that the engine has just finished."""
-        self._rendered.update(take.key for take in takes)
-        self._hand_over(partial(self._keep, takes))
-
-    def retries(self, among: Container[str] | None = None) -> list[Chunk]:
-        """Chunks to generate again, each returned once; with `among`, only those of these keys."""
-        chunks = [self._retries.popleft() for _ in range(len(self._retries))]
-        returned = [among is None or self._state.key(chunk) in among for chunk in chunks]
-        self._retries.extend(chunk for chunk, taken in zip(chunks, returned, strict=True) if not taken)
-        return [chunk for chunk, taken in zip(chunks, returned, strict=True) if taken]
-
-    def inspect_stored(self, takes: Iterable[Take], tick: Callable[[], None]) -> None:
-        """Inspect takes that an earlier run stored; `tick` is called before each."""
-        for take in takes:
-            tick()
-            self._hand_over(partial(self._inspect_takes, [take]))
-
-    def publish_settled(self) -> None:
-        """Write the chapters that wait for no take."""
-        chapters = [chapter for chapter in self._state.plan.chapters if not self._open.get(chapter.number)]
-        self._hand_over(lambda: self._publish({chapter.number for chapter in chapters}))
-
-    def drain(self, tick: Callable[[], None]) -> None:
-        """Wait until all takes are processed; `tick` is called meanwhile."""
-        began = time.monotonic()
-        # A stored take goes to the inspector and comes back; a take that is flagged then may go there again.
-        for worker in (self._worker, self._inspect_worker, self._worker, self._inspect_worker, self._worker):
-            worker.drain(tick)
-        self._measure_worker.drain(tick)
-        self._result.spent("finishing", began)
-
-    def _hand_over(self, job: Callable[[], None]) -> None:
-        """Give the worker a job; time that it takes in this thread counts as finishing."""
-        began = time.monotonic()
-        self._worker.do(job)
-        self._result.spent("finishing", began)
-
-    def _keep(self, takes: list[Take]) -> None:
-        """Store takes that ended together, before anything else can go wrong."""
-        self._store(takes)
-        self._inspect_takes(takes)
-
-    def _inspect_takes(self, takes: list[Take]) -> None:
-        """Decode and inspect takes; where several are of one chunk, the last of them settles it."""
+    def _decode(self, takes: Iterable[Take]) -> None:
+        """Decode takes and have them inspected; where several are of one chunk, the last of them settles it."""
+        takes = list(takes)
         self._inspecting.update(take.key for take in takes)
         for take in takes:
-            self._decode(take)
-
-    def _decode(self, take: Take) -> None:
-        if self._worker.stopping.is_set():
-            return  # the next run does it
-        began = time.monotonic()
-        wave = self._waveforms.prepare(take)
-        self._result.spent("codec and audio", began)
-        self._inspect_worker.do(partial(self._inspect, take, wave))
-
-    def _inspect(self, take: Take, wave: NDArray[np.float32]) -> None:
-        """On the inspecting thread; what it finds goes back to the worker."""
-        if self._inspect_worker.stopping.is_set():
-            return  # the next run does it
-        began, chunk, known = time.monotonic(), self._chunks[take.key], take.problems
-        take = self._inspector.check_audio(take, chunk.text, wave)
-        if self._inspector.needs_transcript(take):
-            take = self._inspector.transcribe(take, chunk.text, wave)
-        self._result.spent("examining", began)
-        self._worker.post(partial(self._settle, take, known))
+            if self._stopping.is_set():
+                return  # the next run does it
+            began = time.monotonic()
+            waveform = self._waveforms.prepare(take)
+            self._result.stages.spent("codec and audio", began)
+            self._inspect.send(Decoded(take, self._chunks[take.key].text, waveform))
+            self._inspect.wait_for_room()
 
     def _settle(self, take: Take, known: tuple[Problem, ...]) -> None:
         """Store a take with all its evidence; its chunk is done, or is generated again.
@@ -150,15 +120,15 @@ class TakeProcessor:
         take = self._voice_check.settle(take, chunk)
         give_up_choice(state, chunk, known, take)
         self._store([take])
-        if not self._once and not self._worker.stopping.is_set():
+        if not self._once and not self._stopping.is_set():
             self._catch_up()
         if self._inspector.needs_transcript(take):  # it was flagged only now
-            self._inspect_takes([take])
+            self._decode([take])
             return
-        if take.key in self._once and not take.problems:
+        if self._once and not take.problems:
             state.store.choose(take.key, take.attempt)
             state.stored([take.key])
-        retry = take.key not in self._once and state.needs_take(chunk)
+        retry = not self._once and state.needs_take(chunk)
         _log_problems(chunk, take.problems, retry)
         if self._inspecting[take.key]:
             return
@@ -172,17 +142,16 @@ class TakeProcessor:
             if other is not used:
                 self._waveforms.drop(other)
         self._open[chunk.chapter].discard(take.key)
-        if not self._open[chunk.chapter]:
-            self._publish({chunk.chapter})
+        self._publish_settled(chunk.chapter)
 
     def _catch_up(self) -> None:
         """Check takes that came before the limits of their voice were known; their chunks may be open again."""
         began, state = time.monotonic(), self._state
         judged = self._voice_check.catch_up()
-        self._result.spent("files", began)
+        self._result.stages.spent("files", began)
         flagged: list[Take] = []
         for chunk, group in groupby(judged, itemgetter(0)):
-            key, open_chunks = state.key(chunk), self._open.setdefault(chunk.chapter, set())
+            key, open_chunks = state.key(chunk), self._open[chunk.chapter]
             if key in open_chunks:
                 continue  # its next take is on the way
             retry, unverified = state.needs_take(chunk), []
@@ -199,24 +168,21 @@ class TakeProcessor:
                 flagged += unverified
             elif retry:
                 self._retry(chunk)
-        self._inspect_takes(flagged)
+        self._decode(flagged)
 
     def _retry(self, chunk: Chunk) -> None:
-        self._retries.append(chunk)
-        if (key := self._state.key(chunk)) not in self._to_render:
-            self._to_render.add(key)
-            self._progress.expected(1)
+        self._engine(Retry(TakeRequest(chunk, self._state.key(chunk), self._state.attempts(chunk) + 1)))
 
     def _count(self, chunk: Chunk) -> None:
         """Count a settled chunk: once as examined, and once as rendered if this run generated a take of it."""
         key = self._state.key(chunk)
-        rendered = key in self._rendered
+        rendered = key in self._generated
         if (key, rendered) in self._counted:
             return
         self._counted.add((key, rendered))
         if not rendered:
             self._result.examined += 1
-            self._progress.examined()
+            self._engine(Examined())
             return
         best = self._state.take(chunk)
         if best is None:
@@ -224,23 +190,30 @@ class TakeProcessor:
         speech = self._state.plan.layout.seconds(len(best.codes))
         self._result.chunks += 1
         self._result.speech += speech
-        self._progress.rendered(1, speech)
+        self._engine(Rendered(speech))
 
     def _store(self, takes: list[Take]) -> None:
         began = time.monotonic()
         self._state.store.put(takes)
         self._state.stored([take.key for take in takes])
-        self._result.spent("files", began)
+        self._result.stages.spent("files", began)
 
-    def _publish(self, numbers: set[int]) -> None:
-        for chapter in self._state.plan.chapters:
-            if chapter.number in numbers and not self._worker.stopping.is_set():
-                publish(self._state, chapter, self._waveforms, self._result, self._progress, self._measure_worker.post)
-                self._waveforms.drop_keys({self._state.key(chunk) for chunk in chapter.chunks})
+    def _publish_settled(self, number: int) -> None:
+        """Write a chapter's files if none of its chunks is open."""
+        if self._open[number] or self._stopping.is_set():
+            return
+        chapter = next(chapter for chapter in self._state.plan.chapters if chapter.number == number)
+        seconds = write_chapter_files(self._state, chapter, self._waveforms, self._result)
+        if seconds is not None:
+            targets = self._state.targets(chapter)
+            self._measure.send(ChapterWritten(self._state.fingerprint(chapter), targets[0].path, seconds))
+            for target in targets:
+                self._engine(Published(target.path, seconds))
+        self._waveforms.drop_keys({self._state.key(chunk) for chunk in chapter.chunks})
 
 
 def _log_problems(chunk: Chunk, problems: Iterable[Problem], retry: bool) -> None:
-    """Log the problems of a take: as warnings where it is kept, as information where it is made again."""
+    """Log the problems of a take: as warnings where it is kept, as information where it is retried."""
     for problem in problems:
         level = logging.INFO if retry else logging.WARNING
-        log.log(level, "%s %s: %s%s", chunk.ref, problem.kind, problem.detail, "; once more" if retry else "")
+        log.log(level, "%s %s: %s%s", chunk.ref, problem.kind, problem.detail, "; retry" if retry else "")

@@ -14,7 +14,7 @@ from maya_batch.errors import MachineError, UsageError
 from maya_batch.interrupt import Stop
 from maya_batch.run.command_guard import Guarded
 from maya_batch.run.gpu_restart import Attempts, FirstStart
-from maya_batch.run.loading import refuse_other_config
+from maya_batch.run.loading import Loaders, refuse_other_config
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.render import assemble_book, render_book
 from maya_batch.run.result import RunResult
@@ -31,6 +31,7 @@ def redo_chunks(
     output: Path | None = None,
     check_tags: bool = True,
     guard: Guarded | None = None,
+    loaders: Loaders | None = None,
 ) -> RunResult:
     """Make one more take of each chunk, use it if it has no problems, and put the chapters it is in together.
 
@@ -59,6 +60,7 @@ def redo_chunks(
         redone=redone,
         stop=guard.stop,
         keep_log=True,
+        loaders=loaders,
     )
     state = begun_state(plan, machine, output)
     for chunk in chunks:
@@ -74,6 +76,7 @@ def keep_takes(
     progress: ProgressListener,
     output: Path | None = None,
     stop: Stop | None = None,
+    loaders: Loaders | None = None,
 ) -> RunResult:
     """Use this take of each chunk from now on, without a language model, and put the chapters it is in together.
 
@@ -92,7 +95,7 @@ def keep_takes(
             takes = ", ".join(map(str, there)) or "none"
             raise UsageError(f"chunk {chunk.ref} has no take {attempt} to keep; there are: {takes}")
     choices = {state.key(chunk): attempt for chunk in chunks}
-    return assemble_book(plan, machine, progress, output, choices, stop, keep_log=True)
+    return assemble_book(plan, machine, progress, output, choices, stop, keep_log=True, loaders=loaders)
 
 
 def _tell(state: BookState, chunk: Chunk, before: Attempts) -> None:

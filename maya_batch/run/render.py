@@ -16,7 +16,7 @@ from maya_batch.messages.logs import log_to_book
 from maya_batch.messages.plural import plural
 from maya_batch.run.book_run import BookRun
 from maya_batch.run.deadline import Deadline
-from maya_batch.run.loading import EngineLoader
+from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.reporting import write_book_report
 from maya_batch.run.result import RunResult
@@ -39,14 +39,14 @@ def render_book(
     redone: Container[str] = (),
     take_over: TakeOver | None = None,
     keep_log: bool = False,
-    load_engine: EngineLoader | None = None,
+    loaders: Loaders | None = None,
 ) -> RunResult:
     """Generate the takes that the book needs, write its chapters, and write the report.
 
     With `redo_seeds`, a seed or None by key, this makes one more take of each of these chunks and nothing else, and
     chooses it if it has no problems. For keys in `redone` that take is stored already and is only inspected.
     `take_over` holds what a person has allowed by flags. With `keep_log` all messages go to the book's render.log, too.
-    `load_engine` loads the model in place of `maya_batch.engine.load.load_engine`.
+    `loaders` load the model, the codec and the speech recognition, where not as usual.
 
     Raises:
         UsageError: the folder is another book's, a file in the way is not this program's, or the book is rendered with
@@ -67,11 +67,19 @@ def render_book(
         if allowed.upgrade_text:
             _tell_rules(state)
         run = BookRun(
-            state, machine, progress, check_tags, deadline or Deadline(), stop, allowed.switch_config, load_engine
+            state,
+            machine,
+            progress,
+            check_tags,
+            deadline or Deadline(),
+            stop,
+            allowed.switch_config,
+            loaders,
+            redo_seeds,
         )
         with _reported(run) if report else nullcontext(), translated_torch_errors(run.waveforms.forget):
-            run.speak(redo_seeds, redone)
-            run.publish(redo_seeds)
+            run.render_takes(redone)
+            run.write_chapters(redo_seeds)
             return run.finished()
 
 
@@ -83,6 +91,7 @@ def assemble_book(
     choices: Mapping[str, int | None] | None = None,
     stop: Stop | None = None,
     keep_log: bool = False,
+    loaders: Loaders | None = None,
 ) -> RunResult:
     """Write the chapters whose takes are all there, without a language model.
 
@@ -101,14 +110,14 @@ def assemble_book(
     with lock_book(hidden):
         state = writable_state(plan, machine, output)
         claim_folder(state)
-        run = BookRun(state, machine, progress, False, Deadline(), stop)
+        run = BookRun(state, machine, progress, False, Deadline(), stop, loaders=loaders)
         for key, attempt in (choices or {}).items():
             if attempt is None:
                 run.state.store.unchoose(key)
             else:
                 run.state.store.choose(key, attempt)
         with _reported(run), translated_torch_errors(run.waveforms.forget):
-            run.publish(choices)
+            run.write_chapters(choices)
             return run.finished()
 
 

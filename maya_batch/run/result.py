@@ -10,21 +10,34 @@ from maya_batch.engine.api import EngineStats
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_STOPPED, EXIT_WHOLE
 from maya_batch.quality import Problem
 
-#: Stages of a run that follow each other, and what is done in the last of them or, on a GPU, beside the model.
+#: Stages of a run that follow each other; and stages that are part of the last one or, on a GPU, run in the background.
 IN_TURN, BESIDE = ("loading", "model", "finishing"), ("files", "codec and audio", "examining")
+
+
+class StageTimes(dict[str, float]):
+    """Seconds by stage, counted by one thread."""
+
+    def spent(self, stage: str, since: float) -> None:
+        """Add the time since `since` (of the monotonic clock) to a stage."""
+        self.add(stage, time.monotonic() - since)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Add seconds to a stage."""
+        self[stage] = self.get(stage, 0.0) + seconds
 
 
 @dataclass
 class RunResult:
-    """What a run did. Times in seconds, by stage: loading, model and finishing follow each other, and while the model
-    speaks on a GPU, threads beside it spend some on files, on codec and audio, and on examining takes; on a CPU these
-    are in finishing.
+    """What a run did.
+
+    On a GPU, files, codec and audio, and examining run in the background while the model generates; finishing is
+    what is left of them after it. On a CPU all three are part of finishing.
     """
 
     chunks: int = 0
-    """Chunks that this run has spoken, and that have a take that stays."""
+    """Chunks that this run generated a good take of, or used up all attempts for."""
     examined: int = 0
-    """Chunks whose takes an earlier run has made, and this one has only examined."""
+    """Chunks whose takes an earlier run stored, and this one only examined."""
     speech: float = 0.0
     """Seconds of speech in those takes."""
     retries: int = 0
@@ -32,35 +45,31 @@ class RunResult:
     files: list[Path] = field(default_factory=list)
     problems: list[tuple[Chunk, Problem]] = field(default_factory=list)
     incomplete: list[Chapter] = field(default_factory=list)
-    stages: dict[str, float] = field(default_factory=dict)
+    stages: StageTimes = field(default_factory=StageTimes)
     peak_gpu_bytes: int = 0
     first_frame: float = 0.0
-    """Seconds from the start of the process to the first frame spoken; 0 where none was."""
+    """Seconds from the start of the process to the first frame; 0 where none was generated."""
     engine_stats: EngineStats = field(default_factory=EngineStats)
     engine: str = ""
     """Engine, number format and quantization."""
     report: Path | None = None
-    """The page that tells of the run; None where none was written."""
-
-    def spent(self, stage: str, since: float) -> None:
-        """Add the time since `since` (of the monotonic clock) to a stage."""
-        self.stages[stage] = self.stages.get(stage, 0.0) + time.monotonic() - since
+    """The path of report.html; None where none was written."""
 
     @property
     def exit_code(self) -> int:
-        """Of a run that came to its end: chapters that lack takes weigh more than problems."""
+        """The exit code of a run that was not stopped: incomplete chapters override problems."""
         if self.incomplete:
             return EXIT_STOPPED
         return EXIT_PROBLEMS if self.problems else EXIT_WHOLE
 
     @property
     def x_realtime(self) -> float | None:
-        """Seconds of speech a second, the model being loaded; None where nothing was rendered."""
+        """Seconds of speech a second, without the time of loading; None where nothing was rendered."""
         rendering = self.stages.get("model", 0.0) + self.stages.get("finishing", 0.0)
         return self.speech / rendering if self.speech and rendering else None
 
 
 def process_age() -> float:
-    """Seconds since this process was started, the interpreter's own start and all imports counted in (Linux)."""
+    """Seconds since this process was started, with the interpreter's start and all imports (Linux)."""
     ticks = int(Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")

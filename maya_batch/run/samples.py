@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 
 from maya_batch.audio.chapter_file import read_comment, write_chapter
 from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.stitch import Clip, stitch
-from maya_batch.audio.waveform_cache import audible, noise_seed
+from maya_batch.audio.waveform_cache import Decoder, audible, noise_seed
 from maya_batch.audio.writers import FORMATS, Target
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.plan import Plan, speech_plan
@@ -19,7 +18,6 @@ from maya_batch.book.settings import Machine, Sound
 from maya_batch.book.state import book_state
 from maya_batch.checkpoint.locate import find_checkpoint
 from maya_batch.engine.api import Decoding, Engine, Request
-from maya_batch.engine.load import load_engine
 from maya_batch.errors import UsageError
 from maya_batch.interrupt import Stop
 from maya_batch.manifest import Voice
@@ -29,11 +27,8 @@ from maya_batch.quality import Problem
 from maya_batch.quality.audio_checks import check_sound
 from maya_batch.quality.code_checks import check_codes
 from maya_batch.run.generate import sequence_seed
-from maya_batch.run.loading import choose_decoding, load_book_engine
+from maya_batch.run.loading import Loaders, choose_decoding, load_book_engine
 from maya_batch.text.typography import finish_description
-
-if TYPE_CHECKING:
-    from maya_batch.audio.snac_codec import Codec
 
 #: What a voice says that says nothing in the book: some 6 s, a question, and a pause.
 _STOCK_TEXT = "The lamp was lit, and for a while nobody spoke. Had anyone seen her go? Only the rain answered."
@@ -74,7 +69,15 @@ class _File:
     tags: TrackTags
 
 
-def say(text: str, description: str, sound: Sound, machine: Machine, path: Path, stop: Stop | None = None) -> Sample:
+def say(
+    text: str,
+    description: str,
+    sound: Sound,
+    machine: Machine,
+    path: Path,
+    stop: Stop | None = None,
+    loaders: Loaders | None = None,
+) -> Sample:
     """Speak `text` into the file `path`. A signal that comes while the file is written ends the command when it is
     whole.
 
@@ -89,7 +92,8 @@ def say(text: str, description: str, sound: Sound, machine: Machine, path: Path,
     if (path.exists() or path.is_symlink()) and read_comment(path) not in (_SAY, ""):
         raise UsageError(f"{path} is there and was not made by `say`; move it, or choose another name")
     chunks = speech_plan(text, description, sound)
-    engine = load_engine(
+    loaders = loaders or Loaders()
+    engine = loaders.engine(
         machine.engine,
         find_checkpoint(sound.model, "model").folder,
         device=machine.device,
@@ -97,7 +101,7 @@ def say(text: str, description: str, sound: Sound, machine: Machine, path: Path,
         quantization=machine.quantization or "none",
         batch_size=machine.batch_size,
     )
-    codec = _load_codec(find_checkpoint(sound.codec, "codec").folder, engine, machine)
+    codec = loaders.codec(find_checkpoint(sound.codec, "codec").folder, engine.layout, machine.device)
     lines = []
     for chunk in chunks:
         seed = sequence_seed(chunk.ref, sound.seed)
@@ -118,6 +122,7 @@ def audition(
     folder: Path | None = None,
     check_tags: bool = True,
     stop: Stop | None = None,
+    loaders: Loaders | None = None,
 ) -> list[Sample]:
     """Speak a text in the voice `name` with the seeds 0 to `seeds` - 1, a WAV each, as `<name>-seed-<n>.wav`.
 
@@ -136,10 +141,10 @@ def audition(
         raise UsageError(f"--voice {quoted(name)}: {suggestion(name, voices, 'the voices of the book')}")
     paths = _audition_paths(plan, name, seeds, folder)
     readings = [_reading(plan, voices[name], text, seed) for seed in range(seeds)]
-    state = book_state(plan, machine)
+    loaders, state = loaders or Loaders(), book_state(plan, machine)
     # All of the book too: how freely the model may draw is measured on its first chunks, as `render` does it.
-    engine, model_config = load_book_engine(state, machine, [*plan.chunks(), *readings[0]], check_tags)
-    codec = _load_codec(state.lock.locate(plan.sound.codec, "codec").folder, engine, machine)
+    engine, model_config = load_book_engine(state, machine, [*plan.chunks(), *readings[0]], check_tags, loaders)
+    codec = loaders.codec(state.lock.locate(plan.sound.codec, "codec").folder, engine.layout, machine.device)
     files = []
     for seed, (path, chunks) in enumerate(zip(paths, readings, strict=True)):
         lines = []
@@ -162,7 +167,7 @@ def voice_with_seed(name: str, description: str, seed: int) -> str:
 
 
 def _record(
-    engine: Engine, codec: "Codec", sound: Sound, decoding: Decoding, files: Sequence[_File], stop: Stop
+    engine: Engine, codec: Decoder, sound: Sound, decoding: Decoding, files: Sequence[_File], stop: Stop
 ) -> list[tuple[float, list[tuple[Chunk, Problem]]]]:
     """Generate all lines together and write each file: its seconds, and what is wrong with each chunk."""
     requests = [line.request for file in files for line in file.lines]
@@ -197,13 +202,6 @@ def _tags(title: str, album: str, comment: str) -> TrackTags:
 
 def _request(chunk: Chunk, key: str, seed: int) -> Request:
     return Request(key, chunk.description, chunk.text, seed, chunk.max_frames, chunk.expected_frames)
-
-
-def _load_codec(folder: Path, engine: Engine, machine: Machine) -> "Codec":
-    from maya_batch.audio.snac_codec import load_codec
-    from maya_batch.engine.device import choose_device
-
-    return load_codec(folder, engine.layout, choose_device(machine.device))
 
 
 def _audition_paths(plan: Plan, name: str, seeds: int, folder: Path | None) -> list[Path]:

@@ -1,7 +1,10 @@
 """A stored take is inspected: its sound is checked, and its transcript is compared with its text."""
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,8 @@ from maya_batch.messages.install_hint import install_hint
 from maya_batch.quality import Problem
 from maya_batch.quality.audio_checks import check_sound, quiet_end
 from maya_batch.quality.transcriber import Transcriber
+from maya_batch.run.loading import Loaders
+from maya_batch.run.pipeline_messages import Decoded, Inspected
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +89,30 @@ class TakeInspector:
         return replace(take, transcript=transcript, problems=_joined(take.problems, problems))
 
 
+class InspectStage:
+    """The inspect thread: inspects decoded takes, and returns what it found."""
+
+    def __init__(self, inspector: TakeInspector, stopping: Event, postprocess: Callable[[Inspected], None]) -> None:
+        self._inspector, self._stopping, self._postprocess = inspector, stopping, postprocess
+
+    def handle(self, message: Decoded) -> None:
+        """Inspect a take."""
+        if self._stopping.is_set():
+            return  # the next run does it
+        began, take = time.monotonic(), message.take
+        take = self._inspector.check_audio(take, message.text, message.waveform)
+        if self._inspector.needs_transcript(take):
+            take = self._inspector.transcribe(take, message.text, message.waveform)
+        self._postprocess(Inspected(take, message.take.problems, time.monotonic() - began))
+
+
 def _joined(known: tuple[Problem, ...], found: tuple[Problem, ...]) -> tuple[Problem, ...]:
     """Problems of both; of a kind that is known, no second one."""
     kinds = {problem.kind for problem in known}
     return (*known, *(problem for problem in found if problem.kind not in kinds))
 
 
-def make_inspector(plan: Plan, machine: Machine) -> TakeInspector:
+def make_inspector(plan: Plan, machine: Machine, loaders: Loaders) -> TakeInspector:
     """The inspector that the machine's `verify` asks for: it transcribes all takes, suspects only, or none.
 
     Where nothing was asked for, all takes are transcribed if the ASR model is on this machine; if not, loading the
@@ -107,5 +129,7 @@ def make_inspector(plan: Plan, machine: Machine) -> TakeInspector:
             plan, machine, disabled_reason=f"nobody listens to the takes; after `{how}` each word is checked"
         )
     suspects_only = machine.verify == "suspects"
-    transcriber = Transcriber(name, plan.book.language, plan.sound.quality, machine.recognizer_device, suspects_only)
+    transcriber = loaders.transcriber(
+        name, plan.book.language, plan.sound.quality, machine.recognizer_device, suspects_only
+    )
     return TakeInspector(plan, machine, transcriber)

@@ -22,7 +22,7 @@ def take_of(number: int, frames: int = 10) -> Take:
 
 def test_a_prepared_take_is_decoded_once_and_given_away_once() -> None:
     codec = CountingCodec()
-    waveforms = WaveformCache(lambda: codec)  # type: ignore[return-value,arg-type]
+    waveforms = WaveformCache(lambda: codec)
     waveforms.prepare(take_of(1))
     first = waveforms.pop(take_of(1))
     assert codec.decoded == [noise_seed("key1", 1)]
@@ -32,14 +32,14 @@ def test_a_prepared_take_is_decoded_once_and_given_away_once() -> None:
 
 def test_what_was_not_prepared_is_decoded_when_it_is_needed() -> None:
     codec = CountingCodec()
-    assert len(WaveformCache(lambda: codec).pop(take_of(3))) == 1000  # type: ignore[return-value,arg-type]
+    assert len(WaveformCache(lambda: codec).pop(take_of(3))) == 1000
     assert codec.decoded == [noise_seed("key3", 1)]
 
 
 def test_no_more_is_kept_than_memory_is_meant_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maya_batch.audio.waveform_cache._KEPT", 5 * 1000 * 4)
     codec = CountingCodec()
-    waveforms = WaveformCache(lambda: codec)  # type: ignore[return-value,arg-type]
+    waveforms = WaveformCache(lambda: codec)
     for number in range(20):
         waveforms.prepare(take_of(number))
     assert len(codec.decoded) == 20
@@ -54,7 +54,7 @@ def test_no_more_is_kept_than_memory_is_meant_for(monkeypatch: pytest.MonkeyPatc
 def test_a_take_that_is_dropped_leaves_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maya_batch.audio.waveform_cache._KEPT", 1)
     codec = CountingCodec()
-    waveforms = WaveformCache(lambda: codec)  # type: ignore[return-value,arg-type]
+    waveforms = WaveformCache(lambda: codec)
     waveforms.prepare(take_of(1))
     waveforms.drop(take_of(1))
     waveforms.drop(take_of(2))
@@ -65,7 +65,7 @@ def test_a_take_that_is_dropped_leaves_room_for_another(monkeypatch: pytest.Monk
 
 def test_all_takes_of_a_chunk_can_be_dropped() -> None:
     codec = CountingCodec()
-    waveforms = WaveformCache(lambda: codec)  # type: ignore[return-value,arg-type]
+    waveforms = WaveformCache(lambda: codec)
     for number in (1, 2, 3):
         waveforms.prepare(take_of(number))
     waveforms.drop_keys({"key1", "key3", "key9"})

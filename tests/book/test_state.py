@@ -22,7 +22,7 @@ CONFIG = ModelConfig("sha256:00", "bfloat16", "nf4", "framed")
 @pytest.fixture
 def rendered(tiny: TinyBook, fake_engine: FakeEngine) -> TinyBook:
     tiny.write(TEXT)
-    render_book(tiny.plan(), Machine(), Events())
+    render_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders)
     return tiny
 
 
@@ -125,7 +125,7 @@ def test_a_change_of_what_a_file_is_made_of_shows(
     change: dict[str, object], file: str, tiny: TinyBook, fake_engine: FakeEngine
 ) -> None:
     tiny.write(CHAPTERS)
-    render_book(tiny.plan(), Machine(), Events())
+    render_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders)
     rendered = tiny
     rendered.write(CHAPTERS, **change)
     assert files(rendered) == [file, file]
@@ -210,7 +210,7 @@ def test_a_book_rendered_with_another_model_says_with_which(rendered: TinyBook) 
 def test_a_copy_of_the_model_is_the_same_model(rendered: TinyBook, fake_engine: FakeEngine) -> None:
     other = str(write_model(rendered.folder / "other"))
     spoken = len(fake_engine.texts)
-    assert render_book(rendered.plan(model=other), Machine(), Events()).exit_code == 0
+    assert render_book(rendered.plan(model=other), Machine(), Events(), loaders=rendered.loaders).exit_code == 0
     assert len(fake_engine.texts) == spoken
     assert described(rendered).rendered == 3
 

@@ -9,12 +9,14 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from maya_batch.book.settings import config_names
 from maya_batch.cli import app
+from maya_batch.run.loading import Loaders
 from tests.conftest import Said
 from tests.support.fakes import FakeEngine, TinyBook
 
@@ -169,15 +171,17 @@ def test_a_mistake_of_the_program_is_told_in_full_there_and_in_the_log(
     "error", [MemoryError(), OSError(12, "Cannot allocate memory"), RuntimeError("can't start new thread")]
 )
 def test_memory_that_is_full_is_one_line(
-    error: Exception, tiny: TinyBook, fake_engine: FakeEngine, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    error: Exception, tiny: TinyBook, loaders: Loaders, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> Any:
         raise error
 
     tiny.write(TEXT)
-    for name, place in (("plan", "maya_batch.cli.options.make_plan"), ("render", "maya_batch.run.loading.load_engine")):
+    loaders.engine = fail
+    for name in ("plan", "render"):
         with monkeypatch.context() as broken:
-            broken.setattr(place, fail)
+            if name == "plan":
+                broken.setattr("maya_batch.cli.options.make_plan", fail)
             said = cli(name, tiny.path)
         assert said.code == 5
         assert "Traceback" not in said.err
@@ -297,18 +301,9 @@ def wait_for_a_signal(done):
         time.sleep(1)  # the signal is noted meanwhile, and ends the run at the next frame
 
 engine.before_batch = wait_for_a_signal
-# In the place of the modules that would import torch.
-for name, attributes in {
-    "maya_batch.audio.snac_codec": {"load_codec": lambda *args: FakeCodec()},
-    "maya_batch.engine.device": {"choose_device": lambda name: types.SimpleNamespace(type="cuda")},
-}.items():
-    module = types.ModuleType(name)
-    vars(module).update(attributes)
-    sys.modules[name] = module
-import maya_batch.run.loading
-maya_batch.run.loading.load_engine = lambda *args, **more: engine
 from maya_batch.cli import main
-main()
+from maya_batch.run.loading import Loaders
+main(loaders=Loaders(engine=lambda *_, **__: engine, codec=lambda *_: FakeCodec(), threaded=True))
 """
 
 

@@ -23,21 +23,21 @@ from maya_batch.engine.api import Decoding, Generation, Request, Sampling
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.prompts import Prompts
 from maya_batch.errors import BusyError, MachineError, StoppedError, UsageError
-from maya_batch.run.background import BackgroundWorker
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.generate import generation_order, sequence_seed
+from maya_batch.run.pipeline_messages import TakeRequest
 from maya_batch.run.render import assemble_book, render_book
 from maya_batch.run.result import RunResult
 from maya_batch.run.summary import summarize
 from maya_batch.run.write_access import TakeOver
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
-from tests.support.fakes import LONGWINDED, Events, FakeCodec, FakeEngine, TinyBook, write_codec
+from tests.support.fakes import LONGWINDED, Events, FakeCodec, FakeEngine, TinyBook, unexpected, write_codec
 
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone.", "The wind was strong."]}
 
 
 def render(tiny: TinyBook, machine: Machine | None = None, progress: Events | None = None, **more: Any) -> RunResult:
-    return render_book(tiny.plan(), machine or Machine(), progress or Events(), **more)
+    return render_book(tiny.plan(), machine or Machine(), progress or Events(), **more, loaders=tiny.loaders)
 
 
 def kinds(result: RunResult) -> list[tuple[str, str]]:
@@ -97,11 +97,7 @@ def test_a_second_run_loads_nothing_and_touches_nothing(
     before = {path: path.stat().st_mtime_ns for path in tiny.output.rglob("*") if path.name not in new}
     decoded = fake_codec.decoded
 
-    def not_again(*args: object, **more: object) -> object:
-        raise AssertionError("a model was loaded")
-
-    monkeypatch.setattr("maya_batch.run.loading.load_engine", not_again)
-    monkeypatch.setattr("maya_batch.audio.snac_codec.load_codec", not_again)
+    tiny.loaders.engine = tiny.loaders.codec = unexpected
     events = Events()
     result = render(tiny, progress=events)
     assert (result.chunks, result.files, result.problems) == (0, [], [])
@@ -141,7 +137,7 @@ def test_pauses_and_formats_take_no_model(tiny: TinyBook, fake_engine: FakeEngin
     fake_engine.batches.clear()
     before = audio(tiny)
     tiny.write(TEXT, pauses={"paragraph": 1}, output={"formats": ["wav", "mp3"]})
-    result = assemble_book(tiny.plan(), Machine(), Events())
+    result = assemble_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders)
     assert [path.name for path in result.files] == ["01-one.wav", "01-one.mp3", "02-two.wav", "02-two.mp3"]
     assert all(audio(tiny)[name] != before[name] for name in before)
     assert fake_engine.batches == []
@@ -153,7 +149,7 @@ def test_another_codec_puts_all_chapters_together_anew(tiny: TinyBook, fake_engi
     render(tiny)
     fake_engine.batches.clear()
     (write_codec(tiny.folder / "other") / "pytorch_model.bin").write_bytes(b"other weights")
-    result = render_book(tiny.plan(codec=str(tiny.folder / "other")), Machine(), Events())
+    result = render_book(tiny.plan(codec=str(tiny.folder / "other")), Machine(), Events(), loaders=tiny.loaders)
     assert [path.name for path in result.files] == ["01-one.wav", "02-two.wav"]
     assert fake_engine.batches == []
 
@@ -161,7 +157,7 @@ def test_another_codec_puts_all_chapters_together_anew(tiny: TinyBook, fake_engi
 def test_a_book_that_was_not_begun_cannot_be_put_together(tiny: TinyBook, fake_engine: FakeEngine) -> None:
     tiny.write(TEXT)
     with pytest.raises(UsageError, match="nothing of this book was rendered yet"):
-        assemble_book(tiny.plan(), Machine(), Events())
+        assemble_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders)
     assert not tiny.output.exists()
 
 
@@ -169,7 +165,7 @@ def test_putting_together_names_the_chapters_that_are_not_whole(tiny: TinyBook, 
     tiny.write(TEXT)
     render(tiny)
     tiny.write({"One": [*TEXT["One"], "Not yet."], "Two": TEXT["Two"]}, title="Other")
-    result = assemble_book(tiny.plan(), Machine(), Events())
+    result = assemble_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders)
     assert [chapter.title for chapter in result.incomplete] == ["One"]
     assert [path.name for path in result.files] == ["02-two.wav"]
 
@@ -273,7 +269,7 @@ def test_a_run_that_is_stopped_goes_on_with_the_very_batches_that_were_left(
 ) -> None:
     fake_engine.batch_size = 2
     tiny.write(BOOK)
-    result = render_book(tiny.plan(), Machine(), Events(), tmp_path / "whole")
+    result = render_book(tiny.plan(), Machine(), Events(), tmp_path / "whole", loaders=tiny.loaders)
     assert result.chunks == 63
     whole, batches = {p.name: p.read_bytes() for p in (tmp_path / "whole").glob("*.wav")}, fake_engine.batches[:]
     assert len(batches) > 30
@@ -343,7 +339,7 @@ def test_what_has_ended_before_a_stop_is_stored_and_no_chapter_begun(
 
     fake_engine.before_batch = stop_at_the_last
     monkeypatch.setattr(TakeStore, "put", slow_put)
-    monkeypatch.setattr("maya_batch.run.book_run.BackgroundWorker", lambda _, **__: BackgroundWorker(True))
+    tiny.loaders.threaded = True
     with pytest.raises(stop):
         render(tiny)
     assert len(take_files(tiny)) == 2
@@ -354,7 +350,7 @@ def test_what_has_ended_before_a_stop_is_stored_and_no_chapter_begun(
 def test_a_take_that_cannot_be_stored_ends_the_run_while_it_speaks(
     in_background: bool, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maya_batch.run.book_run.BackgroundWorker", lambda _, **__: BackgroundWorker(in_background))
+    tiny.loaders.threaded = in_background
     tiny.write(BOOK)
     fake_engine.batch_size = 1
     takes = tiny.output / ".maya" / "takes"
@@ -433,7 +429,7 @@ def test_a_machine_that_cannot_load_what_the_book_is_rendered_with_says_how_to_g
         fake_engine.quantization = "none"
         return fake_engine
 
-    monkeypatch.setattr("maya_batch.run.loading.load_engine", load)
+    tiny.loaders.engine = load
     with pytest.raises(
         MachineError, match=r"needs a GPU, and this book is rendered with float32,nf4.*--switch-model-co"
     ):
@@ -496,16 +492,16 @@ def test_a_model_whose_layout_is_not_the_planned_one_is_refused(tiny: TinyBook, 
     plan = tiny.plan()
     fake_engine.layout = TokenLayout()
     with pytest.raises(MachineError, match="its token layout has changed; run again"):
-        render_book(plan, Machine(), Events())
+        render_book(plan, Machine(), Events(), loaders=tiny.loaders)
 
 
 def test_a_codec_that_does_not_load_is_told_before_anything_is_spoken(
     tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(folder: Path, layout: TokenLayout, device: torch.device) -> FakeCodec:
+    def broken(*_: object) -> FakeCodec:
         raise MachineError("the codec does not load")
 
-    monkeypatch.setattr("maya_batch.audio.snac_codec.load_codec", broken)
+    tiny.loaders.codec = broken
     tiny.write(TEXT)
     with pytest.raises(MachineError, match="the codec does not load"):
         render(tiny)
@@ -620,7 +616,7 @@ def test_the_last_quarter_of_what_runs_together_begins_with_the_longest(
     tiny: TinyBook, chunks: int, rows: int, sorted_: int
 ) -> None:
     tiny.write({"One": [f"A {'very ' * number}short text." for number in range(1, chunks + 1)]})
-    plan = list(tiny.plan().chunks())
+    plan = [TakeRequest(chunk, chunk.ref, 1) for chunk in tiny.plan().chunks()]
     assert len(plan) == chunks
     order = generation_order(plan, rows)
     assert order[: chunks - sorted_] == plan[: chunks - sorted_]
@@ -646,7 +642,7 @@ def test_a_deadline_ends_the_run_with_all_stored_that_has_ended(
 
     fake_engine.before_batch = an_hour_later
     with pytest.raises(StoppedError, match="the minutes are over, as asked"):
-        render_book(tiny.plan(), Machine(), Events(), deadline=Deadline(after=3.5 * 3600))
+        render_book(tiny.plan(), Machine(), Events(), deadline=Deadline(after=3.5 * 3600), loaders=tiny.loaders)
     assert len(fake_engine.batches) == 3
     assert len(take_files(tiny)) == 6
     fake_engine.before_batch = lambda _: None
@@ -656,15 +652,18 @@ def test_a_deadline_ends_the_run_with_all_stored_that_has_ended(
 
 def test_no_model_is_loaded_for_a_deadline_that_has_passed(tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.write(TEXT)
-    monkeypatch.setattr("maya_batch.run.loading.load_engine", None)
+    tiny.loaders.engine = unexpected
     with pytest.raises(StoppedError):
-        render_book(tiny.plan(), Machine(), Events(), deadline=Deadline(after=0.0))
+        render_book(tiny.plan(), Machine(), Events(), deadline=Deadline(after=0.0), loaders=tiny.loaders)
 
 
 def test_a_book_that_is_whole_has_no_need_of_time(tiny: TinyBook, fake_engine: FakeEngine) -> None:
     tiny.write(TEXT)
     render(tiny)
-    assert render_book(tiny.plan(), Machine(), Events(), deadline=Deadline(after=0.0)).incomplete == []
+    assert (
+        render_book(tiny.plan(), Machine(), Events(), deadline=Deadline(after=0.0), loaders=tiny.loaders).incomplete
+        == []
+    )
 
 
 def test_a_book_that_is_judged_otherwise_is_not_rendered_again(tiny: TinyBook, fake_engine: FakeEngine) -> None:

@@ -7,9 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.leftovers import left_over
@@ -17,21 +15,19 @@ from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
 from maya_batch.book.take_store import Take, TakeStore
 from maya_batch.errors import MachineError
-from maya_batch.quality import Problem, Transcript
-from maya_batch.run.background import BackgroundWorker
 from maya_batch.run.generate import sequence_seed
 from maya_batch.run.render import assemble_book, render_book
 from maya_batch.run.result import RunResult
 from maya_batch.run.summary import summarize
 from tests.conftest import Said
 from tests.e2e.test_render_book import audio, kinds, report_of, take_files
-from tests.support.fakes import Events, FakeCodec, FakeEngine, TinyBook
+from tests.support.fakes import Events, FakeCodec, FakeEngine, FakeTranscriber, TinyBook, unexpected
 
 RENDER = {"model": "./lm", "codec": "./codec"}
 
 
 def render(tiny: TinyBook, machine: Machine | None = None, **more: Any) -> RunResult:
-    return render_book(tiny.plan(), machine or Machine(verify="off"), Events(), **more)
+    return render_book(tiny.plan(), machine or Machine(verify="off"), Events(), **more, loaders=tiny.loaders)
 
 
 def raising(error: Exception) -> Callable[..., object]:
@@ -47,8 +43,8 @@ def takes_of(tiny: TinyBook, ref: str) -> list[Take]:
 
 
 @pytest.fixture(params=[True, False], ids=["in_background", "inline"])
-def in_background(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr("maya_batch.run.book_run.BackgroundWorker", lambda _, **__: BackgroundWorker(request.param))
+def in_background(request: pytest.FixtureRequest, tiny: TinyBook) -> bool:
+    tiny.loaders.threaded = request.param
     return bool(request.param)
 
 
@@ -70,7 +66,7 @@ def test_a_take_with_problems_is_made_again_with_the_next_seed_by_the_same_engin
 def test_a_second_attempt_joins_the_batch_and_waits_for_no_round(tiny: TinyBook, fake_engine: FakeEngine) -> None:
     tiny.write({"One": ["Clumsy talk."], "Two": [f"Number {at}." for at in range(8)]})
     events = Events()
-    render_book(tiny.plan(), Machine(verify="off"), events)
+    render_book(tiny.plan(), Machine(verify="off"), events, loaders=tiny.loaders)
     assert [batch.count("Clumsy talk.") for batch in fake_engine.batches] == [1, 1, 0]
     assert events.named("published") == ["01-one.wav", "02-two.wav"]
 
@@ -80,7 +76,7 @@ def test_no_chapter_is_put_together_while_one_of_its_takes_is_to_be_made_again(
 ) -> None:
     tiny.write({"One": ["Clumsy talk."], "Two": ["The end."]})
     events = Events()
-    render_book(tiny.plan(), Machine(verify="off"), events)
+    render_book(tiny.plan(), Machine(verify="off"), events, loaders=tiny.loaders)
     assert events.named("published") == ["02-two.wav", "01-one.wav"]
     assert sum(events.named("rendered")) == 2
     assert "broken" not in caplog.text  # a take that was made again is nobody's business in the morning
@@ -115,7 +111,7 @@ def test_what_failed_is_left_out_where_the_book_wants_it(tiny: TinyBook, fake_en
     assert (characters["waived"], characters["with_problems"]) == (len(tiny_source(tiny, "1:2")), 0)
     assert report_of(tiny)["chunks"][1]["omitted"]
     tiny.write(chapters)
-    assemble_book(tiny.plan(), Machine(), Events())
+    assemble_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders)
     assert audio(tiny) == kept
 
 
@@ -138,7 +134,7 @@ def test_a_take_that_was_stored_but_not_looked_at_is_examined_by_the_next_run(
     assert [take.examined for take in takes_of(tiny, "1:1")] == [False]
     fake_engine.batches.clear()
     events = Events()
-    result = render_book(tiny.plan(), Machine(verify="off"), events)
+    result = render_book(tiny.plan(), Machine(verify="off"), events, loaders=tiny.loaders)
     assert fake_engine.texts == ["Hush now."] * 2  # only what the examination found wanting
     assert kinds(result) == [("1:1", "silent")]
     assert (result.chunks, result.examined) == (1, 1)
@@ -167,34 +163,14 @@ def test_a_deadline_between_rounds_leaves_the_rest_to_the_next_run(
     assert list(audio(tiny)) == ["01-one.wav"]
 
 
-class Transcriber:
-    """Hears what it is told to hear, by text."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.listened: list[str] = []
-        self.errors: dict[str, list[float]] = {}
-        monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
-        monkeypatch.setattr("maya_batch.quality.whisper.load_recognizer", lambda name, device, language, threads: name)
-        monkeypatch.setattr("maya_batch.quality.whisper.find_recognizer", lambda name: name)
-        monkeypatch.setattr("maya_batch.quality.whisper.listen", self.transcribe)
-
-    def transcribe(
-        self, recognizer: object, wave: NDArray[np.float32], rate: int, text: str, language: str, quality: object
-    ) -> tuple[Transcript, tuple[Problem, ...]]:
-        self.listened.append(text)
-        errors = self.errors.get(text, [])
-        error = errors.pop(0) if errors else 0.0
-        transcript = Transcript("fake", text, error, (0,) if error else ())
-        return transcript, (Problem("missing", "a word"),) if error else ()
-
-
 @pytest.fixture
-def transcriber(monkeypatch: pytest.MonkeyPatch) -> Transcriber:
-    return Transcriber(monkeypatch)
+def transcriber(tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> FakeTranscriber:
+    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    return FakeTranscriber(tiny.loaders)
 
 
 def test_each_take_is_listened_to_and_of_several_the_one_best_understood_is_used(
-    in_background: bool, tiny: TinyBook, fake_engine: FakeEngine, transcriber: Transcriber
+    in_background: bool, tiny: TinyBook, fake_engine: FakeEngine, transcriber: FakeTranscriber
 ) -> None:
     tiny.write({"One": ["First words here.", "Other words here."]})
     transcriber.errors = {"Other words here.": [0.5, 0.3, 0.4]}
@@ -207,7 +183,7 @@ def test_each_take_is_listened_to_and_of_several_the_one_best_understood_is_used
 
 
 def test_what_was_rendered_unheard_is_listened_to_later_without_the_model(
-    tiny: TinyBook, fake_engine: FakeEngine, transcriber: Transcriber
+    tiny: TinyBook, fake_engine: FakeEngine, transcriber: FakeTranscriber
 ) -> None:
     tiny.write({"One": ["First words here.", "Other words here."]})
     render(tiny, Machine(verify="off"))
@@ -226,7 +202,7 @@ def test_what_was_rendered_unheard_is_listened_to_later_without_the_model(
 
 
 def test_a_choice_does_not_hide_what_was_not_known_when_it_was_made(
-    tiny: TinyBook, fake_engine: FakeEngine, transcriber: Transcriber, caplog: pytest.LogCaptureFixture
+    tiny: TinyBook, fake_engine: FakeEngine, transcriber: FakeTranscriber, caplog: pytest.LogCaptureFixture
 ) -> None:
     tiny.write({"One": ["First words here.", "Other words here."]})
     render(tiny)
@@ -241,7 +217,7 @@ def test_a_choice_does_not_hide_what_was_not_known_when_it_was_made(
 
 
 def test_of_suspects_only_takes_with_problems_are_listened_to(
-    tiny: TinyBook, fake_engine: FakeEngine, transcriber: Transcriber
+    tiny: TinyBook, fake_engine: FakeEngine, transcriber: FakeTranscriber
 ) -> None:
     tiny.write({"One": ["Fine words here.", "Hush words here."]}, render={**RENDER, "attempts": 2})
     render(tiny, Machine(verify="suspects"))
@@ -252,7 +228,7 @@ def test_a_recognizer_that_was_asked_for_and_is_not_there_ends_the_run_before_th
     tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny.write({"One": ["Fine words here."]})
-    monkeypatch.setattr("maya_batch.run.loading.load_engine", None)
+    tiny.loaders.engine = unexpected
     with pytest.raises(MachineError, match="nowhere"):
         render(tiny, Machine(verify="all", recognizer=str(tmp_path / "nowhere")))
 
@@ -262,7 +238,7 @@ def test_what_makes_files_of_takes_is_looked_for_before_the_model_is_loaded(
     lacking: str, tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny.write({"One": ["Fine words here."]}, output={"formats": ["wav"]})
-    monkeypatch.setattr("maya_batch.run.loading.load_engine", None)
+    tiny.loaders.engine = unexpected
     if lacking == "codec":
         (tmp_path / "codec" / "pytorch_model.bin").unlink()
     else:
@@ -275,18 +251,13 @@ def test_a_failure_while_listening_ends_the_run_and_loses_no_take(
     in_background: bool,
     tiny: TinyBook,
     fake_engine: FakeEngine,
-    transcriber: Transcriber,
-    monkeypatch: pytest.MonkeyPatch,
+    transcriber: FakeTranscriber,
 ) -> None:
     tiny.write({"One": ["Fine words here.", "Other words here."]})
-
-    def fail(*_: object) -> object:
-        raise MachineError("the recognizer failed")
-
-    with monkeypatch.context() as broken:
-        broken.setattr("maya_batch.quality.whisper.listen", fail)
-        with pytest.raises(MachineError, match="the recognizer failed"):
-            render(tiny, Machine())
+    transcriber.failure = MachineError("the recognizer failed")
+    with pytest.raises(MachineError, match="the recognizer failed"):
+        render(tiny, Machine())
+    transcriber.failure = None
     assert len(take_files(tiny)) == 2
     fake_engine.batches.clear()
     assert render(tiny, Machine()).exit_code == 0
@@ -319,7 +290,7 @@ def test_no_samples_stay_that_no_chapter_asks_for(
     in_background: bool,
     tiny: TinyBook,
     fake_engine: FakeEngine,
-    transcriber: Transcriber,
+    transcriber: FakeTranscriber,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kept: list[WaveformCache] = []
@@ -418,7 +389,7 @@ def test_the_page_names_the_command_that_finds_these_takes(
 ) -> None:
     tiny.write({"One": ["Fine talk.", "Broken talk."]})
     folder = tmp_path / "another place"
-    render_book(tiny.plan(), Machine(verify="off"), Events(), folder)
+    render_book(tiny.plan(), Machine(verify="off"), Events(), folder, loaders=tiny.loaders)
     key = book_state(tiny.plan(), Machine(), folder).key(list(tiny.plan().chunks())[1])
     command = f"maya-batch redo {tiny.path} 1:2@{key[:4]} --output {shlex.quote(str(folder))}"
     assert command in html.unescape((folder / "report.html").read_text(encoding="utf-8"))

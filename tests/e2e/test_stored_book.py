@@ -12,7 +12,9 @@ from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
 from maya_batch.manifest import Render
+from maya_batch.run.loading import Loaders
 from tests.conftest import Said
+from tests.support.fakes import unexpected
 
 STORED = Path(__file__).parents[1] / "data" / "book-0.1"
 
@@ -47,11 +49,8 @@ def test_its_chunks_have_the_keys_that_its_takes_are_stored_under() -> None:
     assert len(stored) == 8
 
 
-def test_render_finds_nothing_to_do_and_every_file_current(
-    book: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("maya_batch.run.loading.load_engine", None)  # nothing is loaded
-    monkeypatch.setattr("maya_batch.audio.snac_codec.load_codec", None)
+def test_render_finds_nothing_to_do_and_every_file_current(book: Path, cli: Cli, loaders: Loaders) -> None:
+    loaders.engine = loaders.codec = unexpected
     before = rendered(book)
     for _ in range(2):
         said = cli("render", book)

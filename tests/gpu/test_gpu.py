@@ -46,11 +46,10 @@ WORDS = 15
 
 #: The command line, with a random model's sequences ended at drawn lengths.
 WITH_DRAWN_LENGTHS = """
-import maya_batch.run.loading
+from maya_batch.__main__ import main
 from maya_batch.bench.drawn_lengths import load_with_drawn_lengths
-maya_batch.run.loading.load_engine = load_with_drawn_lengths
-import runpy
-runpy.run_module("maya_batch", run_name="__main__", alter_sys=True)
+from maya_batch.run.loading import Loaders
+main(Loaders(engine=load_with_drawn_lengths))
 """
 
 

@@ -19,6 +19,7 @@ from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.engine.api import Decoding, Generation, Request, Sampling
 from maya_batch.manifest import Render
+from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.render import render_book
 from tests.support.fakes import FakeCodec, FakeEngine
@@ -59,11 +60,10 @@ def main() -> None:
         book = write_book(Path(name) / "book.yaml", hours, "maya")
         plan = make_plan(book, Render().model_copy(update={"model": "demo", "codec": "demo"}))
         engine = LongEngine(replace(plan.layout))
-        patch.setattr("maya_batch.run.loading.load_engine", lambda *_, **__: engine)
-        patch.setattr("maya_batch.audio.snac_codec.load_codec", lambda *_: FakeCodec())
+        loaders = Loaders(engine=lambda *_, **__: engine, codec=lambda *_: FakeCodec())
         patch.setattr("maya_batch.book.take_store.os.fsync", lambda _: None)  # the disk's time is not what is measured
         print(f"{sum(1 for _ in plan.chunks())} rows, {hours:g} hours; the plan: {resident_mib():.0f} MiB")
-        result = render_book(plan, Machine(device="cpu"), LogProgress(), Path(name) / "out")
+        result = render_book(plan, Machine(device="cpu"), LogProgress(), Path(name) / "out", loaders=loaders)
         print(json.dumps({"hours": round(result.speech / 3600, 1), "MiB": round(resident_mib())}))
 
 

@@ -27,7 +27,7 @@ from maya_batch.book.state import BookState, book_state
 from maya_batch.book.take_store import Take
 from maya_batch.manifest import Render
 from maya_batch.messages.logs import log_to_terminal
-from maya_batch.run.loading import load_book_codec
+from maya_batch.run.loading import Loaders, load_book_codec
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.render import render_book
 from maya_batch.run.result import RunResult
@@ -54,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     log_to_terminal(quiet=False, verbose=False)
     state, result = _render(options)
-    waveforms = WaveformCache(lambda: load_book_codec(state, Machine()))
+    waveforms = WaveformCache(lambda: load_book_codec(state, Machine(), Loaders()))
     pairs = []
     for chunk in state.plan.chunks():
         first, used = state.store.all(state.key(chunk))[0], state.take(chunk)

@@ -18,15 +18,22 @@ from maya_batch.checkpoint.token_layout import SLOTS, Codes, read_layout
 from maya_batch.engine.api import Decoding, Generation, Request, Sampling
 from maya_batch.quality import Problem
 from maya_batch.quality.voice_pace import Limits
-from maya_batch.run.background import BackgroundWorker
 from maya_batch.run.generate import sequence_seed
 from maya_batch.run.pace_check import VoiceCheck
 from maya_batch.run.postprocess import TakeProcessor
 from maya_batch.run.render import render_book
 from maya_batch.run.result import RunResult
 from tests.e2e.test_render_book import audio, kinds, take_files
-from tests.e2e.test_retries import Transcriber
-from tests.support.fakes import Events, FakeCodec, FakeEngine, TinyBook, write_codec, write_model
+from tests.support.fakes import (
+    Events,
+    FakeCodec,
+    FakeEngine,
+    FakeTranscriber,
+    TinyBook,
+    unexpected,
+    write_codec,
+    write_model,
+)
 
 RENDER = {"model": "./lm", "codec": "./codec"}
 
@@ -87,26 +94,22 @@ class QuietCodec(FakeCodec):
         return np.concatenate([hum, np.zeros(240 * int(codes[0, 0]), dtype=np.float32)])
 
 
-def load_reader(tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> Reader:
+def load_reader(tiny: TinyBook) -> Reader:
     """What every model is loaded as from now on, beside a codec that goes with it."""
     engine, codec = Reader(read_layout(tiny.folder / "lm")), QuietCodec()
-
-    def load(name: str, folder: Path, *, dtype: str, quantization: str, batch_size: int | None, device: str) -> object:
-        return engine
-
-    monkeypatch.setattr("maya_batch.run.loading.load_engine", load)
-    monkeypatch.setattr("maya_batch.audio.snac_codec.load_codec", lambda folder, layout, device: codec)
+    tiny.loaders.engine = lambda *_, **__: engine
+    tiny.loaders.codec = lambda *_: codec
     return engine
 
 
 @pytest.fixture
-def reader(tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> Reader:
-    return load_reader(tiny, monkeypatch)
+def reader(tiny: TinyBook) -> Reader:
+    return load_reader(tiny)
 
 
 @pytest.fixture(params=[True, False], ids=["in_background", "inline"])
-def in_background(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr("maya_batch.run.book_run.BackgroundWorker", lambda _, **__: BackgroundWorker(request.param))
+def in_background(request: pytest.FixtureRequest, tiny: TinyBook) -> bool:
+    tiny.loaders.threaded = request.param
     return bool(request.param)
 
 
@@ -133,7 +136,8 @@ def book(tiny: TinyBook) -> None:
 
 
 def render(tiny: TinyBook, machine: Machine | None = None, progress: Events | None = None, **more: Any) -> RunResult:
-    return render_book(tiny.plan(), machine or Machine(verify="off"), progress or Events(), **more)
+    machine = machine or Machine(verify="off")
+    return render_book(tiny.plan(), machine, progress or Events(), **more, loaders=tiny.loaders)
 
 
 def state_of(tiny: TinyBook) -> BookState:
@@ -185,9 +189,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     write_model(tiny.folder / "lm")
     write_codec(tiny.folder / "codec")
     book(tiny)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        load_reader(tiny, monkeypatch)
-        problems = kinds(render(tiny))
+    load_reader(tiny)
+    problems = kinds(render(tiny))
     return evidence(tiny), audio(tiny), problems
 
 
@@ -350,10 +353,8 @@ def test_takes_that_a_stopped_run_left_unjudged_are_judged_without_loading_anyth
     made, files = evidence(tiny), audio(tiny)
     change(tiny, unjudged)
     assert evidence(tiny) != made
-    with monkeypatch.context() as nothing:
-        nothing.setattr("maya_batch.run.loading.load_engine", None)
-        nothing.setattr("maya_batch.audio.snac_codec.load_codec", None)
-        assert render(tiny).exit_code == 0
+    tiny.loaders.engine = tiny.loaders.codec = unexpected
+    assert render(tiny).exit_code == 0
     assert (evidence(tiny), audio(tiny)) == (made, files)
 
 
@@ -420,12 +421,13 @@ def test_a_choice_does_not_hide_what_the_voice_shows_later(
 
 
 @pytest.fixture
-def transcriber(monkeypatch: pytest.MonkeyPatch) -> Transcriber:
-    return Transcriber(monkeypatch)
+def transcriber(tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> FakeTranscriber:
+    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    return FakeTranscriber(tiny.loaders)
 
 
 def test_of_suspects_those_are_listened_to_that_only_their_voice_accuses(
-    in_background: bool, tiny: TinyBook, reader: Reader, transcriber: Transcriber
+    in_background: bool, tiny: TinyBook, reader: Reader, transcriber: FakeTranscriber
 ) -> None:
     tiny.write({"One": sentences(1, 4, n2="Hasty"), "Two": sentences(5, 30, n25="Hasty")}, render={**RENDER})
     assert kinds(render(tiny, Machine(verify="suspects"))) == [("1:2", "short"), ("2:21", "short")]
@@ -433,7 +435,7 @@ def test_of_suspects_those_are_listened_to_that_only_their_voice_accuses(
 
 
 def test_two_takes_of_a_chunk_that_are_suspect_at_once_have_it_spoken_once_more(
-    in_background: bool, tiny: TinyBook, reader: Reader, transcriber: Transcriber
+    in_background: bool, tiny: TinyBook, reader: Reader, transcriber: FakeTranscriber
 ) -> None:
     chapter = sentences(1, 4, n2="Twice clumsy, always hasty")
     tiny.write({"One": chapter}, render={**RENDER, "attempts": 2})

@@ -221,7 +221,7 @@ def test_a_model_that_loads_otherwise_than_was_asked_for_leaves_the_book_as_it_i
         fake_engine.quantization = "nf4"
         return fake_engine
 
-    monkeypatch.setattr("maya_batch.run.loading.load_engine", load)
+    rendered.loaders.engine = load
     lock = (rendered.output / ".maya" / "model.lock").read_bytes()
     said = cli("redo", rendered.path, "1:1")
     assert said.code == 5

@@ -8,11 +8,9 @@ time FAKE_FAIL_ONCE, a file, is not there yet, or else always. What `bench` meas
 """
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 
 from maya_batch.checkpoint.token_layout import Codes, read_layout
 from maya_batch.errors import MachineError
+from maya_batch.run.loading import Loaders
 from tests.support.fakes import FakeCodec, FakeEngine
 
 CUDA = "CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported"
@@ -55,15 +54,6 @@ class SlowCodec(FakeCodec):
         return super().decode(codes, seed)
 
 
-class Cpu:
-    """As much of a device as is asked about."""
-
-    type = "cpu"
-
-    def __str__(self) -> str:
-        return self.type
-
-
 def load_engine(name: str, folder: Path, **_: Any) -> FakeEngine:
     step("load", "FAKE_LOAD")
     engine = FakeEngine(read_layout(folder), batch_size=2)
@@ -84,16 +74,7 @@ def measure(*_: Any) -> Any:
 def main() -> None:
     from maya_batch.__main__ import main as run
 
-    stand_ins: dict[str, dict[str, Any]] = {
-        "maya_batch.audio.snac_codec": {"load_codec": lambda folder, layout, device: SlowCodec()},
-        "maya_batch.engine.device": {"choose_device": lambda name: Cpu()},
-    }
-    modules = {name: ModuleType(name) for name in stand_ins}
-    for name, parts in stand_ins.items():
-        vars(modules[name]).update(parts)
-    engines = [patch(f"maya_batch.run.{name}.load_engine", load_engine) for name in ("loading", "samples")]
-    with engines[0], engines[1], patch.dict(sys.modules, modules):
-        run()
+    run(Loaders(engine=load_engine, codec=lambda *_: SlowCodec(), threaded=False))
 
 
 if __name__ == "__mp_main__":  # in the process that `bench` measures

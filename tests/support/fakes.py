@@ -16,6 +16,9 @@ from maya_batch.book.plan import Plan, make_plan
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, TokenLayout
 from maya_batch.engine.api import Decoding, EngineStats, Generation, Request, Sampling
 from maya_batch.manifest import Render
+from maya_batch.quality import Problem, Transcript
+from maya_batch.quality.transcriber import Transcriber
+from maya_batch.run.loading import Loaders
 
 LAYOUT = {
     "bos": 8,
@@ -122,9 +125,40 @@ class FakeCodec:
         return wave
 
 
+class FakeTranscriber(Transcriber):
+    """Understands every text, but with the word errors in `errors`, by text, one for each take of it."""
+
+    def __init__(self, loaders: Loaders) -> None:
+        """From now on takes are transcribed by it."""
+        self.listened: list[str] = []
+        self.errors: dict[str, list[float]] = {}
+        self.failure: Exception | None = None
+        loaders.transcriber = lambda *_: self
+
+    def find(self) -> None:
+        pass
+
+    def load(self, engine_device: str) -> None:
+        pass
+
+    def transcribe(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Transcript, tuple[Problem, ...]]:
+        if self.failure is not None:
+            raise self.failure
+        self.listened.append(text)
+        errors = self.errors.get(text, [])
+        error = errors.pop(0) if errors else 0.0
+        transcript = Transcript("fake", text, error, (0,) if error else ())
+        return transcript, (Problem("missing", "a word"),) if error else ()
+
+
+def unexpected(*_: object, **__: object) -> Any:
+    """A loader that must not be called."""
+    raise AssertionError("a model was loaded")
+
+
 @dataclass
 class Events:
-    """A watcher that keeps what it is told."""
+    """A listener that keeps what it is told."""
 
     heard: list[tuple[str, Any]] = field(default_factory=list)
 
@@ -155,6 +189,7 @@ class TinyBook:
     """A book of paragraphs, one chunk each, beside a model and a codec that are nothing but names."""
 
     folder: Path
+    loaders: Loaders = field(default_factory=Loaders)
 
     @property
     def path(self) -> Path:

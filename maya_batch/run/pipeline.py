@@ -1,0 +1,139 @@
+"""Threads that own a run's data, and the inboxes through which they pass messages to each other.
+
+One function handles all messages of an inbox, on one thread, in the order sent: what only that function touches needs
+no lock. Senders downstream (engine to postprocess to inspect) wait while the inbox is full; what is sent back upstream
+never waits, so that no two threads wait for each other.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Condition, Event
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from maya_batch.errors import EXIT_STOPPED, exit_code_of
+
+log = logging.getLogger(__name__)
+
+Message = TypeVar("Message")
+
+#: Seconds until a thread that computes in Python lets another one have the interpreter. By default 5 ms, which the
+#: engine would wait at each of the thousand calls that a prompt's pass takes.
+_SWITCH_INTERVAL = 0.0002
+
+#: Messages that may wait in an inbox before `wait_for_room` holds up the sender: they hold takes and waveforms.
+MOST_WAITING = 64
+
+#: Seconds between two calls of `tick` while a thread waits for others.
+_TICK_INTERVAL = 0.1
+
+
+class Pipeline:
+    """All inboxes of a run. An error in one of them ends the run: `check` raises it on the main thread.
+
+    Not `threaded`, `send` handles a message at once, on the sender's thread: where the model runs on the same cores,
+    more threads would only slow it down.
+    """
+
+    def __init__(self, threaded: bool) -> None:
+        self.threaded = threaded
+        self.stopping = Event()
+        """Set when the run ends early: handlers store what they have, and leave all else to the next run."""
+        self.changed = Condition()
+        """Guards the counts of messages."""
+        self.in_flight = 0
+        """Messages that are sent and not handled, in all inboxes."""
+        self._error: BaseException | None = None
+        self._pools: list[ThreadPoolExecutor] = []
+        self._interval = sys.getswitchinterval()
+
+    def inbox(self, name: str, handle: Callable[[Message], None], threads: int = 1) -> "Inbox[Message]":
+        """An inbox whose messages `handle` gets; with several `threads`, in the order sent but several at a time."""
+        pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._pools.append(pool)
+        return Inbox(self, pool, handle)
+
+    def __enter__(self) -> "Pipeline":
+        if self.threaded:
+            sys.setswitchinterval(_SWITCH_INTERVAL)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait until all messages are handled. An error of a handler overrides 'stopped', but no other error."""
+        if kind is not None:
+            self.stopping.set()
+        with self.changed:
+            self.changed.wait_for(lambda: not self.in_flight)
+        for pool in self._pools:
+            pool.shutdown()
+        sys.setswitchinterval(self._interval)
+        if self._error is None or self._error is error:
+            return
+        if error is None or exit_code_of(error) == EXIT_STOPPED:
+            raise self._error
+        log.error("%s", self._error)
+
+    def check(self) -> None:
+        """Raise the first error of a handler."""
+        if self._error is not None:
+            raise self._error
+
+    def drain(self, tick: Callable[[], None]) -> None:
+        """Wait until all messages are handled. `tick` is called meanwhile, and may end the waiting by raising."""
+        self.wait(lambda: not self.in_flight, tick)
+        self.check()
+
+    def wait(self, done: Callable[[], bool], tick: Callable[[], None]) -> None:
+        """Wait until `done`, which is asked whenever a message was handled; `tick` is called meanwhile."""
+        while True:
+            with self.changed:
+                if self.changed.wait_for(done, _TICK_INTERVAL):
+                    return
+            tick()
+
+    def fail(self, error: BaseException) -> None:
+        """Keep the first error of a handler, which ends the run; log others."""
+        if self._error is None:
+            self._error = error
+            self.stopping.set()
+        elif str(error) != str(self._error):
+            log.error("%s", error)
+
+
+class Inbox(Generic[Message]):
+    """Messages for one owner."""
+
+    def __init__(self, pipeline: Pipeline, pool: ThreadPoolExecutor, handle: Callable[[Message], None]) -> None:
+        self._pipeline, self._pool, self._handle = pipeline, pool, handle
+        self._in_flight = 0
+
+    def send(self, message: Message) -> None:
+        """Put a message behind the others; it is never refused."""
+        if not self._pipeline.threaded:
+            self._handle(message)
+            return
+        self._count(1)
+        self._pool.submit(self._process, message)
+
+    def wait_for_room(self, tick: Callable[[], None] = lambda: None) -> None:
+        """Wait while too many messages are waiting; only the one thread upstream does so."""
+        if self._in_flight > MOST_WAITING:
+            self._pipeline.wait(lambda: self._in_flight <= MOST_WAITING, tick)
+
+    def _process(self, message: Message) -> None:
+        try:
+            self._handle(message)
+        except BaseException as error:
+            self._pipeline.fail(error)
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._pipeline.changed:
+            self._in_flight += change
+            self._pipeline.in_flight += change
+            self._pipeline.changed.notify_all()

@@ -1,0 +1,118 @@
+"""What the owners of a run tell each other: see the picture in maya_batch/README.md."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maya_batch.book.chunk import Chunk
+from maya_batch.book.take_store import Take
+from maya_batch.quality import Problem
+
+
+@dataclass(frozen=True)
+class TakeRequest:
+    """A take to generate: of which chunk, under which key, and the number of the attempt."""
+
+    chunk: Chunk
+    key: str
+    attempt: int
+
+
+# To postprocess.
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Takes that the engine finished together."""
+
+    takes: list[Take]
+
+
+@dataclass(frozen=True)
+class Unexamined:
+    """A take that an earlier run stored, and did not inspect."""
+
+    take: Take
+
+
+@dataclass(frozen=True)
+class ExaminedAll:
+    """All unexamined takes were sent: chapters that wait for no take can be written."""
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A take with all that the inspection found; before it, the problems in `known` were."""
+
+    take: Take
+    known: tuple[Problem, ...]
+    seconds: float
+    """How long the inspection took."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Length in seconds and loudness in LUFS (None: silence) of a chapter's files."""
+
+    fingerprint: str
+    seconds: float
+    lufs: float | None
+
+
+PostprocessMessage = Generated | Unexamined | ExaminedAll | Inspected | Measured
+
+
+# To inspect, and to the threads that measure loudness.
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A stored take and its waveform, mono float32."""
+
+    take: Take
+    text: str
+    waveform: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ChapterWritten:
+    """A chapter file whose loudness is not known yet."""
+
+    fingerprint: str
+    path: Path
+    seconds: float
+
+
+# To the engine's thread, which alone calls the progress listener.
+
+
+@dataclass(frozen=True)
+class Retry:
+    """A chunk to generate again."""
+
+    request: TakeRequest
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A chunk has its take, of so many seconds of speech."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A chunk's take from an earlier run is examined, and needs no retry."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A chapter file was written, with so many seconds of audio."""
+
+    path: Path
+    seconds: float
+
+
+EngineMessage = Retry | Rendered | Examined | Published

@@ -1,0 +1,100 @@
+"""The three owners of a run, connected: engine (the main thread), postprocess and inspect, and threads for loudness."""
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from maya_batch.audio.loudness import file_loudness
+from maya_batch.audio.waveform_cache import WaveformCache
+from maya_batch.book.chunk import Chunk
+from maya_batch.book.state import BookState
+from maya_batch.interrupt import Stop
+from maya_batch.run.deadline import Deadline
+from maya_batch.run.engine_inbox import EngineInbox
+from maya_batch.run.pace_check import VoiceCheck
+from maya_batch.run.pipeline import Inbox, Pipeline
+from maya_batch.run.pipeline_messages import ChapterWritten, Decoded, Measured, PostprocessMessage
+from maya_batch.run.postprocess import TakeProcessor
+from maya_batch.run.result import RunResult, StageTimes
+from maya_batch.run.take_inspector import InspectStage, TakeInspector
+
+#: Threads that measure loudness. Each runs an ffmpeg that takes a second for 12 minutes of audio, and at the end of a
+#: run many chapters are written one after the other.
+_MEASURING = 4
+
+
+class TakePipeline:
+    """What the engine's thread uses of the other owners. While it is open, state and result belong to postprocess."""
+
+    def __init__(
+        self,
+        state: BookState,
+        voice_check: VoiceCheck,
+        waveforms: WaveformCache,
+        result: RunResult,
+        inspector: TakeInspector,
+        chunks: Sequence[Chunk],
+        inbox: EngineInbox,
+        *,
+        once: bool,
+        threaded: bool,
+        progress_tick: Callable[[], None],
+        stop: Stop,
+        deadline: Deadline,
+    ) -> None:
+        """`chunks` are to be settled; with `once`, by their next take. `inbox` gets what the engine's thread reads."""
+        self._pipeline, self._result, self._inbox = Pipeline(threaded), result, inbox
+        self._progress_tick, self._stop, self._deadline = progress_tick, stop, deadline
+        self.times = StageTimes()
+        """Of the engine's thread; added to the result's when the pipeline is closed."""
+        # Two owners are named before they exist: each sends to the next, and the last one back.
+        measure: Inbox[ChapterWritten] = self._pipeline.inbox("loudness", self._measure, threads=_MEASURING)
+        inspect: Inbox[Decoded] = self._pipeline.inbox("inspect", lambda message: inspection.handle(message))
+        processor = TakeProcessor(
+            *(state, voice_check, waveforms, result, inspector, chunks),
+            once=once,
+            stopping=self._pipeline.stopping,
+            inspect=inspect,
+            measure=measure,
+            engine=inbox.send,
+        )
+        self._postprocess: Inbox[PostprocessMessage] = self._pipeline.inbox("postprocess", processor.handle)
+        inspection = InspectStage(inspector, self._pipeline.stopping, self._postprocess.send)
+
+    def __enter__(self) -> "TakePipeline":
+        self._pipeline.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._pipeline.__exit__(kind, error, trace)
+        finally:
+            self._inbox.read()
+            for stage, seconds in self.times.items():
+                self._result.stages.add(stage, seconds)
+
+    def send(self, message: PostprocessMessage) -> None:
+        """Send postprocess a message; wait while too many takes are waiting there."""
+        began = time.monotonic()
+        self._postprocess.send(message)
+        self._postprocess.wait_for_room(self.tick)
+        self.times.spent("finishing", began)
+
+    def drain(self) -> None:
+        """Wait until all takes are processed."""
+        began = time.monotonic()
+        self._pipeline.drain(self.tick)
+        self.times.spent("finishing", began)
+
+    def tick(self) -> None:
+        """Called between frames: raises an error of another thread, a signal, and the deadline."""
+        self._inbox.read()
+        self._progress_tick()
+        self._pipeline.check()
+        self._stop.check()
+        self._deadline.check()
+
+    def _measure(self, written: ChapterWritten) -> None:
+        self._postprocess.send(Measured(written.fingerprint, written.seconds, file_loudness(written.path)))

@@ -1,0 +1,202 @@
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from maya_batch.errors import MachineError, StoppedError
+from maya_batch.interrupt import Interruption
+from maya_batch.run.pipeline import MOST_WAITING, Inbox, Pipeline
+
+both = pytest.mark.parametrize("threaded", [True, False])
+
+
+def no_tick() -> None:
+    pass
+
+
+def failing(_: object) -> None:
+    raise OSError("disk full")
+
+
+def send_and(handle: Callable[[int], None], pipeline: Pipeline, then: Callable[[], None]) -> None:
+    """Send a message that cannot be handled, and do something that raises its error."""
+    with pytest.raises(OSError, match="disk full"):
+        send(handle, pipeline, then)
+
+
+def send(handle: Callable[[int], None], pipeline: Pipeline, then: Callable[[], None]) -> None:
+    with pipeline:
+        pipeline.inbox("one", handle).send(1)
+        then()
+
+
+def once_set(event: threading.Event, done: list[int]) -> Callable[[int], None]:
+    def handle(number: int) -> None:
+        event.wait(5)
+        done.append(number)
+
+    return handle
+
+
+@both
+def test_messages_are_handled_in_the_order_sent_and_all_before_the_end(threaded: bool) -> None:
+    done: list[int] = []
+    with Pipeline(threaded) as pipeline:
+        inbox = pipeline.inbox("one", done.append)
+        for number in range(200):
+            inbox.send(number)
+    assert done == list(range(200))
+
+
+def test_a_sender_does_not_wait_for_the_handler() -> None:
+    go, done = threading.Event(), list[int]()
+    with Pipeline(threaded=True) as pipeline:
+        pipeline.inbox("one", once_set(go, done)).send(1)
+        pipeline.check()
+        assert done == []
+        go.set()
+    assert done == [1]
+
+
+def test_without_threads_a_message_is_handled_at_once_by_the_sender() -> None:
+    where: list[int] = []
+    with Pipeline(threaded=False) as pipeline:
+        inbox: Inbox[int] = pipeline.inbox("one", lambda _: where.append(threading.get_ident()))
+        inbox.send(1)
+        assert where == [threading.get_ident()]
+
+
+def test_an_inbox_has_its_own_thread_with_its_name() -> None:
+    names: list[str] = []
+    with Pipeline(threaded=True) as pipeline:
+        inboxes: list[Inbox[int]] = [
+            pipeline.inbox(name, lambda _: names.append(threading.current_thread().name)) for name in "ab"
+        ]
+        for inbox in inboxes * 2:
+            inbox.send(1)
+    assert sorted(names) == ["a_0", "a_0", "b_0", "b_0"]
+
+
+def test_a_sender_waits_while_the_inbox_is_full_and_ticks_meanwhile() -> None:
+    go, done, ticks = threading.Event(), list[int](), list[int]()
+
+    def tick() -> None:
+        ticks.append(len(done))
+        go.set()
+
+    with Pipeline(threaded=True) as pipeline:
+        inbox = pipeline.inbox("one", once_set(go, done))
+        for number in range(MOST_WAITING + 6):
+            inbox.send(number)
+            inbox.wait_for_room(tick)
+            assert number + 1 - len(done) <= MOST_WAITING
+    assert ticks[0] == 0
+    assert len(done) == MOST_WAITING + 6
+
+
+def test_what_goes_wrong_in_a_handler_is_raised_by_check() -> None:
+    def check_often() -> None:
+        for _ in range(500):
+            pipeline.check()
+            time.sleep(0.01)
+
+    pipeline = Pipeline(threaded=True)
+    send_and(failing, pipeline, check_often)
+
+
+@both
+def test_what_goes_wrong_with_the_last_message_is_raised_at_the_end(threaded: bool) -> None:
+    with pytest.raises(OSError, match="disk full"), Pipeline(threaded) as pipeline:
+        pipeline.inbox("one", failing).send(1)
+
+
+def test_a_run_that_ends_early_handles_what_was_sent_and_says_what_went_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    done: list[bool] = []
+    pipeline = Pipeline(threaded=True)
+
+    def handle(number: int) -> None:
+        time.sleep(0.05)
+        done.append(pipeline.stopping.is_set())
+        if number == 2:
+            raise OSError("disk full")
+
+    def fail_after_messages() -> None:
+        with pipeline:
+            inbox = pipeline.inbox("one", handle)
+            inbox.send(1)
+            inbox.send(2)
+            raise MachineError("the model failed")
+
+    with pytest.raises(MachineError, match="the model failed"):
+        fail_after_messages()
+    assert done == [True, True]
+    assert "disk full" in caplog.text
+
+
+@both
+def test_draining_waits_for_answers_too_and_owners_that_send_to_each_other_never_block(threaded: bool) -> None:
+    done: list[int] = []
+    ticks: list[int] = []
+
+    with Pipeline(threaded) as pipeline:
+        back: Inbox[int]
+
+        def forth(number: int) -> None:
+            time.sleep(0.001)
+            back.send(-number)
+
+        def handle(number: int) -> None:
+            if number > 0:
+                there.send(number)
+                there.wait_for_room()
+            else:
+                done.append(-number)
+
+        there: Inbox[int] = pipeline.inbox("there", forth)
+        back = pipeline.inbox("back", handle)
+        for number in range(1, 5 * MOST_WAITING):
+            back.send(number)
+        pipeline.drain(lambda: ticks.append(1))
+        assert sorted(done) == list(range(1, 5 * MOST_WAITING))
+    assert bool(ticks) == threaded
+
+
+def test_waiting_ends_with_what_tick_raises() -> None:
+    go = threading.Event()
+
+    def stop() -> None:
+        go.set()
+        raise KeyboardInterrupt
+
+    pipeline = Pipeline(threaded=True)
+    with pytest.raises(KeyboardInterrupt):
+        send(once_set(go, []), pipeline, lambda: pipeline.drain(stop))
+    assert pipeline.stopping.is_set()
+
+
+def test_what_goes_wrong_while_messages_are_waited_for_is_raised() -> None:
+    pipeline = Pipeline(threaded=True)
+    send_and(failing, pipeline, lambda: pipeline.drain(no_tick))
+
+
+@pytest.mark.parametrize("told", [Interruption(), StoppedError("the minutes are over")])
+def test_a_disk_that_is_full_overrides_stopped(told: BaseException) -> None:
+    done: list[bool] = []
+
+    def handle(number: int) -> None:
+        time.sleep(0.02)
+        if number == 1:
+            raise OSError("disk full")
+        done.append(True)
+
+    def stop_after_messages() -> None:
+        with Pipeline(threaded=True) as pipeline:
+            inbox = pipeline.inbox("one", handle)
+            for number in range(3):
+                inbox.send(number)
+            raise told
+
+    with pytest.raises(OSError, match="disk full"):
+        stop_after_messages()
+    assert done == [True, True]  # what came after the failure was handled, too

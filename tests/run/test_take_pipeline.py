@@ -1,0 +1,225 @@
+"""The three owners together: who touches what, and what happens when one of them is slow, fails or is stopped."""
+
+import os
+import shutil
+import threading
+import time
+import tracemalloc
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from maya_batch.audio.waveform_cache import WaveformCache
+from maya_batch.book.chapter_loudness import ChapterStats
+from maya_batch.book.settings import Machine
+from maya_batch.book.state import BookState
+from maya_batch.book.take_store import TakeStore
+from maya_batch.checkpoint.token_layout import Codes
+from maya_batch.run.pipeline import MOST_WAITING, Inbox, Pipeline
+from maya_batch.run.postprocess import TakeProcessor
+from maya_batch.run.render import render_book
+from maya_batch.run.result import RunResult
+from maya_batch.run.take_inspector import InspectStage
+from tests.e2e.test_render_book import audio, take_files
+from tests.support.fakes import Events, FakeCodec, FakeEngine, FakeTranscriber, TinyBook
+
+
+def long_book(tiny: TinyBook, chunks: int, chapters: int = 8) -> None:
+    lines = [f"{'Clumsy' if number % 10 == 3 else 'Fine'} talk number {number}." for number in range(chunks)]
+    size = chunks // chapters
+    tiny.write({f"Part {at}": lines[at * size : (at + 1) * size] for at in range(chapters)})
+
+
+def render(tiny: TinyBook, machine: Machine | None = None, progress: Events | None = None) -> RunResult:
+    return render_book(
+        tiny.plan(), machine or Machine(verify="off"), progress or Events(), report=False, loaders=tiny.loaders
+    )
+
+
+@pytest.fixture(autouse=True)
+def threaded(tiny: TinyBook) -> None:
+    tiny.loaders.threaded = True
+
+
+class SlowCodec(FakeCodec):
+    """Takes so many seconds for a clip."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
+        time.sleep(self.seconds)
+        return super().decode(codes, seed)
+
+
+def recorded(owner: type, seen: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have all public methods of a class note the threads that call them while a pipeline is open."""
+    for name, method in vars(owner).items():
+        if callable(method) and not name.startswith("_"):
+
+            def noting(*args: Any, _method: Callable[..., Any] = method, _name: str = name, **more: Any) -> Any:
+                if any(thread.name.startswith("postprocess") for thread in threading.enumerate()):
+                    seen[f"{owner.__name__}.{_name}"].add(threading.current_thread().name)
+                return _method(*args, **more)
+
+            monkeypatch.setattr(owner, name, noting)
+
+
+def test_while_the_pipeline_is_open_state_store_codec_and_result_belong_to_postprocess(
+    tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    FakeTranscriber(tiny.loaders)
+    long_book(tiny, 80)
+    render(tiny, Machine(verify="off"))  # so that takes of an earlier run are examined, too
+    tiny.write({f"Part {at}": [f"More talk {at} {n}, of which some is Clumsy." for n in range(10)] for at in range(4)})
+    seen: dict[str, set[str]] = defaultdict(set)
+    for owner in (BookState, TakeStore, ChapterStats, WaveformCache, InspectStage):
+        recorded(owner, seen, monkeypatch)
+    real = RunResult.__setattr__
+
+    def noting(result: RunResult, name: str, value: object) -> None:
+        if any(thread.name.startswith("postprocess") for thread in threading.enumerate()):
+            seen[f"RunResult.{name}"].add(threading.current_thread().name)
+        real(result, name, value)
+
+    monkeypatch.setattr(RunResult, "__setattr__", noting)
+    result = render(tiny, Machine())
+    assert (result.exit_code, result.retries) == (0, 40)
+    inspecting = seen.pop("InspectStage.handle")
+    assert inspecting == {"inspect_0"}
+    assert len(seen) > 12
+    assert {name: threads for name, threads in seen.items() if threads != {"postprocess_0"}} == {}
+
+
+def test_the_listener_is_called_on_the_thread_of_the_caller_alone(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    threads: set[str] = set()
+
+    class Listener(Events):
+        def __getattribute__(self, name: str) -> Any:
+            threads.add(threading.current_thread().name)
+            return super().__getattribute__(name)
+
+    long_book(tiny, 80)
+    listener = Listener()
+    render(tiny, progress=listener)
+    assert sum(listener.named("rendered")) == 80
+    assert len(listener.named("published")) == 8
+    assert threads == {"MainThread"}
+
+
+@pytest.mark.parametrize(("batch", "clip"), [(0.0, 0.005), (0.02, 0.0)], ids=["slow codec", "slow engine"])
+def test_an_engine_and_a_codec_of_very_different_speed_render_the_same_book(
+    batch: float, clip: float, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_book(tiny, 400)
+    fake_engine.before_batch = lambda _: time.sleep(batch)
+    tiny.loaders.codec = lambda *_: SlowCodec(clip)
+    most: list[int] = []
+    send = Inbox.send
+
+    def counted(inbox: Inbox[Any], message: object) -> None:
+        send(inbox, message)
+        most.append(inbox._in_flight)
+
+    monkeypatch.setattr(Inbox, "send", counted)
+    result = render(tiny)
+    assert (result.chunks, result.retries, result.exit_code, len(result.files)) == (400, 40, 0, 8)
+    # Of 110 batches of four. The engine waits while 64 are waiting; four takes of each come back, and are not held up.
+    assert max(most) <= MOST_WAITING * 5 + 5
+    assert (max(most) > MOST_WAITING) == (clip > batch)
+
+
+def test_an_inspector_that_dies_ends_the_run_and_loses_no_take(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    long_book(tiny, 80)
+    transcriber = FakeTranscriber(tiny.loaders)
+    transcriber.failure = ValueError("the recognizer died")
+    fake_engine.before_batch = lambda _: time.sleep(0.01)
+    with pytest.raises(ValueError, match="the recognizer died"):
+        render(tiny, Machine(verify="suspects"))
+    generated = len(fake_engine.requests)
+    assert 0 < generated < 80
+    assert len(take_files(tiny)) == generated
+    transcriber.failure = None
+    assert render(tiny, Machine(verify="suspects")).exit_code == 0
+    assert len(fake_engine.requests) == 88  # none twice, and the retries
+
+
+def stopping_at(count: int, inbox: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have a run stopped when the owner of this inbox is about to handle its message number `count`."""
+    owner: Any = {"postprocess": TakeProcessor, "inspect": InspectStage}[inbox]
+    real, handled = owner.handle, list[int]()
+    stopped = threading.Event()
+
+    def handle(self: Any, message: Any) -> None:
+        handled.append(1)
+        if len(handled) == count:
+            stopped.set()
+            time.sleep(0.02)  # the engine's thread sees it meanwhile
+        real(self, message)
+
+    def check(pipeline: Pipeline) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, "handle", handle)
+    monkeypatch.setattr(Pipeline, "check", check)
+    return handled
+
+
+@pytest.mark.parametrize("inbox", ["postprocess", "inspect"])
+def test_a_run_that_is_stopped_at_any_message_goes_on_to_the_same_files(
+    inbox: str, tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    long_book(tiny, 12, 2)
+    fake_engine.batch_size = 2
+    render(tiny)
+    whole = audio(tiny)
+    fake_engine.before_batch = lambda _: time.sleep(0.002)
+    for count in range(1, 100):
+        fake_engine.requests.clear()
+        shutil.rmtree(tiny.output)
+        with pytest.MonkeyPatch.context() as patch:
+            handled = stopping_at(count, inbox, patch)
+            with suppress(KeyboardInterrupt):
+                render(tiny)
+            if len(handled) < count:
+                break  # it was never stopped
+        stored = len(take_files(tiny))
+        assert stored == len(fake_engine.requests)
+        render(tiny)
+        assert audio(tiny) == whole
+        assert len(fake_engine.requests) == 13  # one retry, and nothing twice
+    assert count > 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("batch", "clip"), [(0.0, 0.002), (0.004, 0.0)], ids=["slow codec", "slow engine"])
+def test_20_000_takes_in_flat_memory(
+    batch: float, clip: float, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    fake_engine.batch_size = 8
+    fake_engine.before_batch = lambda _: time.sleep(batch)
+    tiny.loaders.codec = lambda *_: SlowCodec(clip)
+    peaks: list[float] = []
+    for chunks in (2000, 20_000):
+        long_book(tiny, chunks, chunks // 50)
+        output = Path(tiny.folder) / f"out-{chunks}"
+        plan = tiny.plan()
+        for recorded_ in (fake_engine.requests, fake_engine.batches, fake_engine.decodings):
+            recorded_.clear()
+        tracemalloc.start()
+        result = render_book(plan, Machine(verify="off"), Events(), output, report=False, loaders=tiny.loaders)
+        peaks.append(tracemalloc.get_traced_memory()[1] / 2**20)
+        tracemalloc.stop()
+        assert (result.chunks, result.exit_code) == (chunks, 0)
+        print(f"\n{chunks} chunks: peak {peaks[-1]:.0f} MiB")
+    assert peaks[1] < 12 * peaks[0]
