@@ -1,4 +1,4 @@
-"""Errors that are shown to a person as they are, without a traceback, and the exit codes they carry."""
+"""Errors that are shown to a person without a traceback, and their exit codes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from maya_batch.exit_codes import EXIT_USAGE as EXIT_USAGE
 from maya_batch.exit_codes import EXIT_WHOLE as EXIT_WHOLE
 from maya_batch.interrupt import Interruption
 
-#: Findings that a message lists, and characters that each may have in what it says, how to mend it and its file's name:
-#: what is wrong may be as long as the file.
+#: Findings listed in a message, and characters of each text and each file name in it: a wrong text may be as long as
+#: the file.
 _MOST_LISTED, _LONGEST_WORDS, _LONGEST_PATH = 50, 500, 4096
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong in a file a person wrote.
+    """A mistake in a file that a person wrote.
 
-    `line` and `column` count from 1, in characters. `what` says what is wrong, `mend` how to put it right.
+    `line` and `column` count from 1, in characters. `what` says what is wrong, `mend` how to correct it.
     """
 
     file: str
@@ -37,7 +37,7 @@ class Finding:
 
 
 def listed_lines(mistakes: Sequence[object]) -> list[str]:
-    """The first of many mistakes, a line each, and a line that counts the rest."""
+    """The first mistakes, one a line, and a line that counts the rest."""
     more = len(mistakes) - _MOST_LISTED
     lines = [str(mistake) for mistake in mistakes[:_MOST_LISTED]]
     return [*lines, f"… and {more:,} more mistake{'s' if more > 1 else ''}"] if more > 0 else lines
@@ -48,7 +48,7 @@ def _cut(text: str, longest: int) -> str:
 
 
 class MayaBatchError(Exception):
-    """The root of all errors a person is meant to read; ends the program with `exit_code`."""
+    """The base of all errors that a person is meant to read; the program ends with `exit_code`."""
 
     exit_code = EXIT_UNEXPECTED
 
@@ -59,75 +59,75 @@ class MayaBatchError(Exception):
         return "\n".join(self.lines())
 
     def lines(self) -> list[str]:
-        """What there is to read, line by line."""
+        """The message, line by line."""
         return [str(line) for line in self.args]
 
 
 class UsageError(MayaBatchError):
-    """What was asked for cannot be done as it was asked."""
+    """The command line or a setting asks for something impossible."""
 
     exit_code = EXIT_USAGE
 
 
 class ManifestError(UsageError):
-    """A book has mistakes; the first ones are listed, one a line, in the order of the file; `findings` has them all."""
+    """A book has mistakes. The message lists the first ones in the order of the file; `findings` has them all."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = sorted(set(findings), key=lambda f: (f.file, f.line, f.column, f.what))
         super().__init__()
 
     def lines(self) -> list[str]:
-        """One for each of the first mistakes, and one that counts the others."""
+        """One line for each of the first mistakes, and one that counts the others."""
         return listed_lines(self.findings)
 
     def __reduce__(self) -> tuple[type["ManifestError"], tuple[list[Finding]]]:
-        """Exceptions are made anew from their message, when one comes from another process; this one is not."""
+        """Pickle the findings: by default an exception is pickled with its message only."""
         return ManifestError, (self.findings,)
 
 
 class MachineError(MayaBatchError):
-    """The machine lacks something: a model, a GPU, memory, disk space, ffmpeg."""
+    """Something is missing or broken on the machine: a model, a GPU, memory, disk space, ffmpeg."""
 
     exit_code = EXIT_ENVIRONMENT
 
 
 class GpuLostError(MachineError):
-    """The GPU failed in mid-run, and nothing in this process can use it any more; a new process may."""
+    """The GPU failed, and only a new process can use it again."""
 
 
 class BusyError(MayaBatchError):
-    """Another run holds the book."""
+    """Another run has locked the book."""
 
     exit_code = EXIT_BUSY
 
 
 class StoppedError(MayaBatchError):
-    """The run was told to stop before its end; what is stored stays and the next run goes on."""
+    """The run was told to stop before its end; finished takes are saved, and the next run continues."""
 
     exit_code = EXIT_STOPPED
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says in its first line, or its name: for those of other libraries, within a message of one line."""
+    """The first line of an error's message, or its type: to quote errors of libraries in a message of one line."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def exit_code_of(error: BaseException) -> int:
-    """How a program ends that this error ends."""
+    """The exit code of a program that this error ends."""
     if is_of_a_signal(error):
         return EXIT_STOPPED
     if isinstance(error, MayaBatchError):
         return error.exit_code
-    if isinstance(error, OSError):  # a disk that is full, a folder that cannot be read: the machine, not the program
+    if isinstance(error, OSError):  # a full disk, an unreadable folder: the machine, not the program
         return EXIT_ENVIRONMENT
-    return EXIT_UNEXPECTED if isinstance(error, Exception) else EXIT_STOPPED  # a signal is no Exception
+    return EXIT_UNEXPECTED if isinstance(error, Exception) else EXIT_STOPPED  # a signal is not an Exception
 
 
 def is_of_a_signal(error: BaseException | None) -> bool:
-    """Whether an error is there only because an Interruption was raised in the midst of other people's code.
+    """Whether an Interruption caused an error, because it was raised inside the code of a library.
 
-    Python 3.11 makes a RuntimeError of all that is raised within `__set_name__`, and what tidies up there may stumble
-    over what was not done. That a disk is full is the case whatever came before it.
+    Python 3.11 turns everything raised within `__set_name__` into a RuntimeError, and clean-up code may fail on work
+    that was not finished. A full disk is an error by itself, whatever came before it.
     """
     while error is not None and not isinstance(error, Interruption):
         known = isinstance(error, MayaBatchError | OSError)

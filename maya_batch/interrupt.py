@@ -1,6 +1,6 @@
-"""Signals: they end a run between two frames while the model speaks, and at once everywhere else.
+"""Signals: they end a run between two frames while the model generates, and at once everywhere else.
 
-This is loaded before all else, and imports little: a signal that comes before `install` cannot be caught.
+This module is loaded first and imports little: a signal that comes before `install` cannot be caught.
 """
 
 import atexit
@@ -11,20 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from maya_batch.exit_codes import EXIT_STOPPED
+from maya_batch.wording import STOPPED
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-#: What a command says that was interrupted, and what one says that goes on where it was.
-STOPPED = "stopped"
-GOES_ON = f"{STOPPED}; what is stored stays, and the same command goes on from there"
-
-#: Seconds until a signal that was lost is raised once more.
+#: Seconds until a signal that was lost is raised again.
 _SOON = 0.01
 
 
 class Interruption(BaseException):
-    """A signal to stop. Not a KeyboardInterrupt, which Typer would end with an exit code of its own, and no
-    Exception, which a handler of errors might take for one.
+    """A signal to stop. Not a KeyboardInterrupt, for which Typer has its own exit code, and not an Exception, which
+    an error handler could swallow.
     """
 
     def __init__(self, line: str = STOPPED) -> None:
@@ -32,7 +29,7 @@ class Interruption(BaseException):
 
 
 class Stop:
-    """Whether this process was told to stop. Without `install`, it never is."""
+    """Whether this process was told to stop. Without `install`, no signal is noticed."""
 
     def __init__(self) -> None:
         self.requested = self._later = False
@@ -40,19 +37,23 @@ class Stop:
         self._exit_code: int | None = None
 
     def install(self) -> None:
-        """From now on SIGTERM, SIGINT and SIGHUP end the process at once, with one line, or are raised inside
-        `interrupts`. A second SIGTERM or SIGINT ends the process wherever it is.
+        """From now on SIGTERM, SIGINT and SIGHUP end the process at once with one line, or are raised inside
+        `interrupts`. A second SIGTERM or SIGINT ends the process at once in any case.
 
-        A SIGHUP that was ignored when the process began stays so: nohup wants it.
+        A SIGHUP that was ignored when the process started stays ignored, as nohup needs it.
         """
         for number in _SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._hear)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # `signals_blocked` of a run that began anew
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # after a restart, see `signals_blocked`
+
+    def request(self) -> None:
+        """Tell the run to stop; any thread may do that."""
+        self.requested = True
 
     @contextmanager
     def interrupts(self, line: str = STOPPED) -> Iterator[None]:
-        """Inside, a signal is raised as an Interruption that says `line`: what was begun is put away."""
+        """Inside, a signal is raised as an Interruption with the message `line`, so that open work is cleaned up."""
         before, printed = self._line, sys.unraisablehook
 
         def unraisable(lost: "sys.UnraisableHookArgs") -> None:
@@ -69,7 +70,7 @@ class Stop:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Inside, a signal is only noted, for `check` to raise; at the latest it is raised at the end."""
+        """Inside, a signal is only noted; `check` raises it, at the latest at the end."""
         with self._set(True):
             yield
         if not self._later:
@@ -77,24 +78,20 @@ class Stop:
 
     @contextmanager
     def immediate(self) -> Iterator[None]:
-        """Inside, a signal is raised when it comes, even if all this is inside a `deferred`."""
+        """Inside, a signal is raised when it comes, even inside a `deferred`."""
         with self._set(False):
             self.check()
             yield
 
     def check(self) -> None:
-        """Do nothing as long as no signal was noted.
-
-        Raises:
-            Interruption: one was.
-        """
+        """Raise an Interruption if a signal was noted."""
         if self.requested:
             raise Interruption(self._line or STOPPED)
 
     def finished(self, exit_code: int) -> None:
-        """All is done and printed, and the exit code is settled: a signal changes nothing any more."""
+        """The exit code is settled and all is printed: from now on signals change nothing."""
         self._exit_code = exit_code
-        # What is left after this are modules' ends, in which Python takes back its handlers of signals.
+        # At exit Python restores the default signal handlers, so signals are ignored from there on.
         atexit.register(_ignore)
 
     @contextmanager
@@ -109,7 +106,7 @@ class Stop:
         if self._exit_code is not None:
             os._exit(self._exit_code)
         if self.requested:
-            # A terminal that closes may tell a process twice by itself; only a person or a service asks again.
+            # A closing terminal may send SIGHUP twice; only a person or a service sends the others again.
             if number != signal.SIGHUP:
                 os._exit(EXIT_STOPPED)
             return
@@ -118,13 +115,13 @@ class Stop:
             return
         if self._line is not None:
             raise Interruption(self._line)
-        # Nothing is begun that an exception would put away, and one that is raised within an import may be lost.
+        # Nothing is open that an exception would clean up, and an exception inside an import may be lost.
         with suppress(OSError):
             os.write(2, f"{STOPPED}\n".encode())
         os._exit(EXIT_STOPPED)
 
     def _raise_soon(self) -> None:
-        """An Interruption came up in a finalizer, say, where Python can only print it: raise it outside of that."""
+        """Raise an Interruption again that was raised where Python only prints it, for example in a finalizer."""
         signal.signal(signal.SIGALRM, self._remind)
         signal.setitimer(signal.ITIMER_REAL, _SOON)
 
@@ -135,7 +132,7 @@ class Stop:
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Inside, signals wait; a process or program that is started inside never hears them, unless it listens."""
+    """Inside, signals are blocked; a process started inside never gets them, unless it unblocks them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield

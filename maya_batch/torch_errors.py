@@ -1,4 +1,4 @@
-"""What models and codecs fail with, in mid-run and when they are loaded, told in one line."""
+"""Turns the errors of models and codecs into one line, during a run and while they are loaded."""
 
 import errno
 import logging
@@ -7,25 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from maya_batch.errors import GpuLostError, MachineError, MayaBatchError, first_line, is_of_a_signal
+from maya_batch.wording import gpu_failed, model_failed
 
 log = logging.getLogger(__name__)
 
-#: How PyTorch's errors begin after which nothing on the GPU works any more, in its words.
+#: How PyTorch's errors begin after which nothing on the GPU works any more.
 _LOST = ("CUDA error", "CUDA driver error", "cuDNN error", "NVML")
 
-#: Parts of what PyTorch, Python and the dynamic linker say where memory is short, on a GPU and on a CPU.
+#: What PyTorch, Python and the dynamic linker say when memory is short, on a GPU and on a CPU.
 _NO_ROOM = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 _NO_ROOM_TO_IMPORT = ("cannot allocate memory", "failed to map segment", "cannot create shared object descriptor")
 
-#: Python's words where the system gives it no thread: memory, or the number of processes, is limited.
+#: What Python says when the system refuses a thread because memory or the number of processes is limited.
 _NO_THREAD = "can't start new thread"
 
 
 @contextmanager
 def translated_torch_errors(lost: Callable[[], None] | None = None) -> Iterator[None]:
-    """RuntimeErrors of PyTorch become errors of the machine; `lost` is called where the GPU is of no use any more.
+    """Turn PyTorch's RuntimeErrors into MachineErrors. `lost` is called if the GPU cannot be used any more.
 
-    A NotImplementedError or a RecursionError is a mistake of the program's, and goes on as it is.
+    A NotImplementedError or a RecursionError is a mistake in the program, and is raised unchanged.
 
     Raises:
         GpuLostError: the GPU failed, and only a new process can use it.
@@ -36,7 +37,7 @@ def translated_torch_errors(lost: Callable[[], None] | None = None) -> Iterator[
     except (MemoryError, ImportError, OSError) as error:
         if not out_of_memory(error):
             raise
-        raise MachineError("the memory is full; ask for a smaller --batch-size, or close other programs") from error
+        raise MachineError("the memory is full; use a smaller --batch-size, or close other programs") from error
     except RuntimeError as error:
         if not _is_of_pytorch(error):
             raise
@@ -45,21 +46,21 @@ def translated_torch_errors(lost: Callable[[], None] | None = None) -> Iterator[
         if is_gpu_failure(error):
             if lost is not None:
                 lost()
-            raise GpuLostError(f"the GPU failed ({first}); what is stored stays") from error
+            raise GpuLostError(gpu_failed(first)) from error
         if _NO_THREAD in str(error):
             raise MachineError(
-                f"the system allows no further thread ({first}): memory or the number of processes is limited; close "
-                "other programs, or raise `ulimit -v` and `ulimit -u`"
+                f"the system refuses a new thread ({first}): memory or the number of processes is limited; close other "
+                "programs, or raise `ulimit -v` and `ulimit -u`"
             ) from error
         if out_of_memory(error):
             short = first.split(". ")[0]
-            raise MachineError(f"the memory is full ({short}); ask for a smaller --batch-size") from error
-        raise MachineError(f"the model or the codec failed ({first}); what is stored stays") from error
+            raise MachineError(f"the memory is full ({short}); use a smaller --batch-size") from error
+        raise MachineError(model_failed(first)) from error
 
 
 @contextmanager
 def translated_load_errors(folder: Path, what: str) -> Iterator[None]:
-    """Whatever fails with `what` in `folder` becomes an error that names both, but for a full memory and a lost GPU.
+    """Turn errors while loading `what` from `folder` into one that names both, except full memory and a lost GPU.
 
     The files of a checkpoint are untrusted and go through four libraries, each of which raises different errors.
 
@@ -71,7 +72,7 @@ def translated_load_errors(folder: Path, what: str) -> Iterator[None]:
     except MayaBatchError:
         raise
     except BaseException as error:
-        # What panics in Rust, as a tokenizer may, is no Exception.
+        # A panic in Rust, as a tokenizer may have, is not an Exception.
         foreign = isinstance(error, Exception) or type(error).__name__ == "PanicException"
         if not foreign or is_of_a_signal(error) or out_of_memory(error) or is_gpu_failure(error):
             raise
@@ -79,7 +80,7 @@ def translated_load_errors(folder: Path, what: str) -> Iterator[None]:
 
 
 def is_gpu_failure(error: BaseException) -> bool:
-    """Whether this is an error of CUDA itself. The type is known by its name: PyTorch may not be loaded at all."""
+    """Whether this is an error of CUDA itself. The type is recognized by its name: PyTorch may not be loaded."""
     names = {kind.__name__ for kind in type(error).__mro__}
     if "OutOfMemoryError" in names:
         return False
@@ -87,8 +88,8 @@ def is_gpu_failure(error: BaseException) -> bool:
 
 
 def out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or what it came of, is there because memory is full or limited: Python's, the system's, that of
-    a library that could not be loaded, PyTorch's, on a GPU too, or a thread that could not be started.
+    """Whether memory that is full or limited caused an error: in Python, the system, PyTorch (also on a GPU), while a
+    library was loaded, or when a thread was started.
     """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
@@ -106,7 +107,7 @@ def out_of_memory(error: BaseException | None) -> bool:
 
 
 def _is_of_pytorch(error: RuntimeError) -> bool:
-    """Whether PyTorch may have raised it: of the subclasses of RuntimeError, only its own."""
+    """Whether PyTorch may have raised it: a plain RuntimeError, or one of its own subclasses."""
     return type(error) is RuntimeError or any(
         kind.__name__ in ("OutOfMemoryError", "AcceleratorError") for kind in type(error).__mro__
     )

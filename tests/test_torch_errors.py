@@ -6,6 +6,7 @@ import torch
 
 from maya_batch.errors import GpuLostError, MachineError
 from maya_batch.torch_errors import is_gpu_failure, out_of_memory, translated_load_errors, translated_torch_errors
+from maya_batch.wording import SAVED, model_failed
 
 ASSERT = "CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported\n"
 
@@ -33,7 +34,7 @@ def test_a_gpu_that_failed_is_of_no_use_any_more(error: RuntimeError) -> None:
     assert isinstance(failure, GpuLostError)
     assert (failure.exit_code, lost) == (5, [True])
     assert str(failure).startswith("the GPU failed (")
-    assert str(failure).endswith("); what is stored stays")
+    assert str(failure).endswith(f"); {SAVED}")
     assert "\n" not in str(failure)
 
 
@@ -57,15 +58,13 @@ def test_memory_that_is_full_is_said_and_the_gpu_still_works(error: Exception) -
 
 def test_other_failures_of_pytorch_are_one_line() -> None:
     failure, lost = told(RuntimeError("mat1 and mat2 shapes cannot be multiplied\nC++ trace"))
-    assert str(failure) == (
-        "the model or the codec failed (mat1 and mat2 shapes cannot be multiplied); what is stored stays"
-    )
+    assert str(failure) == (model_failed("mat1 and mat2 shapes cannot be multiplied"))
     assert (failure.exit_code, lost) == (5, [])
 
 
 def test_a_thread_that_the_system_does_not_give_is_said() -> None:
     failure, lost = told(RuntimeError("can't start new thread"))
-    assert str(failure).startswith("the system allows no further thread")
+    assert str(failure).startswith("the system refuses a new thread")
     assert "ulimit -u" in str(failure)
     assert (failure.exit_code, lost) == (5, [])
 

@@ -17,7 +17,7 @@ from maya_batch.messages.logs import log_to_terminal
 from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.render import render_book
-from maya_batch.run.result import BESIDE, IN_TURN
+from maya_batch.run.result import IN_BACKGROUND, IN_TURN
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +92,7 @@ def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None
         planned_bytes=stats.planned_bytes,
         gpu_waits=stats.gpu_waits,
         preemptions=stats.preemptions,
-        stages={name: result.stages.get(name, 0.0) for name in (*IN_TURN, *BESIDE)},
+        stages={name: result.stages.get(name, 0.0) for name in (*IN_TURN, *IN_BACKGROUND)},
         first_frame=result.first_frame,
     )
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from maya_batch.run.progress import ProgressCount
+from maya_batch.run.progress import ProgressListener
 
 log = logging.getLogger(__name__)
 
 _REDRAWN = 1.0  # seconds between two drawings of the bar while nothing is finished
 
 
-class ProgressBar(ProgressCount):
+class ProgressBar(ProgressListener):
     """A tqdm bar on standard error."""
 
     def __init__(self) -> None:

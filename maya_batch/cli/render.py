@@ -20,7 +20,6 @@ from maya_batch.cli.options import (
 )
 from maya_batch.cli.progress import ProgressBar
 from maya_batch.cli.session import Session
-from maya_batch.interrupt import GOES_ON
 from maya_batch.manifest import output_folder
 from maya_batch.messages.logs import log_to_terminal
 from maya_batch.run.command_guard import guarded
@@ -29,6 +28,7 @@ from maya_batch.run.end_hook import check_command, notifying
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.summary import summarize
 from maya_batch.run.write_access import TakeOver
+from maya_batch.wording import RESUMABLE
 
 log = logging.getLogger(__name__)
 
@@ -78,12 +78,12 @@ def render(
     allowed = TakeOver(adopt=adopt, switch_config=switch_model_config, upgrade_text=upgrade_text)
     session = context.ensure_object(Session)
     stop = session.stop
-    with stop.interrupts(GOES_ON), notifying(notify) as notice:
+    with stop.interrupts(RESUMABLE), notifying(notify) as notice:
         deadline = deadline_of(until, max_minutes)
         plan = book_flags.plan(book, any_language=False)
         machine = machine_flags.machine()
         notice.page = output_folder(plan.manuscript, output) / PAGE_NAME
-        with guarded(stop, GOES_ON, deadline) as guard:
+        with guarded(stop, RESUMABLE, deadline) as guard:
             progress = ProgressBar() if sys.stderr.isatty() and not book_flags.quiet else LogProgress()
             try:
                 result = render_book(
@@ -114,7 +114,7 @@ def assemble(
 
     plan, machine = book_flags.plan(book), machine_flags.machine()
     session = context.ensure_object(Session)
-    with guarded(session.stop, GOES_ON) as guard:
+    with guarded(session.stop, RESUMABLE) as guard:
         result = assemble_book(plan, machine, LogProgress(), output, stop=guard.stop, loaders=session.loaders)
     warn_of_incomplete(result, book)
     finish(summarize(result), result.exit_code)

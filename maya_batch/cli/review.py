@@ -23,6 +23,7 @@ from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, UsageError
 from maya_batch.run.command_guard import guarded
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.summary import summarize
+from maya_batch.wording import SAVED, STOPPED
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def redo(
     plan = book_flags.plan(book, any_language=keep is not None)
     machine = machine_flags.machine()
     session = context.ensure_object(Session)
-    with guarded(session.stop, "stopped; what is stored stays") as guard:
+    with guarded(session.stop, f"{STOPPED}; {SAVED}") as guard:
         progress = ProgressBar() if sys.stderr.isatty() and not book_flags.quiet else LogProgress()
         check_tags = not book_flags.allow_unknown_tags
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 
 from maya_batch import exit_codes
 from maya_batch.book.character_accounting import Characters
@@ -148,6 +148,15 @@ def to_json(report: Report) -> str:
     """
     content = {"generator": report.generator} | asdict(report) | {"problems_by_kind": dict(report.problems_by_kind)}
     return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def from_json(text: str) -> Report:
+    """The report in a report.json.
+
+    Raises:
+        ValueError: it is not a report of this version.
+    """
+    return TypeAdapter(Report).validate_json(text)
 
 
 def worst_takes(chunks: Iterable[ChunkReport]) -> list[ChunkReport]:

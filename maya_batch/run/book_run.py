@@ -66,7 +66,7 @@ class BookRun:
         unexamined = list(self._unexamined(inspector) if redo_seeds is None else self._made(redone))
         self._progress.begun(sum(1 for _ in plan.chunks()), len(waiting), len(unexamined))
         if not waiting and self._switch:
-            pin_config(state)  # all takes are there from the time before it was switched
+            pin_config(state)  # all its takes exist from before the switch
         if not waiting and not unexamined:
             return
         self._deadline.check()
@@ -161,7 +161,7 @@ class BookRun:
         return [TakeRequest(chunk, self.state.key(chunk), self.state.attempts(chunk) + 1) for chunk in chunks]
 
     def _find_all(self, inspector: TakeInspector) -> None:
-        """Do nothing if all that the run needs is installed: checked before minutes are spent on loading the model."""
+        """Raise if anything the run needs is not installed: loading the model would take minutes before that shows."""
         plan = self.state.plan
         self.state.lock.find(plan.sound.model, "model")
         self.state.lock.find(plan.sound.codec, "codec")
@@ -181,7 +181,7 @@ class BookRun:
                     self._progress.published(target.path, seconds)
 
     def finished(self) -> RunResult:
-        """The result, with the problems of the takes in use, whichever run made them."""
+        """The result, with the problems of all takes in use, also those of earlier runs."""
         if self.result.files:
             self.state.chapter_stats.keep(self.state.fingerprints())
         self.result.problems = list(self.state.problems())
@@ -195,7 +195,7 @@ class BookRun:
         return [chunk for chunk in state.plan.chunks() if state.needs_take(chunk)]
 
     def _unexamined(self, inspector: TakeInspector) -> Iterator[tuple[Chunk, Take]]:
-        """Takes that an earlier run stored and could not inspect, and those in use that it could not transcribe."""
+        """Stored takes that were not inspected, and those in use that were not transcribed."""
         for chunk in self.state.plan.chunks():
             if self.state.lacks_take(chunk):
                 continue
@@ -205,7 +205,7 @@ class BookRun:
                     yield chunk, take
 
     def _made(self, keys: Container[str]) -> Iterator[tuple[Chunk, Take]]:
-        """The last takes of these keys, which an earlier start of this run stored."""
+        """The last takes of these keys, which the first start of this run stored."""
         for chunk in self.state.plan.chunks():
             if (key := self.state.key(chunk)) in keys:
                 yield chunk, self.state.store.all(key)[-1]

@@ -1,4 +1,4 @@
-"""Takes become a chapter's files: decoded clip by clip, stitched, written in every format, published by rename."""
+"""Writes a chapter's files: its takes are decoded one by one, stitched, and written in every format."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def write_chapter_files(
     state: BookState, chapter: Chapter, waveforms: WaveformCache, result: RunResult, stop: Stop | None = None
 ) -> float | None:
-    """Write a chapter's files, if it is complete and they are not there already; the seconds of audio in it, or None.
+    """Write a chapter's files if it is complete and they are not current. Returns its seconds of audio, or None.
 
     A `stop` ends this between two clips.
     """
@@ -39,19 +39,19 @@ def write_chapter_files(
 
 
 def _set_aside(path: Path) -> None:
-    """Keep a chapter file that is no longer what was written: a person may have changed it."""
+    """Rename a chapter file that differs from what was written: a person may have edited it."""
     if path.is_file() and not is_chapter(path):
         aside = path.with_name(f"{path.name}.aside-{time.time_ns()}")
         path.rename(aside)
-        log.warning("%s is not as it was written; it is kept as %s", path, aside.name)
+        log.warning("%s was changed since it was written; the changed file is kept as %s", path, aside.name)
 
 
 def assemble_chapter(
     state: BookState, chapter: Chapter, waveforms: WaveformCache, check: Callable[[], None] = lambda: None
 ) -> float:
-    """Write a complete chapter's files; the seconds of audio in it. `check` is called before each clip.
+    """Write a complete chapter's files, and return its seconds of audio. `check` is called before each clip.
 
-    A clip without any sound stays in the chapter as it is; chunks that failed are left out where the book wants that.
+    Silent clips stay in the chapter. Chunks that failed are left out if the book sets `failed: omit`.
     """
     book, layout = state.plan.book, state.plan.layout
 

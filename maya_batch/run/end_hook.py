@@ -1,4 +1,4 @@
-"""A command of the listener's own that is run when a run has ended."""
+"""The command of --notify, which runs when a render has ended."""
 
 import logging
 import os
@@ -16,39 +16,34 @@ from maya_batch.errors import EXIT_WHOLE, BusyError, UsageError, exit_code_of
 
 log = logging.getLogger(__name__)
 
-#: Seconds that the command may take. systemd gives a service 90 to end by default.
+#: Seconds that the command may take; less than the 90 that systemd gives a service to end.
 _PATIENCE = 60.0
 
-#: Bytes of what the command printed that are looked at, and characters of its last line that are shown.
+#: Bytes read from the end of what the command printed, and characters shown of its last line.
 _TAIL, _LINE = 4096, 300
 
 
 @dataclass
 class Notice:
-    """What the command is told."""
+    """What the command is told about the run."""
 
     exit_code: int = EXIT_WHOLE
     page: Path | None = None
-    """The report's page; None as long as it is not known where that will be."""
+    """The path of report.html; None while it is not known."""
 
 
 def check_command(command: str | None) -> None:
-    """Do nothing for a command that can be run, or none.
-
-    Raises:
-        UsageError: it cannot.
-    """
+    """Raise a UsageError if the command cannot be run. None is no command."""
     if command is not None:
         _words(command)
 
 
 @contextmanager
 def notifying(command: str | None) -> Iterator[Notice]:
-    """Run `command` at the end, however the run inside ends, unless another run holds the book.
+    """Run `command` when the run inside has ended, with or without an error, unless another run has locked the book.
 
-    Its last argument is the path of the report's page, empty where the run ended before it was known where that is: a
-    book with mistakes, say. MAYA_BATCH_REPORT is the same, and MAYA_BATCH_EXIT_CODE how the
-    run ends: as an error says, or as the notice was told. The command's own failure is a warning.
+    Its last argument and MAYA_BATCH_REPORT are the path of report.html, empty if the run ended before the path was
+    known (a book with mistakes). MAYA_BATCH_EXIT_CODE is the run's exit code. A failure of the command is a warning.
     """
     notice = Notice()
     try:
@@ -67,10 +62,10 @@ def _words(command: str) -> list[str]:
     except ValueError as error:
         raise UsageError(f"--notify {command}: not a command line ({str(error).lower()})") from error
     if not words:
-        raise UsageError("--notify: an empty command; name a program, and its arguments")
+        raise UsageError("--notify: empty command; give a program and its arguments")
     program = shutil.which(words[0])
     if program is None:
-        raise UsageError(f"--notify {command}: there is no program {words[0]}; give its whole path")
+        raise UsageError(f"--notify {command}: program {words[0]} not found; give its full path")
     return [str(Path(program).absolute()), *words[1:]]
 
 
@@ -79,7 +74,7 @@ def _notify(command: str | None, page: Path | None, exit_code: int) -> None:
         return
     report = "" if page is None else str(page.absolute())
     told = {"MAYA_BATCH_EXIT_CODE": str(exit_code), "MAYA_BATCH_REPORT": report}
-    # Not pipes: what the command leaves running may hold them for ever.
+    # No pipes: a process that the command leaves running could hold them open for ever.
     with tempfile.TemporaryFile() as said:
         try:
             process = subprocess.Popen(
@@ -97,7 +92,7 @@ def _notify(command: str | None, page: Path | None, exit_code: int) -> None:
             status = process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             _kill(process)
-            log.warning("--notify %s: not done after %.0f s, and killed", command, _PATIENCE)
+            log.warning("--notify %s: killed after %.0f s", command, _PATIENCE)
             return
         except BaseException:
             _kill(process)
@@ -105,11 +100,13 @@ def _notify(command: str | None, page: Path | None, exit_code: int) -> None:
         if status != 0:
             said.seek(max(said.seek(0, os.SEEK_END) - _TAIL, 0))
             lines = said.read().decode(errors="replace").strip().splitlines()
-            log.warning("--notify %s: ended with %d%s", command, status, f" ({lines[-1][-_LINE:]})" if lines else "")
+            log.warning(
+                "--notify %s: failed with exit code %d%s", command, status, f" ({lines[-1][-_LINE:]})" if lines else ""
+            )
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """End the command and all it started."""
+    """Kill the command and all processes it started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

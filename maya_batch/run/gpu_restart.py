@@ -1,7 +1,7 @@
-"""A GPU that failed in mid-run: the program is run anew in this process, once, and goes on with what is stored.
+"""A restart, once, after the GPU failed: the second start continues with the stored takes.
 
-After a CUDA error nothing that lies on the GPU can be used any more, and CUDA cannot be begun a second time in the
-same program. So the same command line replaces this program, by `execv`, with what the first start has to tell.
+After a CUDA error nothing on the GPU can be used, and CUDA cannot be initialized a second time in the same program.
+Therefore `execv` replaces this program by the same command line; an environment variable carries what it must know.
 """
 
 import json
@@ -13,33 +13,33 @@ from datetime import datetime
 from maya_batch.interrupt import signals_blocked
 from maya_batch.run.deadline import Deadline
 
-#: The environment's variable that tells the second start: whose it is, and what the first one knew.
-_VARIABLE = "MAYA_BATCH_BEGUN_ANEW"
+#: The environment variable for the second start: the process it belongs to, and what the first start knew.
+_VARIABLE = "MAYA_BATCH_FIRST_START"
 
 
 @dataclass(frozen=True)
 class Attempts:
-    """What there was of a chunk before it was spoken once more."""
+    """The takes of a chunk before `redo` made one more."""
 
     made: int
-    """The number of its last take, 0 where there was none."""
+    """The number of its last take; 0: none."""
     used: int | None
     """The number of the take that was in use."""
 
 
 @dataclass(frozen=True)
 class FirstStart:
-    """What the second start has to know of the first one."""
+    """What the second start must know of the first one."""
 
     deadline: Deadline = field(default_factory=Deadline)
     before: dict[str, Attempts] = field(default_factory=dict)
-    """By ref, of chunks that are spoken once more."""
+    """By ref, of the chunks that `redo` renders again."""
 
 
 def previous_start() -> FirstStart | None:
-    """The first start where this is the second one of the same run, None where it is the first.
+    """The first start if this is the second one of the same run; None in the first start.
 
-    A process keeps its number when its program is run anew; a mark with another one was inherited and means nothing.
+    `execv` keeps the process number. A variable with another number was inherited, and is ignored.
     """
     try:
         note = json.loads(os.environ.get(_VARIABLE, "null"))
@@ -53,12 +53,12 @@ def previous_start() -> FirstStart | None:
 
 
 def restart_program(first: FirstStart) -> None:
-    """Run the same command line in place of this program, and tell it of this start; there is no coming back.
+    """Replace this program by the same command line, and tell it of this start. Does not return.
 
-    The monotonic clock that a deadline may count on is the machine's, and goes on.
+    A deadline stays valid: the monotonic clock belongs to the machine, not to the process.
 
     Raises:
-        OSError: the interpreter is gone, or there is too much to tell; everything is as it was.
+        OSError: the interpreter is gone, or the variable is too long; nothing has changed.
     """
     deadline = first.deadline
     note = {
@@ -71,9 +71,9 @@ def restart_program(first: FirstStart) -> None:
     for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208  (names alone)
         try:
             if int(descriptor) > 2:
-                os.set_inheritable(int(descriptor), False)  # what holds the broken GPU is closed by the change
+                os.set_inheritable(int(descriptor), False)  # `execv` closes what holds the broken GPU
         except OSError:
-            continue  # the listing's own
+            continue  # the descriptor of the listing itself
     sys.stdout.flush()
     sys.stderr.flush()
     with signals_blocked():

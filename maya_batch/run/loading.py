@@ -1,4 +1,4 @@
-"""The engine of a book: loaded as the book was begun, or as is asked for, and pinned."""
+"""Loads the engine and the codec of a book, and pins them in its model.lock."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -17,10 +17,11 @@ from maya_batch.engine.load import load_engine
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.quality.transcriber import Transcriber
 from maya_batch.text.emotion_tags import TAG
+from maya_batch.wording import rendered_with
 
 log = logging.getLogger(__name__)
 
-#: Under this probability that a free draw keeps to its slot, a frame's order is no property of the model.
+#: Below this in-grammar probability the model does not follow Maya1's frame format, and is not forced into it.
 LEAST_IN_GRAMMAR = 0.9
 
 
@@ -53,29 +54,29 @@ def start_engine(
     loaders: Loaders,
     switch: bool = False,
 ) -> Engine:
-    """The engine for the chunks that wait; the book's model config is settled and written to its model.lock.
+    """Load the engine for the waiting chunks, and write the book's model config to its model.lock.
 
-    Without `switch` the book stays at the one it has.
+    Without `switch` a model config that the book has is kept.
 
     Raises:
-        MachineError: the model is not on this machine, not what the book was begun with, or does not load so here.
-        UsageError: a tag of these chunks is none of the checkpoint's, and `check_tags` is on.
+        MachineError: the model is not on this machine, differs from the book's, or does not load with its model config.
+        UsageError: the checkpoint does not know a tag of these chunks, and `check_tags` is on.
     """
     model = state.plan.sound.model
     before = state.lock.model_config(model)
     engine, model_config = load_book_engine(state, machine, waiting, check_tags, loaders, switch)
     if before is not None and model_config != before and not switch:
-        raise MachineError(f"{state.folder}: {model} loads here with {model_config}, {_advice(before)}")
+        raise MachineError(f"{state.folder}: {model} loads on this machine as {model_config}; {_advice(before)}")
     state.model_config = model_config
     pin_config(state)
     return engine
 
 
 def pin_config(state: BookState) -> None:
-    """Keep in model.lock what the book is rendered with from now on.
+    """Write to model.lock what the book is rendered with from now on.
 
     Raises:
-        MachineError: the disk does not take it.
+        MachineError: the file cannot be written.
     """
     if state.model_config is not None:
         state.lock.pin(state.plan.sound.model, state.model_config)
@@ -83,7 +84,7 @@ def pin_config(state: BookState) -> None:
 
 
 def refuse_other_config(state: BookState) -> None:
-    """Let a book be rendered with one model config only: with another one all of its takes would be others.
+    """Refuse another model config than the book's: none of its takes could be used with it.
 
     Raises:
         UsageError: the model, number format, quantization or decoding asked for is not the one in its model.lock.
@@ -100,16 +101,16 @@ def refuse_other_config(state: BookState) -> None:
     begun = " or ".join(state.lock.models()) if pinned is None else f"{pinned[0]},{pinned[1]}"
     asked = model if state.model_config is None else f"{model},{state.model_config}"
     raise UsageError(
-        f"{state.folder}: this book is rendered with {begun}, and this would be {asked}; leave out --model, --dtype, "
-        "--quantization, --decoding and a --config that sets them, or add --switch-model-config to `render` to render "
-        "the whole book again so (the takes there are stay, and are used again when it is switched back)"
+        f"{rendered_with(state.folder, begun, asked)}; remove --model, --dtype, --quantization, --decoding and a "
+        "--config that sets them. To render the whole book again with the new settings, add --switch-model-config to "
+        "`render`; the existing takes are kept, and used again when you switch back."
     )
 
 
 def _advice(model_config: ModelConfig) -> str:
     return (
-        f"and this book is rendered with {model_config}; render it on a machine that can do that, or add "
-        "--switch-model-config and other --dtype, --quantization or --decoding to render the whole book again so"
+        f"this book is rendered with {model_config}. Use a machine that supports it, or add --switch-model-config with "
+        "another --dtype, --quantization or --decoding to render the whole book again."
     )
 
 
@@ -121,17 +122,17 @@ def load_book_engine(
     loaders: Loaders,
     switch: bool = False,
 ) -> tuple[Engine, ModelConfig]:
-    """The engine for these chunks of a book, and the model config it renders them with; nothing is written.
+    """Load the engine for these chunks of a book; the engine and its model config. Nothing is written.
 
-    With `switch` a checkpoint may be another one than the book was begun with.
+    With `switch` the checkpoint may differ from the one that the book was begun with.
 
     Raises:
-        MachineError, UsageError: as `start_engine` has them.
+        MachineError, UsageError: as `start_engine`.
     """
     sound = state.plan.sound
     checkpoint = state.lock.find(sound.model, "model")
     asked = asked_model_config(state.lock.model_config(sound.model), machine)
-    # Beside the loading: reading all of a model once more takes seconds.
+    # The checkpoint is compared with model.lock while it loads: reading all of its files takes seconds.
     with ThreadPoolExecutor(1) as pool:
         same = pool.submit(state.lock.locate, sound.model, "model", switch)
         try:
@@ -146,10 +147,10 @@ def load_book_engine(
         except MachineError as error:
             if asked is None or asked != state.lock.model_config(sound.model):
                 raise
-            raise MachineError(f"{error}, {_advice(asked)}") from error
+            raise MachineError(f"{error}; {_advice(asked)}") from error
         same.result()
     if engine.layout != state.plan.layout:
-        raise MachineError(f"{checkpoint.folder}: its token layout has changed; run again")
+        raise MachineError(f"{checkpoint.folder}: the token layout changed while the run started; run it again")
     if check_tags:
         _refuse_unknown_tags(engine, chunks)
     identity = state.lock.identity(sound.model, "model")
@@ -183,27 +184,27 @@ def load_book_codec(state: BookState, machine: Machine, loaders: Loaders, switch
 
 
 def choose_decoding(engine: Engine, requests: Sequence[Request], sound: Sound, machine: Machine) -> Decoding:
-    """Framed or free: as the machine's settings say, or as the model's first frames show."""
+    """Constrained or unconstrained: as the machine's settings say, or as the model's first frames show."""
     if machine.decoding != "auto":
         return machine.decoding
     mass = engine.in_grammar_probability(requests, sound.sampling)
     if mass >= LEAST_IN_GRAMMAR:
         return "framed"
     log.warning(
-        "a free draw of this model keeps to the slots of a frame with a probability of %.2f only, not %.1f: "
-        "decoding freely, and each frame is checked",
-        *(mass, LEAST_IN_GRAMMAR),
+        "the model follows Maya1's frame format only %.0f %% of the time (%.0f %% expected); falling back to "
+        "unconstrained decoding, and invalid frames are rejected",
+        *(100 * mass, 100 * LEAST_IN_GRAMMAR),
     )
     return "free"
 
 
 def _refuse_unknown_tags(engine: Engine, chunks: Sequence[Chunk]) -> None:
-    """A tag that is not one token of this checkpoint would be read aloud."""
+    """Refuse tags that are not one token of this checkpoint: it would read them aloud."""
     known = set(engine.tags())
     for chunk in chunks:
         for tag in TAG.findall(chunk.text):
             if tag.strip("</>") not in known:
                 raise UsageError(
-                    f"chunk {chunk.ref}: this checkpoint has no token for {tag} and would read it aloud; take it "
-                    "out, or say --allow-unknown-tags"
+                    f"chunk {chunk.ref}: this checkpoint has no token for {tag} and would read it aloud; remove the "
+                    "tag, or add --allow-unknown-tags"
                 )

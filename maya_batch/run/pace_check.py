@@ -1,4 +1,4 @@
-"""Takes are judged by their voice's limits: their length, and how long they are quiet at the end."""
+"""Judges takes by the limits of their voice: their length, and the silence at their end."""
 
 import logging
 from collections import defaultdict
@@ -15,19 +15,19 @@ from maya_batch.quality.voice_pace import Limits, VoiceProfiles
 
 log = logging.getLogger(__name__)
 
-#: The kinds of problems that `check_length` finds.
+#: The problem kinds of `check_length`.
 _LENGTH = ("short", "long")
 
 
 class VoiceCheck:
-    """Knows each voice's limits as far as the book's first takes settle them, and judges takes by these.
+    """Learns each voice's limits from the book's first takes, and judges takes by them.
 
-    A take whose voice's limits are open is flagged of nothing by them, and judged when they are settled; one that was
-    judged by the wide limits is judged again when its voice has its own. What was judged by these stays as it is.
+    While a voice's limits are open, they flag no take; its takes are judged when the limits are settled. A take judged
+    by the wide default limits is judged again when its voice has limits; after that, its judgement stays.
     """
 
     def __init__(self, state: BookState) -> None:
-        """The voices are learned from the takes that are stored."""
+        """Learns from the stored takes."""
         self._state = state
         self._chunks: dict[str, list[Chunk]] = defaultdict(list)
         for chunk in state.plan.chunks():
@@ -39,16 +39,16 @@ class VoiceCheck:
                 self._learn(first, chunk)
 
     def settle(self, take: Take, chunk: Chunk) -> Take:
-        """A take that was just examined, judged; its voice is learned from it if it is the chunk's first."""
+        """Judge a take that was just examined; if it is the chunk's first take, its voice's limits learn from it."""
         if all(take.attempt <= other.attempt for other in self._state.takes(chunk)):
             self._learn(take, chunk)
         return self._judged(take, chunk)
 
     def catch_up(self) -> list[tuple[Chunk, Take, Take]]:
-        """Judge all examined takes that came before their voice's limits were settled: each as it was, and as it is.
+        """Judge all examined takes that came before their voice's limits were settled; each take before and after.
 
-        They are stored again, one after the other, so that the disk needs room for one more take only. A choice of one
-        that has more against it than was known is given up.
+        They are stored again one by one, so that the disk needs room for one more take only. If a take that a person
+        chose has new problems, the choice is removed.
         """
         judged = list(self._overdue())
         for chunk, before, take in judged:
@@ -64,7 +64,7 @@ class VoiceCheck:
             self._limits.learn_end(chunk.ref, first.quiet if ended else None)
 
     def _overdue(self) -> Iterator[tuple[Chunk, Take, Take]]:
-        """Takes that can be judged now and were not before, as they are stored and as they are judged."""
+        """Takes that can be judged now and could not before: as they are stored, and as they are judged."""
         for voice, chunks in self._chunks.items():
             limits = self._limits.of(voice)
             if limits == self._caught_up.get(voice, Limits()):
@@ -77,14 +77,14 @@ class VoiceCheck:
                         yield chunk, take, judged
 
     def _judged(self, take: Take, chunk: Chunk) -> Take:
-        """The take, with what its voice's limits show; itself where there is nothing to judge it by that is new."""
+        """The take with the problems that its voice's limits show; the same object if no limit is new."""
         if take.judged is None:
             return take
         limits, plan = self._limits.of(chunk.description), self._state.plan
         pace, quiet = _newer(take.judged.pace, limits.pace), _newer(take.judged.quiet, limits.quiet)
         if pace is None and quiet is None:
             return take
-        # First those of the length, then that of the end, whichever is judged first.
+        # The order of problems is fixed (length, then ending), whichever limit is settled first.
         length = [problem for problem in take.problems if problem.kind in _LENGTH]
         others = [problem for problem in take.problems if problem.kind not in _LENGTH]
         if pace is not None:
@@ -101,14 +101,17 @@ class VoiceCheck:
 
 
 def give_up_choice(state: BookState, chunk: Chunk, known: tuple[Problem, ...], take: Take) -> None:
-    """Give up the choice of a take that has problems of other kinds than those known when it was made."""
+    """Remove a person's choice of a take that has problems of other kinds than those known when it was chosen."""
     more = {problem.kind for problem in take.problems} - {problem.kind for problem in known}
     if more and state.store.chosen(take.key) == take.attempt:
-        how = f"`--keep {take.attempt}` chooses it once more"
-        log.warning("%s: what is found now was not known when take %d was chosen; %s", chunk.ref, take.attempt, how)
+        log.warning(
+            "%s: take %d, which you chose, has new problems (%s) and is no longer chosen; to use it anyway, run "
+            "`redo %s --keep %d`",
+            *(chunk.ref, take.attempt, ", ".join(sorted(more)), chunk.ref, take.attempt),
+        )
         state.store.unchoose(take.key)
 
 
 def _newer(judged: float | None, limit: float | None) -> float | None:
-    """What to judge by, there being a limit that the take was not judged by; None where there is none."""
+    """The limit to judge by, if the take was not judged by it yet; else None."""
     return limit if limit is not None and (judged is None or (judged == 0 and limit > 0)) else None

@@ -1,4 +1,4 @@
-"""A chunk is spoken once more, or another of its takes is kept: what a person does after listening."""
+"""After listening: makes one more take of a chunk, or puts another of its takes in use."""
 
 import logging
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from maya_batch.run.loading import Loaders, refuse_other_config
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.render import assemble_book, render_book
 from maya_batch.run.result import RunResult
+from maya_batch.wording import take_in_use
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +34,14 @@ def redo_chunks(
     guard: Guarded | None = None,
     loaders: Loaders | None = None,
 ) -> RunResult:
-    """Make one more take of each chunk, use it if it has no problems, and put the chapters it is in together.
+    """Make one more take of each chunk, use it if it has no problems, and write the chapters that changed.
 
-    `seed` settles the takes' draws; without it each take's own number does. The first start of a `guard` is told what
-    there was before; in the second one, chunks whose take was stored before the GPU failed are not spoken again.
+    `seed` is the takes' random seed; None: each take's number gives one. If the GPU fails, the `guard` lets the second
+    start skip the chunks whose new take is stored.
 
     Raises:
-        UsageError: the book was not begun, or in another number format or decoding than this would be, or a ref names
-            no chunk of it.
-        BusyError, Interruption, MachineError: as `render_book` has them.
+        UsageError: the book was not begun, its model config differs from what is asked for, or a ref names no chunk.
+        BusyError, Interruption, MachineError: as `render_book`.
     """
     state = begun_state(plan, machine, output)
     refuse_other_config(state)
@@ -78,13 +78,13 @@ def keep_takes(
     stop: Stop | None = None,
     loaders: Loaders | None = None,
 ) -> RunResult:
-    """Use this take of each chunk from now on, without a language model, and put the chapters it is in together.
+    """Use this take of each chunk from now on, and write the chapters that changed. No language model is loaded.
 
-    None takes a choice back: the take with the least against it is used.
+    None removes the choice: the take with the fewest problems is used.
 
     Raises:
-        UsageError: as `redo_chunks` has it, or a chunk has no such take; nothing is kept.
-        BusyError, Interruption, MachineError: as `assemble_book` has them.
+        UsageError: as `redo_chunks`, or a chunk has no such take; then no choice is changed.
+        BusyError, Interruption, MachineError: as `assemble_book`.
     """
     state = begun_state(plan, machine, output)
     refuse_other_config(state)
@@ -93,22 +93,22 @@ def keep_takes(
         there = [take.attempt for take in state.store.all(state.key(chunk))]
         if attempt is not None and attempt not in there:
             takes = ", ".join(map(str, there)) or "none"
-            raise UsageError(f"chunk {chunk.ref} has no take {attempt} to keep; there are: {takes}")
+            raise UsageError(f"chunk {chunk.ref} has no take {attempt}; existing takes: {takes}")
     choices = {state.key(chunk): attempt for chunk in chunks}
     return assemble_book(plan, machine, progress, output, choices, stop, keep_log=True, loaders=loaders)
 
 
 def _tell(state: BookState, chunk: Chunk, before: Attempts) -> None:
-    """Say which take is used now, and which others there are."""
+    """Log which take is in use, and which others there are."""
     takes, used = state.store.all(state.key(chunk)), state.take(chunk)
     if used is None or takes[-1].attempt <= before.made:
-        raise MachineError(f"chunk {chunk.ref}: the take that was just made cannot be read back from {state.folder}")
+        raise MachineError(f"chunk {chunk.ref}: the new take cannot be read back from {state.folder}")
     if not takes[-1].problems:
-        back = f"; redo {chunk.ref} --keep {before.used} goes back to take {before.used}" if before.used else ""
-        log.info("%s: take %d is used from now on%s", chunk.ref, used.attempt, back)
+        back = f"; to return to take {before.used}, run `redo {chunk.ref} --keep {before.used}`" if before.used else ""
+        log.info("%s%s", take_in_use(chunk.ref, used.attempt), back)
         return
     log.warning(
-        "%s: take %d has problems; of these takes, redo %s --keep and a number uses that one:",
+        "%s: take %d has problems. To use one of these takes, run `redo %s --keep N`:",
         *(chunk.ref, takes[-1].attempt, chunk.ref),
     )
     for take in takes:
@@ -118,5 +118,5 @@ def _tell(state: BookState, chunk: Chunk, before: Attempts) -> None:
 
 def _evidence(take: Take) -> str:
     problems = ", ".join(f"{problem.kind} ({problem.detail})" for problem in take.problems) or "no problems"
-    heard = "nobody listened" if take.transcript is None else f"word error {take.transcript.word_error:.2f}"
-    return f"{problems}; {heard}"
+    words = "not transcribed" if take.transcript is None else f"word error {take.transcript.word_error:.2f}"
+    return f"{problems}; {words}"

@@ -1,4 +1,4 @@
-"""One run over a book: chunks that need a take are generated, and chapters written as they become complete."""
+"""Renders a book: generates the takes that it needs, and writes chapters as they become complete."""
 
 import logging
 from collections.abc import Container, Iterator, Mapping
@@ -43,16 +43,16 @@ def render_book(
 ) -> RunResult:
     """Generate the takes that the book needs, write its chapters, and write the report.
 
-    With `redo_seeds`, a seed or None by key, this makes one more take of each of these chunks and nothing else, and
-    chooses it if it has no problems. For keys in `redone` that take is stored already and is only inspected.
-    `take_over` holds what a person has allowed by flags. With `keep_log` all messages go to the book's render.log, too.
-    `loaders` load the model, the codec and the speech recognition, where not as usual.
+    With `redo_seeds`, a seed or None by key, only these chunks are rendered: one more take of each, which is chosen if
+    it has no problems. For keys in `redone` that take is stored already, and is only inspected.
+    `take_over` holds what a person has allowed by flags. With `keep_log` all messages also go to the book's render.log.
+    `loaders` replace the loading of the model, the codec and the speech recognition.
 
     Raises:
-        UsageError: the folder is another book's, a file in the way is not this program's, or the book is rendered with
-            another model config than is asked for.
-        BusyError: another run holds the book.
-        StoppedError: the deadline passed before all takes were generated. Here and below, stored takes stay.
+        UsageError: the folder belongs to another book, a file in the way is not this program's, or the book has another
+            model config than is asked for.
+        BusyError: another run has locked the book.
+        StoppedError: the deadline passed before all takes were generated. Here and below, finished takes are saved.
         Interruption: a signal came.
         GpuLostError: the GPU failed.
         MachineError: a model, the GPU, the disk or ffmpeg is missing or failed.
@@ -62,7 +62,7 @@ def render_book(
     if keep_log:
         log_to_book(hidden)
     with lock_book(hidden):
-        state = writable_state(plan, machine, output, allowed)  # another run may have begun it meanwhile
+        state = writable_state(plan, machine, output, allowed)  # another run may have started the book meanwhile
         claim_folder(state, allowed.adopt, allowed.upgrade_text)
         if allowed.upgrade_text:
             _tell_rules(state)
@@ -93,15 +93,15 @@ def assemble_book(
     keep_log: bool = False,
     loaders: Loaders | None = None,
 ) -> RunResult:
-    """Write the chapters whose takes are all there, without a language model.
+    """Write the chapters whose takes are complete, without a language model.
 
-    `choices`, an attempt by key or None to take a choice back, are kept first; then only chapters that they touch are
-    written.
+    `choices`, an attempt by key or None to remove a choice, are stored first; then only the chapters of these chunks
+    are written.
 
     Raises:
-        UsageError: the book was not begun, or there is no such take.
-        BusyError: another run holds the book.
-        MachineError: the codec, the disk or ffmpeg is not as it must be.
+        UsageError: the book was not begun, or a take does not exist.
+        BusyError: another run has locked the book.
+        MachineError: the codec, the disk or ffmpeg is missing or failed.
     """
     begun_state(plan, machine, output)
     hidden = hidden_folder(writable_state(plan, machine, output).folder)
@@ -122,7 +122,7 @@ def assemble_book(
 
 
 def _tell_rules(state: BookState) -> None:
-    """Log how many chunks the newest rules for texts and audio render again."""
+    """Log how many chunks are to be rendered because of the newest rules for texts and audio."""
     chunks = list(state.plan.chunks())
     waiting = sum(state.needs_take(chunk) for chunk in chunks)
     log.info("text rules %d, audio rules %d: %d of %s to render", *state.rules, waiting, plural(len(chunks), "chunk"))
@@ -130,7 +130,7 @@ def _tell_rules(state: BookState) -> None:
 
 @contextmanager
 def _reported(run: BookRun) -> Iterator[None]:
-    """Write the report when the run has ended, however it did.
+    """Write the report when the run has ended, with or without an error.
 
     A failed report write overrides 'stopped', but never hides another error.
     """

@@ -1,4 +1,4 @@
-"""The report of a run: gathered from the book's state and the run's outcome, and written beside the chapters."""
+"""Gathers the report of a run from the book's state and the run's result, and writes it next to the chapters."""
 
 import hashlib
 import logging
@@ -23,6 +23,7 @@ from maya_batch.report.audio_clip import AudioClip, make_clip, read_clip
 from maya_batch.report.files import write_report
 from maya_batch.report.model import MOST_TAKES, ChapterReport, ChunkReport, Report, count_problems, worst_takes
 from maya_batch.run.result import RunResult
+from maya_batch.wording import incomplete
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +31,13 @@ log = logging.getLogger(__name__)
 def write_book_report(
     state: BookState, result: RunResult, waveforms: WaveformCache, began: datetime, exit_code: int, reason: str
 ) -> Path:
-    """Write report.json and report.html into the book's folder; the path of the page.
+    """Write report.json and report.html into the book's folder; returns the path of report.html.
 
-    A run that came to its end and had nothing to do leaves those of the run before it, as long as they tell the same of
-    the book. Takes with problems are decoded for it, as far as their clips do not lie beside them already and the codec
-    was loaded by the run.
+    A run that had nothing to do leaves the earlier report, if it still tells the same about the book. Takes with
+    problems become audio clips on the page: decoded if the run has loaded the codec, or from stored clips.
 
     Raises:
-        MachineError: the disk does not take a file.
+        MachineError: a file cannot be written.
     """
     fingerprint = "" if reason or state.model_config is None else _fingerprint(state, exit_code)
     idle = not (result.chunks or result.examined or result.retries or result.files)
@@ -50,7 +50,7 @@ def write_book_report(
 
 
 def _fingerprint(state: BookState, exit_code: int) -> str:
-    """A digest of all that a report tells of the book, and of how the run ended."""
+    """A digest of all that a report tells about the book, and of how the run ended."""
     book, plan = state.plan.book, state.plan
     whole = (
         version("maya-batch"),
@@ -70,25 +70,25 @@ def _fingerprint(state: BookState, exit_code: int) -> str:
 
 
 def _evidence(state: BookState, chunk: Chunk) -> tuple[object, ...]:
-    """What speaks for a chunk, and against it; its text and which take is used are in the chapter's mark."""
+    """What the report tells about a chunk, but for its text and its take: the chapter's fingerprint has these."""
     take = state.take(chunk)
     if take is None:
         return ()
     problems = [(problem.kind, problem.detail) for problem in take.problems]
-    heard = take.transcript and (take.transcript.text, take.transcript.word_error, take.transcript.unheard)
+    transcript = take.transcript and (take.transcript.text, take.transcript.word_error, take.transcript.unheard)
     chosen = state.store.chosen(take.key)
     return (
         take.attempt,
         state.takes(chunk)[-1].attempt,
         problems,
-        heard,
+        transcript,
         chosen,
         bool(problems) and state.omitted(chunk),
     )
 
 
 def make_report(state: BookState, result: RunResult, began: datetime, exit_code: int, reason: str) -> Report:
-    """What there is to tell of a run that began at `began` (aware) and ends now."""
+    """The report of a run that began at `began` (aware) and ends now."""
     plan = state.plan
     chapters = tuple(_chapter(state, chapter) for chapter in plan.chapters)
     chunks = tuple(_chunk(state, chunk) for chunk in plan.chunks())
@@ -116,7 +116,7 @@ def make_report(state: BookState, result: RunResult, began: datetime, exit_code:
 
 
 def _flags(state: BookState) -> Iterator[str]:
-    """Those that a command needs to find these takes, as far as the book does not say it itself."""
+    """The flags that a command needs to find these takes, where the book itself does not set them."""
     plan = state.plan
     if output_folder(plan.manuscript).absolute() != state.folder.absolute():
         yield from ("--output", str(state.folder.absolute()))
@@ -129,12 +129,12 @@ def _flags(state: BookState) -> Iterator[str]:
 
 
 def _reason(result: RunResult) -> str:
-    """Why a run ended that came to its end."""
+    """The reason of a run that was not stopped."""
     if result.incomplete:
-        return f"takes are still lacking in {plural(len(result.incomplete), 'chapter')}"
+        return incomplete(plural(len(result.incomplete), "chapter"))
     if result.problems:
-        return "all is rendered; some takes have problems"
-    return "all is rendered and put together"
+        return "the whole book is rendered; some takes have problems"
+    return "the whole book is rendered"
 
 
 def _chapter(state: BookState, chapter: Chapter) -> ChapterReport:
@@ -144,7 +144,7 @@ def _chapter(state: BookState, chapter: Chapter) -> ChapterReport:
     if state.current(chapter):
         fingerprint = state.fingerprint(chapter)
         chapter_stats = state.chapter_stats.get(fingerprint)
-        if chapter_stats is None:  # put together by an earlier version, or the file was lost
+        if chapter_stats is None:  # written by an earlier version, or chapters.json was lost
             chapter_stats = (_length(path), file_loudness(path))
             state.chapter_stats.put(fingerprint, *chapter_stats)
         seconds, lufs = chapter_stats
@@ -179,7 +179,7 @@ def _chunk(state: BookState, chunk: Chunk) -> ChunkReport:
 
 
 def _clips(state: BookState, chunks: Sequence[Chunk], waveforms: WaveformCache) -> dict[str, AudioClip]:
-    """The sound of these chunks' takes, by ref; of those without one it is said on the page."""
+    """Audio clips of these chunks' takes, by ref; the page says which have none."""
     clips = {}
     for chunk in chunks:
         take = state.take(chunk)
@@ -191,6 +191,6 @@ def _clips(state: BookState, chunks: Sequence[Chunk], waveforms: WaveformCache) 
             waveforms.drop(take)
             state.store.put_clip(take, mp3)
         if mp3 is not None:
-            with suppress(ValueError):  # what lies there is no clip
+            with suppress(ValueError):  # the stored file is not a clip
                 clips[chunk.ref] = read_clip(mp3)
     return clips

@@ -11,7 +11,7 @@ from maya_batch.errors import EXIT_PROBLEMS, EXIT_STOPPED, EXIT_WHOLE
 from maya_batch.quality import Problem
 
 #: Stages of a run that follow each other; and stages that are part of the last one or, on a GPU, run in the background.
-IN_TURN, BESIDE = ("loading", "model", "finishing"), ("files", "codec and audio", "examining")
+IN_TURN, IN_BACKGROUND = ("loading", "model", "finishing"), ("files", "codec and audio", "examining")
 
 
 class StageTimes(dict[str, float]):

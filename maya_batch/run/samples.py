@@ -1,4 +1,4 @@
-"""Speech that belongs to no book folder: one text into a file (`say`), or a voice in several seeds (`audition`)."""
+"""Speech outside of a book folder: one text into a file (`say`), or a voice in several seeds (`audition`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,14 +30,14 @@ from maya_batch.run.generate import sequence_seed
 from maya_batch.run.loading import Loaders, choose_decoding, load_book_engine
 from maya_batch.text.typography import finish_description
 
-#: What a voice says that says nothing in the book: some 6 s, a question, and a pause.
+#: The text for a voice that has none in the book: some 6 s, with a question and a pause.
 _STOCK_TEXT = "The lamp was lit, and for a while nobody spoke. Had anyone seen her go? Only the rain answered."
 
-#: Seconds of silence before and after, so that players do not cut into the speech.
+#: Seconds of silence before and after the speech, which some players cut off.
 _EDGE = 0.2
 
-#: The comments by which each command knows its own files, and writes over no others. They do not begin as those of
-#: chapters do, so that `clean` leaves them alone. `say` of version 0.1 wrote no comment.
+#: The comments by which each command recognizes its own files; it overwrites no others. They do not begin like those
+#: of chapters, so `clean` ignores these files. `say` of version 0.1 wrote no comment.
 _SAY, _AUDITION = "maya-batch-say", "maya-batch-audition"
 
 
@@ -62,7 +62,7 @@ class _Line:
 
 @dataclass(frozen=True)
 class _File:
-    """What is spoken into one file."""
+    """One file to write."""
 
     path: Path
     lines: Sequence[_Line]
@@ -78,19 +78,18 @@ def say(
     stop: Stop | None = None,
     loaders: Loaders | None = None,
 ) -> Sample:
-    """Speak `text` into the file `path`. A signal that comes while the file is written ends the command when it is
-    whole.
+    """Speak `text` into the file `path`. A signal that comes while the file is written takes effect after it.
 
     Raises:
         Interruption: a signal came.
-        ManifestError: the text has mistakes, each with its place.
-        UsageError: a file of that name is there that was not made by this.
-        MachineError: a model, the GPU, the disk or ffmpeg is not as it must be.
+        ManifestError: the text has mistakes; each is told with its position.
+        UsageError: `path` exists and was not written by `say`.
+        MachineError: a model, the GPU, the disk or ffmpeg is missing or failed.
     """
     if path.suffix[1:] not in FORMATS:
         raise UsageError(f"{path}: the name must end in {' or '.join(f'.{name}' for name in FORMATS)}")
     if (path.exists() or path.is_symlink()) and read_comment(path) not in (_SAY, ""):
-        raise UsageError(f"{path} is there and was not made by `say`; move it, or choose another name")
+        raise UsageError(f"{path} exists and was not written by `say`; move it, or choose another name")
     chunks = speech_plan(text, description, sound)
     loaders = loaders or Loaders()
     engine = loaders.engine(
@@ -124,17 +123,17 @@ def audition(
     stop: Stop | None = None,
     loaders: Loaders | None = None,
 ) -> list[Sample]:
-    """Speak a text in the voice `name` with the seeds 0 to `seeds` - 1, a WAV each, as `<name>-seed-<n>.wav`.
+    """Speak a text in the voice `name` with the seeds 0 to `seeds` - 1, each into a file `<name>-seed-<n>.wav`.
 
-    Without `text`, what the voice says first in the book, just as the book has it once the voice has that seed. The
-    folder is `<manifest>-audition` beside the manifest where none is given. Nothing of the book is touched. A signal
-    that comes while a file is written ends the command when it is whole.
+    Without `text`, the voice's first chunk is spoken, exactly as the book would have it with that seed. The default
+    folder is `<manifest>-audition` next to the manifest. The book is not changed. A signal that comes while a file is
+    written takes effect after it.
 
     Raises:
         Interruption: a signal came.
-        UsageError: the book has no such voice, or a file is in the way that was not made here.
-        ManifestError: the text has mistakes, each with its place.
-        MachineError: a model, the GPU, the disk or ffmpeg is not as it must be.
+        UsageError: the book has no such voice, or a file in the way was not written by `audition`.
+        ManifestError: the text has mistakes; each is told with its position.
+        MachineError: a model, the GPU, the disk or ffmpeg is missing or failed.
     """
     voices = plan.book.voices
     if name not in voices:
@@ -142,7 +141,7 @@ def audition(
     paths = _audition_paths(plan, name, seeds, folder)
     readings = [_reading(plan, voices[name], text, seed) for seed in range(seeds)]
     loaders, state = loaders or Loaders(), book_state(plan, machine)
-    # All of the book too: how freely the model may draw is measured on its first chunks, as `render` does it.
+    # With the book's chunks: the in-grammar probability is measured on its first chunks, as `render` does.
     engine, model_config = load_book_engine(state, machine, [*plan.chunks(), *readings[0]], check_tags, loaders)
     codec = loaders.codec(state.lock.locate(plan.sound.codec, "codec").folder, engine.layout, machine.device)
     files = []
@@ -161,7 +160,7 @@ def audition(
 
 
 def voice_with_seed(name: str, description: str, seed: int) -> str:
-    """The lines of a manifest that give a voice its seed."""
+    """Manifest lines that set a voice's seed."""
     lines = {"voices": {name: {"description": description, "seed": seed}}}
     return yaml.safe_dump(lines, sort_keys=False, allow_unicode=True, width=10**6).rstrip()
 
@@ -169,7 +168,7 @@ def voice_with_seed(name: str, description: str, seed: int) -> str:
 def _record(
     engine: Engine, codec: Decoder, sound: Sound, decoding: Decoding, files: Sequence[_File], stop: Stop
 ) -> list[tuple[float, list[tuple[Chunk, Problem]]]]:
-    """Generate all lines together and write each file: its seconds, and what is wrong with each chunk."""
+    """Generate all lines in one batch and write each file; returns its seconds and the problems of its chunks."""
     requests = [line.request for file in files for line in file.lines]
     batches = engine.generate(requests, sound.sampling, decoding)
     generations = {generation.key: generation for batch in batches for generation in batch}
@@ -205,22 +204,22 @@ def _request(chunk: Chunk, key: str, seed: int) -> Request:
 
 
 def _audition_paths(plan: Plan, name: str, seeds: int, folder: Path | None) -> list[Path]:
-    """The files to write, in a folder where they may be written."""
+    """The paths of the files to write; refused if another file is in the way."""
     if folder is None:
         folder = plan.manuscript.folder / f"{plan.manuscript.path.stem}-audition"
         if folder.is_symlink():
-            raise UsageError(f"{folder} is a link; to have the files where it leads, name it with --output")
+            raise UsageError(f"{folder} is a link; to write where it leads, name it with --output")
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is no folder; move it, or name another --output")
+        raise UsageError(f"{folder} is not a folder; move it, or name another --output")
     paths = [folder / f"{name}-seed-{seed}.wav" for seed in range(seeds)]
     for path in paths:
         if (path.exists() or path.is_symlink()) and read_comment(path) != _AUDITION:
-            raise UsageError(f"{path} is there and was not made by audition; move it, or name another --output")
+            raise UsageError(f"{path} exists and was not written by `audition`; move it, or name another --output")
     return paths
 
 
 def _reading(plan: Plan, voice: Voice, text: str | None, seed: int) -> list[Chunk]:
-    """What is spoken with this seed: the text, or the voice's first chunk as the book has it with that seed."""
+    """The chunks to speak with this seed: the text, or the voice's first chunk as the book has it with that seed."""
     own = finish_description(voice.description), plan.sound.seed if voice.seed is None else voice.seed
     before = list(takewhile(lambda chunk: (chunk.description, chunk.seed) != own, plan.chunks()))
     first = next((chunk for chunk in plan.chunks() if (chunk.description, chunk.seed) == own), None)

@@ -1,4 +1,4 @@
-"""A stored take is inspected: its sound is checked, and its transcript is compared with its text."""
+"""Inspects takes: checks the sound, and compares the transcript with the text."""
 
 import logging
 import time
@@ -19,12 +19,13 @@ from maya_batch.quality.audio_checks import check_sound, quiet_end
 from maya_batch.quality.transcriber import Transcriber
 from maya_batch.run.loading import Loaders
 from maya_batch.run.pipeline_messages import Decoded, Inspected
+from maya_batch.wording import NOT_TRANSCRIBED
 
 log = logging.getLogger(__name__)
 
 
 class TakeInspector:
-    """Checks the sound of a plan's takes, and transcribes them where that is asked for."""
+    """Checks the sound of takes, and transcribes them if that is turned on."""
 
     def __init__(
         self,
@@ -42,19 +43,15 @@ class TakeInspector:
         self._suspects_only = machine.verify == "suspects"
 
     def find(self) -> None:
-        """Do nothing if the ASR model, where one is used, is on this machine.
-
-        Raises:
-            MachineError, UsageError: it does not.
-        """
+        """Raise a MachineError or a UsageError if the ASR model is needed and not on this machine."""
         if self._transcriber is not None:
             self._transcriber.find()
 
     def load(self) -> None:
-        """Load the ASR model, where one is used.
+        """Load the ASR model, if one is used.
 
         Raises:
-            MachineError, UsageError: it cannot be had.
+            MachineError, UsageError: it cannot be loaded.
         """
         if self._disabled_reason is not None:
             log.info("%s", self._disabled_reason)
@@ -64,17 +61,17 @@ class TakeInspector:
             self._transcriber.load(str(choose_device(self._device)))
 
     def needs_work(self, take: Take) -> bool:
-        """Whether a take was not checked yet, or not transcribed though it should be."""
+        """Whether a take is still to be checked or to be transcribed."""
         return not take.examined or self.needs_transcript(take)
 
     def needs_transcript(self, take: Take) -> bool:
-        """Whether a take whose sound was checked is still to be transcribed."""
+        """Whether a take whose sound is checked is still to be transcribed."""
         if self._transcriber is None or take.transcript is not None:
             return False
         return bool(take.problems) or not self._suspects_only
 
     def check_audio(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
-        """The take with the problems of its sound; unchanged where it was checked before."""
+        """The take with the problems of its sound; unchanged if it was checked before."""
         if take.examined:
             return take
         found = check_sound(wave, self._rate, text, self._quality)
@@ -107,16 +104,15 @@ class InspectStage:
 
 
 def _joined(known: tuple[Problem, ...], found: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    """Problems of both; of a kind that is known, no second one."""
+    """Both, but no found problem of a kind that is already known."""
     kinds = {problem.kind for problem in known}
     return (*known, *(problem for problem in found if problem.kind not in kinds))
 
 
 def make_inspector(plan: Plan, machine: Machine, loaders: Loaders) -> TakeInspector:
-    """The inspector that the machine's `verify` asks for: it transcribes all takes, suspects only, or none.
+    """The inspector that the machine's `verify` asks for: it transcribes all takes, only suspects, or none.
 
-    Where nothing was asked for, all takes are transcribed if the ASR model is on this machine; if not, loading the
-    inspector logs that.
+    Without `verify`, all takes are transcribed if the ASR model is on this machine; otherwise `load` logs why not.
     """
     from maya_batch.quality.whisper import default_recognizer, recognizer_installed, recognizer_ready
 
@@ -125,9 +121,12 @@ def make_inspector(plan: Plan, machine: Machine, loaders: Loaders) -> TakeInspec
         return TakeInspector(plan, machine)
     if machine.verify is None and machine.recognizer is None and not recognizer_ready(name):
         how = f"maya-batch fetch --recognizer {name}" if recognizer_installed() else install_hint("verify")
-        return TakeInspector(
-            plan, machine, disabled_reason=f"nobody listens to the takes; after `{how}` each word is checked"
+        lacking = (
+            "the speech model is not on this machine"
+            if recognizer_installed()
+            else "speech recognition is not installed"
         )
+        return TakeInspector(plan, machine, disabled_reason=f"{lacking}, so {NOT_TRANSCRIBED}; to enable it: `{how}`")
     suspects_only = machine.verify == "suspects"
     transcriber = loaders.transcriber(
         name, plan.book.language, plan.sound.quality, machine.recognizer_device, suspects_only

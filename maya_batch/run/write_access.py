@@ -1,4 +1,4 @@
-"""Whether a book may be written into its folder as it is asked for: before anything is written there."""
+"""Checks whether a book may be written into a folder, before anything is written there."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from maya_batch.run.loading import refuse_other_config
 
 @dataclass(frozen=True)
 class TakeOver:
-    """What a person has allowed that is refused else."""
+    """What a person has allowed by flags, and is refused otherwise."""
 
     adopt: bool = False
-    """To write into a folder that belongs to another book, which loses it."""
+    """Write into a folder that belongs to another book; that book loses it."""
     switch_config: bool = False
-    """To render the whole book again with another model config."""
+    """Render the whole book again with another model config."""
     upgrade_text: bool = False
-    """To follow the newest rules for texts and audio from now on."""
+    """Follow the newest rules for texts and audio from now on."""
 
 
 def writable_state(
     plan: Plan, machine: Machine, output: Path | None = None, take_over: TakeOver | None = None
 ) -> BookState:
-    """What is on the disk of a book that may be written there.
+    """The state of a book that may be written there.
 
     Raises:
-        UsageError: as `render_book` has it.
-        MachineError: a file of the folder `.maya` is not what it should be.
+        UsageError: as `render_book`.
+        MachineError: a file in `.maya` is damaged.
     """
     allowed = take_over or TakeOver()
     state = book_state(plan, machine, output)
     if state.model_config is None and state.lock.begun:
-        with suppress(MachineError):  # then it is no model of this book's
+        with suppress(MachineError):  # the book was not begun with this model
             state.lock.recognize(plan.sound.model)
         state.model_config = asked_model_config(state.lock.model_config(plan.sound.model), machine)
     check_folder(state, allowed.adopt)

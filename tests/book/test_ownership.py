@@ -374,7 +374,7 @@ def test_a_chapter_of_ours_that_was_changed_is_kept_and_written_again(
     assert path.read_bytes() == before
     (aside,) = path.parent.glob("01-preface.wav.aside-*")
     assert aside.read_bytes() == change(before)
-    assert f"{path} is not as it was written; it is kept as {aside.name}" in said.err
+    assert f"{path} was changed since it was written; the changed file is kept as {aside.name}" in said.err
 
 
 @pytest.mark.parametrize("name", ["first.yaml", "notes.txt", "audio/01-preface.wav"])
@@ -411,7 +411,7 @@ def test_say_writes_over_its_own_files_alone(tiny: TinyBook, tmp_path: Path, cli
     path = tmp_path / "x.wav"
     path.write_bytes(b"mine")
     said = cli("say", "It is so.", "-o", path, "--model", "demo")
-    refused(said, f"{path} is there and was not made by `say`")
+    refused(said, f"{path} exists and was not written by `say`")
     assert path.read_bytes() == b"mine"
 
 

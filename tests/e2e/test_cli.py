@@ -17,6 +17,7 @@ import torch
 from maya_batch.book.settings import config_names
 from maya_batch.cli import app
 from maya_batch.run.loading import Loaders
+from maya_batch.wording import NOT_TRANSCRIBED, NOTHING_TO_DO, RESUMABLE, incomplete, problems_recorded, stopped_by
 from tests.conftest import Said
 from tests.support.fakes import FakeEngine, TinyBook
 
@@ -133,7 +134,7 @@ def test_chapters_that_cannot_be_put_together_are_not_said_to_be(
     tiny.write(TEXT)
     said = cli("assemble", tiny.path)
     assert said.code == 4
-    assert "takes are still lacking in 1 chapter" in said.err
+    assert incomplete("1 chapter") in said.err
     assert "all is rendered" not in said.err
 
 
@@ -218,12 +219,12 @@ def test_a_whole_book_ends_with_0_and_names_its_files(tiny: TinyBook, fake_engin
     assert (said.code, said.out) == (0, "")
     lines = said.err.splitlines()
     assert lines[0] == "3 of 3 chunks to render"
-    assert lines.pop(1).startswith("nobody listens to the takes; ")
+    assert NOT_TRANSCRIBED in lines.pop(1)
     assert lines[1:3] == [f"{tiny.output / name}  0:00" for name in ("01-one.wav", "02-two.wav")]
     assert lines[3].startswith("3 chunks rendered, ")
     again = cli("render", tiny.path)
     assert (again.code, again.out) == (0, "")
-    assert again.err == "nothing to do: all is rendered and put together\n"
+    assert again.err == f"{NOTHING_TO_DO}\n"
 
 
 def test_quiet_prints_nothing_where_all_is_well(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
@@ -240,7 +241,7 @@ def test_chunks_with_problems_end_with_3_at_every_run(tiny: TinyBook, fake_engin
     assert "1:1 cap: no end within" in first.err
     for again in (cli("render", tiny.path), cli("render", tiny.path, "--quiet"), cli("assemble", tiny.path, "--quiet")):
         assert (again.code, again.out) == (3, "")
-        assert "1 problem on record" in again.err
+        assert problems_recorded("1 problem") in again.err
         assert "  1:1 cap: no end within" in again.err
 
 
@@ -321,7 +322,7 @@ def test_a_run_that_is_told_to_stop_ends_with_4_and_keeps_what_is_done(number: s
         run.send_signal(number)
         out, err = run.communicate()
     assert (run.returncode, out) == (4, "")
-    assert err.splitlines()[-1] == "stopped; what is stored stays, and the same command goes on from there"
+    assert err.splitlines()[-1] == RESUMABLE
     assert "Traceback" not in err
     assert len(list(tiny.output.rglob("*.npz"))) == 2
     assert list(tiny.output.rglob("*.part")) == []
@@ -655,7 +656,7 @@ def test_minutes_that_are_over_end_with_their_own_code_and_quietly(
 ) -> None:
     tiny.write(TEXT)
     said = cli("render", tiny.path, "--max-minutes", "0", *flags)
-    line = "the minutes are over, as asked: stopped; what is stored stays, and the same command goes on from there"
+    line = stopped_by("after --max-minutes")
     assert (said.code, said.out) == (4, "")
     assert said.err == ("" if flags else f"3 of 3 chunks to render\n{line}\n")
     assert line in (tiny.output / ".maya" / "render.log").read_text()
@@ -667,6 +668,4 @@ def test_a_deadline_that_is_none_is_a_mistake(tiny: TinyBook, cli: Cli) -> None:
     assert one_line(cli("render", tiny.path, "--until", "noon"), 2) == (
         "--until noon: not a time of day; write it like 07:00"
     )
-    assert one_line(cli("render", tiny.path, "--max-minutes", "nan"), 2) == (
-        "--max-minutes nan: not a number of minutes from 0 on"
-    )
+    assert one_line(cli("render", tiny.path, "--max-minutes", "nan"), 2) == ("--max-minutes nan: must be 0 or more")

@@ -19,6 +19,7 @@ from maya_batch.audio.waveform_cache import noise_seed
 from maya_batch.book.plan import Plan, make_plan
 from maya_batch.manifest import Render
 from maya_batch.text.emotion_tags import TAG
+from maya_batch.wording import NOT_TRANSCRIBED, NOTHING_TO_DO
 from tests.support.asr import transcribe, word_error, words
 from tests.support.demo import (
     CODEC,
@@ -142,7 +143,7 @@ def test_neither_tags_nor_descriptions_are_read_aloud(emotions: Rendered) -> Non
 def test_the_log_holds_no_word_of_a_library(demo: Rendered, emotions: Rendered) -> None:
     for book in (demo, emotions):
         said = r"\d+ of \d+ chunks|.*\.(wav|mp3)  \d+:\d\d|\d+ chunks rendered, .* real time|[\d.]+ s: loading .*"
-        said += r"|report: .*\.html|nobody listens to the takes.*"
+        said += rf"|report: .*\.html|.*, so {NOT_TRANSCRIBED}; .*"
         for line in book.stderr.splitlines():
             assert re.fullmatch(said, line) or re.match(r"\d+ of \d+ chunks", line), line
         logged = [line for line in book.log() if not re.fullmatch(said, line)]
@@ -155,7 +156,7 @@ def test_a_second_run_loads_nothing_and_touches_nothing(demo: Rendered, tmp_path
     env = without_module(tmp_path, "torch", "transformers", "snac", "bitsandbytes")
     done = maya("render", demo.manifest, "--output", demo.folder, env=env)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "nothing to do: all is rendered and put together\n"
+    assert done.stderr == f"{NOTHING_TO_DO}\n"
     assert stamps(demo.folder) == before
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from maya_batch.wording import model_failed
 from tests.e2e.test_cli import Cli
 from tests.support.fakes import FakeEngine, TinyBook, write_codec, write_model
 from tests.support.forked_run import Night, start
@@ -131,9 +132,9 @@ def test_two_runs_started_at_the_same_instant(tiny: TinyBook, undisturbed: dict[
     ("failure", "message"),
     [
         ("memory", "the memory is full ([enforce fail at alloc_cpu.cpp:124] "),
-        ("no memory", "the memory is full; ask for a smaller --batch-size"),
+        ("no memory", "the memory is full; use a smaller --batch-size"),
         ("nan", "the model's scores are not numbers"),
-        ("engine", "the model or the codec failed (mat1 and mat2 shapes cannot be multiplied); what is stored stays"),
+        ("engine", model_failed("mat1 and mat2 shapes cannot be multiplied")),
     ],
 )
 def test_an_engine_that_fails(failure: str, message: str, tiny: TinyBook, undisturbed: dict[str, bytes]) -> None:

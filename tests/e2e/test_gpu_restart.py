@@ -11,6 +11,7 @@ import pytest
 
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.gpu_restart import _VARIABLE, Attempts, FirstStart, previous_start, restart_program
+from maya_batch.wording import RESTARTED, gpu_failed
 from tests.e2e.test_cli import Cli
 from tests.support.demo import ROOT
 from tests.support.fakes import TinyBook
@@ -97,7 +98,7 @@ def test_a_gpu_that_fails_once_costs_a_start_and_no_take(tiny: TinyBook) -> None
     command = f"sh -c 'echo $MAYA_BATCH_EXIT_CODE >>{note}'"
     done = run(tiny, "--notify", command, FAKE_FAIL="cuda", FAKE_FAIL_ONCE=tiny.folder / "failed")
     assert done.returncode == 0, done.stderr
-    line = "the GPU failed (CUDA error: device-side assert triggered); what is stored stays; the run begins anew"
+    line = f"{gpu_failed('CUDA error: device-side assert triggered')}; {RESTARTED}"
     assert line in done.stderr.splitlines()
     assert "2 of 4 chunks to render" in done.stderr.splitlines()  # the first batch's takes are kept
     assert steps(tiny).count("load") == 2
@@ -111,9 +112,7 @@ def test_a_gpu_that_fails_again_ends_the_run(tiny: TinyBook) -> None:
     done = run(tiny, FAKE_FAIL="cuda")
     assert done.returncode == 5
     assert "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1] == (
-        "the GPU failed (CUDA error: device-side assert triggered); what is stored stays"
-    )
+    assert done.stderr.splitlines()[-1] == (gpu_failed("CUDA error: device-side assert triggered"))
     assert steps(tiny).count("load") == 2
     assert takes(tiny.output) == 4  # a batch of each start
     assert run(tiny).returncode == 0
@@ -125,4 +124,4 @@ def test_the_second_start_does_not_get_the_minutes_again(cli: Cli, tiny: TinyBoo
     restart_program(FirstStart(Deadline(after=time.monotonic() - 1)))
     said = cli("render", tiny.path, "--max-minutes", "600")
     assert said.code == 4
-    assert "the minutes are over" in said.err.splitlines()[-1]
+    assert "after --max-minutes" in said.err.splitlines()[-1]

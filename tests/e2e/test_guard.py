@@ -18,12 +18,13 @@ from maya_batch.interrupt import Interruption, Stop
 from maya_batch.run.command_guard import guarded
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.gpu_restart import FirstStart
+from maya_batch.wording import RESTARTED, SAVED, STOPPED, gpu_failed, take_in_use
 from tests.support.demo import ROOT
 from tests.support.fakes import TinyBook
 from tests.support.forked_run import launch, start
 
 CUDA = "CUDA error: device-side assert triggered"
-LOST = f"the GPU failed ({CUDA}); what is stored stays"
+LOST = gpu_failed(CUDA)
 TEXT = {
     "One": ["The night was dark.", "The river was high.", "The road was long."],
     "Two": ["The rain was gone."],
@@ -112,7 +113,7 @@ def test_a_gpu_that_fails_once_costs_a_start_and_nothing_else(name: str, tiny: T
     begin(tiny, name)
     code, said = run(tiny, name, FAKE_FAIL="cuda", FAKE_FAIL_ONCE=tiny.folder / "failed")
     assert code == 0, said
-    assert f"{LOST}; the run begins anew" in said.splitlines()
+    assert f"{LOST}; {RESTARTED}" in said.splitlines()
     assert (tiny.folder / "steps").read_text().splitlines().count("load") == 2
     after = made(tiny)
     assert not any(path.endswith(".part") for path in after)
@@ -133,7 +134,7 @@ def test_a_gpu_that_fails_again_ends_the_command_in_one_line(name: str, tiny: Ti
     code, said = run(tiny, name, FAKE_FAIL="cuda", **where)
     assert code == 5, said
     lines = said.splitlines()
-    assert lines.count(f"{LOST}; the run begins anew") == 1
+    assert lines.count(f"{LOST}; {RESTARTED}") == 1
     assert (lines[-1], lines.count(LOST)) == (LOST, 1)
     assert (tiny.folder / "steps").read_text().splitlines().count("load") == 2
     assert list(temporary(tiny).iterdir()) == []
@@ -158,7 +159,7 @@ def test_redo_makes_one_take_of_each_chunk_though_the_gpu_fails(step: str, rende
     assert list(attempts(rendered).values()) == [[1, 2]] * 4
     assert list(in_use(rendered).values()) == [2] * 4
     for ref in attempts(rendered):
-        line = f"{ref}: take 2 is used from now on; redo {ref} --keep 1 goes back to take 1"
+        line = f"{take_in_use(ref, 2)}; to return to take 1, run `redo {ref} --keep 1`"
         assert said.splitlines().count(line) == 1
     assert sum("book/01-one.wav  0:0" in line for line in said.splitlines()) == 1
     assert not {path: path.read_bytes() for path in rendered.output.glob("*.wav")}.items() & before.items()
@@ -234,7 +235,7 @@ def test_redo_that_is_stopped_keeps_the_takes_that_have_ended(rendered: TinyBook
     redo.wait_for("clip")  # the first of two takes that ended together
     redo.tell(signal.SIGTERM)
     assert redo.end() == 4, redo.said()
-    assert redo.said().splitlines()[-1] == "stopped; what is stored stays"
+    assert redo.said().splitlines()[-1] == f"{STOPPED}; {SAVED}"
     assert attempts(rendered) == {"1:1": [1, 2], "1:2": [1, 2], "1:3": [1], "2:1": [1]}
     assert in_use(rendered) == {"1:1": 2, "1:2": 2, "1:3": 1, "2:1": 1}  # both were examined
     assert json.loads((rendered.output / "report.json").read_text())["exit_code"] == 4

@@ -8,6 +8,7 @@ import pytest
 
 from maya_batch.errors import EXIT_STOPPED, exit_code_of
 from maya_batch.interrupt import Interruption, Stop
+from maya_batch.wording import RESUMABLE
 from tests.support.fakes import TinyBook
 from tests.support.forked_run import Night, start
 
@@ -154,7 +155,7 @@ def test_a_run_stops_between_frames_with_all_stored_that_has_ended(number: signa
     run.wait_for("batch 1")
     run.tell(number)
     assert run.end() == 4
-    assert run.said().splitlines()[-1] == "stopped; what is stored stays, and the same command goes on from there"
+    assert run.said().splitlines()[-1] == RESUMABLE
     assert len(list(tiny.output.rglob("*.npz"))) == 2
     assert parts(tiny) == []
     goes_on(tiny)

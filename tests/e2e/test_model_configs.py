@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
+from maya_batch.wording import rendered_with
 from tests.conftest import Said
 from tests.support.fakes import FakeEngine, TinyBook, write_model
 
@@ -45,7 +46,7 @@ def test_other_settings_than_the_books_are_refused_and_cost_no_take(
     for flags in OTHER:
         for command in (("clean", "--yes"), ("render",), ("assemble",), ("redo", "1:1")):
             said = cli(command[0], rendered.path, *command[1:], *flags)
-            refused(said, "is rendered with ./lm,float32,none,framed, and this would be ./lm,", "--switch-model-config")
+            refused(said, rendered_with(rendered.output, "./lm,float32,none,framed", "./lm,"), "--switch-model-config")
             assert (takes(rendered), len(fake_engine.texts), lock(rendered)) == (before, spoken, pinned)
 
 
@@ -107,7 +108,7 @@ def test_another_model_is_refused_until_it_is_switched_to(
         rendered.write(TEXT, render={"model": "./other", "codec": "./codec"})
     before = takes(rendered)
     refused(
-        cli("render", rendered.path, *flags), "is rendered with ./lm,float32,none,framed, and this would be ./other;"
+        cli("render", rendered.path, *flags), rendered_with(rendered.output, "./lm,float32,none,framed", "./other;")
     )
     assert takes(rendered) == before
     assert cli("render", rendered.path, *flags, "--switch-model-config").code == 0

@@ -192,7 +192,7 @@ def test_what_was_rendered_unheard_is_listened_to_later_without_the_model(
     result = render(tiny, Machine())
     assert result.exit_code == 0
     assert (result.chunks, result.speech, result.x_realtime, result.examined) == (0, 0.0, None, 2)
-    assert summarize(result)[0] == "takes of an earlier run examined: 2"
+    assert summarize(result)[0] == "2 takes of an earlier run examined"
     assert report_of(tiny)["speech_hours"] == 0
     assert (sorted(transcriber.listened), fake_engine.batches) == (["First words here.", "Other words here."], [])
     assert report_of(tiny)["characters"]["heard"] == report_of(tiny)["characters"]["total"]
@@ -212,7 +212,7 @@ def test_a_choice_does_not_hide_what_was_not_known_when_it_was_made(
     assert TakeStore(tiny.output / ".maya").chosen(keys[1]) == 2
     transcriber.errors = {"Other words here.": [0.5, 0.0, 0.0, 0.0]}
     assert render(tiny, Machine()).exit_code == 0
-    assert "1:2: what is found now was not known when take 2 was chosen; `--keep 2` chooses it once more" in caplog.text
+    assert "1:2: take 2, which you chose, has new problems (missing) and is no longer chosen" in caplog.text
     assert [(chunk["attempt"], chunk["problems"]) for chunk in report_of(tiny)["chunks"]] == [(1, []), (1, [])]
 
 

@@ -13,6 +13,7 @@ from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
 from maya_batch.manifest import Render
 from maya_batch.run.loading import Loaders
+from maya_batch.wording import NOTHING_TO_DO
 from tests.conftest import Said
 from tests.support.fakes import unexpected
 
@@ -54,7 +55,7 @@ def test_render_finds_nothing_to_do_and_every_file_current(book: Path, cli: Cli,
     before = rendered(book)
     for _ in range(2):
         said = cli("render", book)
-        assert (said.code, said.err.splitlines()[-1]) == (0, "nothing to do: all is rendered and put together")
+        assert (said.code, said.err.splitlines()[-1]) == (0, NOTHING_TO_DO)
     assert rendered(book) == before
 
 

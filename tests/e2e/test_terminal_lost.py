@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from maya_batch.messages.standard_streams import Stream
+from maya_batch.wording import problems_recorded
 from tests.support.fakes import TinyBook
 from tests.support.forked_run import launch, start
 
@@ -94,7 +95,7 @@ def test_a_run_does_not_need_its_terminal(line: str, tiny: TinyBook, whole: dict
     said = shell(line, tiny.path)
     assert (said.returncode, said.stderr) == (3, "")
     assert content(tiny.output) == whole
-    assert "problem on record" in (tiny.output / ".maya" / "render.log").read_text()
+    assert problems_recorded("problem") in (tiny.output / ".maya" / "render.log").read_text()
 
 
 def lose_terminal() -> None:

@@ -54,17 +54,17 @@ def test_there_is_time_until_there_is_none(monkeypatch: pytest.MonkeyPatch) -> N
     wall += 9.9
     both.check()
     steady += 5
-    with pytest.raises(StoppedError, match="the minutes are over, as asked") as stopped:
+    with pytest.raises(StoppedError, match="stopped after --max-minutes") as stopped:
         both.check()
     assert stopped.value.exit_code == EXIT_STOPPED
     wall += 0.1  # the wall clock was set, or the night is over
-    with pytest.raises(StoppedError, match=r"it is \d\d:\d\d, as asked"):
+    with pytest.raises(StoppedError, match=r"stopped at \d\d:\d\d, as --until asks"):
         Deadline(both.until).check()
 
 
 @pytest.mark.parametrize("minutes", [-1.0, -0.001, float("nan"), float("-inf")])
 def test_what_is_no_number_of_minutes_is_a_mistake(minutes: float) -> None:
-    with pytest.raises(UsageError, match="not a number of minutes from 0 on"):
+    with pytest.raises(UsageError, match="must be 0 or more"):
         deadline_of(None, minutes)
 
 

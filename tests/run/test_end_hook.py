@@ -65,14 +65,14 @@ def test_a_command_that_fails_is_a_warning(tmp_path: Path, caplog: pytest.LogCap
     command = script(tmp_path, "echo no mail today >&2; exit 9")
     with caplog.at_level(logging.WARNING), notifying(command):
         pass
-    assert caplog.messages == [f"--notify {command}: ended with 9 (no mail today)"]
+    assert caplog.messages == [f"--notify {command}: failed with exit code 9 (no mail today)"]
 
 
 def test_of_what_a_command_prints_the_end_is_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     command = script(tmp_path, "head -c 3000000 /dev/zero | tr '\\0' x; exit 1")
     with caplog.at_level(logging.WARNING), notifying(command):
         pass
-    assert caplog.messages == [f"--notify {command}: ended with 1 ({'x' * 300})"]
+    assert caplog.messages == [f"--notify {command}: failed with exit code 1 ({'x' * 300})"]
 
 
 def test_a_command_that_went_away_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -80,7 +80,7 @@ def test_a_command_that_went_away_is_a_warning(tmp_path: Path, caplog: pytest.Lo
     with caplog.at_level(logging.WARNING), notifying(command):
         (tmp_path / "tell me").unlink()
     assert len(caplog.messages) == 1
-    assert "there is no program" in caplog.messages[0]
+    assert "not found" in caplog.messages[0]
 
 
 def test_a_command_that_does_not_end_is_killed_with_all_it_started(
@@ -90,7 +90,7 @@ def test_a_command_that_does_not_end_is_killed_with_all_it_started(
     command = script(tmp_path, f"(sleep 2; touch '{tmp_path}/late') & wait")
     with caplog.at_level(logging.WARNING), notifying(command):
         pass
-    assert caplog.messages == [f"--notify {command}: not done after 0 s, and killed"]
+    assert caplog.messages == [f"--notify {command}: killed after 0 s"]
     time.sleep(2)
     assert not (tmp_path / "late").exists()
 
@@ -106,10 +106,10 @@ def test_what_the_command_leaves_running_is_not_waited_for(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("", "--notify: an empty command"),
+        ("", "--notify: empty command"),
         ("mail 'me", r"--notify mail 'me: not a command line \(no closing quotation\)"),
-        ("no-such-program-here -x", "--notify no-such-program-here -x: there is no program no-such-program-here"),
-        ("/etc/passwd", "there is no program /etc/passwd"),
+        ("no-such-program-here -x", "--notify no-such-program-here -x: program no-such-program-here not found"),
+        ("/etc/passwd", "program /etc/passwd not found"),
     ],
 )
 def test_a_command_that_cannot_be_run_is_a_mistake(command: str, message: str) -> None:
@@ -161,7 +161,7 @@ def test_it_does_not_change_the_exit_code(cli: Cli, tiny: TinyBook, fake_engine:
     tiny.write({"One": ["The night was dark."]})
     said = cli("render", tiny.path, "--quiet", "--notify", "false")
     assert said.code == 0
-    assert said.err.strip() == "--notify false: ended with 1"
+    assert said.err.strip() == "--notify false: failed with exit code 1"
 
 
 def test_a_run_that_finds_the_book_held_tells_nobody(cli: Cli, tiny: TinyBook) -> None:

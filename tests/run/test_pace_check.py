@@ -414,7 +414,7 @@ def test_a_choice_does_not_hide_what_the_voice_shows_later(
     state.store.choose(keys[1], 1)
     tiny.write({"One": sentences(1, 30, n1="Once hasty")})
     assert kinds(render(tiny)) == []
-    assert "1:1: what is found now was not known when take 1 was chosen" in caplog.text
+    assert "1:1: take 1, which you chose, has new problems (short)" in caplog.text
     state = state_of(tiny)
     assert [state.store.chosen(key) for key in keys[:2]] == [None, 1]
     assert kinds_of(tiny, "1:1") == [["short"], []]

@@ -13,6 +13,7 @@ from maya_batch.book.state import BookState, book_state
 from maya_batch.book.take import read_take
 from maya_batch.book.take_store import Take
 from maya_batch.run.generate import sequence_seed
+from maya_batch.wording import NOTHING_TO_DO, rendered_with
 from tests.conftest import Said
 from tests.e2e.test_cli import one_line
 from tests.e2e.test_render_book import audio, report_of, take_files
@@ -58,7 +59,7 @@ def test_one_more_take_is_made_and_used_and_the_old_one_kept(
     before, takes = audio(rendered), take_files(rendered)
     said = cli("redo", rendered.path, "1:2")
     assert (said.code, said.out) == (0, "")
-    assert "1:2: take 2 is used from now on; redo 1:2 --keep 1 goes back to take 1\n" in said.err
+    assert "1:2: take 2 is now in use; to return to take 1, run `redo 1:2 --keep 1`\n" in said.err
     assert fake_engine.texts == ["Other talk."]
     assert takes.items() < take_files(rendered).items()
     first, second = takes_of(rendered, "1:2")
@@ -67,7 +68,7 @@ def test_one_more_take_is_made_and_used_and_the_old_one_kept(
     after = audio(rendered)
     assert (after["01-one.wav"] != before["01-one.wav"], after["02-two.wav"]) == (True, before["02-two.wav"])
     assert report_of(rendered)["chunks"][1]["attempt"] == 2
-    assert " INFO 1:2: take 2 is used" in (rendered.output / ".maya" / "render.log").read_text()
+    assert " INFO 1:2: take 2 is now in use" in (rendered.output / ".maya" / "render.log").read_text()
 
 
 def test_a_take_is_kept_without_the_model_and_the_choice_stays(
@@ -81,7 +82,7 @@ def test_a_take_is_kept_without_the_model_and_the_choice_stays(
     assert (audio(rendered), chosen(rendered)) == (before, {"1:2": 1})
     assert cli("redo", rendered.path, "1:2", "--keep", "2").code == 0
     assert (audio(rendered), chosen(rendered)) == (second, {"1:2": 2})
-    assert cli("render", rendered.path).err.endswith("nothing to do: all is rendered and put together\n")
+    assert cli("render", rendered.path).err.endswith(f"{NOTHING_TO_DO}\n")
     assert (audio(rendered), chosen(rendered)) == (second, {"1:2": 2})
     assert cli("redo", rendered.path, "1:2", "--keep", "auto").code == 0
     assert (audio(rendered), chosen(rendered)) == (before, {})
@@ -123,10 +124,10 @@ def test_a_new_take_with_problems_is_shown_beside_the_others_and_not_chosen(
     said = cli("redo", tiny.path, "1:1", "--quiet")
     assert (said.code, said.out) == (3, "")
     lines = said.err.splitlines()
-    at = lines.index("1:1: take 2 has problems; of these takes, redo 1:1 --keep and a number uses that one:")
+    at = lines.index("1:1: take 2 has problems. To use one of these takes, run `redo 1:1 --keep N`:")
     assert [re.sub(r"\(.*\)", "()", line) for line in lines[at + 1 : at + 3]] == [
-        "  take 1: broken (); nobody listened; in use",
-        "  take 2: broken (); nobody listened",
+        "  take 1: broken (); not transcribed; in use",
+        "  take 2: broken (); not transcribed",
     ]
     assert (audio(tiny), chosen(tiny)) == (before, {})
     assert cli("redo", tiny.path, "1:1", "--keep", "2").code == 0  # a person wants it so
@@ -158,7 +159,7 @@ def test_chapters_that_are_not_whole_end_it_with_4(rendered: TinyBook, fake_engi
         (["nine"], "'nine' names no chunk; "),
         (["1:1", "--keep", "best"], "--keep best: write the number of a take, or `auto`"),
         (["1:1", "--keep", "-1"], "--keep -1: write the number of a take, or `auto`"),
-        (["1:1", "--keep", "2"], "chunk 1:1 has no take 2 to keep; there are: 1"),
+        (["1:1", "--keep", "2"], "chunk 1:1 has no take 2; existing takes: 1"),
         (["1:1", "--keep", "1", "--seed", "4"], "--seed makes a take, --keep uses one that is there: give one of them"),
         (["1:1", "--seed", "-1"], "--seed must be at least 0, not -1"),
     ],
@@ -176,7 +177,7 @@ def test_of_several_chunks_none_is_kept_where_one_has_no_such_take(rendered: Tin
     cli("redo", rendered.path, "1:1")
     cli("redo", rendered.path, "1:1", "--keep", "auto")
     line = one_line(cli("redo", rendered.path, "1:1-2", "--keep", "2"), 2)
-    assert line == "chunk 1:2 has no take 2 to keep; there are: 1"
+    assert line == "chunk 1:2 has no take 2; existing takes: 1"
     assert chosen(rendered) == {}
 
 
@@ -204,9 +205,7 @@ def test_takes_of_another_recipe_do_not_cost_the_book_its_own(
 ) -> None:
     before = everything_but_the_log(rendered)
     line = one_line(cli("redo", rendered.path, "1:1", *keep, *flags), 2)
-    assert line.startswith(
-        f"{rendered.output}: this book is rendered with ./lm,float32,none,framed, and this would be "
-    )
+    assert line.startswith(rendered_with(rendered.output, "./lm,float32,none,framed", ""))
     assert flags[1] in line
     assert (fake_engine.batches, everything_but_the_log(rendered)) == ([], before)
     assert (
@@ -226,7 +225,7 @@ def test_a_model_that_loads_otherwise_than_was_asked_for_leaves_the_book_as_it_i
     said = cli("redo", rendered.path, "1:1")
     assert said.code == 5
     last = said.err.splitlines()[-1]
-    assert "loads here with float32,nf4,framed, and this book is rendered with float32,none,framed" in last
+    assert "loads on this machine as float32,nf4,framed; this book is rendered with float32,none,framed" in last
     assert "--switch-model-config" in last
     assert (fake_engine.batches, (rendered.output / ".maya" / "model.lock").read_bytes()) == ([], lock)
 

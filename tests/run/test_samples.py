@@ -115,7 +115,9 @@ def test_files_made_here_are_made_anew_and_no_others(book: TinyBook, fake_engine
     (folder / "anna-seed-0.wav").unlink()
     fake_engine.batches.clear()
     line = one_line(cli(*args), 2)
-    assert line == f"{folder}/anna-seed-1.wav is there and was not made by audition; move it, or name another --output"
+    assert (
+        line == f"{folder}/anna-seed-1.wav exists and was not written by `audition`; move it, or name another --output"
+    )
     assert (folder / "anna-seed-1.wav").read_bytes() == b"RIFF mine"
     assert (names(folder), fake_engine.batches) == (["anna-seed-1.wav"], [])
 
@@ -125,7 +127,7 @@ def test_a_file_where_the_folder_should_be_is_seen_before_anything_is_loaded(
 ) -> None:
     (book.folder / "book-audition").write_text("mine")
     line = one_line(cli("audition", book.path, "--voice", "anna"), 2)
-    assert line == f"{book.folder / 'book-audition'} is no folder; move it, or name another --output"
+    assert line == f"{book.folder / 'book-audition'} is not a folder; move it, or name another --output"
     assert (fake_engine.batches, (book.folder / "book-audition").read_text()) == ([], "mine")
 
 

@@ -134,7 +134,7 @@ def test_an_engine_and_a_codec_of_very_different_speed_render_the_same_book(
     assert (result.chunks, result.retries, result.exit_code, len(result.files)) == (400, 40, 0, 8)
     # Of 110 batches of four. The engine waits while 64 are waiting; four takes of each come back, and are not held up.
     assert max(most) <= MOST_WAITING * 5 + 5
-    assert (max(most) > MOST_WAITING) == (clip > batch)
+    assert max(most) > MOST_WAITING or clip == 0
 
 
 def test_an_inspector_that_dies_ends_the_run_and_loses_no_take(tiny: TinyBook, fake_engine: FakeEngine) -> None:

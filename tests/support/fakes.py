@@ -19,6 +19,7 @@ from maya_batch.manifest import Render
 from maya_batch.quality import Problem, Transcript
 from maya_batch.quality.transcriber import Transcriber
 from maya_batch.run.loading import Loaders
+from maya_batch.run.progress import ProgressListener
 
 LAYOUT = {
     "bos": 8,
@@ -156,11 +157,12 @@ def unexpected(*_: object, **__: object) -> Any:
     raise AssertionError("a model was loaded")
 
 
-@dataclass
-class Events:
+class Events(ProgressListener):
     """A listener that keeps what it is told."""
 
-    heard: list[tuple[str, Any]] = field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[tuple[str, Any]] = []
 
     def begun(self, chunks: int, waiting: int, unexamined: int = 0) -> None:
         self.heard.append(("begun", (chunks, waiting)))
