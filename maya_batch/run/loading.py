@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from maya_batch.book.chunk import Chunk
@@ -172,15 +173,21 @@ def choose_decoding(engine: Engine, requests: Sequence[Request], sound: Sound, m
     """Framed or free: as the machine's settings say, or as the model's first frames show."""
     if machine.decoding != "auto":
         return machine.decoding
-    mass = engine.in_grammar_probability(requests, sound.sampling)
-    if mass >= LEAST_IN_GRAMMAR:
-        return "framed"
+    mass = fmean(engine.in_grammar_probabilities(requests, sound.sampling))
+    decoding = decoding_for(mass)
+    if decoding == "framed":
+        return decoding
     log.warning(
         "a free draw of this model keeps to the slots of a frame with a probability of %.2f only, not %.1f: "
         "decoding freely, and each frame is checked",
         *(mass, LEAST_IN_GRAMMAR),
     )
-    return "free"
+    return decoding
+
+
+def decoding_for(in_grammar_probability: float) -> Decoding:
+    """Framed or free, by the mean over the slots."""
+    return "framed" if in_grammar_probability >= LEAST_IN_GRAMMAR else "free"
 
 
 def _refuse_unknown_tags(engine: Engine, chunks: Sequence[Chunk]) -> None:
