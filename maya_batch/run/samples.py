@@ -212,12 +212,21 @@ def _audition_paths(plan: Plan, name: str, seeds: int, folder: Path | None) -> l
         folder = plan.manuscript.folder / f"{plan.manuscript.path.stem}-audition"
         if folder.is_symlink():
             raise UsageError(f"{folder} is a link; to have the files where it leads, name it with --output")
+    return sample_paths(folder, [f"{name}-seed-{seed}.wav" for seed in range(seeds)], "audition", _AUDITION)
+
+
+def sample_paths(folder: Path, names: Sequence[str], command: str, comment: str) -> list[Path]:
+    """The files to write, in a folder where `command`, which writes its files with this comment, may write them.
+
+    Raises:
+        UsageError: the folder is a file, or one of the files is there and has another comment.
+    """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is no folder; move it, or name another --output")
-    paths = [folder / f"{name}-seed-{seed}.wav" for seed in range(seeds)]
+    paths = [folder / name for name in names]
     for path in paths:
-        if (path.exists() or path.is_symlink()) and read_comment(path) != _AUDITION:
-            raise UsageError(f"{path} is there and was not made by audition; move it, or name another --output")
+        if (path.exists() or path.is_symlink()) and read_comment(path) != comment:
+            raise UsageError(f"{path} is there and was not made by {command}; move it, or name another --output")
     return paths
 
 
