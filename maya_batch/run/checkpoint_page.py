@@ -1,4 +1,4 @@
-"""The lines of a checkpoint's report that tell how it spoke; pure. People post the page, so no line has a path."""
+"""The lines of a checkpoint's report about its speech. People post the page, so no line contains a path. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,46 +14,46 @@ from maya_batch.messages.plural import plural
 from maya_batch.quality import Problem, Transcript
 from maya_batch.run.loading import LEAST_IN_GRAMMAR
 
-#: The width of the names at the left, and dBFS that stand for no sound at all.
+#: The width of the first column, and the level of digital silence, in dBFS.
 _NAME_WIDTH, _SILENCE = 12, -120.0
 
 
 @dataclass(frozen=True, eq=False)
 class SpokenClip:
-    """One text in one seed, as the checkpoint spoke it; texts count from 1."""
+    """A text spoken with one seed; texts count from 1."""
 
     text: int
     seed: int
     expected_frames: int
     generation: Generation
     waveform: NDArray[np.float32]
-    """All samples that the codec makes of it, those included that a book drops at the clip's start."""
+    """All decoded samples; `render` drops the first `clip_start_samples` of them."""
     transcript: Transcript | None
     problems: tuple[Problem, ...]
 
     @property
     def frames(self) -> int:
-        """Its length."""
+        """Its length in frames."""
         return len(self.generation.codes)
 
 
 def page_line(name: str, text: str) -> str:
-    """A line of the page."""
+    """A line of the page: a name in the first column, then the text."""
     return f"{name:{_NAME_WIDTH}}{text}"
 
 
 def public_name(name: str) -> str:
-    """A model as it was named; of a folder, its own name alone."""
+    """The name as the user gave it; for a folder, only the last part of its path."""
     return Path(name).name if Path(name).is_absolute() or Path(name).is_dir() else name
 
 
 def in_milliseconds(samples: int, layout: TokenLayout) -> str:
-    """So many samples, and how long they last."""
+    """A number of samples and its length in milliseconds."""
     return f"{samples} samples ({samples / layout.sampling_rate * 1000:.0f} ms)"
 
 
 def grammar_lines(probabilities: Sequence[float], decoding: Decoding) -> list[str]:
-    """How likely a token is of its slot, for each slot, and the decoding that follows."""
+    """The in-grammar probability of each slot, and the decoding that follows from their mean."""
     slots = zip(FRAME_ORDER, probabilities, strict=True)
     mean, name = fmean(probabilities), "constrained" if decoding == "framed" else "unconstrained"
     than = "at least" if decoding == "framed" else "less than"
@@ -64,7 +64,7 @@ def grammar_lines(probabilities: Sequence[float], decoding: Decoding) -> list[st
 
 
 def clip_lines(clips: Sequence[SpokenClip], layout: TokenLayout) -> list[str]:
-    """A table of the clips, and what follows from it."""
+    """A table of the clips, and its summary."""
     dropped = layout.clip_start_samples
     edge = dropped or layout.frame_samples
     levels = [(level(clip.waveform[:edge]), level(clip.waveform[edge : 2 * edge])) for clip in clips]
@@ -78,11 +78,13 @@ def clip_lines(clips: Sequence[SpokenClip], layout: TokenLayout) -> list[str]:
     frames, expected = sum(clip.frames for clip in clips), sum(clip.expected_frames for clip in clips)
     ended = sum(clip.generation.finish == "eos" for clip in clips)
     start, then = (median(values) for values in zip(*levels, strict=True))
-    place = f"the {in_milliseconds(dropped, layout)} to drop" if dropped else f"the first {edge} samples (none to drop)"
+    place = f"{in_milliseconds(dropped, layout)} to drop" if dropped else f"first {edge} samples (none to drop)"
     lines += [
-        page_line("EOS", f"{ended} of {plural(len(clips), 'sequence')} ended with it"),
-        page_line("length", f"{frames} frames, {frames / expected:.2f} of what is expected"),
-        page_line("clip start", f"median RMS of {place} {start:.1f} dBFS, of as many after them {then:.1f} dBFS"),
+        page_line("EOS", f"ended {ended} of {plural(len(clips), 'sequence')}"),
+        page_line("length", f"{frames} frames, {frames / expected:.2f} of the expected number"),
+        page_line(
+            "clip start", f"median RMS of the {place}: {start:.1f} dBFS; of the {edge} after them: {then:.1f} dBFS"
+        ),
     ]
     heard = [clip.transcript for clip in clips if clip.transcript is not None]
     error = "not measured: no recognizer on this machine"
@@ -101,13 +103,13 @@ def level(samples: NDArray[np.float32]) -> float:
 def cost_lines(
     clips: Sequence[SpokenClip], layout: TokenLayout, generated: float, decoded: float, gpu: int, process: int
 ) -> list[str]:
-    """Speed and memory: seconds that the model and the codec took, bytes that the GPU and this process held at most."""
+    """Speed and memory. `generated` and `decoded` are seconds; `gpu` and `process` are peak bytes, `gpu` 0 on a CPU."""
     frames = sum(clip.frames for clip in clips)
     speech = layout.seconds(frames)
     together = f"{plural(len(clips), 'sequence')} together"
-    on_gpu = f"{gpu / 2**30:.2f} GiB of the GPU, " if gpu else ""
+    on_gpu = f"GPU {gpu / 2**30:.2f} GiB, " if gpu else ""
     return [
         page_line("speed", f"{frames / generated:.1f} frames/s, {speech / generated:.2f} x real time ({together})"),
-        page_line("", f"the codec {speech / decoded:.1f} x real time"),
-        page_line("memory", f"at most {on_gpu}{process / 2**30:.2f} GiB of the process"),
+        page_line("", f"codec: {speech / decoded:.1f} x real time"),
+        page_line("memory", f"peak: {on_gpu}process {process / 2**30:.2f} GiB"),
     ]

@@ -1,12 +1,12 @@
 """The page of `maya-batch doctor --model`: what a checkpoint's files say and, with --speak, how it speaks.
 
-People post the page, so no line of it has a path. It is told line by line: when the model does not load, all that was
-found before is there.
+People post the page, so no line contains a path. It is printed line by line: if the model does not load, what was found
+before is already there.
 """
 
 import platform
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from maya_batch.book.settings import Machine, Sound
@@ -20,24 +20,25 @@ from maya_batch.messages.plural import plural
 from maya_batch.messages.quoting import quoted
 from maya_batch.run.checkpoint_page import in_milliseconds, page_line, public_name
 from maya_batch.run.checkpoint_speech import CheckpointSpeech, SpeechOptions
+from maya_batch.torch_errors import translated_load_errors
 
 _PACKAGES = ("torch", "transformers", "snac", "bitsandbytes")
 _SPECIALS = ("bos", "eot", "soh", "eoh", "soa", "sos", "pad")
 
-#: Of each list of problems and tags, so that the page stays a page.
+#: The most entries that a list on the page has.
 _MOST_LISTED = 12
 
 
 def report_checkpoint(
     sound: Sound, machine: Machine, speech: SpeechOptions | None, tell: Callable[[str], None], stop: Stop
 ) -> int:
-    """Tell the page about a model and its codec, and return the number of its problems.
+    """Pass each line of the page about a model and its codec to `tell`, and return the number of problems.
 
-    With `speech` the model is loaded and speaks; without, only files are read.
+    With `speech` the model is loaded and speaks; without it only files are read.
 
     Raises:
-        MachineError: the model or the codec is not on this machine, not whole, not readable, or does not load.
-        UsageError: there is no checkpoint of that name, or a file is in the way that was not written here.
+        MachineError: the model or the codec is missing, incomplete or unreadable, or does not load.
+        UsageError: the name is no checkpoint's, or an output file exists that this command did not write.
         Interruption: a signal came.
     """
     model, codec = find_checkpoint(sound.model, "model"), find_checkpoint(sound.codec, "codec")
@@ -63,7 +64,7 @@ def report_checkpoint(
 
 
 def _program(machine: Machine) -> list[str]:
-    """Which programs report, and on what."""
+    """The versions of the program and its libraries, and the machine."""
     import torch
 
     from maya_batch.engine.device import choose_device
@@ -74,15 +75,22 @@ def _program(machine: Machine) -> list[str]:
         where = f"{found.name} ({found.major}.{found.minor}), {found.total_memory / 2**30:.1f} GiB"
     else:
         where = f"CPU, {plural(torch.get_num_threads(), 'thread')}"
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    packages = ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)
     return [
-        page_line("program", f"maya-batch {version('maya-batch')}, Python {platform.python_version()}, {packages}"),
+        page_line("program", f"maya-batch {_version('maya-batch')}, Python {platform.python_version()}, {packages}"),
         page_line("machine", f"{platform.system()} {platform.machine()}; {where}"),
     ]
 
 
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
 def _model(model: Checkpoint, config: HfConfig, machine: Machine) -> list[str]:
-    """What the files of the model say of it, and how it would be loaded here."""
+    """What the model's files contain, and how it is loaded on this machine."""
     from maya_batch.engine.device import choose_device, choose_dtype
 
     formats = number_formats(model.folder).most_common()
@@ -135,9 +143,12 @@ def _tokens(folder: Path, layout: TokenLayout, config: HfConfig) -> tuple[list[s
     tokenizer = load_tokenizer(folder)
 
     def named(*ids: int) -> list[str]:
-        return [quoted(name) if name else "no token" for name in tokenizer.convert_ids_to_tokens(list(ids))]
+        with translated_load_errors(folder, "the tokenizer"):
+            names = tokenizer.convert_ids_to_tokens(list(ids))
+        return [quoted(name) if name else "no token" for name in names]
 
-    found = LAYOUT_FILE if (folder / LAYOUT_FILE).is_file() else f"that of Maya1, for want of a {LAYOUT_FILE}"
+    found = LAYOUT_FILE if (folder / LAYOUT_FILE).is_file() else f"Maya1's (there is no {LAYOUT_FILE})"
+    languages = ", ".join(layout.languages[:_MOST_LISTED])
     first, last = layout.slot_start(0), layout.slot_start(SLOTS) - 1
     codes = f"{first} {named(first)[0]} to {last} {named(last)[0]}, {SLOTS} slots of {layout.codebook_size}"
     specials = [getattr(layout, name) for name in _SPECIALS]
@@ -145,7 +156,7 @@ def _tokens(folder: Path, layout: TokenLayout, config: HfConfig) -> tuple[list[s
     known = [tag for tag in layout.tags if is_one_token(tokenizer, f"<{tag}>")]
     unknown = [tag for tag in layout.tags if tag not in known]
     lines = [
-        page_line("layout", f"{found}; languages {', '.join(layout.languages)}"),
+        page_line("layout", f"{found}; languages {languages}"),
         page_line("codes", codes),
         page_line("vocabulary", f"{config.vocabulary} tokens of the model, {len(tokenizer)} of the tokenizer"),
         page_line("prompt", ", ".join(shown[:3])),
@@ -166,7 +177,7 @@ def _tokens(folder: Path, layout: TokenLayout, config: HfConfig) -> tuple[list[s
 
 
 def _eos_in(folder: Path, name: str) -> str:
-    """What a file of the checkpoint says that ends a sequence."""
+    """The EOS ids in a JSON file of the checkpoint."""
     try:
         found = read_json(folder / name)["eos_token_id"]
     except (OSError, ValueError, TypeError, LookupError):

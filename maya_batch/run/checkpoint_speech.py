@@ -1,4 +1,4 @@
-"""How a checkpoint speaks: three texts in two seeds, told line by line while they are made and checked."""
+"""Measures how a checkpoint speaks three texts with two seeds each."""
 
 import logging
 import resource
@@ -43,22 +43,22 @@ TEXTS = (
 )
 SEEDS = (0, 1)
 
-#: By which the command knows its own files, and writes over no others.
+#: The comment in the WAV files; the command overwrites only files that have it.
 _COMMENT = "maya-batch-doctor"
 
 
 @dataclass(frozen=True)
 class SpeechOptions:
-    """What a person says of how the checkpoint is to speak."""
+    """The voice, and where its clips go."""
 
     description: str
     folder: Path | None = None
-    """Where the clips are written; None: nowhere."""
+    """The folder for the clips; None: they are not written."""
 
 
 @dataclass(frozen=True)
 class _Line:
-    """A chunk of a text, in one seed; texts count from 1."""
+    """A chunk of a text, and a seed; texts count from 1."""
 
     text: int
     seed: int
@@ -74,14 +74,14 @@ class _Line:
 
 
 class CheckpointSpeech:
-    """The texts, and what speaks and transcribes them."""
+    """The texts, and the recognizer that transcribes them."""
 
     def __init__(self, sound: Sound, machine: Machine, known_tags: Sequence[str], options: SpeechOptions) -> None:
-        """Find the recognizer and the files to write before anything is loaded; other tags than these are left out.
+        """Find the recognizer, and check the output files. Emotion tags not in `known_tags` are not spoken.
 
         Raises:
             MachineError: the recognizer that was asked for is not on this machine.
-            UsageError: there is none of that name, or a file is in the way that was not written here.
+            UsageError: there is no such recognizer, or an output file exists that this command did not write.
         """
         self._sound, self._machine = sound, machine
         self._lines = _lines(sound, options.description, known_tags)
@@ -90,7 +90,7 @@ class CheckpointSpeech:
         self._transcriber = _find_transcriber(sound, machine)
 
     def report(self, model: Path, codec: Path, tell: Callable[[str], None], stop: Stop) -> list[str]:
-        """Load model and codec, let them speak, tell the page's lines, and return the problems.
+        """Load model and codec, speak the texts, pass the page's lines to `tell`, and return the problems.
 
         Raises:
             MachineError: one of them does not load or fails, or a file cannot be written.
@@ -113,7 +113,7 @@ class CheckpointSpeech:
             batch_size=machine.batch_size,
         )
         layout = engine.layout
-        # All samples are looked at, those that a book drops included.
+        # Drops nothing: the levels before and after the drop point are measured.
         loaded_codec = load_codec(codec, replace(layout, clip_start_samples=0), device)
         loaded = f"in {time.monotonic() - began:.1f} s: {engine.dtype}, quantization {engine.quantization}"
         tell(page_line("loaded", loaded))
@@ -143,16 +143,19 @@ class CheckpointSpeech:
             tell(told)
         if self._paths:
             with stop.deferred():
-                tell(page_line("written", f"{self._write(clips, layout)} WAV files, each with its clip's start"))
+                tell(page_line("written", f"{self._write(clips, layout)} WAV files; nothing is dropped at their start"))
         problems = [f"text {c.text}, seed {c.seed}: {p.kind}: {p.detail}" for c in clips for p in c.problems]
         if decoding == "free":
-            problems.insert(0, f"the probability that a token is of its slot is less than {LEAST_IN_GRAMMAR}")
+            problems.insert(
+                0,
+                f"the model does not keep to Maya1's frames: the in-grammar probability is less than {LEAST_IN_GRAMMAR}",
+            )
         return problems
 
     def _inspect(
         self, line: _Line, generation: Generation, waveform: NDArray[np.float32], layout: TokenLayout
     ) -> SpokenClip:
-        """The clip with all that the checks and the recognizer find."""
+        """Check and transcribe a waveform without the samples that `render` drops."""
         chunk, quality, rate = line.chunk, self._sound.quality, layout.sampling_rate
         kept = waveform[layout.clip_start_samples :]
         problems = [
@@ -168,7 +171,7 @@ class CheckpointSpeech:
         )
 
     def _write(self, clips: Sequence[SpokenClip], layout: TokenLayout) -> int:
-        """Write each clip that has samples, and return how many."""
+        """Write the clips that have samples, and return their number."""
         written = 0
         for path, clip in zip(self._paths, clips, strict=True):
             if not len(clip.waveform):
@@ -181,7 +184,7 @@ class CheckpointSpeech:
 
 
 def _lines(sound: Sound, description: str, known_tags: Sequence[str]) -> list[_Line]:
-    """The texts in each seed, without the tags that are none of the checkpoint's: it would read them aloud."""
+    """The texts with each seed, without unknown tags, which the model would read aloud."""
     lines = []
     for number, text in enumerate(TEXTS, start=1):
         known = TAG.sub(lambda tag: tag.group() if tag.group()[1:-1] in known_tags else "", text)
@@ -191,13 +194,13 @@ def _lines(sound: Sound, description: str, known_tags: Sequence[str]) -> list[_L
 
 
 def _find_transcriber(sound: Sound, machine: Machine) -> Transcriber | None:
-    """The recognizer that was asked for, else the default one where it is on this machine."""
+    """The recognizer that was asked for, or the default one if it is on this machine."""
     from maya_batch.quality.whisper import default_recognizer, recognizer_installed, recognizer_ready
 
     name = machine.recognizer or default_recognizer("en")
     if machine.recognizer is None and not recognizer_ready(name):
         how = f"maya-batch fetch --recognizer {name}" if recognizer_installed() else install_hint("verify")
-        log.info("the words are not checked; to check them: `%s`", how)
+        log.info("words are not checked; to check them: `%s`", how)
         return None
     transcriber = Transcriber(name, "en", sound.quality, machine.recognizer_device)
     transcriber.find()

@@ -34,14 +34,14 @@ def test_the_level_of_what_is_dropped_is_told_next_to_what_follows(start: float,
     assert lines[1].split()[6].startswith(before)
     assert lines[1].split()[7].startswith(("-20.", "-19."))
     told = next(line for line in lines if line.startswith("clip start"))
-    assert told.startswith(f"clip start  median RMS of the 2048 samples (85 ms) to drop {before}")
+    assert told.startswith(f"clip start  median RMS of the 2048 samples (85 ms) to drop: {before}")
 
 
 def test_clips_without_sound_have_lines_like_others() -> None:
     empty = SpokenClip(1, 0, 24, Generation("key", np.zeros((0, SLOTS), np.uint16), "broken"), hush(0), None, ())
     lines = clip_lines([empty], LAYOUT)
     assert lines[1].split() == ["1", "0", "broken", "0", "24", "0.0", "-120.0", "-120.0", "-"]
-    assert "EOS         0 of 1 sequence ended with it" in lines
+    assert "EOS         ended 0 of 1 sequence" in lines
 
 
 def test_means_are_of_the_clips_that_were_transcribed() -> None:
@@ -52,6 +52,6 @@ def test_means_are_of_the_clips_that_were_transcribed() -> None:
 def test_speed_and_memory() -> None:
     assert cost_lines([clip(1), clip(1)], LAYOUT, 2.0, 0.5, 7 * 2**30, 2**30) == [
         "speed       12.0 frames/s, 1.02 x real time (2 sequences together)",
-        "            the codec 4.1 x real time",
-        "memory      at most 7.00 GiB of the GPU, 1.00 GiB of the process",
+        "            codec: 4.1 x real time",
+        "memory      peak: GPU 7.00 GiB, process 1.00 GiB",
     ]
