@@ -82,9 +82,7 @@ def clip_lines(clips: Sequence[SpokenClip], layout: TokenLayout) -> list[str]:
     lines += [
         page_line("EOS", f"ended {ended} of {plural(len(clips), 'sequence')}"),
         page_line("length", f"{frames} frames, {frames / expected:.2f} of the expected number"),
-        page_line(
-            "clip start", f"median RMS of the {place}: {start:.1f} dBFS; of the {edge} after them: {then:.1f} dBFS"
-        ),
+        page_line("clip start", f"median RMS of the {place}: {start:.1f} dBFS; of the next {edge}: {then:.1f} dBFS"),
     ]
     heard = [clip.transcript for clip in clips if clip.transcript is not None]
     error = "not measured: no recognizer on this machine"

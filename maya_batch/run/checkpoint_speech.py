@@ -146,10 +146,7 @@ class CheckpointSpeech:
                 tell(page_line("written", f"{self._write(clips, layout)} WAV files; nothing is dropped at their start"))
         problems = [f"text {c.text}, seed {c.seed}: {p.kind}: {p.detail}" for c in clips for p in c.problems]
         if decoding == "free":
-            problems.insert(
-                0,
-                f"the model does not keep to Maya1's frames: the in-grammar probability is less than {LEAST_IN_GRAMMAR}",
-            )
+            problems.insert(0, f"not Maya1's frame format: the in-grammar probability is less than {LEAST_IN_GRAMMAR}")
         return problems
 
     def _inspect(
