@@ -1,6 +1,7 @@
 """What a checkpoint's safetensors files say they hold, compared with its configuration before a model is built."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +36,7 @@ def check_weights(folder: Path, config: HfConfig) -> None:
     Raises:
         MachineError: they do not, or are none.
     """
-    tensors: dict[str, _Tensor] = {}
-    for path in _weight_files(folder):
-        tensors.update(_read_header(path))
+    tensors = _read_headers(folder)
     shapes = _shapes(config)
     missing = sorted(name for name in shapes if f"{name}.weight" not in tensors)
     if missing:
@@ -60,6 +59,15 @@ def check_weights(folder: Path, config: HfConfig) -> None:
                 f"{folder}: the model does not load ({name} is {str(tensor.shape)[:40]} in its files and {shape} by "
                 f"config.json); {_MEND}"
             )
+
+
+def number_formats(folder: Path) -> Counter[str]:
+    """How many tensors of each number format the files in `folder` hold, like `BF16`.
+
+    Raises:
+        MachineError: they do not begin as safetensors files do.
+    """
+    return Counter(str(tensor.dtype)[:20] for tensor in _read_headers(folder).values())
 
 
 def _shapes(config: HfConfig) -> dict[str, list[int]]:
@@ -94,6 +102,13 @@ def _weight_files(folder: Path) -> list[Path]:
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise MachineError(f"{index}: the model does not load ({first_line(error)}); {_MEND}") from error
     return [folder / name for name in sorted(names)]
+
+
+def _read_headers(folder: Path) -> dict[str, _Tensor]:
+    tensors: dict[str, _Tensor] = {}
+    for path in _weight_files(folder):
+        tensors.update(_read_header(path))
+    return tensors
 
 
 def _read_header(path: Path) -> dict[str, _Tensor]:

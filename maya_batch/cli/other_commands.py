@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -14,7 +14,7 @@ from maya_batch.book.settings import sound_settings
 from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ
 from maya_batch.cli.options import Codec, Json, MachineFlags, Model, Quiet, Verbose, finish, flags_of, takes_flags
 from maya_batch.cli.session import Session
-from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError
+from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError, UsageError
 from maya_batch.manifest import Render, json_schema
 from maya_batch.manifest.audio_formats import FormatName
 from maya_batch.messages.logs import log_to_terminal
@@ -22,6 +22,8 @@ from maya_batch.messages.printable import printable
 from maya_batch.run.command_guard import guarded
 
 log = logging.getLogger(__name__)
+
+_VOICE = "Realistic female voice in the 30s age with american accent. Normal pitch, warm timbre, conversational pacing."
 
 _AUDIO_FILE = f"A {' or '.join(f'.{name}' for name in get_args(FormatName))} file."
 
@@ -32,9 +34,7 @@ def say(
     text: Annotated[str, typer.Argument(help="What to say, emotion tags and all.", show_default=False)],
     path: Annotated[Path, typer.Option("--output", "-o", help=_AUDIO_FILE)],
     machine_flags: MachineFlags,
-    description: Annotated[str, typer.Option(help="The voice, in words.")] = (
-        "Realistic female voice in the 30s age with american accent. Normal pitch, warm timbre, conversational pacing."
-    ),
+    description: Annotated[str, typer.Option(help="The voice, in words.")] = _VOICE,
     model: Model = None,
     codec: Codec = None,
     temperature: Annotated[float | None, typer.Option(help="0 to 2.")] = None,
@@ -92,18 +92,54 @@ def fetch(
         _tell_place(name, path, "--model" if to else None)
 
 
-def doctor() -> None:
-    """Look whether this machine can render.
+@takes_flags("machine_flags", MachineFlags, "device", "dtype", "quantization", "recognizer")
+def doctor(
+    context: typer.Context,
+    machine_flags: MachineFlags,
+    model: Annotated[str | None, typer.Option(help="Report on this model: a hub id, a folder, or `demo`.")] = None,
+    codec: Annotated[str | None, typer.Option(help="The model's codec, if it is not the usual one.")] = None,
+    speak: Annotated[bool, typer.Option("--speak", help="Load the model, and measure how it speaks.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", help="Write what it speaks into this folder.")] = None,
+) -> None:
+    """Check whether this machine can render, or report on a model.
 
-    Python, torch, CUDA, 4-bit kernels, ffmpeg, models, disk.
+    Without --model: Python, torch, CUDA, 4-bit kernels, ffmpeg, models, disk. With --model: one page about its files
+    and, with --speak, about its speech; the page contains no paths and can be posted.
     """
+    log_to_terminal(False, False)
+    if model is None:
+        _refuse_flags("--model", codec=codec, speak=speak, output=output, **asdict(machine_flags))
+        _check_machine()
+        return
+    if not speak:
+        _refuse_flags("--speak", output=output, recognizer=machine_flags.recognizer)
+    from maya_batch.run.checkpoint_report import report_checkpoint
+    from maya_batch.run.checkpoint_speech import SpeechOptions
+    from maya_batch.run.loading import Loaders
+
+    machine = machine_flags.machine()
+    sound = sound_settings(Render(), Path(), flags_of(model=model, codec=codec))
+    session = context.ensure_object(Session)
+    options = SpeechOptions(_VOICE, output, session.loaders or Loaders()) if speak else None
+    with guarded(session.stop) as guard:
+        problems = report_checkpoint(sound, machine, options, _print_now, guard.stop)
+    finish([], EXIT_PROBLEMS if problems else EXIT_WHOLE)
+
+
+def _refuse_flags(needed: str, **values: object) -> None:
+    """Raise a UsageError if one of these flags was given: without the flag `needed` it has no effect."""
+    for name, value in values.items():
+        if value:
+            raise UsageError(f"--{name.replace('_', '-')} needs {needed}")
+
+
+def _check_machine() -> None:
     from maya_batch.cli.doctor import checks
 
-    log_to_terminal(False, False)
     lacking = []
     for check in checks():
         mark = "ok" if check.ok else "NO" if check.needed else "--"
-        print(printable(f"{mark}  {check.name}: {check.seen}"), flush=True)
+        _print_now(f"{mark}  {check.name}: {check.seen}")
         if check.needed and not check.ok:
             lacking.append(check.name)
     if lacking:
@@ -179,6 +215,10 @@ def _tell_place(name: str, path: Path, flag: str | None) -> None:
     print(printable(f"{name}: {path}"))
     if flag is not None:
         print(printable(f"use it with {flag} {path}"))
+
+
+def _print_now(line: str) -> None:
+    print(printable(line), flush=True)
 
 
 def _say_now(text: str) -> None:

@@ -111,8 +111,10 @@ class Engine(Protocol):
         """The emotion tags that are one token of this checkpoint."""
         ...
 
-    def in_grammar_probability(self, requests: Sequence[Request], sampling: Sampling) -> float:
-        """The mean probability, in the first frames of these requests, that an unconstrained token is of its slot."""
+    def in_grammar_probabilities(self, requests: Sequence[Request], sampling: Sampling) -> tuple[float, ...]:
+        """How likely, in the first frames of these requests, an unconstrained token is of its slot: a mean for each of
+        the 7 slots.
+        """
         ...
 
     def peak_memory(self) -> int:

@@ -97,10 +97,10 @@ class DecodeLoop:
                 self._tick()
 
     @torch.inference_mode()
-    def in_grammar_probability(
+    def in_grammar_probabilities(
         self, model: object, input_ids: torch.Tensor, **model_kwargs: torch.Tensor | None
-    ) -> float:
-        """Instead of `decode`: the mean probability, in the first frames, that an unconstrained token is of its slot.
+    ) -> tuple[float, ...]:
+        """Instead of `decode`: how likely, in the first frames, an unconstrained token is of its slot, for each slot.
 
         Raises:
             MachineError: the model's logits are not finite.
@@ -110,13 +110,13 @@ class DecodeLoop:
         probabilities = []
         for _ in range(min(request.max_frames for request in self._requests)):
             batch_size, max_context = self._make_room()
-            of_frame = self._runner.in_grammar_probability(batch_size, max_context)
+            of_frame = self._runner.in_grammar_probabilities(batch_size, max_context)
             probabilities.append(of_frame[: len(self._scheduler.running)])
             self._scheduler.count_frame(self._llama.layer_bytes, self._llama.position_bytes)
-        probability = float(torch.stack(probabilities).mean())
-        if math.isnan(probability):
+        means: list[float] = torch.stack(probabilities).mean(dim=(0, 1)).tolist()
+        if any(map(math.isnan, means)):
             raise MachineError(NON_FINITE_LOGITS)
-        return probability
+        return tuple(means)
 
     def _begin(self, input_ids: torch.Tensor, mask: torch.Tensor | None) -> None:
         ids = input_ids.tolist()

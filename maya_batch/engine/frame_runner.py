@@ -70,7 +70,7 @@ class FrameRunner:
             self._graphs[batch_size] = self._capture(batch_size)
         self._graphs[batch_size].replay()
 
-    def in_grammar_probability(self, batch_size: int, max_context: int) -> torch.Tensor:
+    def in_grammar_probabilities(self, batch_size: int, max_context: int) -> torch.Tensor:
         """Decode a frame; return the probability [batch size, 7] that an unconstrained token is of its slot.
 
         It is NaN where a logit is not finite.

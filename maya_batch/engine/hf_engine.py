@@ -26,7 +26,7 @@ from maya_batch.errors import MachineError
 
 log = logging.getLogger(__name__)
 
-#: Sequences whose first frames `in_grammar_probability` measures.
+#: Sequences whose first frames `in_grammar_probabilities` measures.
 _PROBED = 8
 
 
@@ -60,12 +60,15 @@ class HfEngine:
         """The emotion tags that are one token of this checkpoint."""
         return self.prompts.tags()
 
-    def in_grammar_probability(self, requests: Sequence[Request], sampling: Sampling) -> float:
-        """The mean probability, in the first frames of these requests, that an unconstrained token is of its slot."""
+    def in_grammar_probabilities(self, requests: Sequence[Request], sampling: Sampling) -> tuple[float, ...]:
+        """How likely, in the first frames of these requests, an unconstrained token is of its slot: a mean for each of
+        the 7 slots.
+        """
         probes = [replace(request, max_frames=MIN_FRAMES) for request in requests[: min(self.batch_size, _PROBED)]]
         prompts = self.prompts.of(probes)
         loop = self._decode_loop(probes, prompts, sampling)
-        return float(self._run(probes, prompts, loop.in_grammar_probability))
+        probabilities: tuple[float, ...] = self._run(probes, prompts, loop.in_grammar_probabilities)
+        return probabilities
 
     def peak_memory(self) -> int:
         """The most GPU memory that this process has held, in bytes; 0 on a CPU."""

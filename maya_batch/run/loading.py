@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from maya_batch.audio.waveform_cache import Decoder
 from maya_batch.book.chunk import Chunk
@@ -187,15 +188,21 @@ def choose_decoding(engine: Engine, requests: Sequence[Request], sound: Sound, m
     """Constrained or unconstrained: as the machine's settings say, or as the model's first frames show."""
     if machine.decoding != "auto":
         return machine.decoding
-    mass = engine.in_grammar_probability(requests, sound.sampling)
-    if mass >= LEAST_IN_GRAMMAR:
-        return "framed"
+    mass = fmean(engine.in_grammar_probabilities(requests, sound.sampling))
+    decoding = decoding_for(mass)
+    if decoding == "framed":
+        return decoding
     log.warning(
         "the model follows Maya1's frame format only %.0f %% of the time (%.0f %% expected); falling back to "
         "unconstrained decoding, and invalid frames are rejected",
         *(100 * mass, 100 * LEAST_IN_GRAMMAR),
     )
-    return "free"
+    return decoding
+
+
+def decoding_for(in_grammar_probability: float) -> Decoding:
+    """Framed or free, by the mean over the slots."""
+    return "framed" if in_grammar_probability >= LEAST_IN_GRAMMAR else "free"
 
 
 def _refuse_unknown_tags(engine: Engine, chunks: Sequence[Chunk]) -> None:

@@ -209,12 +209,21 @@ def _audition_paths(plan: Plan, name: str, seeds: int, folder: Path | None) -> l
         folder = plan.manuscript.folder / f"{plan.manuscript.path.stem}-audition"
         if folder.is_symlink():
             raise UsageError(f"{folder} is a link; to write where it leads, name it with --output")
+    return sample_paths(folder, [f"{name}-seed-{seed}.wav" for seed in range(seeds)], "audition", _AUDITION)
+
+
+def sample_paths(folder: Path, names: Sequence[str], command: str, comment: str) -> list[Path]:
+    """The paths of files to write. `comment` is that of the files which `command` writes, and may overwrite.
+
+    Raises:
+        UsageError: the folder is a file, or one of the files exists with another comment.
+    """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; move it, or name another --output")
-    paths = [folder / f"{name}-seed-{seed}.wav" for seed in range(seeds)]
+    paths = [folder / name for name in names]
     for path in paths:
-        if (path.exists() or path.is_symlink()) and read_comment(path) != _AUDITION:
-            raise UsageError(f"{path} exists and was not written by `audition`; move it, or name another --output")
+        if (path.exists() or path.is_symlink()) and read_comment(path) != comment:
+            raise UsageError(f"{path} exists and was not written by `{command}`; move it, or name another --output")
     return paths
 
 

@@ -71,8 +71,8 @@ class FakeEngine:
     def tags(self) -> tuple[str, ...]:
         return self.known_tags
 
-    def in_grammar_probability(self, requests: Sequence[Request], sampling: Sampling) -> float:
-        return self.mass
+    def in_grammar_probabilities(self, requests: Sequence[Request], sampling: Sampling) -> tuple[float, ...]:
+        return (self.mass,) * SLOTS
 
     def peak_memory(self) -> int:
         return 0
