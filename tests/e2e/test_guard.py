@@ -234,7 +234,7 @@ def test_redo_that_is_stopped_keeps_the_takes_that_have_ended(rendered: TinyBook
     redo.wait_for("clip")  # the first of two takes that ended together
     redo.tell(signal.SIGTERM)
     assert redo.end() == 4, redo.said()
-    assert redo.said().splitlines()[-1] == "stopped; what is stored stays"
+    assert redo.said().splitlines()[-1] == "stopped; finished takes are saved"
     assert attempts(rendered) == {"1:1": [1, 2], "1:2": [1, 2], "1:3": [1], "2:1": [1]}
     assert in_use(rendered) == {"1:1": 2, "1:2": 2, "1:3": 1, "2:1": 1}  # both were examined
     assert json.loads((rendered.output / "report.json").read_text())["exit_code"] == 4
