@@ -50,7 +50,7 @@ def say(
 ) -> None:
     """Speak one text into one file.
 
-    Example: `maya-batch say "Well <sigh> there it is." -o x.wav --model demo`.
+    Example: `maya-batch say "Well, <sigh> there it is." -o x.wav --model demo`.
     """
     from maya_batch.run.samples import say as say_text
 
