@@ -1,4 +1,4 @@
-"""The command line: parses, prints, exits. All else is in the modules it calls; only this package prints."""
+"""The command line: it parses arguments, prints, and sets the exit code. Only this package and `bench` print."""
 
 import gc
 import logging
@@ -67,26 +67,26 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _program(
     asked: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Which version is this?")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Turn a book into an audiobook overnight with the Maya1 text-to-speech model."""
 
 
 def main(stop: Stop | None = None, loaders: "Loaders | None" = None) -> NoReturn:
-    """Run the command line; what is wrong ends in one clear line and the exit code of its kind.
+    """Run the command line. An error is printed as one line and sets the exit code of its kind.
 
-    `stop` is one that is installed already. `loaders` load the model, the codec and the speech recognition, where not
-    as usual.
+    `stop` is one whose signal handlers are installed already; without it, this installs them. `loaders` replace the
+    loading of the model, the codec and the speech recognition.
     """
-    # Clips of all lengths would leave the GPU's memory in pieces too small for each other. Read when CUDA starts.
+    # Clips of many lengths would fragment the GPU's memory. Read when CUDA starts.
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
-    # On a CPU the demo voice's threads meet thousands of times a second. They wait for each other in a loop, by default
-    # for 300,000 rounds, which beside other programs is time that the one waited for does not get. Read by PyTorch.
+    # On a CPU the demo voice's threads wait for each other thousands of times a second, by default in a loop of 300,000
+    # rounds. While other programs run, that loop takes time from the thread that is waited for. Read by PyTorch.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    os.environ.setdefault("PATH", os.defpath)  # pydub cannot do without, and cron need not give one
-    # Plans and takes are hundreds of thousands of objects that stay: looking through them for cycles took a tenth.
+    os.environ.setdefault("PATH", os.defpath)  # pydub needs one, and cron may set none
+    # Plans and takes are hundreds of thousands of objects that stay; looking for cycles in them took 10 % of the time.
     gc.set_threshold(100_000, 20, 20)
     if stop is None:
         stop = Stop()
@@ -98,7 +98,7 @@ def main(stop: Stop | None = None, loaders: "Loaders | None" = None) -> NoReturn
 
 
 def _run(session: Session) -> int:
-    """The exit code."""
+    """Run the command and return the exit code."""
     try:
         result = app(standalone_mode=False, obj=session)
     except SystemExit as end:
@@ -106,9 +106,9 @@ def _run(session: Session) -> int:
     except TyperException as error:
         return _end_of_line(error)
     except typer.Abort:
-        return _end(["stopped"], EXIT_STOPPED)  # a question was put, and the terminal is gone
+        return _end(["stopped"], EXIT_STOPPED)  # a question was asked, and there is no terminal to answer
     except StoppedError as error:
-        return _end(error.lines(), error.exit_code, logging.INFO)  # as was asked for: nothing went wrong
+        return _end(error.lines(), error.exit_code, logging.INFO)  # a deadline, which is no error
     except MayaBatchError as error:
         return _end(error.lines(), error.exit_code, cause=error.__cause__)
     except Interruption as error:
@@ -119,41 +119,43 @@ def _run(session: Session) -> int:
 
 
 def _end_of_line(error: TyperException) -> int:
-    """A command line that is none: how it is used, and what is wrong with it."""
+    """Print the usage and what is wrong with the command line."""
     context = getattr(error, "ctx", None)
     if context is None or error.format_message() == context.get_help():
-        print(error.format_message(), file=sys.stderr)  # nothing was asked for
+        print(error.format_message(), file=sys.stderr)  # no command was given, so the message is the help
         return error.exit_code
     print(f"{context.get_usage()}\nError: {printable(error.format_message())}", file=sys.stderr)
     return error.exit_code
 
 
 def _failed(error: Exception) -> int:
-    """The machine, not the program: memory or disk are full, a folder cannot be read, a file cannot be named. Or else
-    it is the program, and all that is known of its mistake goes to the log and to the terminal.
+    """Print an error that no command handles, and return its exit code.
+
+    A full memory or disk, an unreadable folder and a file name that the locale cannot encode are errors of the
+    machine, in one line. Any other error is a bug: its traceback goes to the terminal and to the log.
     """
     if out_of_memory(error):
-        line = f"the memory is full or limited ({first_line(error)}); close other programs, or raise the limit"
+        line = f"out of memory ({first_line(error)}); close other programs, or raise the memory limit"
         return _end([line], EXIT_ENVIRONMENT, cause=error)
     if isinstance(error, OSError):
         return _end([f"{error.filename or 'input or output'}: {error.strerror or error}"], EXIT_ENVIRONMENT)
     if isinstance(error, UnicodeEncodeError) and error.encoding not in ("utf-8", "utf8"):
         letters = error.object[error.start : error.end]
-        line = f"this locale ({error.encoding}) has no letters for a file name with {letters!r}; set LC_ALL=C.UTF-8"
+        line = f"this locale ({error.encoding}) cannot encode {letters!r} in a file name; set LC_ALL=C.UTF-8"
         return _end([line], EXIT_ENVIRONMENT, cause=error)
     for line in traceback.format_exception(error):
         for part in line.splitlines():
             print(printable(part), file=sys.stderr)
     if logging.getLogger("maya_batch").handlers:
-        log.critical("a mistake in maya-batch, please report it: %s", first_line(error), exc_info=error)
+        log.critical("this is a bug in maya-batch, please report it: %s", first_line(error), exc_info=error)
     return EXIT_UNEXPECTED
 
 
 def _end(lines: Sequence[str], exit_code: int, level: int = logging.ERROR, cause: BaseException | None = None) -> int:
-    """Say why it ends, on the log too where there is one, so that it stands there in the morning; with its cause."""
-    on_log = bool(logging.getLogger("maya_batch").handlers)
+    """Log why the command ends, with the cause if there is one; without a log, print it. Return the exit code."""
+    logged = bool(logging.getLogger("maya_batch").handlers)
     for line in lines:
-        if on_log:
+        if logged:
             log.log(level, "%s", line, exc_info=cause if line is lines[-1] else None)
         else:
             print(printable(line), file=sys.stderr)

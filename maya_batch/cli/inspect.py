@@ -1,4 +1,4 @@
-"""The commands that look at a book: plan, status, clean."""
+"""The commands that show a book and clean up its folder: plan, status, clean."""
 
 import json
 import logging
@@ -36,16 +36,16 @@ def plan(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Say what a book comes to.
+    """Show chapters, chunks, expected length and mistakes without rendering.
 
-    Before anything is rendered: chapters, chunks, words, minutes, disk, mistakes.
+    It needs no model, and also shows words, tokens, disk space and, after `bench`, the expected rendering time.
     """
     state = _look(book, output, book_flags, machine_flags, any_language=False)
     speed = saved_speed(state.plan.sound.model)
     _print(describe(state, takes=False, speed=speed), as_json)
     refuse_other_book(state)
     if speed is None and not as_json and any(state.needs_take(chunk) for chunk in state.plan.chunks()):
-        log.info("how long rendering takes here is not known yet; `maya-batch bench` measures it")
+        log.info("the rendering speed of this machine is not known; run `maya-batch bench` to measure it")
 
 
 @takes_flags("machine_flags", MachineFlags, "config", "dtype", "quantization", "decoding")
@@ -57,9 +57,9 @@ def status(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Say what is rendered.
+    """Show what is rendered, which chunks have problems, and which files are left over.
 
-    What is not, what has problems, and which files are left over.
+    It needs no model, and also shows where each character of the book is.
     """
     state = _look(book, output, book_flags, machine_flags)
     _print(describe(state, takes=True), as_json)
@@ -73,22 +73,22 @@ def clean(
     book_flags: BookFlags,
     machine_flags: MachineFlags,
     output: Output = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
     other_book: Annotated[
         list[str] | None,
         typer.Option(
-            help="Another book rendered into this folder, whose takes stay: its manifest; `none` if none was."
+            help="Manifest of another book in this folder, whose takes stay; `none` if there is no other book."
         ),
     ] = None,
     forget: Annotated[
         list[str] | None,
-        typer.Option(help="A model config, as `status` shows it, whose takes are to be removed, too."),
+        typer.Option(help="Also remove the takes of this model config, named as `status` shows it."),
     ] = None,
 ) -> None:
-    """Remove what the book no longer has.
+    """List files and takes that the book no longer uses, ask, and remove them.
 
-    Files of chapters that were renamed or removed, and takes of no chunk, after showing them. Takes of all models and
-    number formats that the book was rendered with are kept.
+    These are files of renamed or removed chapters, and takes that match no chunk. Takes of every model config that
+    the book had are kept.
     """
     from maya_batch.book.run_lock import lock_book
     from maya_batch.book.take_store import unlink_all
@@ -105,11 +105,11 @@ def clean(
     with lock_book(hidden):
         left = left_over(state, others, forgotten)
         for name in left.absent:
-            log.warning("model %s is not here as the book was begun with it, so no takes are listed", name)
+            log.warning("the version of model %s that the book uses is not on this machine; no takes are listed", name)
         if left.withheld:
             log.warning(
-                "not listed: %s (takes, chapters) that may be another book's, rendered into this folder; to list them, "
-                "name its manifest, whose own takes stay then: --other-book MANIFEST, or --other-book none",
+                "not listed: %s (takes, chapters) that may belong to another book in this folder; to list them, name "
+                "that book, whose takes are kept, with --other-book MANIFEST, or use --other-book none",
                 plural(left.withheld, "file"),
             )
         for path in [*left.files, *left.takes]:
@@ -121,7 +121,7 @@ def clean(
             sure = yes or typer.confirm(
                 f"remove {plural(len(left.files), 'audio file')} and {plural(len(left.takes), 'take')}?"
             )
-        except typer.Abort:  # nobody is there to answer
+        except typer.Abort:  # there is no answer
             sure = False
         if not sure:
             raise UsageError("nothing was removed")
@@ -134,7 +134,11 @@ def clean(
 
 
 def _model_config(state: BookState, text: str) -> tuple[str, ModelConfig]:
-    """What the book was rendered with, as a person names it; not what it is rendered with now."""
+    """The earlier model config of the book that `text` names, as `--forget` takes it: model name and config.
+
+    Raises:
+        UsageError: `text` names no config, or the one that the book is rendered with now.
+    """
     pinned = state.lock.pinned()
     known = {
         f"{name},{model_config}": (name, model_config)
@@ -143,28 +147,28 @@ def _model_config(state: BookState, text: str) -> tuple[str, ModelConfig]:
     }
     if text not in known:
         raise UsageError(
-            f"--forget {text}: no earlier model config of this book; there are: {', '.join(known) or 'none'}"
+            f"--forget {text}: this book has no such earlier model config; known: {', '.join(known) or 'none'}"
         )
     return known[text]
 
 
 def _other(name: str, state: BookState) -> BookState:
-    """Another book that was rendered into the folder of this one."""
+    """The state of another book that was rendered into this book's folder."""
     other = book_state(
         make_plan(Path(name), Render(), allow_unknown_tags=True, allow_language=True), Machine(), state.folder
     )
-    other.lock = state.lock  # which calls models by their place beside this book
+    other.lock = state.lock  # it names models by their path from this book's folder
     return other
 
 
 def _look(
     book: Path, output: Path | None, book_flags: BookFlags, machine_flags: MachineFlags, any_language: bool = True
 ) -> BookState:
-    """A book and what is on the disk of it, without touching anything."""
+    """The state of a book on disk; nothing is written."""
     return book_state(book_flags.plan(book, any_language), machine_flags.machine(), output)
 
 
 def _print(description: Description, as_json: bool) -> None:
-    # In ASCII: a terminal that has other letters gets valid JSON too, and nothing that moves its cursor.
+    # In ASCII: valid JSON whatever the encoding of the terminal, and no control characters reach it.
     lines = [json.dumps(asdict(description), indent=2)] if as_json else map(printable, description.lines())
     print("\n".join(lines))

@@ -1,4 +1,4 @@
-"""The options that commands share, and what they come to."""
+"""The options that commands share, and the settings that they give."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -20,17 +20,28 @@ from maya_batch.run.result import RunResult
 
 log = logging.getLogger(__name__)
 
-Book = Annotated[Path, typer.Argument(help="The book's manifest, a YAML file.", show_default=False)]
-Output = Annotated[Path | None, typer.Option("--output", help="Where the audio goes, instead of the book's folder.")]
-Config = Annotated[str | None, typer.Option(help="The machine: a name of configs/ or a file.")]
-Model = Annotated[str | None, typer.Option(help="A hub id, a folder, or `demo`, instead of the book's.")]
-Codec = Annotated[str | None, typer.Option(help="A hub id, a folder, or `demo`, instead of the book's.")]
+Book = Annotated[Path, typer.Argument(help="The book's manifest (YAML).", show_default=False)]
+Output = Annotated[
+    Path | None, typer.Option("--output", help="Output folder. Default: the folder that the manifest sets.")
+]
+Config = Annotated[
+    str | None,
+    typer.Option(help="Machine settings: demo, maya1-bf16-24gb, maya1-nf4-8gb, or a YAML file."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(help="Model: `demo`, a hub id, or a folder. Default: the book's, else maya-research/maya1."),
+]
+Codec = Annotated[
+    str | None,
+    typer.Option(help="Codec: `demo`, a hub id, or a folder. Default: the book's, else the codec of Maya1 or `demo`."),
+]
 
 
 def _choice(setting: str, help: str, without: tuple[str, ...] = ()) -> Any:
     """An option whose help shows the values that a setting of the machine may have.
 
-    They are checked by `Machine`, not by Typer, which would refuse them before `--notify` is known.
+    `Machine` checks them, not Typer, which would refuse them before `--notify` is known.
     """
     (kinds,) = (kind for kind in _kinds(Machine.model_fields[setting].annotation) if get_origin(kind) is Literal)
     metavar = "|".join(value for value in get_args(kinds) if value not in without)
@@ -42,34 +53,54 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 
 _DEVICES = "auto|cpu|cuda|cuda:N"
-EngineName = Annotated[str | None, _choice("engine", "What runs the model.", without=("gguf",))]
-Device = Annotated[str | None, typer.Option(metavar=_DEVICES, help="Where the model runs.")]
-Dtype = Annotated[str | None, _choice("dtype", "Number format of the weights.")]
-Quantization = Annotated[str | None, _choice("quantization", "Weights in 4 or 8 bits.")]
-BatchSize = Annotated[int | None, typer.Option(help="Maximum batch size; default: as many as is useful and fits.")]
-DecodingName = Annotated[str | None, _choice("decoding", "Constrained to Maya1's frames (framed), or not (free).")]
-Verify = Annotated[str | None, _choice("verify", "Which takes are checked word by word with speech recognition.")]
-RecognizerName = Annotated[str | None, typer.Option("--recognizer", help="The ASR model: small.en, a folder...")]
-RecognizerDevice = Annotated[str | None, typer.Option(metavar=_DEVICES, help="Where the ASR model runs.")]
-AllowTags = Annotated[bool, typer.Option("--allow-unknown-tags", help="Only warn of tags the model may not know.")]
-AllowLanguage = Annotated[
-    bool, typer.Option("--allow-language", help="Speak a book whose language the model was not made for.")
+EngineName = Annotated[str | None, _choice("engine", "Engine that runs the model.", without=("gguf",))]
+Device = Annotated[
+    str | None, typer.Option(metavar=_DEVICES, help="Device for the model. Default: a GPU if there is one.")
 ]
-Attempts = Annotated[int | None, typer.Option(help="Takes a chunk may have until one is without problems.")]
-Until = Annotated[str | None, typer.Option(help="Stop at this time of day, like 07:00.")]
-MaxMinutes = Annotated[float | None, typer.Option(help="Stop after so many minutes.")]
+Dtype = Annotated[str | None, _choice("dtype", "Number format of the weights.")]
+Quantization = Annotated[str | None, _choice("quantization", "Store the weights in 4 bits (nf4) or 8 bits (int8).")]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(help="Maximum batch size. Default: as large as is useful and fits in memory."),
+]
+DecodingName = Annotated[
+    str | None,
+    _choice("decoding", "Constrain the tokens to Maya1's frame format (framed), or do not (free)."),
+]
+Verify = Annotated[
+    str | None,
+    _choice("verify", "Takes to check word by word with speech recognition: all, those with problems, or none."),
+]
+RecognizerName = Annotated[
+    str | None,
+    typer.Option("--recognizer", help="Speech recognition model: a name like small.en, a hub id, or a folder."),
+]
+RecognizerDevice = Annotated[str | None, typer.Option(metavar=_DEVICES, help="Device for speech recognition.")]
+AllowTags = Annotated[
+    bool,
+    typer.Option("--allow-unknown-tags", help="Warn about unknown emotion tags instead of refusing them."),
+]
+AllowLanguage = Annotated[
+    bool, typer.Option("--allow-language", help="Allow a book in a language that the model does not speak.")
+]
+Attempts = Annotated[
+    int | None,
+    typer.Option(help="Maximum takes per chunk; one with problems is made again. Default: the book's, else 3."),
+]
+Until = Annotated[str | None, typer.Option(help="Stop at this time of day, for example 07:00.")]
+MaxMinutes = Annotated[float | None, typer.Option(help="Stop after this many minutes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing unless something went wrong.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only warnings and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print details.")]
 Notify = Annotated[
-    str | None, typer.Option(help="Run this command when the run has ended; its last argument is the report.")
+    str | None, typer.Option(help="Command to run when the run ends; its last argument is the path of the report.")
 ]
-LogFile = Annotated[Path | None, typer.Option(help="Append all messages to this file too.")]
+LogFile = Annotated[Path | None, typer.Option(help="Also append all messages to this file.")]
 
 
 @dataclass(frozen=True)
 class MachineFlags:
-    """The flags that say on which machine a command runs, and how."""
+    """The flags that set how a command uses the machine."""
 
     config: Config = None
     engine: EngineName = None
@@ -83,14 +114,14 @@ class MachineFlags:
     recognizer_device: RecognizerDevice = None
 
     def machine(self) -> Machine:
-        """The machine, from a configuration and the flags that were given."""
+        """The settings of the machine, from a configuration and the flags that were given."""
         values = asdict(self)
         return machine_settings(values.pop("config"), values)
 
 
 @dataclass(frozen=True)
 class BookFlags:
-    """The flags that say how a book is planned, and where messages go."""
+    """The flags that set how a book is planned, and where messages go."""
 
     model: Model = None
     codec: Codec = None
@@ -102,7 +133,7 @@ class BookFlags:
     log_file: LogFile = None
 
     def plan(self, book: Path, any_language: bool = True) -> Plan:
-        """Start the log, and plan the book; its warnings are logged.
+        """Start the log, plan the book and log its warnings.
 
         Commands that generate speech refuse languages that the model does not speak, unless a flag allows them.
         """
@@ -117,7 +148,7 @@ class BookFlags:
 
 
 def takes_flags(parameter: str, kind: type, *names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the named flags of `kind`, whose values it gets together as its argument `parameter`."""
+    """Give a command the named flags of `kind`; it gets their values as one object, its argument `parameter`."""
     hints = get_type_hints(kind, include_extras=True)
     added = [
         Parameter(name, Parameter.KEYWORD_ONLY, default=getattr(kind, name), annotation=hints[name]) for name in names
@@ -139,7 +170,11 @@ def takes_flags(parameter: str, kind: type, *names: str) -> Callable[[Callable[.
 
 
 def flags_of(**values: object) -> Render:
-    """Flags that shape the sound, within the bounds a manifest has; models may lie anywhere."""
+    """Flags that shape the sound, checked against the manifest's bounds; a model may be any folder.
+
+    Raises:
+        UsageError: a value is out of bounds.
+    """
     names = {key: values.pop(key) for key in ("model", "codec") if values.get(key) is not None}
     try:
         checked = Render.model_validate({key: value for key, value in values.items() if value is not None})
@@ -149,7 +184,7 @@ def flags_of(**values: object) -> Render:
 
 
 def finish(summary: Sequence[str], exit_code: int) -> None:
-    """The last lines, and the exit code."""
+    """Log the last lines and end with the exit code."""
     for line in summary:
         log.log(logging.WARNING if exit_code else logging.INFO, "%s", line)
     if exit_code:
@@ -157,6 +192,6 @@ def finish(summary: Sequence[str], exit_code: int) -> None:
 
 
 def warn_of_incomplete(result: RunResult, book: Path) -> None:
-    """Name the chapters that could not be put together."""
+    """Log the chapters that cannot be assembled yet."""
     for chapter in result.incomplete:
-        log.warning("%s: not all of its chunks are rendered yet; run `maya-batch render %s`", chapter.stem, book)
+        log.warning("%s: some chunks are not rendered yet; run `maya-batch render %s`", chapter.stem, book)

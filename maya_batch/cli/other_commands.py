@@ -1,4 +1,4 @@
-"""The commands without a book: say, fetch, doctor, tags, schema."""
+"""The commands without a book: say, fetch, doctor, bench, tags, schema."""
 
 import json
 import logging
@@ -25,28 +25,32 @@ log = logging.getLogger(__name__)
 
 _VOICE = "Realistic female voice in the 30s age with american accent. Normal pitch, warm timbre, conversational pacing."
 
-_AUDIO_FILE = f"A {' or '.join(f'.{name}' for name in get_args(FormatName))} file."
+_AUDIO_FILE = f"Audio file to write: {' or '.join(f'.{name}' for name in get_args(FormatName))}."
 
 
 @takes_flags("machine_flags", MachineFlags, "config", "engine", "device", "dtype", "quantization", "decoding")
 def say(
     context: typer.Context,
-    text: Annotated[str, typer.Argument(help="What to say, emotion tags and all.", show_default=False)],
+    text: Annotated[str, typer.Argument(help="Text to speak, with emotion tags.", show_default=False)],
     path: Annotated[Path, typer.Option("--output", "-o", help=_AUDIO_FILE)],
     machine_flags: MachineFlags,
-    description: Annotated[str, typer.Option(help="The voice, in words.")] = _VOICE,
+    description: Annotated[str, typer.Option(help="Description of the voice.")] = _VOICE,
     model: Model = None,
     codec: Codec = None,
-    temperature: Annotated[float | None, typer.Option(help="0 to 2.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
-    repetition_penalty: Annotated[float | None, typer.Option(help="1 to 2.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed, another take.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Sampling temperature, 0 to 2. Default: 0.4.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Top-p sampling, above 0 to 1. Default: 0.9.")] = None,
+    repetition_penalty: Annotated[
+        float | None, typer.Option(help="Repetition penalty, 1 to 2. Default: 1.1; with `demo`, 1.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed; another seed gives another reading. Default: 0.")
+    ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Say one text.
+    """Speak one text into one file.
 
-    For instance: `maya-batch say "Well <sigh> there it is." -o x.wav --model demo`.
+    Example: `maya-batch say "Well, <sigh> there it is." -o x.wav --model demo`.
     """
     from maya_batch.run.samples import say as say_text
 
@@ -70,14 +74,20 @@ def say(
 
 
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="Hub ids, `org/name` or `org/name@revision`.")] = None,
-    to: Annotated[Path | None, typer.Option(help="A folder, instead of the hub's cache.")] = None,
-    recognizer: Annotated[str | None, typer.Option(help="A speech recognizer, like small.en.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Hub ids: `org/name` or `org/name@revision`. Default: Maya1 and its codec."),
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder to download into. Default: the cache of the Hugging Face hub.")
+    ] = None,
+    recognizer: Annotated[
+        str | None, typer.Option(help="Speech recognition model to download, for example small.en.")
+    ] = None,
 ) -> None:
-    """Get models and codecs from the hub.
+    """Download models, codecs or a speech recognition model from the Hugging Face hub.
 
-    Without names, Maya1 and its codec; or the recognizer that listens to the takes. A download that broke off goes on
-    where it was.
+    This is the only command that uses the network. An interrupted download continues where it stopped.
     """
     from maya_batch.checkpoint.fetch import RECOGNIZER_PATTERNS
     from maya_batch.checkpoint.fetch import fetch as fetch_one
@@ -103,8 +113,9 @@ def doctor(
 ) -> None:
     """Check whether this machine can render, or report on a model.
 
-    Without --model: Python, torch, CUDA, 4-bit kernels, ffmpeg, models, disk. With --model: one page about its files
-    and, with --speak, about its speech; the page contains no paths and can be posted.
+    Without --model it checks Python, disk space, ffmpeg, PyTorch, CUDA, 4-bit kernels and models. With --model it
+    prints one page about the model's files and, with --speak, about its speech. The page contains no paths, so it can
+    be posted.
     """
     log_to_terminal(False, False)
     if model is None:
@@ -151,17 +162,19 @@ def bench(
     context: typer.Context,
     machine_flags: MachineFlags,
     hours: Annotated[
-        float | None, typer.Option(min=0.001, help="Hours of speech to render: 1, or 0.02 of the demo voice.")
+        float | None, typer.Option(min=0.001, help="Hours of speech to render. Default: 1; with `--model demo`, 0.02.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="A model, instead of random weights of Maya1's shape.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model to measure. Default: random weights of Maya1's shape.")
+    ] = None,
     codec: Codec = None,
-    gpu_memory: Annotated[float | None, typer.Option(min=1, help="Act as a card of so many GiB.")] = None,
-    baseline: Annotated[bool, typer.Option("--baseline", help="Measure plain `generate` too.")] = False,
+    gpu_memory: Annotated[float | None, typer.Option(min=1, help="Limit the GPU memory to this many GiB.")] = None,
+    baseline: Annotated[bool, typer.Option("--baseline", help="Also measure plain `generate`.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure how fast this machine renders.
+    """Measure how fast this machine renders; `plan` then shows the expected rendering time.
 
-    For instance: `maya-batch bench --hours 10 --baseline`; on a CPU: `maya-batch bench --model demo`.
+    Example: `maya-batch bench --hours 10 --baseline`. On a CPU: `maya-batch bench --model demo`.
     """
     from maya_batch.bench import Options
     from maya_batch.bench import bench as measure
@@ -175,18 +188,18 @@ def bench(
         figures = measure(Options(hours, machine, model, codec, gpu_memory, baseline), _say_now)
     print(figures.as_json() if as_json else figures)
     if gpu_memory is not None:
-        log.info("not kept for the estimates of `plan`")
+        log.info("`plan` does not use this speed, because --gpu-memory was set")
         return
     try:
         save_speed(model, figures.speed)
     except MachineError as error:
-        log.warning("%s; the speed is not kept for the estimates of `plan`", error)
+        log.warning("%s; the speed is not saved for `plan`", error)
 
 
 def tags(model: Model = None, as_json: Json = False) -> None:
-    """List the emotion tags of a checkpoint.
+    """List the emotion tags that a model knows.
 
-    Those that are one token of its tokenizer.
+    These are the tags that are one token of its tokenizer.
     """
     from maya_batch.checkpoint.locate import find_checkpoint
     from maya_batch.engine.hf_loader import known_tags
@@ -199,19 +212,19 @@ def tags(model: Model = None, as_json: Json = False) -> None:
     for tag in known:
         print(f"<{tag}>")
     for tag in unknown:
-        log.warning("<%s> is in the checkpoint's layout, but no single token: it would be read aloud", tag)
+        log.warning("<%s> is not one token of this model's tokenizer, so the model would read it aloud", tag)
 
 
 def schema() -> None:
-    """Print the JSON Schema of a manifest.
+    """Print the JSON Schema of the manifest, for completion in an editor.
 
-    For editors: `maya-batch schema > book.schema.json`.
+    Example: `maya-batch schema > book.schema.json`.
     """
     print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 def _tell_place(name: str, path: Path, flag: str | None) -> None:
-    """Where something lies that was fetched, and how to use it where no name leads there."""
+    """Print the folder of a download, and the flag that uses it if its name alone does not."""
     print(printable(f"{name}: {path}"))
     if flag is not None:
         print(printable(f"use it with {flag} {path}"))

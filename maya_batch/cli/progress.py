@@ -1,4 +1,4 @@
-"""Progress on a terminal: a tqdm bar."""
+"""Progress on a terminal: a tqdm bar on standard error."""
 
 import logging
 import sys
@@ -12,11 +12,11 @@ from maya_batch.run.progress import ProgressListener
 
 log = logging.getLogger(__name__)
 
-_REDRAWN = 1.0  # seconds between two drawings of the bar while nothing is finished
+_REDRAW_SECONDS = 1.0  # how often the bar is drawn while no chunk is finished
 
 
 class ProgressBar(ProgressListener):
-    """A tqdm bar on standard error."""
+    """A bar of chunks, with the speed and the time left."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,12 +24,12 @@ class ProgressBar(ProgressListener):
         self._drawn = 0.0
 
     def begun(self, chunks: int, waiting: int, unexamined: int = 0) -> None:
-        """Draw the bar; chunks rendered earlier count as done."""
+        """Draw the bar; chunks that were rendered before count as done."""
         super().begun(chunks, waiting, unexamined)
         self._draw()
 
     def expected(self, chunks: int) -> None:
-        """Move the bar back."""
+        """Move the bar back by these chunks."""
         super().expected(chunks)
         if self._bar is None:
             self._draw()
@@ -37,24 +37,24 @@ class ProgressBar(ProgressListener):
             self._bar.update(-chunks)
 
     def tick(self) -> None:
-        """Redraw the time."""
-        if self._bar is not None and time.monotonic() - self._drawn > _REDRAWN:
+        """Draw the bar again, for its time."""
+        if self._bar is not None and time.monotonic() - self._drawn > _REDRAW_SECONDS:
             self._drawn = time.monotonic()
             self._bar.refresh()
 
     def rendered(self, chunks: int, seconds: float) -> None:
-        """Move the bar on."""
+        """Move the bar on by these chunks."""
         super().rendered(chunks, seconds)
         if self._bar is not None:
             self._bar.set_postfix_str(f"{self.speed:.1f}x real time", refresh=False)
             self._bar.update(chunks)
 
     def published(self, path: Path, seconds: float) -> None:
-        """Name the file."""
+        """Log the file and its length."""
         log.info("%s  %d:%02d", path, *divmod(round(seconds), 60))
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
 

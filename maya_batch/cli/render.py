@@ -1,4 +1,4 @@
-"""The commands that make chapters: render and assemble."""
+"""The commands that write chapter files: render and assemble."""
 
 import logging
 import sys
@@ -53,22 +53,24 @@ def render(
     until: Until = None,
     max_minutes: MaxMinutes = None,
     notify: Notify = None,
-    adopt: Annotated[bool, typer.Option("--adopt", help="Take over a folder that belongs to another book.")] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Take over an output folder that belongs to another book.")
+    ] = False,
     switch_model_config: Annotated[
         bool,
         typer.Option(
             "--switch-model-config",
-            help="Render the whole book again with another model, dtype, quantization or decoding; takes stay.",
+            help="Render the whole book again with another model, dtype, quantization or decoding. Old takes stay.",
         ),
     ] = False,
     upgrade_text: Annotated[
         bool,
-        typer.Option("--upgrade-text", help="Follow the newest rules for texts and audio in a book begun with older."),
+        typer.Option("--upgrade-text", help="Switch the book to the newest rules for cutting texts and joining audio."),
     ] = False,
 ) -> None:
-    """Render what is not rendered yet.
+    """Render all chunks that have no take yet, and write the chapter files.
 
-    For instance: `maya-batch render book.yaml --config maya1-bf16-24gb`.
+    Example: `maya-batch render book.yaml --config maya1-bf16-24gb`.
     """
     from maya_batch.book.report_files import PAGE_NAME
     from maya_batch.run.render import render_book
@@ -106,9 +108,9 @@ def render(
 def assemble(
     context: typer.Context, book: Book, book_flags: BookFlags, machine_flags: MachineFlags, output: Output = None
 ) -> None:
-    """Put chapters together from their takes.
+    """Write the chapter files again from stored takes.
 
-    Without the language model: after a change of pauses, formats or titles.
+    Use it after a change of pauses, formats or titles. It does not load the language model.
     """
     from maya_batch.run.render import assemble_book
 

@@ -1,4 +1,4 @@
-"""The commands for what a person has heard: redo, audition."""
+"""The commands for a book that a person has listened to, or a voice to choose: redo, audition."""
 
 import logging
 import sys
@@ -42,23 +42,25 @@ def redo(
     book: Book,
     refs: Annotated[
         list[str],
-        typer.Argument(metavar="REF...", help="Chunks: 3:17, 3:20-25, or 3:17@a1b2 as reports have it."),
+        typer.Argument(metavar="REF...", help="Chunks: 3:17, 3:20-25, or 3:17@a1b2 as reports name them."),
     ],
     book_flags: BookFlags,
     machine_flags: MachineFlags,
     seed: Annotated[int | None, typer.Option(help="Random seed for the new takes.")] = None,
-    keep: Annotated[str | None, typer.Option(help="Use this take; `auto` takes the choice back.")] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="Number of the stored take to use; `auto` removes the choice.")
+    ] = None,
     output: Output = None,
 ) -> None:
-    """Speak chunks once more, or keep another take.
+    """Make a new take of chunks, or choose another stored take.
 
-    For instance: `maya-batch redo book.yaml 3:17`; if the old take was better, the same with `--keep 1`.
+    Example: `maya-batch redo book.yaml 3:17`. If the old take was better: `maya-batch redo book.yaml 3:17 --keep 1`.
     """
     from maya_batch.run.redo import keep_takes, redo_chunks
 
-    flags_of(seed=seed)  # within its bounds
+    flags_of(seed=seed)  # raises if it is out of bounds
     if seed is not None and keep is not None:
-        raise UsageError("--seed makes a take, --keep uses one that is there: give one of them")
+        raise UsageError("--seed makes a new take and --keep uses a stored one; use only one of the two")
     attempt = None if keep is None else _attempt(keep)
     plan = book_flags.plan(book, any_language=keep is not None)
     machine = machine_flags.machine()
@@ -86,16 +88,18 @@ def redo(
 def audition(
     context: typer.Context,
     book: Book,
-    voice: Annotated[str, typer.Option(help="A voice of the book, by its name.", show_default=False)],
+    voice: Annotated[str, typer.Option(help="Name of the voice in the manifest.", show_default=False)],
     book_flags: BookFlags,
     machine_flags: MachineFlags,
-    seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, 2, …")] = 5,
-    text: Annotated[str | None, typer.Option(help="What to say, instead of the voice's first words.")] = None,
-    output: Annotated[Path | None, typer.Option(help="A folder, instead of `<book>-audition`.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0, 1, 2, and so on.")] = 5,
+    text: Annotated[str | None, typer.Option(help="Text to speak. Default: the first chunk of the voice.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Output folder. Default: `<book>-audition`, next to the manifest.")
+    ] = None,
 ) -> None:
-    """Hear a voice in several seeds.
+    """Speak a sample of a voice with several seeds, to choose one by ear.
 
-    For instance: `maya-batch audition book.yaml --voice anna --seeds 5`; the book itself is not touched.
+    Example: `maya-batch audition book.yaml --voice anna --seeds 5`. The book and its takes are not changed.
     """
     from maya_batch.run.samples import audition as record
     from maya_batch.run.samples import voice_with_seed
@@ -112,14 +116,18 @@ def audition(
     good = next((sample.seed for sample in samples if not sample.problems), 0)
     pinned = voice_with_seed(voice, plan.book.voices[voice].description, good)
     bad = any(sample.problems for sample in samples)
-    lines = [f"give the voice the seed that you like in {book}:", *pinned.splitlines()]
+    lines = [f"to use one of these seeds, write it into {book}:", *pinned.splitlines()]
     finish(lines, EXIT_PROBLEMS if bad else EXIT_WHOLE)
 
 
 def _attempt(keep: str) -> int | None:
-    """The number of a take; None for `auto`."""
+    """The number of a take; None for `auto`.
+
+    Raises:
+        UsageError: it is neither.
+    """
     if keep == "auto":
         return None
     if not (keep.isascii() and keep.isdigit() and len(keep) < 10):
-        raise UsageError(f"--keep {keep}: write the number of a take, or `auto`")
+        raise UsageError(f"--keep {keep}: not the number of a take; write a number, or `auto`")
     return int(keep)

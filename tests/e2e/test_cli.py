@@ -162,7 +162,7 @@ def test_a_mistake_of_the_program_is_told_in_full_there_and_in_the_log(
         assert "Traceback (most recent call last):" in text
         assert "in fail" in text
         assert "\x1b" not in text
-        assert "a mistake in maya-batch, please report it: " in text
+        assert "this is a bug in maya-batch, please report it: " in text
     assert not any(line.startswith("2026-01-01") for line in log.splitlines())
     fake_engine.before_batch = lambda done: None
     assert cli("render", tiny.path).code == 0
@@ -206,7 +206,7 @@ def test_a_locale_that_is_not_utf_8_ends_nothing_in_a_traceback(environment: dic
         assert said.returncode == (0 if possible else 5), said.stderr
         if not possible:
             assert said.stderr.count(b"\n") == 1
-            assert b"this locale (ascii) has no letters for a file name with" in said.stderr
+            assert b"this locale (ascii) cannot encode " in said.stderr
     assert (tiny.output / "01-café-你好.wav").is_file() == possible
 
 
@@ -282,9 +282,9 @@ def test_chapters_that_are_not_whole_end_assembling_with_4(rendered: TinyBook, c
     rendered.write({"One": [*TEXT["One"], "It was late."], "Two": TEXT["Two"]})
     said = cli("assemble", rendered.path)
     assert (said.code, said.out) == (4, "")
-    assert said.err.splitlines()[0] == (
-        f"01-one: not all of its chunks are rendered yet; run `maya-batch render {rendered.path}`"
-    )
+    line = said.err.splitlines()[0]
+    assert line.startswith("01-one: ")
+    assert line.endswith(f"run `maya-batch render {rendered.path}`")
 
 
 STOPPED = """
@@ -451,7 +451,7 @@ def test_a_plan_is_told_without_touching_anything(tiny: TinyBook, cli: Cli) -> N
     tiny.write(TEXT)
     said = cli("plan", tiny.path)
     assert said.code == 0
-    assert said.err == "how long rendering takes here is not known yet; `maya-batch bench` measures it\n"
+    assert said.err == "the rendering speed of this machine is not known; run `maya-batch bench` to measure it\n"
     assert "12 words in 3 chunks" in said.out
     assert "0 of 3 chunks rendered" in said.out
     assert not tiny.output.exists()

@@ -75,8 +75,10 @@ def test_takes_of_every_config_are_kept_until_a_person_names_one(
         "rendered with ./lm,bfloat16,none,framed; before with ./lm,float32,none,framed"
         in cli("status", rendered.path).out
     )
-    refused(cli("clean", rendered.path, "--yes", "--forget", "./lm,bfloat16,none,framed"), "no earlier model config")
-    refused(cli("clean", rendered.path, "--yes", "--forget", "x"), "there are: ./lm,float32,none,framed")
+    refused(
+        cli("clean", rendered.path, "--yes", "--forget", "./lm,bfloat16,none,framed"), "no such earlier model config"
+    )
+    refused(cli("clean", rendered.path, "--yes", "--forget", "x"), "known: ./lm,float32,none,framed")
     assert len(takes(rendered)) == 2 * len(first)
     assert cli("clean", rendered.path, "--yes", "--forget", "./lm,float32,none,framed").code == 0
     assert len(takes(rendered)) == len(first)
@@ -144,7 +146,7 @@ def test_as_long_as_a_model_is_not_there_no_take_is_left_over(rendered: TinyBook
     rendered.write({"One": ["All is new."]})
     (rendered.folder / "lm" / "model.safetensors").rename(rendered.folder / "weights")  # a drive that is not mounted
     said = cli("clean", rendered.path, "--yes")
-    assert "model ./lm is not here as the book was begun with it" in said.err
+    assert "model ./lm that the book uses is not on this machine" in said.err
     assert takes(rendered) == before
     (rendered.folder / "weights").rename(rendered.folder / "lm" / "model.safetensors")
     assert cli("clean", rendered.path, "--yes").code == 0
@@ -156,7 +158,7 @@ def test_as_long_as_a_model_is_another_one_no_take_is_left_over(rendered: TinyBo
     before, kept = takes(rendered), config.read_text()
     config.write_text('{"max_position_embeddings": 400}')
     said = cli("clean", rendered.path, "--yes")
-    assert "model ./lm is not here as the book was begun with it, so no takes are listed" in said.err
+    assert "model ./lm that the book uses is not on this machine; no takes are listed" in said.err
     assert takes(rendered) == before
     assert "model ./lm is not here as the book was begun with it" in cli("status", rendered.path).out
     config.write_text(kept)

@@ -1,34 +1,47 @@
-"""The README is true: its commands run, its examples are accepted, its tables are complete."""
+"""The docs are true: commands run, examples are accepted, tables are complete, links and figures hold."""
 
+import logging
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import typer
 import yaml
 
-from maya_batch.book.settings import config_names, machine_settings
+from maya_batch.book.settings import Machine, config_names, machine_settings
 from maya_batch.cli import app
-from maya_batch.manifest import Quality
+from maya_batch.manifest import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
+from maya_batch.run.progress import LogProgress
+from maya_batch.run.result import IN_BACKGROUND, IN_TURN, RunResult, StageTimes
+from maya_batch.run.summary import summarize
+from maya_batch.run.take_inspector import make_inspector
+from maya_batch.text.emotion_tags import MAYA1_TAGS
+from tests.support.fakes import TinyBook
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "manifests/README.md", "configs/README.md", "maya_batch/cli/README.md")
+}
+README, MANIFEST, MACHINE, _ = DOCS.values()
 MAYA_BATCH = [sys.executable, "-m", "maya_batch"]
 
 
-def blocks(kind: str, text: str = README) -> list[str]:
+def blocks(kind: str, text: str) -> list[str]:
     return [
         body for label, body in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL) if label == kind
     ]
 
 
-def section(title: str) -> str:
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
+def section(title: str, text: str) -> str:
+    found = re.search(rf"^##+ {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]
 
@@ -37,17 +50,33 @@ def run(command: list[str], folder: Path, env: dict[str, str] | None = None) -> 
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
 
 
+def write_book(folder: Path, doc: str) -> Path:
+    """The example of a document, as book.yaml with its chapter file; returns the folder."""
+    (folder / "book.yaml").write_text(blocks("yaml", doc)[0], encoding="utf-8")
+    (folder / "chapters").mkdir()
+    (folder / "chapters" / "ferry.txt").write_text("An old man stood by the water.\n", encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
-    """The README's own example, as book.yaml with its chapter file."""
-    (tmp_path / "book.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
-    (tmp_path / "chapters").mkdir()
-    (tmp_path / "chapters" / "ferry.txt").write_text("An old man stood by the water.\n", encoding="utf-8")
-    return tmp_path
+    """The folder of the manifest's example."""
+    return write_book(tmp_path, MANIFEST)
+
+
+def commands() -> list[tuple[str, str]]:
+    """All commands of the docs that have arguments or stand alone in a line or table, each with its first document."""
+    found: dict[str, str] = {"maya-batch bench --model demo": ""}  # takes a minute; with --hours 0.002 it is run
+    for name, text in DOCS.items():
+        alone = re.findall(r"^(?:\| `|\.venv/bin/)(maya-batch [^`\n]+)", text, re.MULTILINE)
+        inline = re.findall(r"`(?:\.venv/bin/)?(maya-batch [a-z]+ [^`\n\[]+)`", text)
+        for command in [*alone, *inline]:
+            found.setdefault(command.partition(" > ")[0], name)
+    return sorted((name, command) for command, name in found.items() if name)
 
 
 def test_the_two_commands_are_one_line_each_and_ci_runs_the_second() -> None:
-    commands = blocks("sh", section("Two commands"))
+    commands = blocks("sh", section("Two commands", README))
     assert len(commands) == 2
     assert all(command.count("\n") == 1 for command in commands)
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -58,20 +87,39 @@ def test_the_two_commands_are_one_line_each_and_ci_runs_the_second() -> None:
     assert "pytest" in commands[1]
 
 
+def test_the_readme_is_short() -> None:
+    assert README.count("\n") <= 200
+
+
+def test_every_link_leads_to_a_file_and_a_heading() -> None:
+    for name, text in {**DOCS, "CONTRIBUTING.md": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")}.items():
+        links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text)
+        assert links
+        for path, anchor in links:
+            target = (ROOT / name).parent / path if path else ROOT / name
+            assert target.is_file(), f"{name}: {path}"
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+                slugs = {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+                assert anchor in slugs, f"{name}: {path}#{anchor}"
+
+
 def test_every_command_is_in_the_table_and_the_other_way_round() -> None:
     documented = set(re.findall(r"^\| `maya-batch (\w+)", README, re.MULTILINE))
     assert documented == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
-def test_the_example_of_a_book_is_one(book: Path) -> None:
-    done = run([*MAYA_BATCH, "plan", "book.yaml"], book)
+@pytest.mark.parametrize("doc", [README, MANIFEST], ids=["first", "every key"])
+def test_the_example_of_a_book_is_one(doc: str, tmp_path: Path) -> None:
+    done = run([*MAYA_BATCH, "plan", "book.yaml"], write_book(tmp_path, doc))
     assert done.returncode == 0, done.stderr
     assert "The Lamp on the Water, A. Writer" in done.stdout
     assert "maya-research/maya1" in done.stdout
 
 
-def test_the_example_of_a_mistake_is_printed_so(book: Path) -> None:
-    shown = next(block for block in blocks("text") if "[ana]" in block)
+def test_the_example_of_a_mistake_is_printed_so(tmp_path: Path) -> None:
+    book = write_book(tmp_path, README)
+    shown = next(block for block in blocks("text", README) if "[ana]" in block)
     command, line = shown.splitlines()
     assert command == "$ maya-batch plan book.yaml"
     _, row, _, message = line.split(":", 3)
@@ -84,34 +132,92 @@ def test_the_example_of_a_mistake_is_printed_so(book: Path) -> None:
     assert message
 
 
+def test_the_example_of_a_run_is_printed_so(
+    tiny: TinyBook, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Line by line, whatever the numbers are, as a machine without speech recognition prints it."""
+    command, *lines = blocks("text", section("What is printed", README))[0].splitlines()
+    assert command == "$ maya-batch render manifests/demo.yaml"
+    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: False)
+    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_installed", lambda: False)
+    caplog.set_level(logging.INFO, "maya_batch")
+    tiny.write({"One": ["Yes."]})
+    progress = LogProgress()
+    progress.begun(19, 19)
+    make_inspector(tiny.plan(), Machine(), tiny.loaders).load()
+    files = [Path(line.partition("  ")[0]) for line in lines if line.startswith("/") and "  " in line]
+    for path in files:
+        progress.published(path, 70.0)
+    stages = StageTimes.fromkeys((*IN_TURN, *IN_BACKGROUND), 1.0)
+    result = RunResult(chunks=19, speech=144.0, files=files, stages=stages, report=files[0].with_name("report.html"))
+    printed = [*caplog.messages, *summarize(result)]
+    assert [_masked(line) for line in lines] == [_masked(line) for line in printed]
+
+
+def _masked(line: str) -> str:
+    """Without numbers, and without the command that installs something here."""
+    return re.sub(r"(?<!/)\b\d+(?:[.:]\d+)?", "0", re.sub("`[^`]*`", "`…`", line))
+
+
 def test_the_example_of_a_machine_is_one(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(blocks("yaml")[1], encoding="utf-8")
+    path.write_text(blocks("yaml", MACHINE)[0], encoding="utf-8")
     machine = machine_settings(str(path), {})
     assert (machine.device, machine.quantization, machine.batch_size) == ("cuda", "nf4", 64)
+    assert yaml.safe_load(path.read_text(encoding="utf-8")).keys() == Machine.model_fields.keys()
 
 
 def test_the_example_of_thresholds_shows_the_defaults() -> None:
-    shown = yaml.safe_load(blocks("yaml", section("What is looked at"))[0])["render"]["quality"]
-    assert shown.items() <= Quality().model_dump().items()
-    assert len(shown) >= 6
+    shown = yaml.safe_load(blocks("yaml", section("Quality: what is checked", MANIFEST))[0])["render"]["quality"]
+    assert shown == Quality().model_dump()
 
 
-def test_every_configuration_is_named() -> None:
+def test_every_key_and_tag_is_documented() -> None:
+    for part in (Book, Voice, Chapter, Pauses, Output, Format, Render, Quality):
+        assert all(re.search(rf"\b{name}\b", MANIFEST) for name in part.model_fields), part
+    assert all(f"`<{tag}>`" in MANIFEST for tag in MAYA1_TAGS)
+
+
+def test_every_configuration_is_named_and_this_page_is_none() -> None:
+    assert {path.stem for path in (ROOT / "configs").iterdir()} == {*config_names(), "README"}
+    assert "README" not in config_names()
     for name in config_names():
-        assert f"`{name}`" in README
+        assert f"`{name}`" in MACHINE
 
 
-#: What of the README can run without Maya1, a GPU or the network; the rest must say in one line what is missing.
+def test_every_extra_and_module_that_is_named_is_there() -> None:
+    texts = [*DOCS.values(), (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    named = {extra for text in texts for extra in re.findall(r"pip install [^`\n]*'\.\[([\w-]+)\]'", text)}
+    assert named == {"test", "verify", "verify-cuda"}
+    assert named <= extras.keys()
+    modules = {module for text in texts for module in re.findall(r"python -m ([\w.]+)", text)}
+    assert modules >= {"maya_batch.cli.reference", "tests.measure.detection"}
+    assert all(find_spec(module) for module in modules)
+
+
+@pytest.mark.parametrize(("doc", "title"), [(MACHINE, "How fast"), (MANIFEST, "How much is found")])
+def test_measured_figures_are_in_the_log(doc: str, title: str) -> None:
+    log = (ROOT / "tests" / "measure" / "LOG.md").read_text(encoding="utf-8")
+    number = r"\d+(?:\.\d+)?(?= %|x| times| GiB| s\b| TB)"
+    figures = set(re.findall(number, section(title, doc)))
+    assert len(figures) >= 6
+    assert figures <= set(re.findall(r"\d+(?:\.\d+)?", log))
+
+
+#: What can run without Maya1, a GPU or the network; the rest must say in one line what is missing.
 RUNS = {"plan", "status", "clean", "say", "tags", "doctor", "schema", "bench"}
 
 
-@pytest.mark.parametrize(
-    "command", sorted(set(re.findall(r"^(?:\| `|\.venv/bin/)(maya-batch [^`\n]+)", README, re.MULTILINE)))
-)
-def test_the_command_runs_or_says_what_is_missing(book: Path, command: str) -> None:
+@pytest.mark.parametrize(("name", "command"), commands())
+def test_the_command_runs_or_says_what_is_missing(tmp_path: Path, name: str, command: str) -> None:
+    book = write_book(tmp_path, README if name == "README.md" else MANIFEST)
+    (book / "other.yaml").write_text((book / "book.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    (book / "bin").mkdir()
+    (book / "bin" / "mail-me").symlink_to("/bin/true")
     words = shlex.split(command)[1:]
     empty = {
+        "PATH": f"{book / 'bin'}:{os.environ['PATH']}",
         "XDG_CACHE_HOME": str(book / "cache"),
         "HF_HOME": str(book / "hub"),
         "HF_HUB_OFFLINE": "1",
@@ -128,12 +234,12 @@ def test_the_command_runs_or_says_what_is_missing(book: Path, command: str) -> N
         assert done.returncode == 2
         assert "render it" in done.stderr
     else:
-        assert done.returncode == 5
+        assert done.returncode == 5, done.stderr
         assert "maya-batch fetch" in done.stderr or "the hub cannot be reached" in done.stderr
 
 
 def test_the_crontab_line_works_in_crons_environment(book: Path) -> None:
-    line = next(block for block in blocks("text") if "* * *" in block).strip()
+    line = next(block for block in blocks("text", README) if "* * *" in block).strip()
     assert "%" not in line
     fields = line.split(maxsplit=5)
     assert re.fullmatch(r"(\d+|\*)( (\d+|\*)){4}", " ".join(fields[:5]))
@@ -152,7 +258,7 @@ def test_the_crontab_line_works_in_crons_environment(book: Path) -> None:
 
 
 def test_the_unit_and_its_timer_work_in_systemds_environment(book: Path, tmp_path: Path) -> None:
-    service, timer = blocks("ini", section("Every night from cron"))
+    service, timer = blocks("ini", section("Running at night", MACHINE))
     program = f"{sys.executable} -m maya_batch"
     service = service.replace("/home/me/maya-batch/.venv/bin/maya-batch", program).replace("User=me\n", "")
     service = service.replace("/home/me/books", str(book))

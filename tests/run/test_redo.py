@@ -148,7 +148,7 @@ def test_chapters_that_are_not_whole_end_it_with_4(rendered: TinyBook, fake_engi
     rendered.write({"One": [*TEXT["One"], "It was late."], "Two": TEXT["Two"]})
     said = cli("redo", rendered.path, "2:1")
     assert said.code == 4
-    assert f"01-one: not all of its chunks are rendered yet; run `maya-batch render {rendered.path}`\n" in said.err
+    assert f"01-one: some chunks are not rendered yet; run `maya-batch render {rendered.path}`\n" in said.err
     assert (fake_engine.texts, chosen(rendered)) == (["The end."], {"2:1": 2})
 
 
@@ -157,10 +157,10 @@ def test_chapters_that_are_not_whole_end_it_with_4(rendered: TinyBook, fake_engi
     [
         (["9:1"], "9:1: there is no chapter 9; the book has 1 to 2"),
         (["nine"], "'nine' names no chunk; "),
-        (["1:1", "--keep", "best"], "--keep best: write the number of a take, or `auto`"),
-        (["1:1", "--keep", "-1"], "--keep -1: write the number of a take, or `auto`"),
+        (["1:1", "--keep", "best"], "--keep best: not the number of a take"),
+        (["1:1", "--keep", "-1"], "--keep -1: not the number of a take"),
         (["1:1", "--keep", "2"], "chunk 1:1 has no take 2; existing takes: 1"),
-        (["1:1", "--keep", "1", "--seed", "4"], "--seed makes a take, --keep uses one that is there: give one of them"),
+        (["1:1", "--keep", "1", "--seed", "4"], "--seed makes a new take and --keep uses a stored one; "),
         (["1:1", "--seed", "-1"], "--seed must be at least 0, not -1"),
     ],
 )
