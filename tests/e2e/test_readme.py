@@ -148,7 +148,7 @@ def test_the_example_of_a_run_is_printed_so(
     files = [Path(line.partition("  ")[0]) for line in lines if line.startswith("/") and "  " in line]
     for path in files:
         progress.published(path, 70.0)
-    stages = StageTimes.fromkeys((*IN_TURN, *IN_BACKGROUND), 1.0)
+    stages = StageTimes(dict.fromkeys((*IN_TURN, *IN_BACKGROUND), 1.0))
     result = RunResult(chunks=19, speech=144.0, files=files, stages=stages, report=files[0].with_name("report.html"))
     printed = [*caplog.messages, *summarize(result)]
     assert [_masked(line) for line in lines] == [_masked(line) for line in printed]
