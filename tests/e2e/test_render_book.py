@@ -188,11 +188,11 @@ def test_what_went_wrong_is_on_record_and_stays_there(
     assert cap.startswith(f"no end within {frames} frames, {seconds:.1f} s")
     assert (
         broken
-        == "left its frame after 3 frames, 0.3 s (frame 3, slot 2: token 5 is not of this slot); the rest is missing"
+        == "invalid frame after 3 frames, 0.3 s (frame 3, slot 2: token 5 is not of this slot); the rest is missing"
     )
-    assert silent.startswith("no sound in all of its ")
+    assert silent.startswith("the whole take is silent (")
     assert any(message.startswith("1:1 cap: no end within") for message in caplog.messages)
-    assert any(message.startswith("1:2 broken: left its frame") for message in caplog.messages)
+    assert any(message.startswith("1:2 broken: invalid frame") for message in caplog.messages)
     assert "01-one.wav" in audio(tiny)  # nothing is left out because of a problem
     fake_engine.batches.clear()
     assert kinds(render(tiny)) == expected

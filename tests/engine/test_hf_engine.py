@@ -615,7 +615,7 @@ def test_a_codec_of_another_shape_is_one_clear_error(config: str, tmp_path: Path
 
 def test_a_codec_that_does_not_speak_the_models_codes_is_refused(engine: HfEngine) -> None:
     layout = replace(engine.layout, codebook_size=4096)
-    with pytest.raises(MachineError, match=r"a codec of 1024 codes.* this model, which writes 4096 codes"):
+    with pytest.raises(MachineError, match=r"not fit this model: it has 1024 codes.* needs 4096 codes"):
         load_codec(CODEC, layout, engine.device)
 
 
