@@ -111,7 +111,7 @@ def _comment(path: Path, *_seen: int) -> str | None:
 
 
 def part_files(folder: Path) -> list[Path]:
-    """The unfinished chapters and reports of killed runs in `folder`, sorted. Safe to remove while no run writes there."""
+    """The unfinished files of killed runs in `folder`, sorted. They are safe to remove while no run writes there."""
     return sorted(path for path in folder.glob(".*.part") if is_part(path) and path.is_file() and not path.is_symlink())
 
 

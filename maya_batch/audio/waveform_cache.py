@@ -45,11 +45,6 @@ class WaveformCache:
         """Whether the codec is loaded."""
         return self._codec is not None
 
-    @property
-    def kept_bytes(self) -> int:
-        """The size of the waveforms that are kept."""
-        return self._bytes
-
     def load(self) -> "Codec":
         """The codec; the first call loads it."""
         if self._codec is None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO, ClassVar, Protocol
+from typing import BinaryIO, Protocol
 
 from maya_batch.audio.ffmpeg import REPRODUCIBLE, FfmpegError, FfmpegProcess, file_url
 from maya_batch.audio.metadata import TrackTags, mp3_comment, wav_comment, wav_strings, write_id3
@@ -57,9 +57,6 @@ class FileFormat:
 class _WavWriter:
     """A file of 16-bit PCM, written by libsndfile."""
 
-    container: ClassVar[str] = "WAV"
-    """libsndfile's name of the file format; a subclass may have another."""
-
     def __init__(self, part: Path, target: Target, tags: TrackTags, sampling_rate: int) -> None:
         import soundfile
 
@@ -68,7 +65,7 @@ class _WavWriter:
         self._errors = (soundfile.LibsndfileError, AssertionError)  # soundfile asserts that all frames were written
         with self._machine_errors():
             self._file = soundfile.SoundFile(
-                os.fsencode(part), "w", samplerate=sampling_rate, channels=1, format=self.container, subtype="PCM_16"
+                os.fsencode(part), "w", samplerate=sampling_rate, channels=1, format="WAV", subtype="PCM_16"
             )
             for name, text in wav_strings(tags).items():
                 setattr(self._file, name, text)
@@ -76,8 +73,7 @@ class _WavWriter:
     def write(self, pcm: bytes) -> None:
         self._written += len(pcm)
         if self._written > RIFF_BYTES:
-            what = f"longer than a {self.container} can be (4 GiB)"
-            raise MachineError(f"{self._name}: {what}; split the chapter or use mp3")
+            raise MachineError(f"{self._name}: longer than a WAV can be (4 GiB); split the chapter or use mp3")
         with self._machine_errors():
             self._file.buffer_write(pcm, dtype="int16")
 

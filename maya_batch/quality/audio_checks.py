@@ -32,7 +32,7 @@ _OFFSET = 0.02
 #: Maya1's speech tokens a second, for the time that tags may last.
 _TOKENS_A_SECOND = round(TokenLayout().tokens_per_second)
 
-#: After this tag a voice has no tone, and noise is no problem.
+#: After this tag a voice has no tone, so noise is expected.
 _WHISPER = re.compile(r"<whisper\w*>")
 
 

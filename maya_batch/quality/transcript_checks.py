@@ -94,10 +94,11 @@ def _missing(
         return [Problem("missing", f"no speech heard for: {_quote(text)}")]
     for gap in sorted(stretches, key=lambda gap: -gap.missing):
         at_end = gap.end == len(expected)
-        if gap.missing < (min(_TAIL, quality.stretch_words) if at_end else quality.stretch_words):
+        least = min(_TAIL, quality.stretch_words) if at_end else quality.stretch_words
+        if gap.missing < least:
             continue
         lost = [i for i in range(gap.start, gap.end) if i not in found and not _is_noise(expected[i])]
-        if at_end and len(lost) < min(_TAIL, quality.stretch_words):
+        if at_end and len(lost) < least:
             continue
         places = sorted({place for i in lost for place in expected[i].places})
         what = "the end is cut off: " if at_end else ""

@@ -398,7 +398,7 @@ def test_a_gpu_that_is_not_there(cli: Cli, tiny: TinyBook) -> None:
 def test_an_engine_that_is_no_part_of_this_version(cli: Cli, tiny: TinyBook) -> None:
     tiny.write(TEXT)
     line = error_of_render(cli("render", tiny.path, "--engine", "gguf"), 2)
-    assert line == "engine gguf: not part of this version; use --engine hf"
+    assert line == "engine gguf: not in this version; use --engine hf"
 
 
 def test_a_model_that_is_not_there(cli: Cli, tiny: TinyBook, hub: Path) -> None:
