@@ -1,1 +1,1 @@
-"""Sound after the codec: clips joined into a chapter, and the chapter written as files people can play."""
+"""The codec, and what follows it: clips are joined into chapters, which are written as audio files."""

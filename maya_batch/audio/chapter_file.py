@@ -1,7 +1,7 @@
-"""Chapter files: one stream of PCM written in every format asked for, each file whole or absent.
+"""Writes chapter files: one stream of PCM in several formats; each file is complete or absent.
 
-A file grows as `.NAME.part` in the folder of its final name. It is renamed when it is whole, on disk and reads back; a
-reader that has the old file open keeps the old one. The same PCM and tags give the same bytes.
+A file is written as `.NAME.part` next to its final name, and renamed when it is complete, on disk and readable; a
+program that has the old file open keeps the old one. The same PCM and tags give the same bytes.
 """
 
 import os
@@ -20,34 +20,34 @@ from maya_batch.files.safe_open import make_folders
 
 _SAMPLE_BYTES = 2
 
-#: Names of chapters and reports while they grow; other programs have files that end in `.part`, too.
+#: The names of unfinished chapters and reports; other programs write files that end in `.part`, too.
 _PART = re.compile(rf"\.(.+\.({'|'.join(FORMATS)})|report\.(html|json))\.part")
 
 
 def write_chapter(
     pcm: Iterable[bytes], targets: Sequence[Target], tags: TrackTags, sampling_rate: int = 24000
 ) -> float:
-    """Write `pcm` (pieces of s16le mono) to all `targets` in one pass, and give back its seconds.
+    """Write `pcm` (pieces of s16le mono) to all `targets` in one pass; return its length in seconds.
 
-    The targets get their final names only when all are whole. Whatever goes wrong before, an exception out of
-    `pcm` and KeyboardInterrupt included, leaves the old files as they were and nothing of the new ones.
+    The targets get their final names only when all are complete. After an error, including one raised by `pcm` and
+    KeyboardInterrupt, the old files are unchanged and nothing of the new ones is left.
 
     Raises:
-        MachineError: the disk is full, ffmpeg failed, a file cannot be written or does not read back.
-        ValueError: no target, an unknown type, two targets of one name, no sound, half a sample in a piece.
+        MachineError: the disk is full, ffmpeg failed, or a file cannot be written or read back.
+        ValueError: no target, an unknown type, two targets with the same name, no sound, half a sample in a piece.
     """
     unknown = sorted({target.type for target in targets} - set(FORMATS))
     if unknown:
         raise ValueError(f"unknown format {', '.join(unknown)}; known: {', '.join(FORMATS)}")
     if not targets or len({target.path for target in targets}) < len(targets):
-        raise ValueError(f"targets must be at least one, and of different names: {targets}")
+        raise ValueError(f"one or more targets with different names are needed, not {targets}")
     with ExitStack() as undo:
         writers = []
         for target in targets:
             part = part_of(target.path)
             with write_errors(target.path):
                 make_folders(part.parent)
-                part.unlink(missing_ok=True)  # of a killed run, whose ffmpeg may still hold it
+                part.unlink(missing_ok=True)  # from a killed run, whose ffmpeg may still have it open
                 undo.callback(remove_part, part)
                 writer = FORMATS[target.type].open(part, target, tags, sampling_rate)
             undo.callback(writer.abort)
@@ -62,14 +62,14 @@ def write_chapter(
                 with write_errors(target.path):
                     writer.write(piece)
         if not written:
-            raise ValueError("there is no sound to write")
+            raise ValueError("no sound to write")
 
         for target, writer in writers:
             with write_errors(target.path):
                 writer.close()
                 sync_file(part_of(target.path))
             if read_comment(part_of(target.path)) != tags.comment:
-                raise MachineError(f"{target.path}: cannot be written: what was written does not read back")
+                raise MachineError(f"{target.path}: cannot be written: the new file cannot be read back")
         for target in targets:
             with write_errors(target.path):
                 part_of(target.path).replace(target.path)
@@ -79,9 +79,9 @@ def write_chapter(
 
 
 def read_comment(path: Path) -> str | None:
-    """The comment of a chapter file, of any name; None when it is not a whole file written here.
+    """The comment of a chapter file of any name; None unless it is complete and written by maya-batch.
 
-    Never raises and never blocks, whatever lies at `path`; symbolic links are not followed.
+    Never raises and never blocks, whatever is at `path`; does not follow symbolic links.
     """
     try:
         seen = path.lstat()
@@ -94,9 +94,9 @@ def read_comment(path: Path) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _comment(path: Path, *_seen: int) -> str | None:
-    """As `read_comment`; read again when the file has changed. A run asks four times for each."""
+    """As `read_comment`; read again when the file has changed. A run needs each four times."""
     try:
-        # The flags are for a file swapped since: opening a FIFO would wait for a writer.
+        # The flags are for a file replaced since `lstat`: opening a FIFO would wait for a writer.
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(file, "rb") as opened:
             start = opened.read(max(len(row.magic) for row in FORMATS.values()))
@@ -105,13 +105,13 @@ def _comment(path: Path, *_seen: int) -> str | None:
                 if start.startswith(row.magic):
                     return row.comment(opened, os.fstat(file).st_size)
     except Exception:
-        # Untrusted bytes go through two parsers: however these fail, the file was not written here.
+        # Two parsers read untrusted bytes; any failure means that the file was not written here.
         return None
     return None
 
 
 def part_files(folder: Path) -> list[Path]:
-    """What killed runs left of chapters and reports in `folder`, sorted; safe to remove while no run writes there."""
+    """The unfinished files of killed runs in `folder`, sorted. They are safe to remove while no run writes there."""
     return sorted(path for path in folder.glob(".*.part") if is_part(path) and path.is_file() and not path.is_symlink())
 
 

@@ -1,4 +1,4 @@
-"""A codec's two files, config.json and pytorch_model.bin, looked at before anything is built from them."""
+"""Reads and checks a codec's two files, config.json and pytorch_model.bin, before a codec is built from them."""
 
 import math
 import warnings
@@ -18,14 +18,14 @@ from maya_batch.torch_errors import translated_load_errors
 _CONFIG, _WEIGHTS = "config.json", "pytorch_model.bin"
 _MEND = "fetch it again"
 
-#: Far more than any SNAC has: the one of 24 kHz has widths of 48 to 1024, four rates, and 80 MB.
+#: Limits that no SNAC reaches: the one for 24 kHz has widths of 48 to 1024, four rates, and 80 MB.
 _MOST_WIDTH, _MOST_RATES, _MOST_RATE, _MOST_BYTES = 2**14, 8, 2**10, 2_000_000_000
 _MOST_CODES, _MOST_HZ = 2**16, 2**20
 
 
 @dataclass(frozen=True)
 class CodecConfig:
-    """What SNAC is built with; the defaults are its own."""
+    """The arguments of `SNAC`, with its defaults."""
 
     sampling_rate: int = 44100
     encoder_dim: int = 64
@@ -42,15 +42,15 @@ class CodecConfig:
 
     @property
     def frame_samples(self) -> int:
-        """Samples that a code of the first level stands for."""
+        """The number of samples of a code of the first level."""
         return math.prod(self.encoder_rates) * self.vq_strides[0]
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of `SNAC`."""
+        """The values as `SNAC` takes them."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def least_numbers(self) -> int:
-        """How many weights such a codec has at least: its products and its codes, biases and attention not counted."""
+        """A lower bound of the number of weights: products and codebooks, without biases and attention."""
         latent = self.latent_dim or self.encoder_dim * 2 ** len(self.encoder_rates)
         count = len(self.vq_strides) * self.codebook_dim * (2 * latent + self.codebook_size)
         width = self.encoder_dim
@@ -71,10 +71,10 @@ class CodecConfig:
 
 
 def read_codec_config(folder: Path) -> CodecConfig:
-    """The configuration of the codec in `folder`.
+    """Read the configuration of the codec in `folder`.
 
     Raises:
-        MachineError: it is missing or is none of SNAC's, or a number in it is none that a SNAC has.
+        MachineError: it is missing, is not a SNAC configuration, or has a value out of range.
     """
     path = folder / _CONFIG
     try:
@@ -83,17 +83,17 @@ def read_codec_config(folder: Path) -> CodecConfig:
             raise ValueError("it is not a mapping")
         unknown = data.keys() - {field.name for field in fields(CodecConfig)}
         if unknown:
-            raise ValueError(f"{quoted(min(unknown))} is nothing that SNAC knows")
+            raise ValueError(f"SNAC has no setting {quoted(min(unknown))}")
         return _parse(data)
     except (OSError, ValueError) as error:
         raise MachineError(f"{path}: the codec does not load ({first_line(error)}); {_MEND}") from error
 
 
 def _parse(data: dict[str, Any]) -> CodecConfig:
-    """The configuration, every value of it checked.
+    """The configuration, with every value checked.
 
     Raises:
-        ValueError: what is wrong with it.
+        ValueError: a value is wrong.
     """
     for name, most in (
         ("sampling_rate", _MOST_HZ),
@@ -106,7 +106,7 @@ def _parse(data: dict[str, Any]) -> CodecConfig:
     ):
         absent = name not in data or (data[name] is None and name in ("latent_dim", "attn_window_size"))
         if not absent and not _is_whole(data[name], most):
-            raise ValueError(f"{name} is {quoted(data[name])}, and must be a whole number from 1 to {most}")
+            raise ValueError(f"{name} is {quoted(data[name])}, but must be a whole number from 1 to {most}")
     for name in ("encoder_rates", "decoder_rates", "vq_strides"):
         rates = data.get(name, [1])
         if (
@@ -117,13 +117,13 @@ def _parse(data: dict[str, Any]) -> CodecConfig:
             raise ValueError(f"{name} must be 1 to {_MOST_RATES} whole numbers from 1 to {_MOST_RATE}")
     for name in ("noise", "depthwise"):
         if not isinstance(data.get(name, True), bool):
-            raise ValueError(f"{name} is {quoted(data[name])}, and must be true or false")
+            raise ValueError(f"{name} is {quoted(data[name])}, but must be true or false")
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
     config = CodecConfig(**values)
     if math.prod(config.encoder_rates) != math.prod(config.decoder_rates):
         raise ValueError("encoder_rates and decoder_rates have different products")
     if config.decoder_dim >> len(config.decoder_rates) == 0:
-        raise ValueError(f"decoder_dim is {config.decoder_dim}, too few for {len(config.decoder_rates)} halvings")
+        raise ValueError(f"decoder_dim is {config.decoder_dim}, too small to halve {len(config.decoder_rates)} times")
     return config
 
 
@@ -132,10 +132,10 @@ def _is_whole(value: object, most: int) -> bool:
 
 
 def read_codec_weights(folder: Path, config: CodecConfig) -> dict[str, torch.Tensor]:
-    """The tensors of the codec in `folder`, on the CPU; no code that stands in the file is ever run.
+    """Read the tensors of the codec in `folder`, on the CPU. Code in the file is never run.
 
     Raises:
-        MachineError: they are no plain tensors, too few or too many for the configuration, or no finite numbers.
+        MachineError: they are not plain tensors, too few or too many for the configuration, or not finite.
     """
     path = folder / _WEIGHTS
     try:
@@ -143,7 +143,7 @@ def read_codec_weights(folder: Path, config: CodecConfig) -> dict[str, torch.Ten
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         raise MachineError(f"{path}: the codec does not load ({first_line(error)}); {_MEND}") from error
     with translated_load_errors(path, "the codec"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of old formats; what it is made of is looked at below
+        warnings.simplefilter("ignore")  # about old formats; the contents are checked below
         try:
             weights = torch.load(path, map_location="cpu", weights_only=True)
         except UnpicklingError as error:
@@ -157,25 +157,24 @@ def read_codec_weights(folder: Path, config: CodecConfig) -> dict[str, torch.Ten
             for name, tensor in weights.items()
         ):
             raise MachineError(f"{path}: the codec's weights are not plain tensors with names; {_MEND}")
-        # A sum is NaN or infinite where one of its numbers is, and takes no memory; nor do numbers that it overflows
-        # make sound.
+        # The sum is not finite if a number is not, and takes no memory. Numbers whose sum overflows make no sound.
         if not all(bool(tensor.sum(dtype=torch.float32).isfinite()) for tensor in weights.values()):
             raise MachineError(f"{path}: the codec's weights are not finite numbers; {_MEND}")
     return weights
 
 
 def _check_size(path: Path, config: CodecConfig) -> None:
-    """Let a file hold about as many numbers as a codec of this configuration has, and nothing packed.
+    """Check that a file can hold the weights of this configuration, and is not compressed.
 
     Raises:
-        ValueError: it does not.
+        ValueError: the file is missing, too small, too large or compressed.
     """
-    if not path.is_file():  # a pipe would be waited for without end
+    if not path.is_file():  # opening a pipe would wait for ever
         raise ValueError("no such file")
     size, numbers = path.stat().st_size, config.least_numbers()
     if size < 2 * numbers or size > _MOST_BYTES:
-        raise ValueError(f"{size:,} bytes cannot be the {numbers:,} numbers and more that {_CONFIG} speaks of")
+        raise ValueError(f"{size:,} bytes do not fit the {numbers:,} or more weights of {_CONFIG}")
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as parts:
             if sum(part.file_size for part in parts.infolist()) > size:
-                raise ValueError("its parts are larger than the whole")
+                raise ValueError("it is compressed")

@@ -1,6 +1,6 @@
-"""The ffmpeg that imageio-ffmpeg ships: found, run once over some data, or fed while it runs.
+"""Runs the ffmpeg that imageio-ffmpeg ships: once over some data, or fed while it runs.
 
-Each process gets its own session: this program handles Ctrl-C, and ffmpeg must not die half-way.
+Each process gets its own session, so that Ctrl-C reaches only this program and ffmpeg can finish.
 """
 
 import re
@@ -13,21 +13,21 @@ from pathlib import Path
 from maya_batch.errors import MachineError
 
 REPRODUCIBLE = ("-map_metadata", "-1", "-fflags", "+bitexact", "-flags:a", "+bitexact")
-"""Output options: neither tags nor ffmpeg's version get into the file, so the same sound gives the same bytes."""
+"""Output options that keep tags and ffmpeg's version out of the file: the same sound gives the same bytes."""
 
 _EXIT_TIMEOUT = 10
-"""Seconds that an ffmpeg which closed its input gets to exit."""
+"""Seconds that ffmpeg has to exit after it closed its input."""
 
 _ERROR = re.compile(r"(\[[^]]*\] )*\[(error|fatal|panic)\] ")
-"""How a line of the log begins that tells an error: the parts of ffmpeg that print it, and the level."""
+"""The beginning of a log line with an error: the parts of ffmpeg that print it, and the level."""
 
 
 class FfmpegError(Exception):
-    """ffmpeg ran and failed; the text is the last error in its log, or its exit status."""
+    """ffmpeg failed. The message is the last error in its log, or its exit status."""
 
 
 def ffmpeg_program() -> str:
-    """The path of the program.
+    """The path of ffmpeg.
 
     Raises:
         MachineError: it is missing.
@@ -41,12 +41,12 @@ def ffmpeg_program() -> str:
 
 
 def file_url(path: Path) -> str:
-    """A path as an argument of ffmpeg: `file:` keeps it from taking a colon in the name for a protocol."""
+    """A path as an argument of ffmpeg. After `file:`, a colon in the name does not start a protocol."""
     return f"file:{path.absolute()}"
 
 
 def run(arguments: Sequence[str], data: bytes = b"") -> bytes:
-    """Run ffmpeg with `data` as its standard input; its standard output.
+    """Run ffmpeg with `data` as its standard input; return its standard output.
 
     Raises:
         FfmpegError: ffmpeg failed.
@@ -56,7 +56,7 @@ def run(arguments: Sequence[str], data: bytes = b"") -> bytes:
 
 
 def run_for_log(arguments: Sequence[str]) -> str:
-    """Run ffmpeg; its log, which holds the summaries that some filters print.
+    """Run ffmpeg; return its log, with the summaries that some filters print.
 
     Raises:
         FfmpegError: ffmpeg failed.
@@ -66,7 +66,7 @@ def run_for_log(arguments: Sequence[str]) -> str:
 
 
 class FfmpegProcess:
-    """An ffmpeg that reads its standard input while this program writes it."""
+    """A running ffmpeg that reads what this program writes to its standard input."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         """Start it.
@@ -75,7 +75,7 @@ class FfmpegProcess:
             MachineError: ffmpeg is missing or does not start.
         """
         command = _command("error", arguments)
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # not a pipe: nothing would read it while data is written
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # not a pipe: it would fill up while data is written
         try:
             self._process = subprocess.Popen(
                 command,
@@ -89,19 +89,19 @@ class FfmpegProcess:
             raise MachineError(f"ffmpeg does not start: {error}") from error
 
     def write(self, data: bytes) -> None:
-        """Feed it.
+        """Write to its standard input.
 
         Raises:
             FfmpegError: it closed its input.
         """
-        assert self._process.stdin is not None  # it was asked for
+        assert self._process.stdin is not None  # a pipe, see above
         try:
             self._process.stdin.write(data)
         except BrokenPipeError as error:
             raise self._failure() from error
 
     def close(self) -> None:
-        """End its input and wait until it exits.
+        """Close its input and wait until it exits.
 
         Raises:
             FfmpegError: it failed.
@@ -116,10 +116,10 @@ class FfmpegProcess:
         self._log.close()
 
     def kill(self) -> None:
-        """End it at once, never raising; nothing happens after `close`, or the second time."""
-        self._process.kill()  # does nothing to a process that has been waited for
+        """Kill it. Never raises; does nothing after `close`, or the second time."""
+        self._process.kill()  # does nothing if the process has exited
         if self._process.stdin is not None:
-            with suppress(OSError):  # what was still buffered has nowhere to go
+            with suppress(OSError):  # closing flushes the buffer, which nothing reads
                 self._process.stdin.close()
         self._process.wait()
         self._log.close()
@@ -149,8 +149,8 @@ def _run(loglevel: str, arguments: Sequence[str], data: bytes) -> subprocess.Com
 
 
 def _reason(log: bytes, status: int | None) -> str:
-    """Why ffmpeg failed, in one line."""
+    """The reason of a failure, in one line."""
     lines = [line for line in log.decode(errors="replace").split("\n") if _ERROR.match(line)]
     if any("No space left" in line for line in lines):
         return "the disk is full"
-    return _ERROR.sub("", lines[-1]).strip() if lines else f"it ended with status {status}"
+    return _ERROR.sub("", lines[-1]).strip() if lines else f"it exited with status {status}"

@@ -1,7 +1,7 @@
-"""A chapter file's tags, and the comment that tells whether maya-batch wrote it and it is whole.
+"""The tags of a chapter file, and the comment that shows that maya-batch wrote it and that it is complete.
 
-The readers below take untrusted bytes. They return None, or raise any Exception, for what is not a whole
-file written here; `chapter_file.read_comment` turns the exceptions into None.
+The readers take untrusted bytes. For a file that is incomplete or not written here they return None or raise any
+Exception, which `chapter_file.read_comment` turns into None.
 """
 
 import struct
@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 OURS = "maya-batch"
-"""Marks a file as written here: the name of its software, and the description of the comment in ID3."""
+"""Marks a file as written here: the software name, and the description of the comment in ID3."""
 
-_LARGEST_TAG = 1 << 24  # bytes; what claims more is not read
+_LARGEST_TAG = 1 << 24  # bytes; larger ones are not read
 _MOST_CHUNKS = 64  # in a WAV, before its comment
 _XING = {b"Info", b"Xing"}
 
 
 @dataclass(frozen=True)
 class TrackTags:
-    """The tags of one chapter file. Empty texts are left out of the file."""
+    """The tags of one chapter file. Empty ones are not written."""
 
     title: str
     album: str
     artist: str
     track: int
-    """Counts from 1."""
+    """The number of the chapter, from 1."""
     tracks: int
     comment: str
     """What `read_comment` returns."""
@@ -33,7 +33,7 @@ class TrackTags:
     def __post_init__(self) -> None:
         for field in fields(self):
             text = str(getattr(self, field.name))
-            if "\0" in text:  # ends a text in WAV and splits it in ID3
+            if "\0" in text:  # ends a text in WAV, splits it in ID3
                 raise ValueError(f"tag {field.name} contains a NUL character: {text!r}")
             try:
                 text.encode()
@@ -55,7 +55,7 @@ def wav_strings(tags: TrackTags) -> dict[str, str]:
 
 
 def wav_comment(file: BinaryIO, size: int) -> str | None:
-    """The comment of a WAV of `size` bytes; "" when it has none; None when not written here or not whole."""
+    """The comment of a WAV of `size` bytes; "" without one; None if it is incomplete or not written here."""
     name, length, kind = struct.unpack("<4sI4s", file.read(12))
     if name != b"RIFF" or kind != b"WAVE" or length + 8 != size:
         return None
@@ -68,7 +68,7 @@ def wav_comment(file: BinaryIO, size: int) -> str | None:
                 return texts.get(b"ICMT", "") if texts.get(b"ISFT", "").startswith(OURS) else None
             file.seek(length % 2, 1)
         else:
-            file.seek(length + length % 2, 1)  # chunks start at even places
+            file.seek(length + length % 2, 1)  # chunks start at even offsets
     return None
 
 
@@ -83,7 +83,7 @@ def _info_texts(body: bytes) -> dict[bytes, str]:
 
 
 def write_id3(path: Path, tags: TrackTags) -> None:
-    """Put `tags` at the head of the MP3 at `path`, as ID3v2.4 in UTF-8.
+    """Write `tags` to the start of the MP3 at `path`, as ID3v2.4 in UTF-8.
 
     Raises:
         mutagen.MutagenError: the file cannot be written.
@@ -93,22 +93,22 @@ def write_id3(path: Path, tags: TrackTags) -> None:
     utf8 = Encoding.UTF8
     id3 = ID3()
     for frame, text in ((TIT2, tags.title), (TALB, tags.album), (TPE1, tags.artist), (TSSE, OURS)):
-        id3.add(frame(encoding=utf8, text=[text]))  # mutagen leaves out what is empty
+        id3.add(frame(encoding=utf8, text=[text]))  # mutagen does not write empty ones
     id3.add(TRCK(encoding=utf8, text=[f"{tags.track}/{tags.tracks}"]))
     id3.add(COMM(encoding=utf8, lang="eng", desc=OURS, text=[tags.comment]))
     id3.save(path, v1=0, v2_version=4)
 
 
 def mp3_comment(file: BinaryIO, size: int) -> str | None:
-    """The comment of an MP3 of `size` bytes; "" when it has none; None when not written here or not whole."""
+    """The comment of an MP3 of `size` bytes; "" without one; None if it is incomplete or not written here."""
     name, _, flags, *digits = struct.unpack(">3sHB4B", file.read(10))
     length = 0
     for digit in digits:
         length = length << 7 | digit & 0x7F
-    audio = 10 + length + (10 if flags & 0x10 else 0)  # where the sound begins: past the tag and its footer
+    audio = 10 + length + (10 if flags & 0x10 else 0)  # the sound begins after the tag and its footer
     if name != b"ID3" or length > _LARGEST_TAG:
         return None
-    # The first frame holds no sound but the encoder's own count of the bytes that belong to the stream.
+    # The first frame has no sound but the encoder's count of the stream's bytes.
     file.seek(audio)
     frame = file.read(64)
     xing = next((at for mark in _XING if (at := frame.find(mark)) > 0), 0)
@@ -119,7 +119,7 @@ def mp3_comment(file: BinaryIO, size: int) -> str | None:
     from mutagen.id3 import COMM, ID3, TSSE
 
     file.seek(0)
-    # Only these frames: decoding pictures would cost time.
+    # Only these frames: decoding pictures takes time.
     id3 = ID3(file, known_frames={"COMM": COMM, "TSSE": TSSE}, load_v1=False)
     if str(id3.get("TSSE", "")) != OURS:
         return None

@@ -1,9 +1,9 @@
-"""SNAC: frames of codes become sound.
+"""SNAC: decodes frames of codes into sound.
 
-A clip is decoded alone. SNAC's decoder adds noise that it draws for the whole batch, and a batched convolution rounds
-differently from a single one, so a neighbour would change a clip's samples; alone and seeded, the same
-codes give the same samples, bit for bit, on one machine. A long one is decoded in windows that overlap, with one noise
-for all of it, so that it takes no more memory than a short one, and has no seams.
+Each clip is decoded alone and with a seed, so on one machine the same codes give the same samples, bit for bit. In a
+batch, the other clips would change them: SNAC's decoder draws its noise for the whole batch, and a batched convolution
+rounds differently. A long clip is decoded in overlapping windows with one noise for all of them: it takes no more
+memory than a short one and has no seams.
 """
 
 import logging
@@ -27,8 +27,8 @@ from maya_batch.torch_errors import translated_load_errors
 
 log = logging.getLogger(__name__)
 
-#: SNAC's activation as one kernel: while a model runs on the same GPU, each of a clip's kernels waits for one of the
-#: model's, and their number decides how long a clip takes.
+#: SNAC's activation as one kernel: while a model runs on the same GPU, each kernel of a clip waits for one of the
+#: model's, so the number of kernels decides how long a clip takes.
 _SNAKE = """
 template <typename T> T snake(T x, T alpha, T inverse) {
     T waved = sin(alpha * x);
@@ -41,8 +41,8 @@ class Codec:
     """A loaded SNAC on one device."""
 
     def __init__(self, model: SNAC, layout: TokenLayout, device: torch.device, window: int) -> None:
-        """`window` frames are decoded together. `model` is made to take its noise from this codec, and its weights are
-        laid out flat.
+        """`window` frames are decoded together. `model` is changed: it takes its noise from this codec, and its weight
+        normalization is computed once.
         """
         self._model, self._layout, self._device, self._window = model, layout, device, window
         self._generator = torch.Generator(device)
@@ -52,9 +52,9 @@ class Codec:
         self._noises = {block: rate for block, rate, _ in _walk(model.decoder) if isinstance(block, _Noise)}
 
     def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
-        """The sound of codes [frames, 7] as samples [frames * frame_samples - clip_start_samples], -1 to 1.
+        """Decode codes [frames, 7] into samples [frames * frame_samples - clip_start_samples], -1 to 1.
 
-        `seed` settles the decoder's noise. The samples the layout calls a warm-up click are left out.
+        `seed` determines the decoder's noise. The warm-up click at the start (`clip_start_samples`) is left out.
         """
         if not len(codes):
             return np.zeros(0, dtype=np.float32)
@@ -74,12 +74,12 @@ class Codec:
         return samples[self._layout.clip_start_samples :]
 
     def _draw(self, hidden: torch.Tensor, rate: int) -> torch.Tensor:
-        """Noise for all of a clip, `rate` numbers to each of its hidden states."""
+        """The noise of a whole clip, `rate` numbers for each of its hidden states."""
         shape = (1, 1, hidden.shape[-1] * rate)
         return torch.randn(shape, generator=self._generator, device=hidden.device, dtype=hidden.dtype)
 
     def _decode(self, hidden: torch.Tensor, noises: dict["_Noise", torch.Tensor], start: int, end: int) -> torch.Tensor:
-        """The samples of some of a clip's frames, from the clip's hidden states [1, channels, steps] and noises."""
+        """The samples of frames `start` to `end`, from the clip's hidden states [1, channels, steps] and noises."""
         steps, samples = self._model.vq_strides[0], self._layout.frame_samples
         before = min(CONTEXT, start)
         first, last = (start - before) * steps, (end + CONTEXT) * steps
@@ -90,7 +90,7 @@ class Codec:
 
 
 class _Noise(torch.nn.Module):
-    """SNAC's noise block, with given noise: that of the clip, whichever part of it is decoded."""
+    """SNAC's noise block, with noise that is set from outside: the clip's, for the window that is decoded."""
 
     def __init__(self, linear: torch.nn.Module) -> None:
         super().__init__()
@@ -98,13 +98,13 @@ class _Noise(torch.nn.Module):
         self.noise = torch.empty(0)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Hidden [1, channels, samples] with noise of the strength that the block has learned."""
+        """Add noise of the learned strength to hidden [1, channels, samples]."""
         strength: torch.Tensor = self.linear(hidden)
         return hidden + self.noise * strength
 
 
 class _Snake(torch.nn.Module):
-    """SNAC's activation, x + sin(ax)^2 / a: as `one_kernel` makes it, or to the same bits as SNAC's own, with one
+    """SNAC's activation, x + sin(ax)^2 / a: computed by `one_kernel`, or with the same bits as SNAC's own but one
     tensor instead of five.
     """
 
@@ -114,7 +114,7 @@ class _Snake(torch.nn.Module):
         self._one_kernel = one_kernel
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Hidden [1, channels, samples] as such."""
+        """Apply the activation to hidden [1, channels, samples]."""
         if self._one_kernel is not None:
             return self._one_kernel(hidden, self.alpha, self._inverse)
         waved = (self.alpha * hidden).sin_()
@@ -122,7 +122,7 @@ class _Snake(torch.nn.Module):
 
 
 def _one_kernel(device: torch.device) -> Callable[..., torch.Tensor] | None:
-    """SNAC's activation for a GPU, compiled; None on a CPU, and where it does not compile."""
+    """SNAC's activation, compiled for a GPU; None on a CPU, or if it does not compile."""
     if device.type != "cuda":
         return None
     snake: Callable[..., torch.Tensor] = torch.cuda.jiterator._create_jit_fn(_SNAKE)
@@ -143,13 +143,13 @@ def _prepare(model: SNAC, one_kernel: Callable[..., torch.Tensor] | None) -> Non
             if isinstance(child, Snake1d):
                 setattr(module, name, _Snake(child.alpha.detach(), one_kernel))
         if parametrize.is_parametrized(module, "weight"):
-            # Otherwise weight normalization would be computed for every clip.
+            # Otherwise weight normalization is computed for every clip.
             parametrize.remove_parametrizations(module, "weight")
 
 
 def _walk(decoder: torch.nn.Module) -> Iterator[tuple[torch.nn.Module, int, float]]:
-    """The decoder's parts in their order, with its rate behind each, in samples a step, and what its samples there
-    depend on, in steps on either side.
+    """The decoder's parts in their order, each with the rate after it, in samples a step, and the steps on either side
+    that its samples depend on.
     """
     rate, reach = 1, 0.0
     for part in decoder.modules():
@@ -162,26 +162,27 @@ def _walk(decoder: torch.nn.Module) -> Iterator[tuple[torch.nn.Module, int, floa
 
 
 def _windows(frames: int, most: int) -> list[tuple[int, int]]:
-    """`frames` frames in windows of about the same size, at most `most`: where each begins and ends."""
+    """Divide `frames` frames into windows of about the same size, at most `most`: (start, end) of each."""
     count = -(-frames // most)
     edges = [frames * at // count for at in range(count + 1)]
     return list(pairwise(edges))
 
 
 def load_codec(folder: Path, layout: TokenLayout, device: torch.device) -> Codec:
-    """The codec in `folder` (config.json and pytorch_model.bin), in float32 on the device.
+    """Load the codec in `folder` (config.json and pytorch_model.bin) in float32 onto the device.
 
     Raises:
         MachineError: it does not load (the weights are read as tensors only, never as pickled code), or it does not
-            speak the checkpoint's codes.
+            fit the checkpoint's codes.
     """
     config = read_codec_config(folder)
     given = (config.codebook_size, list(config.vq_strides), config.frame_samples, config.sampling_rate)
     wanted = (layout.codebook_size, [4, 2, 1], layout.frame_samples, layout.sampling_rate)
     if given != wanted:
         raise MachineError(
-            f"{folder}: a codec of {given[0]} codes, strides {given[1]}, {given[2]} samples a frame at {given[3]} Hz "
-            f"does not fit this model, which writes {wanted[0]} codes, {wanted[2]} samples a frame at {wanted[3]} Hz"
+            f"{folder}: the codec does not fit this model: it has {given[0]} codes, strides {given[1]} and {given[2]} "
+            f"samples a frame at {given[3]} Hz; the model needs {wanted[0]} codes, strides {wanted[1]} and {wanted[2]} "
+            f"samples a frame at {wanted[3]} Hz"
         )
     weights = read_codec_weights(folder, config)
     with translated_load_errors(folder, "the codec"):
@@ -191,14 +192,14 @@ def load_codec(folder: Path, layout: TokenLayout, device: torch.device) -> Codec
     reach = max(reach for _, _, reach in _walk(model.decoder))
     if model.attn_window_size is not None or reach > CONTEXT * config.vq_strides[0]:
         raise MachineError(
-            f"{folder}: a codec whose samples depend on more than {CONTEXT} frames does not fit this model; "
-            f"Maya1's is {SNAC_24KHZ}"
+            f"{folder}: the codec does not fit this model: its samples depend on more than {CONTEXT} frames on either "
+            f"side; Maya1's codec is {SNAC_24KHZ}"
         )
-    lying = {parameter.device.type for parameter in model.parameters()}
-    if lying != {device.type}:
-        raise MachineError(f"the codec lies on {', '.join(sorted(lying))} and not on {device}")
+    found = {parameter.device.type for parameter in model.parameters()}
+    if found != {device.type}:
+        raise MachineError(f"the codec is on {', '.join(sorted(found))} instead of {device}")
     codec = Codec(model.eval(), layout, device, window_frames(device, layout.frame_samples))
-    # Of a direction that is all zeros, weight normalization has made NaN.
+    # Weight normalization turns a direction of zeros into NaN.
     if not all(bool(parameter.sum().isfinite()) for parameter in model.parameters()):
         raise MachineError(f"{folder}: the codec's weights are not finite numbers; fetch it again")
     return codec

@@ -1,6 +1,6 @@
-"""Clips of speech in, one stream of PCM out: edges trimmed, joins faded, pauses as long as asked for.
+"""Joins clips of speech into one stream of PCM: trims and fades their edges, and adds the pauses.
 
-Pure and lazy: nothing is read or written, and clips are taken from the caller one at a time.
+It is lazy: clips are taken from the caller one at a time.
 """
 
 import warnings
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 SILENCE_DBFS = -50.0
-"""A step of `STEP_MS` whose RMS lies below this, relative to full scale, counts as silence."""
+"""A step of `STEP_MS` with an RMS below this, relative to full scale, counts as silence."""
 STEP_MS = 10
-"""Silence at the edges is looked for in steps of this length."""
+"""The length of the steps in which silence at the edges is measured."""
 MARGIN_MS = 30
 """Silence kept at either edge: soft onsets and fricatives begin below the threshold."""
 FADE_IN_MS = 5
@@ -33,20 +33,19 @@ class Clip:
     waveform: NDArray[np.float32]
     """[samples], within -1..1, mono."""
     pause: float
-    """Seconds of silence until the next clip; 0 for the last one, whose silence is `stitch`'s `end`."""
+    """Seconds of silence until the next clip; 0 for the last one, which `stitch`'s `end` follows."""
 
 
 def stitch(clips: Iterable[Clip], *, start: float, end: float, sampling_rate: int = 24000) -> Iterator[bytes]:
     """Join `clips` into little-endian 16-bit mono PCM, in pieces of whole samples.
 
-    Silence at a clip's edges is cut down to `MARGIN_MS`, and what remains counts towards the pause next to it:
-    the silence in the chapter is the one asked for, to about `STEP_MS`. A clip with no sound in it is kept
-    whole. `start` and `end` are the seconds of silence around the whole.
+    Silence at a clip's edges is cut to `MARGIN_MS`, and the rest counts towards the pause next to it, so the silence in
+    the chapter is as long as the pause, to about `STEP_MS`. A clip without sound is not trimmed. `start` and `end` are
+    seconds of silence before the first clip and after the last.
 
     Raises:
-        ValueError: a sample is not a number within -1..1 (never clamped: its maker has a bug), a clip
-            is not one-dimensional floats, a pause is negative or not finite, or `sampling_rate` is not a whole
-            number of kHz.
+        ValueError: a sample is not a number within -1..1 (it is not clamped: the caller has a bug), a clip is not
+            one-dimensional floats, a pause is negative or not finite, or `sampling_rate` is not a whole number of kHz.
     """
     if sampling_rate <= 0 or sampling_rate % 1000:
         raise ValueError(f"sampling_rate is {sampling_rate}, not a whole number of kHz")
@@ -58,16 +57,16 @@ def stitch(clips: Iterable[Clip], *, start: float, end: float, sampling_rate: in
         voice, head, tail = _trim(pydub, _segment(pydub, clip.waveform, name, sampling_rate))
         yield bytes(max(0, owed - head) * _BYTES)
         yield _fade(voice)
-        # Below zero when the margin alone is longer than the pause: the head that follows may not add to it.
+        # Below zero if the margin alone is longer than the pause: the head of the next clip must not add to it.
         owed = _samples(f"{name}: pause", clip.pause, sampling_rate) - tail
     yield bytes(max(0, owed + closing) * _BYTES)
 
 
 def _pydub() -> ModuleType:
-    """pydub, without the warnings of its import: it looks for an ffmpeg that nothing here needs."""
+    """Import pydub without warnings: it looks for an ffmpeg that is not needed here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Couldn't find ffmpeg or avconv", RuntimeWarning)
-        # Python 3.11 and 3.12 announce that audioop goes, and newer ones dislike escapes in pydub's source.
+        # Python 3.11 and 3.12 warn of audioop's removal, newer ones of escapes in pydub's source.
         warnings.filterwarnings("ignore", ".*audioop", DeprecationWarning)
         warnings.filterwarnings("ignore", ".*invalid escape sequence", DeprecationWarning)
         warnings.filterwarnings("ignore", ".*invalid escape sequence", SyntaxWarning)
@@ -80,8 +79,8 @@ def _pydub() -> ModuleType:
 def _segment(pydub: ModuleType, waveform: NDArray[np.float32], name: str, sampling_rate: int) -> _Segment:
     """`waveform` as an AudioSegment of whole milliseconds."""
     pcm = _int16(waveform, name)
-    # pydub counts in milliseconds and would drop or blank the odd samples at the end. Holding the last sample
-    # for less than a millisecond adds no step, and no click.
+    # pydub counts in milliseconds, and would drop or blank the samples after the last whole one. Repeating the last
+    # sample for less than a millisecond adds no step and no click.
     missing = -len(pcm) % (sampling_rate // 1000)
     if missing:
         pcm = np.pad(pcm, (0, missing), mode="edge")
@@ -89,7 +88,7 @@ def _segment(pydub: ModuleType, waveform: NDArray[np.float32], name: str, sampli
 
 
 def _trim(pydub: ModuleType, segment: _Segment) -> tuple[_Segment, int, int]:
-    """`segment` without silence beyond the margins, and the samples of margin left at its head and tail."""
+    """`segment` without the silence outside its margins, and the samples of margin at its head and tail."""
     lead = pydub.silence.detect_leading_silence(segment, SILENCE_DBFS, STEP_MS)
     trail = pydub.silence.detect_leading_silence(segment.reverse(), SILENCE_DBFS, STEP_MS)
     if lead + trail >= len(segment):
@@ -100,8 +99,8 @@ def _trim(pydub: ModuleType, segment: _Segment) -> tuple[_Segment, int, int]:
 
 
 def _fade(segment: _Segment) -> bytes:
-    """The samples of `segment`, rising from silence and falling back to it."""
-    # A clip shorter than both fades gets shorter ones: they must not overlap.
+    """The samples of `segment`, faded in and out."""
+    # A clip shorter than both fades gets shorter ones, which must not overlap.
     half = len(segment) // 2
     if half:
         segment = segment.fade_in(min(FADE_IN_MS, half)).fade_out(min(FADE_OUT_MS, half))

@@ -1,4 +1,4 @@
-"""The waveforms of takes, decoded as they arrive and kept until their chapter is assembled, as memory allows."""
+"""Decodes takes and keeps their waveforms until their chapter is assembled, as far as memory allows."""
 
 import hashlib
 from collections.abc import Callable, Container
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maya_batch.checkpoint.token_layout import Codes
 
-#: Bytes of waveforms that are kept: more than two hours. Others are decoded when they are needed.
+#: Bytes of waveforms that are kept: more than two hours of speech. Others are decoded again when they are needed.
 _KEPT = 768 * 2**20
 
 
@@ -22,7 +22,7 @@ class Decodable(Protocol):
 
     @property
     def attempt(self) -> int:
-        """Its number, from 1."""
+        """The number of the take, from 1."""
 
     @property
     def codes(self) -> ArrayLike:
@@ -40,7 +40,7 @@ class WaveformCache:
     """Decoded takes."""
 
     def __init__(self, load: Callable[[], Decoder]) -> None:
-        """`load` is called once, when the codec is needed."""
+        """`load` is called when the codec is first needed."""
         self._load = load
         self._codec: Decoder | None = None
         self._kept: dict[tuple[str, int], NDArray[np.float32]] = {}
@@ -51,23 +51,18 @@ class WaveformCache:
         """Whether the codec is loaded."""
         return self._codec is not None
 
-    @property
-    def kept_bytes(self) -> int:
-        """The size of the waveforms that are kept."""
-        return self._bytes
-
     def load(self) -> Decoder:
-        """The codec, loaded the first time."""
+        """The codec; the first call loads it."""
         if self._codec is None:
             self._codec = self._load()
         return self._codec
 
     def forget(self) -> None:
-        """Count the codec as not loaded for the rest of the run: it is of no use any more."""
+        """Drop the codec: it cannot be used any more."""
         self._codec = None
 
     def prepare(self, take: Decodable) -> NDArray[np.float32]:
-        """A take's waveform, which is kept for its chapter."""
+        """A take's waveform; it is kept for its chapter."""
         name = (take.key, take.attempt)
         if name in self._kept:
             return self._kept[name]
@@ -78,17 +73,17 @@ class WaveformCache:
         return waveform
 
     def drop(self, take: Decodable) -> None:
-        """Stop keeping a take's waveform: no chapter needs it."""
+        """Drop a take's waveform: no chapter needs it."""
         waveform = self._kept.pop((take.key, take.attempt), None)
         self._bytes -= 0 if waveform is None else waveform.nbytes
 
     def drop_keys(self, keys: Container[str]) -> None:
-        """Stop keeping the waveforms of takes of these keys: their chapter is assembled, or needs not be."""
+        """Drop the waveforms of takes of these keys: no chapter needs them any more."""
         for key, attempt in [name for name in self._kept if name[0] in keys]:
             self._bytes -= self._kept.pop((key, attempt)).nbytes
 
     def pop(self, take: Decodable) -> NDArray[np.float32]:
-        """A take's waveform as its chapter has it, -1 to 1; it is kept no longer."""
+        """A take's waveform for its chapter, -1 to 1; it is then dropped."""
         waveform = self._kept.get((take.key, take.attempt))
         self.drop(take)
         return audible(self._decode(take) if waveform is None else waveform)
@@ -98,7 +93,7 @@ class WaveformCache:
 
 
 def audible(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The waveform, with silence for non-finite samples; `quality.audio_checks` records these."""
+    """The waveform with non-finite samples as silence; `quality.audio_checks` records these."""
     return waveform if np.isfinite(waveform).all() else np.nan_to_num(waveform, nan=0.0, posinf=0.0, neginf=0.0)
 
 

@@ -1,4 +1,4 @@
-"""How one chapter file is written: a writer for each format, all in the table `FORMATS`."""
+"""Writers of chapter files, one for each format; the table `FORMATS` lists them."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO, ClassVar, Protocol
+from typing import BinaryIO, Protocol
 
 from maya_batch.audio.ffmpeg import REPRODUCIBLE, FfmpegError, FfmpegProcess, file_url
 from maya_batch.audio.metadata import TrackTags, mp3_comment, wav_comment, wav_strings, write_id3
@@ -14,7 +14,7 @@ from maya_batch.errors import MachineError
 from maya_batch.manifest.audio_formats import DEFAULT_BITRATES
 
 RIFF_BYTES = (1 << 32) - (1 << 20)
-"""Most bytes of sound in one WAV: RIFF counts in 32 bits, and a megabyte is left for the rest of the file."""
+"""The most bytes of sound in one WAV: RIFF counts in 32 bits, and a megabyte is left for the rest of the file."""
 
 
 @dataclass(frozen=True)
@@ -22,24 +22,24 @@ class Target:
     """One file to write."""
 
     path: Path
-    """Its final name; missing folders are made."""
+    """The final name; missing folders are created."""
     type: str
     """A key of `FORMATS`."""
     bitrate: str | None = None
-    """As ffmpeg takes it, "64k"; None for the format's default, and for formats that have none."""
+    """As ffmpeg takes it ("64k"); None for the format's default, and for formats without one."""
 
 
 class Writer(Protocol):
-    """One `.part` file while it grows."""
+    """Writes one `.part` file."""
 
     def write(self, pcm: bytes) -> None:
-        """Take whole s16le samples."""
+        """Write whole s16le samples."""
 
     def close(self) -> None:
-        """Make the file whole, tags included."""
+        """Complete the file, including its tags."""
 
     def abort(self) -> None:
-        """Release file and process, never raising; nothing happens after `close`, or the second time."""
+        """Release file and process. Never raises; does nothing after `close`, or the second time."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class FileFormat:
     """One row of `FORMATS`."""
 
     magic: bytes
-    """What a file written here begins with."""
+    """The first bytes of a file written here."""
     open: Callable[[Path, Target, TrackTags, int], Writer]
     """(file to write, target, tags, sampling rate in Hz) -> writer."""
     comment: Callable[[BinaryIO, int], str | None]
@@ -57,18 +57,15 @@ class FileFormat:
 class _WavWriter:
     """A file of 16-bit PCM, written by libsndfile."""
 
-    container: ClassVar[str] = "WAV"
-    """libsndfile's name of the file format; a subclass may name another one."""
-
     def __init__(self, part: Path, target: Target, tags: TrackTags, sampling_rate: int) -> None:
         import soundfile
 
         self._name = target.path
         self._written = 0
-        self._errors = (soundfile.LibsndfileError, AssertionError)  # it asserts that all frames were written
+        self._errors = (soundfile.LibsndfileError, AssertionError)  # soundfile asserts that all frames were written
         with self._machine_errors():
             self._file = soundfile.SoundFile(
-                os.fsencode(part), "w", samplerate=sampling_rate, channels=1, format=self.container, subtype="PCM_16"
+                os.fsencode(part), "w", samplerate=sampling_rate, channels=1, format="WAV", subtype="PCM_16"
             )
             for name, text in wav_strings(tags).items():
                 setattr(self._file, name, text)
@@ -76,8 +73,7 @@ class _WavWriter:
     def write(self, pcm: bytes) -> None:
         self._written += len(pcm)
         if self._written > RIFF_BYTES:
-            what = f"longer than a {self.container} can be (4 GiB)"
-            raise MachineError(f"{self._name}: {what}; split the chapter or use mp3")
+            raise MachineError(f"{self._name}: longer than a WAV can be (4 GiB); split the chapter or use mp3")
         with self._machine_errors():
             self._file.buffer_write(pcm, dtype="int16")
 
@@ -94,12 +90,12 @@ class _WavWriter:
         try:
             yield
         except self._errors as error:
-            why = str(error) or "not all of it was taken"
+            why = str(error) or "not all samples were written"
             raise MachineError(f"{self._name}: cannot be written; is the disk full? ({why})") from error
 
 
 class _Mp3Writer:
-    """An MP3, encoded by ffmpeg while the sound comes in, and tagged by mutagen."""
+    """An MP3, encoded by ffmpeg while the sound is written, and tagged by mutagen."""
 
     def __init__(self, part: Path, target: Target, tags: TrackTags, sampling_rate: int) -> None:
         self._name, self._part, self._tags = target.path, part, tags
@@ -122,7 +118,7 @@ class _Mp3Writer:
         try:
             write_id3(self._part, self._tags)
         except MutagenError as error:
-            raise MachineError(f"{self._name}: cannot be tagged; is the disk full? ({error})") from error
+            raise MachineError(f"{self._name}: the tags cannot be written; is the disk full? ({error})") from error
 
     def abort(self) -> None:
         self._ffmpeg.kill()
@@ -143,4 +139,4 @@ FORMATS: Mapping[str, FileFormat] = MappingProxyType(
         "mp3": FileFormat(b"ID3", _Mp3Writer, mp3_comment),
     }
 )
-"""By the name that manifests have for the format, which is also the ending of its files."""
+"""By the format's name in manifests, which is also the extension of its files."""

@@ -1,6 +1,6 @@
-"""The benchmark: it renders a book of some hours with the real `render`, and the same with plain `generate`.
+"""The benchmark: renders a book of some hours with the real `render`, and optionally runs plain `generate` on it.
 
-Each measurement runs in a fresh process, so that none starts with caches that another one has warmed.
+Each measurement runs in a fresh process, without warm caches.
 """
 
 import tempfile
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure. Without a `model`, random weights of Maya1's shape; `gpu_memory`, in GiB, limits the memory."""
+    """What to measure. Without a `model`, random weights of Maya1's shape. `gpu_memory` is a limit in GiB."""
 
     hours: float
     machine: Machine
@@ -39,7 +39,7 @@ class Options:
 
     @property
     def random_weights(self) -> bool:
-        """Whether the model is made for the benchmark, and never ends a text."""
+        """Whether the model has random weights, which never end a text."""
         return self.model is None
 
 
@@ -47,14 +47,15 @@ def bench(options: Options, say: Callable[[str], None]) -> Metrics:
     """Measure, and report each step to `say`.
 
     Raises:
-        MachineError: no GPU for Maya1's shape, a full disk, or what `render` raises.
-        Interruption: a signal came.
+        MachineError: the disk is full, the measured process was killed, or as in `render`.
+        UsageError: there is no GPU for a model of Maya1's shape, or for a memory limit.
+        Interruption: a signal arrived.
     """
     with tempfile.TemporaryDirectory(prefix="maya-batch-bench-") as name:
         folder = Path(name)
         model, codec = options.model, options.codec
         if model is None:
-            say("random weights of Maya1's shape: each sequence ends after a drawn 37 to 55 tokens a word; no checks")
+            say("random weights of Maya1's shape: sequences end after a random 37 to 55 tokens a word; no checks")
             model, codec = str(folder / "model"), str(folder / "codec")
             _alone(_make_random, folder, options.machine.device)
         book = write_book(folder / "book.yaml", options.hours, model)
@@ -63,16 +64,16 @@ def bench(options: Options, say: Callable[[str], None]) -> Metrics:
         run = _alone(_render, book, flags, options)
         baselines = {}
         if options.baseline:
-            say(f"{Metrics.of(run, {})}\n")  # if a baseline fails, this much is known
-            say("the same model through plain `generate`, one sequence at a time and in padded batches")
+            say(f"{Metrics.of(run, {})}\n")  # before a baseline can fail
+            say("running the same model with plain `generate`: one sequence at a time, then padded batches")
             baselines = _alone(_baselines, book, flags, options, round(run.sequences), run.dtype)
         return Metrics.of(run, baselines)
 
 
 def _alone(work: Callable[..., Result], *arguments: Any) -> Result:
-    """Call `work` in a fresh process. It ignores signals: a terminal sends them to both, and this process ends it."""
+    """Call `work` in a fresh process. It ignores signals, which a terminal sends to both; this process ends it."""
     others = set(active_children())
-    resource_tracker.ensure_running()  # else it would let signals through while the process starts
+    resource_tracker.ensure_running()  # otherwise it unblocks signals while the process starts
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
             with signals_blocked():
@@ -82,7 +83,7 @@ def _alone(work: Callable[..., Result], *arguments: Any) -> Result:
             raise MachineError("the measured process was killed; is the memory full?") from error
         except BaseException:
             for process in set(active_children()) - others:
-                process.kill()  # the pool would wait until it has finished
+                process.kill()  # otherwise the pool waits for it
             raise
 
 
@@ -92,7 +93,7 @@ def _make_random(folder: Path, device: str) -> None:
 
     target = choose_device(device)
     if target.type != "cuda":
-        raise UsageError(f"a model of Maya1's shape is measured on a GPU; on a CPU use --model {DEMO}")
+        raise UsageError(f"a model of Maya1's shape needs a GPU; on a CPU use --model {DEMO}")
     save_random_maya(folder / "model", str(target))
     save_random_codec(folder / "codec")
 

@@ -1,4 +1,4 @@
-"""Measures the same model with plain `generate`, without this program."""
+"""Measures the same model with plain `generate` of transformers."""
 
 import time
 from collections.abc import Sequence
@@ -18,8 +18,7 @@ from maya_batch.engine.hf_loader import load_hf_engine
 from maya_batch.engine.prompts import pad_left
 from maya_batch.manifest import Render
 
-#: A batch of random weights is timed by the difference of two calls with so many tokens, which cancels the prompt that
-#: both read; one call before warms up.
+#: The tokens of two calls, whose difference times a batch of random weights without the prompts; a first call warms up.
 _FEW, _MANY = 7, 77
 
 #: Tokens after which a sequence of a trained model is cut off.
@@ -29,7 +28,7 @@ _MAX_TOKENS = 1000
 def measure(
     book: Path, flags: Render, machine: Machine, dtype: str, sizes: Sequence[int], random_weights: bool
 ) -> dict[str, dict[str, float]]:
-    """Measure the quick-start loop, and padded batches of these sizes, of which the fastest is returned."""
+    """Measure the quick-start loop and padded batches of these sizes; return those of the loop and the fastest."""
     plan = make_plan(book, flags)
     engine = load_hf_engine(
         find_checkpoint(plan.sound.model, "model").folder,
@@ -43,13 +42,13 @@ def measure(
     encode, tokenizer = engine.prompts.encode, engine.prompts.tokenizer
     generate.tokens([encode(chunk.description, chunk.text) for chunk in chunks[:1]], _FEW, 1.0)
     time_batch = _extrapolated if random_weights else _generated
-    # One text after the other, the bare string as the prompt, no penalty.
+    # One text after the other, with the plain string as the prompt and no penalty.
     single = [tokenizer(f'<description="{chunk.description}"> {chunk.text}').input_ids for chunk in chunks[:3]]
     timed = [time_batch(generate, [chunk], [prompt], 1.0) for chunk, prompt in zip(chunks, single, strict=False)]
     found = {"quick_start": _metrics(1, sum(one[0] for one in timed), sum(one[1] for one in timed), engine.layout)}
     ordered = sorted(chunks, key=lambda chunk: chunk.expected_frames)
     for size in sizes:
-        # Sequences of similar length together, which need the least padding; those in the middle stand for all.
+        # Sequences of similar length, which need the least padding, from the middle of the lengths.
         first = max(len(ordered) - size, 0) // 2
         batch = ordered[first : first + size]
         prompts = [encode(chunk.description, chunk.text) for chunk in batch]
@@ -72,7 +71,7 @@ class _Generate:
     def tokens(
         self, prompts: Sequence[Sequence[int]], max_tokens: int, penalty: float, min_tokens: int = 28
     ) -> tuple[list[list[int]], float]:
-        """Generate; return the ids of each sequence, and the seconds that they took."""
+        """Generate; return the ids of each sequence, and the seconds."""
         inputs = pad_left(prompts, self.layout.pad, torch.device(self.model.device))
         longest = inputs["input_ids"].shape[1]
         config = GenerationConfig(
@@ -96,7 +95,7 @@ class _Generate:
 def _generated(
     generate: _Generate, chunks: Sequence[Chunk], prompts: Sequence[list[int]], penalty: float
 ) -> tuple[int, float]:
-    """Generate a batch; return the tokens before the sequences' ends, and the seconds that they took."""
+    """Generate a batch; return the tokens before the sequences' ends, and the seconds."""
     sequences, seconds = generate.tokens(prompts, _MAX_TOKENS if len(chunks) > 1 else _MAX_TOKENS // 3, penalty)
     eos = generate.layout.eos
     return sum(ids.index(eos) if eos in ids else len(ids) for ids in sequences), seconds
@@ -109,10 +108,10 @@ def _extrapolated(
     penalty: float,
     pace: tuple[int, int] = PACE,
 ) -> tuple[int, float]:
-    """The tokens before the drawn ends of random weights, which never end a text, and the seconds until the last end.
+    """Estimate, for random weights, the tokens before the drawn ends, and the seconds until the last end.
 
-    Each token in the cache makes a step longer by the same time, so a step in the middle of the longest sequence is
-    timed, and stands for all.
+    Each token in the cache makes a step longer by the same time, so the step in the middle of the longest sequence is
+    the mean of all.
     """
     ends = [drawn_frames(seed, chunk.text, pace) * SLOTS for seed, chunk in enumerate(chunks)]
     half = [generate.layout.slot_start(at % SLOTS) for at in range(max(ends) // 2)]

@@ -1,4 +1,4 @@
-"""Ends the sequences of random weights, which never end a text, at drawn lengths of about a real model's pace."""
+"""Ends the sequences of random weights, which never end a text, at random lengths of a real model's pace."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from maya_batch.engine.load import load_engine
 
 
 def drawn_frames(seed: int, text: str, pace: tuple[int, int] = PACE) -> int:
-    """The length of a text in frames: tokens a word, drawn between the two bounds of `pace` from the request's seed."""
+    """The length of a text in frames, with tokens a word drawn from the range `pace` by the request's seed."""
     drawn = np.random.Generator(np.random.Philox(key=seed).jumped()).uniform(*pace)
     return max(round(len(text.split()) * drawn / SLOTS), MIN_FRAMES)
 
@@ -30,11 +30,11 @@ def load_with_drawn_lengths(
 class DrawnLengths:
     """Wraps an engine, and ends each sequence after `drawn_frames`."""
 
-    def __init__(self, engine: Engine, pace: tuple[int, int] = PACE) -> None:
-        self._engine, self._pace = engine, pace
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def __getattr__(self, name: str) -> Any:
-        """All but `generate` is the engine's own."""
+        """Everything but `generate` comes from the engine."""
         return getattr(self._engine, name)
 
     def generate(
@@ -50,7 +50,4 @@ class DrawnLengths:
         return self._engine.generate(self._with_lengths(requests), sampling, decoding, tick, with_lengths)
 
     def _with_lengths(self, requests: Sequence[Request]) -> list[Request]:
-        return [
-            replace(request, stop_after_frames=drawn_frames(request.seed, request.text, self._pace))
-            for request in requests
-        ]
+        return [replace(request, stop_after_frames=drawn_frames(request.seed, request.text)) for request in requests]

@@ -1,4 +1,4 @@
-"""Measures a run in the process that renders, and how fast that machine's memory is."""
+"""Measures a run in the process that renders, and the bandwidth of the machine's memory."""
 
 import gc
 import logging
@@ -22,14 +22,14 @@ from maya_batch.run.result import IN_BACKGROUND, IN_TURN
 if TYPE_CHECKING:
     import torch
 
-#: Bytes copied to measure the bandwidth, and how often; the fastest copy counts.
+#: The bytes and the number of the copies that measure the bandwidth; the fastest counts.
 _COPIED = {"cuda": 2 * 2**30, "cpu": 256 * 2**20}
 _COPIES = 20
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run took, in seconds, bytes and tokens of speech."""
+    """The measurements of a run, in seconds, bytes and tokens of speech."""
 
     device: str
     dtype: str
@@ -42,7 +42,7 @@ class Run:
     steps: int
     bytes_read: int
     bandwidth: float
-    """Bytes a second that a copy reads and writes."""
+    """Bytes that a copy reads and writes in a second."""
     peak_bytes: int
     planned_bytes: int
     gpu_waits: int
@@ -52,12 +52,12 @@ class Run:
 
 
 def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None, random_weights: bool) -> Run:
-    """Render a book into a folder next to it. Nothing is imported before the command `render` would import it.
+    """Render a book into a folder next to it. Nothing is imported before `render` imports it.
 
     With `random_weights`, sequences end at drawn lengths.
     """
     log_to_terminal(quiet=True, verbose=False)
-    # Nothing is judged: the problems of takes that are noise would be thousands of lines.
+    # Takes of random weights are noise, whose problems would fill thousands of lines.
     logging.getLogger("maya_batch.run.postprocess").setLevel(logging.ERROR)
     if gpu_memory is not None:
         _limit(gpu_memory, machine.device)
@@ -98,14 +98,14 @@ def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None
 
 
 def _limit(gibibytes: float, name: str) -> None:
-    """Limit this process to so much of the GPU's memory."""
+    """Limit the GPU memory of this process."""
     import torch
 
     from maya_batch.engine.device import choose_device
 
     device = choose_device(name)
     if device.type != "cuda":
-        raise UsageError("--gpu-memory: there is no GPU in use; leave it out")
+        raise UsageError("--gpu-memory: no GPU is used; drop this option")
     total = torch.cuda.get_device_properties(device).total_memory
     torch.cuda.set_per_process_memory_fraction(min(gibibytes * 2**30 / total, 1.0), device)
 

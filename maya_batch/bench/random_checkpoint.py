@@ -1,4 +1,4 @@
-"""Writes a checkpoint of Maya1's exact shape with random weights, with the hub's files: for speed and memory."""
+"""Writes a checkpoint of Maya1's exact shape and files with random weights, for measuring speed and memory."""
 
 import json
 from dataclasses import asdict
@@ -50,12 +50,12 @@ CODEC = {
 
 
 def save_random_maya(folder: Path, device: str) -> Path:
-    """Write model and tokenizer. Random weights never end a text; `drawn_lengths` ends their sequences."""
+    """Write model and tokenizer. Random weights never end a text, so `drawn_lengths` ends their sequences."""
     torch.manual_seed(0)
     with torch.device(device):
         model = LlamaForCausalLM._from_config(LlamaConfig(**SHAPE), dtype=torch.bfloat16)
     model.save_pretrained(folder, max_shard_size="5GB")
-    # The real repository keeps its tokenizer in a sub-folder.
+    # Maya1's repository has its tokenizer in this folder.
     _tokenizer().save_pretrained(folder / "tokenizer")
     layout = asdict(TokenLayout()) | {"tokens_per_frame": SLOTS, "frame_order": FRAME_ORDER}
     (folder / "maya_tokens.json").write_text(json.dumps(layout), encoding="utf-8")
@@ -72,7 +72,7 @@ def save_random_codec(folder: Path) -> Path:
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer into pieces of up to five letters: 1.3 tokens a word, as Llama's tokenizer has for English."""
+    """A tokenizer with pieces of up to five letters: 1.3 tokens a word, as Llama's has for English."""
     cut = pre_tokenizers.Sequence(
         [pre_tokenizers.Whitespace(), pre_tokenizers.Split(Regex(".{1,5}"), behavior="isolated")]
     )

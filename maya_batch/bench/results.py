@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Metrics:
     """The metrics of a run, named as `bench --json` prints them.
 
-    `x_realtime` is of the whole render without loading the model; speeds count no padding.
+    `x_realtime` is for the whole render without loading the model. Speeds do not count padding.
     """
 
     device: str
@@ -30,12 +30,12 @@ class Metrics:
     x_realtime: float
     ms_per_step: float
     floor_share: float
-    """The share of the decoding time that the bandwidth alone takes, with weights, keys and values read once a step."""
+    """The share of the decoding time for reading weights, keys and values once a step at the measured bandwidth."""
     bandwidth_gb_per_s: float
     peak_gib: float
     planned_gib: float
     gpu_waited: float
-    """The share of the frames that the GPU waited for."""
+    """The share of the frames that an idle GPU waited for."""
     restarts: int
     """Preempted sequences."""
     start_s: float

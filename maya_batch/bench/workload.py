@@ -1,4 +1,4 @@
-"""The book that the benchmark renders: paragraphs of 10 to 50 words, in chapters of 60."""
+"""The book of the benchmark: paragraphs of 10 to 50 words, in chapters of 60 paragraphs."""
 
 import json
 from pathlib import Path
@@ -12,10 +12,10 @@ VOICE = (
     "neutral tone delivery at medium intensity, podcast domain, narrator role, formal delivery."
 )
 
-#: The fewest and the most words of a paragraph. The demo voice was trained on shorter ones.
+#: The fewest and the most words of a paragraph; the demo voice was trained on shorter ones.
 WORDS, DEMO_WORDS = (10, 50), (8, 20)
 
-#: Speech tokens a word that random weights get, as users of Maya1 measured, and tokens a second.
+#: Speech tokens a word for random weights, as users of Maya1 measured, and tokens a second.
 PACE, TOKENS_A_SECOND = (37, 55), 82.03
 
 _CHAPTER_PARAGRAPHS = 60
@@ -40,7 +40,7 @@ SENTENCES = (
 
 
 def write_book(path: Path, hours: float, model: str) -> Path:
-    """Write a manifest of about so many hours of speech, the same one each time."""
+    """Write a manifest of about `hours` hours of speech; it is the same for each call."""
     rng = np.random.default_rng(0)
     least, most = DEMO_WORDS if model == DEMO else WORDS
     paragraphs: list[str] = []

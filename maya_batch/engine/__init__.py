@@ -1,1 +1,1 @@
-"""Language models that write speech codes for texts."""
+"""Language models that generate speech codes for texts."""

@@ -12,7 +12,7 @@ from maya_batch.checkpoint.token_layout import SLOTS
 #: Frames from one point of the forecast to the next: 0.7 s of speech.
 _STRIDE = 8
 
-#: From so many ended sequences on, their lengths correct the expected ones. The first to end are the short ones.
+#: The fewest ended sequences whose lengths correct the expected ones. The first to end are the short ones.
 _MIN_ENDED = 32
 
 #: Bounds of the correction. Below the lower one, sequences that end early would admit more than fit.
@@ -29,7 +29,7 @@ class BlockForecast:
 
     @property
     def correction(self) -> float:
-        """How much longer than expected the ended sequences became."""
+        """The factor between the actual and the expected length of the ended sequences."""
         if self._ended < _MIN_ENDED:
             return 1.0
         return min(max(self._actual / self._expected, _MIN_CORRECTION), _MAX_CORRECTION)
@@ -46,7 +46,7 @@ class BlockForecast:
         self._actual += frames
 
     def reset(self, longest_frames: int) -> None:
-        """Forget the counted sequences; those added next have at most so many frames."""
+        """Forget the counted sequences; those added next have at most `longest_frames`."""
         self._needed = np.zeros(longest_frames // _STRIDE + 2, dtype=np.int64)
 
     def add(self, tokens: int, expected_frames: int, decoded_frames: int = 0) -> None:
@@ -60,7 +60,7 @@ class BlockForecast:
         return int((self._needed[: len(curve)] + curve).max()) <= self._blocks
 
     def _curve(self, tokens: int, expected_frames: int, decoded_frames: int) -> NDArray[np.int64]:
-        """Blocks of a sequence at each point until its expected end; one past that may end any time."""
+        """Blocks of a sequence at each point until its expected end; a sequence past it may end at any time."""
         left = max(round(expected_frames * self.correction) - decoded_frames, _STRIDE)
         points = min(left // _STRIDE + 2, len(self._needed))
         lengths = tokens + SLOTS * _STRIDE * np.arange(points, dtype=np.int64) + SLOTS

@@ -1,7 +1,4 @@
-"""The engine's API: an engine turns texts into speech codes.
-
-An engine knows nothing of books, chapters or files: requests go in, generations come out.
-"""
+"""The engine's API. Requests go in, generations come out; an engine knows nothing of books, chapters or files."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +15,7 @@ Finish = Literal["eos", "cap", "broken"]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn. A temperature of 0 takes the most probable token each time."""
+    """How the next token is drawn. With a temperature of 0 it is always the most probable one."""
 
     temperature: float = 0.4
     top_p: float = 0.9
@@ -27,7 +24,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """One text to generate speech for. `seed` alone decides the random numbers, whatever else is in the batch."""
+    """One text to generate speech for. Its random numbers depend on `seed` alone, not on the rest of the batch."""
 
     key: str
     description: str
@@ -35,15 +32,15 @@ class Request:
     seed: int
     max_frames: int
     expected_frames: int | None = None
-    """The most likely length, for dividing the memory; None: `max_frames`."""
+    """The most likely length, for memory planning; None: `max_frames`."""
     stop_after_frames: int | None = None
-    """The sequence ends there as if the model had ended it; for benchmarks with random weights, which never end a text.
+    """The sequence ends here as if the model ended it; for benchmarks with random weights, which never end a text.
 
-    Only constrained decoding honours it. `max_frames` still holds."""
+    Only constrained decoding uses it. `max_frames` still holds."""
 
     @property
     def likely_frames(self) -> int:
-        """The length that the memory is divided by."""
+        """The length for memory planning."""
         return self.max_frames if self.expected_frames is None else self.expected_frames
 
 
@@ -51,8 +48,8 @@ class Request:
 class Generation:
     """What an engine generated for the request `key`: codes [frames, 7] and why the sequence ended.
 
-    `eos`: the model ended it; `cap`: it reached max_frames; `broken`: a token was not of its slot, the codes are the
-    whole frames before it and `detail` says where.
+    `eos`: the model ended it. `cap`: it reached max_frames. `broken`: a token was not of its slot; the codes are the
+    complete frames before it, and `detail` says where it is.
     """
 
     key: str
@@ -63,20 +60,20 @@ class Generation:
 
 @dataclass
 class EngineStats:
-    """What constrained decoding has taken since the engine was loaded."""
+    """Counters of constrained decoding since the engine was loaded."""
 
     steps: int = 0
-    """Forward passes of a batch, which decode one token a sequence."""
+    """Forward passes of a batch; each decodes one token of each sequence."""
     bytes_read: int = 0
-    """The fewest bytes that these passes must read: the weights each time, and the sequences' keys and values."""
+    """The bytes that these passes read at least: the weights each time, and the sequences' keys and values."""
     max_sequences: int = 0
     """The largest batch."""
     gpu_waits: int = 0
-    """Frames that the GPU waited for because it had nothing left to do."""
+    """Frames that an idle GPU waited for."""
     preemptions: int = 0
     """Sequences that were preempted because others needed their memory."""
     planned_bytes: int = 0
-    """The GPU memory that the last batch was planned to take, weights and codec included; 0 on a CPU."""
+    """The planned GPU memory of the last batch in bytes, including weights and codec; 0 on a CPU."""
 
 
 class Engine(Protocol):
@@ -85,41 +82,33 @@ class Engine(Protocol):
     @property
     def layout(self) -> TokenLayout:
         """The token layout of the checkpoint."""
-        ...
 
     @property
     def dtype(self) -> str:
         """The number format that the model computes in."""
-        ...
 
     @property
     def quantization(self) -> str:
-        """How the weights are quantized: none, nf4, …"""
-        ...
+        """The quantization of the weights: none, nf4, …"""
 
     @property
     def batch_size(self) -> int:
         """The most sequences that are decoded together."""
-        ...
 
     @property
     def stats(self) -> EngineStats:
-        """What constrained decoding has taken so far."""
-        ...
+        """The counters of constrained decoding so far."""
 
     def tags(self) -> tuple[str, ...]:
         """The emotion tags that are one token of this checkpoint."""
-        ...
 
     def in_grammar_probabilities(self, requests: Sequence[Request], sampling: Sampling) -> tuple[float, ...]:
         """How likely, in the first frames of these requests, an unconstrained token is of its slot: a mean for each of
         the 7 slots.
         """
-        ...
 
     def peak_memory(self) -> int:
         """The most GPU memory that this process has held, in bytes; 0 on a CPU."""
-        ...
 
     def generate(
         self,
@@ -135,4 +124,3 @@ class Engine(Protocol):
         is running, it then calls `retries`, which returns finished requests to generate again with other seeds; these
         start before all waiting requests.
         """
-        ...

@@ -1,4 +1,4 @@
-"""How large a batch fits into the memory."""
+"""Plans how large a batch fits into memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from maya_batch.engine.admission import BlockForecast
 from maya_batch.engine.kernels.llama_layers import LlamaLayers
 from maya_batch.engine.paged_cache import BLOCK_SIZE
 
-#: The default batch size. On a GPU the products of a step are bound by arithmetic from about 256 sequences on; on two
-#: CPU cores sixteen sequences gave most of what more would.
+#: The default batch sizes. On a GPU a step's products are bound by arithmetic from about 256 sequences on; on two CPU
+#: cores, more than sixteen sequences gained little.
 BATCH_SIZES = {"cpu": 16, "cuda": 512}
 
-#: Prompt tokens that go through the model together on a GPU: enough to fill it, and little memory.
+#: Prompt tokens that go through the model together on a GPU: enough to keep it busy, with little memory.
 PROMPT_TOKENS = 2048
 
 #: Batch sizes that a frame is computed for; each is one CUDA graph. Multiples of 8 also keep a CPU's products the same
 #: to the bit: for fewer sequences, some kernels sum in another order.
 _GRAPH_BATCH_SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512)
 
-#: Plain attention looks at a multiple of this many positions: over other numbers, a CPU's products sum the last
-#: positions in another order, and the number depends on the longest sequence.
+#: Plain attention covers a multiple of this many positions. The number depends on the longest sequence, and for other
+#: numbers a CPU's products sum the last positions in another order.
 _STRIDE = 16
 
 #: Frames that a sequence may count beyond max_frames before the host sees that it has ended.
@@ -32,16 +32,16 @@ _UNSEEN_FRAMES = 4
 #: Bytes that drawing takes for one column of one sequence: scores, probabilities, their order and sums, and copies.
 _DRAW_BYTES_A_COLUMN = 48
 
-#: cuBLAS's workspaces, and what the allocator cannot use because the pieces do not fit.
+#: Bytes for cuBLAS's workspaces, and for pieces too small for the allocator to use.
 _SLACK = 160 * 2**20
 
-#: Captured graphs lie outside PyTorch's memory: about 20 MB each were measured, one for each graph batch size.
+#: Captured graphs are outside PyTorch's memory: about 20 MB each were measured, one for each graph batch size.
 _GRAPH_BYTES = 300 * 2**20
 
 #: Room for sequences that become longer than expected, and for long ones that run together.
 _MARGIN = 1.25
 
-#: The share of the available memory that is left to other programs and to what no plan foresees.
+#: The share of the available memory that is left for other programs and for what the plan does not know.
 _RESERVED_SHARE = 0.04
 
 
@@ -75,7 +75,7 @@ def whole_strides(positions: int) -> int:
 
 @dataclass(frozen=True)
 class SequenceNeed:
-    """What a sequence may take: its prompt in tokens, its speech in frames."""
+    """The lengths of a sequence: its prompt in tokens, its speech in frames."""
 
     prompt_tokens: int
     max_frames: int
@@ -83,18 +83,18 @@ class SequenceNeed:
 
     @property
     def max_positions(self) -> int:
-        """The most positions that it may take."""
+        """The most positions that it can take."""
         return self.prompt_tokens + (self.max_frames + _UNSEEN_FRAMES) * SLOTS
 
 
 def plan_budget(
     llama: LlamaLayers, layout: TokenLayout, needs: Sequence[SequenceNeed], batch_size: int, paged: bool
 ) -> BatchBudget:
-    """The batch for sequences of these needs, at most `batch_size` together.
+    """Plan the batch for sequences of these needs, at most `batch_size` together.
 
-    With `paged`, the budget has the blocks that the first sequences will likely take or, where the GPU does not hold
-    that, as many as fit; sequences are admitted as others end. Without it, each sequence has the room of the longest
-    from its start, and the batch size follows.
+    With `paged`, the budget has as many blocks as the first sequences will likely take, or as many as fit into GPU
+    memory; sequences are admitted as others end. Without it, each sequence has as many positions as the longest from
+    the start, which limits the batch size.
     """
     sequences = min(batch_size, len(needs))
     longest = whole_strides(max(need.max_positions for need in needs))
@@ -105,7 +105,7 @@ def plan_budget(
         available = free // llama.position_bytes
     if not paged:
         if llama.head.device.type == "cuda":
-            # A batch has more batch slots than sequences, and all of them take memory.
+            # A batch can have more batch slots than sequences, and all of them take memory.
             while sequences > 1 and (graph_batch_size(sequences) + 1) * longest > available:
                 sequences -= 1
         return BatchBudget(sequences, longest, graph_batch_size(sequences), 0)
@@ -114,7 +114,7 @@ def plan_budget(
 
 
 def _expected_blocks(needs: Sequence[SequenceNeed], sequences: int) -> int:
-    """Blocks that so many sequences hold at a time: those that start together, or later ones at mixed positions.
+    """Blocks that so many sequences hold at a time: the first ones, which start together, or later ones, which do not.
 
     A sequence of n tokens after a prompt of p holds p + n / 2 positions on average, and long ones run more of the time.
     """
@@ -128,14 +128,14 @@ def _expected_blocks(needs: Sequence[SequenceNeed], sequences: int) -> int:
 
 
 def predicted_peak(llama: LlamaLayers, layout: TokenLayout, budget: BatchBudget, frames: int) -> int:
-    """The most GPU memory, in bytes, that this process likely holds while it decodes sequences of about `frames`."""
+    """The likely peak of this process's GPU memory, in bytes, while it decodes sequences of about `frames`."""
     tokens = (budget.blocks + 1) * (budget.block_size or budget.positions)
     allocated = torch.cuda.memory_allocated(llama.head.device)
     return allocated + llama.position_bytes * tokens + _working_set(llama, layout, budget.sequences, frames)
 
 
 def _working_set(llama: LlamaLayers, layout: TokenLayout, sequences: int, frames: int) -> int:
-    """Bytes besides weights and cache: a pass of prompts, drawing, the sequences' state, and the decoding of a clip."""
+    """Bytes other than weights and cache: a pass of prompts, drawing, the sequences' state, and decoding a clip."""
     hidden, qkv, gate_up = llama.widths
     prompts: int = PROMPT_TOKENS * llama.dtype.itemsize * (4 * hidden + 3 * qkv + 2 * gate_up)
     drawing = sequences * layout.codebook_size * _DRAW_BYTES_A_COLUMN
@@ -146,10 +146,8 @@ def _working_set(llama: LlamaLayers, layout: TokenLayout, sequences: int, frames
 
 
 def _free_bytes(device: torch.device) -> int:
-    """Bytes of GPU memory that this process may still take; 0 on a CPU, where they are not needed."""
-    if device.type != "cuda":
-        return 0
-    # What the loading of a model leaves in PyTorch's cache is in pieces, too small for a KV cache.
+    """Bytes of GPU memory that this process may still take."""
+    # The memory that loading a model leaves in PyTorch's cache is in pieces too small for a KV cache.
     torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info(device)
     allowed = int(torch.cuda.get_per_process_memory_fraction(device) * total) - torch.cuda.memory_reserved(device)

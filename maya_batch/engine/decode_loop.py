@@ -1,9 +1,9 @@
 """The decode loop of constrained decoding, which runs inside `generate`.
 
-All sequences are at the same slot of a frame, so each step multiplies by the few thousand codes of that slot, and EOS;
-every frame is well-formed. Sequences are admitted and released between frames: one that has ended makes room for the
+All sequences are at the same slot of a frame, so each step multiplies only by the few thousand codes of that slot, and
+EOS; every frame is valid. Sequences are admitted and released between frames: one that has ended makes room for the
 next at once, so the batch stays full until the last sequences. The host never waits for the GPU's newest frame; it
-reads the status after the one before.
+reads the status after the previous one.
 """
 
 import math
@@ -25,11 +25,11 @@ from maya_batch.errors import MachineError
 
 #: The message for a model whose logits are NaN or infinite.
 NON_FINITE_LOGITS = (
-    "the model's scores are not numbers (NaN or infinite); try --dtype bfloat16 or float32, or fetch the weights again"
+    "the model's logits are not finite (NaN or infinite); try --dtype bfloat16 or float32, or fetch the weights again"
 )
 
-#: On a GPU, waiting sequences are admitted when they are this part of the running ones: a pass of prompts costs the GPU
-#: about a step and the host a thousand calls, however short they are.
+#: On a GPU, waiting sequences are admitted when they are at least one twentieth of the running ones: a pass of prompts
+#: costs the GPU about a step and the host a thousand calls, however short the prompts are.
 _ADMIT_SHARE = 20
 
 
@@ -42,12 +42,12 @@ class _FrameStatus:
     arrived: torch.cuda.Event | None
 
     def has_arrived(self) -> bool:
-        """Whether the GPU has finished the frame, and has nothing left to do."""
+        """Whether the GPU has finished the frame, and is idle."""
         return self.arrived is None or bool(self.arrived.query())  # type: ignore[no-untyped-call]
 
 
 class DecodeLoop:
-    """The decoding of some requests, in the order given, as many together as the budget allows."""
+    """Decodes requests in the order given, as many together as the budget allows."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class DecodeLoop:
                 finished = self._collect(frames.popleft())
                 if finished:
                     yield finished
-            # Last, so that a run that it stops has received all finished sequences; not when nothing is left to stop.
+            # Last, so that a run that it stops has received all finished sequences; not after the last sequence.
             if self._tick is not None and not self._scheduler.done:
                 self._tick()
 
@@ -157,7 +157,7 @@ class DecodeLoop:
         self._state.admit(batch_slots, requests, [sequence.prompt for sequence in admitted])
 
     def _prompt_batches(self, sequences: list[RunningSequence]) -> Iterator[list[RunningSequence]]:
-        """Sequences whose prompts go through the model together; on a CPU each alone, so that batches change no bit."""
+        """Sequences whose prompts go through the model together; on a CPU each alone, to the same bit in any batch."""
         if not self._on_gpu:
             yield from ([sequence] for sequence in sequences)
             return
@@ -171,7 +171,7 @@ class DecodeLoop:
         yield batch
 
     def _decode_frame(self) -> _FrameStatus:
-        """Decode a frame of all sequences, and ask for their status after it."""
+        """Decode a frame of all sequences, and request their status after it."""
         batch_size, max_context = self._make_room()
         self._runner.decode(batch_size, max_context)
         self._scheduler.count_frame(self._llama.layer_bytes, self._llama.position_bytes)
@@ -197,7 +197,7 @@ class DecodeLoop:
         return self._scheduler.frame_size()
 
     def _collect(self, frame: _FrameStatus) -> list[Generation]:
-        """The sequences that had ended after a frame."""
+        """The sequences that have ended after a frame."""
         if frame.arrived is not None:
             frame.arrived.synchronize()
         frames, live, ended, non_finite = frame.status.tolist()

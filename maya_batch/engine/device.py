@@ -1,17 +1,19 @@
-"""Chooses the device and the number format: what was asked for, or an error; never a silent fall-back."""
+"""Chooses the device and the number format: the requested ones, or an error; never a silent fallback."""
 
 import torch
 
 from maya_batch.errors import MachineError, UsageError
+from maya_batch.messages.plural import plural
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of this name: `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda` or `cuda:N`.
+    """The device of this name: `auto` (a GPU if there is one, else the CPU), `cpu`, `cuda` or `cuda:N`.
 
     Raises:
-        MachineError: CUDA was asked for and is not available; the message says why.
+        MachineError: CUDA is not available; the message says why.
+        UsageError: there is no device of this name.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -27,13 +29,14 @@ def choose_device(name: str) -> torch.device:
         why = "this PyTorch was built without CUDA" if torch.version.cuda is None else "PyTorch sees no GPU"
         raise MachineError(f"device {name}: {why}; check `nvidia-smi` and `maya-batch doctor`, or use --device cpu")
     index = device.index or 0
-    if index >= torch.cuda.device_count():
-        raise MachineError(f"device {name}: there are only {torch.cuda.device_count()} GPUs, counted from cuda:0")
+    count = torch.cuda.device_count()
+    if index >= count:
+        raise MachineError(f"device {name}: PyTorch sees {plural(count, 'GPU')}; the last one is cuda:{count - 1}")
     return torch.device("cuda", index)
 
 
 def choose_dtype(name: str, device: torch.device, quantization: str) -> torch.dtype:
-    """The number format of this name; `auto`: float32 on a CPU, bfloat16 on a GPU that has it, else float16."""
+    """The number format of this name; `auto`: float32 on a CPU, bfloat16 on a GPU that supports it, else float16."""
     if name != "auto":
         return DTYPES[name]
     if device.type == "cpu":

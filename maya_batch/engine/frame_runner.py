@@ -1,4 +1,4 @@
-"""Decodes a frame: seven steps of all sequences, as one CUDA graph where the GPU kernels run, else step by step."""
+"""Decodes a frame: seven steps of all sequences, as one CUDA graph with the GPU kernels, else step by step."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class FrameRunner:
         positions: int,
         graphs: bool,
     ) -> None:
-        """`positions` is the most that a sequence has, prompt included. With `graphs`, frames are captured graphs."""
+        """`positions` is the most that a sequence takes, with its prompt. With `graphs`, frames are CUDA graphs."""
         self._llama, self._cache, self._state, self._layout = llama, cache, state, layout
         self._cos, self._sin = llama.rotary(positions)
         self._heads = _slot_heads(llama.head, layout)
@@ -39,7 +39,7 @@ class FrameRunner:
         self._pool: Any = None
 
     def prefill(self, batch_slots: list[int], prompts: list[list[int]]) -> None:
-        """Write all of these prompts but their last ids to the cache."""
+        """Write these prompts to the cache, without their last ids."""
         longest = max(len(prompt) for prompt in prompts) - 1
         ids = torch.zeros(len(prompts), longest, dtype=torch.long)
         for number, prompt in enumerate(prompts):
@@ -62,7 +62,7 @@ class FrameRunner:
         self._llama.forward(self._llama.embed(ids.flatten()), attend)
 
     def decode(self, batch_size: int, max_context: int) -> None:
-        """Decode a frame of the first `batch_size` batch slots, whose contexts end it with at most `max_context`."""
+        """Decode a frame of the first `batch_size` batch slots, whose contexts are at most `max_context` after it."""
         if self._graphs is None:
             self._decode_frame(batch_size, max_context)
             return
@@ -73,14 +73,14 @@ class FrameRunner:
     def in_grammar_probabilities(self, batch_size: int, max_context: int) -> torch.Tensor:
         """Decode a frame; return the probability [batch size, 7] that an unconstrained token is of its slot.
 
-        It is NaN where a logit is not finite.
+        It is NaN if a logit is not finite.
         """
         probabilities: list[torch.Tensor] = []
         self._decode_frame(batch_size, max_context, probabilities)
         return torch.stack(probabilities, dim=1)
 
     def warm_up(self, batch_size: int) -> None:
-        """Compile, load and allocate what a frame needs, while no sequence runs."""
+        """Compile, load and allocate all that a frame needs, before the first sequence starts."""
         self._decode_frame(batch_size, 1)
 
     def _decode_frame(self, batch_size: int, max_context: int, probabilities: list[torch.Tensor] | None = None) -> None:
@@ -127,7 +127,7 @@ class FrameRunner:
         return attend
 
     def _capture(self, batch_size: int) -> torch.cuda.CUDAGraph:
-        """A frame as a graph. Captured by hand, because `torch.cuda.graph` first waits until the GPU is idle."""
+        """Capture a frame as a graph. `torch.cuda.graph` is not used: it first waits until the GPU is idle."""
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.stream(self._stream):
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
@@ -140,7 +140,7 @@ class FrameRunner:
 
 
 def _slot_heads(head: torch.Tensor, layout: TokenLayout) -> list[torch.Tensor]:
-    """The part of the output embedding for each slot's codes; that of the first slot has EOS too, and is padded."""
+    """The part of the output embedding for each slot's codes; the first slot's also has EOS, and is padded."""
     heads = []
     for slot in range(SLOTS):
         start = layout.slot_start(slot)

@@ -1,4 +1,4 @@
-"""The Hugging Face engine: `model.generate` with the decode loop when constrained, in padded batches when not."""
+"""The Hugging Face engine: `model.generate`, constrained with the decode loop, unconstrained in padded batches."""
 
 import gc
 import logging
@@ -47,7 +47,7 @@ class HfEngine:
         self.stats = EngineStats()
         self._started = False
         with_kernels = gpu_kernel_layers(model)
-        # Where the kernels run, frames are CUDA graphs.
+        # With the kernels, frames are CUDA graphs.
         self._paged = self._graphs = with_kernels is not None
         self._llama = with_kernels or LlamaLayers(model)
 
@@ -85,19 +85,18 @@ class HfEngine:
         """Generate codes for all requests. They start in the order given; each is returned as soon as it ends.
 
         `retries` returns finished requests only, with other seeds; they start before all waiting ones. It is not called
-        after the last sequence has ended. Where the GPU's memory is full in spite of the plan, the engine halves the
-        batch size, tries again, and keeps the batch size that worked.
+        after the last sequence has ended. If GPU memory is full in spite of the plan, the engine halves the batch size
+        and tries again; it keeps the batch size that worked.
 
         Raises:
-            MachineError: one sequence alone does not fit, a prompt leaves no room, or the model's logits are not
-                finite.
+            MachineError: GPU memory is too small for one sequence, a prompt leaves no room, or logits are not finite.
         """
         self._log_start()
         pending = {request.key: request for request in requests}
 
         def due_retries() -> Sequence[Request]:
-            # The cache is made for the longest of the first sequences. While these are all requests, no retry is longer
-            # than that; when some have ended and the memory was full, a retry could be.
+            # The cache is made for the longest remaining request. A retry can be longer if some requests ended before
+            # memory was full, so none is taken then.
             due = retries() if retries is not None and len(remaining) == len(requests) else ()
             pending.update((request.key, request) for request in due)
             return due
@@ -114,17 +113,17 @@ class HfEngine:
             except torch.OutOfMemoryError as error:
                 short = str(error).split(". ")[0]
                 log.debug("%s", error)
-            # Outside the handler: the traceback would hold the very tensors that have to go.
+            # Outside the handler: its traceback keeps tensors alive that have to be freed.
             gc.collect()
             torch.cuda.empty_cache()
             tried = min(self.batch_size, len(remaining))
             if tried == 1:
                 raise MachineError(
-                    f"GPU memory does not hold one sequence of {remaining[0].max_frames} frames ({short}); "
-                    "use --quantization nf4, fewer render.chunk_words, or a larger card"
+                    f"GPU memory is too small for one sequence of {remaining[0].max_frames} frames ({short}); "
+                    "use --quantization nf4, a lower render.chunk_words, or a GPU with more memory"
                 )
             self.batch_size = tried // 2
-            log.warning("GPU memory full with a batch of %d; going on with %d (batch_size)", tried, self.batch_size)
+            log.warning("GPU memory is full with a batch size of %d; continuing with %d", tried, self.batch_size)
 
     def _generate_constrained(
         self,
@@ -155,7 +154,7 @@ class HfEngine:
         ]
         budget = plan_budget(self._llama, self.layout, needs, self.batch_size, self._paged)
         if self.device.type == "cuda":
-            # The plan has room for a clip cut off at its max_frames; in fact, most clips end before.
+            # The plan has room for a clip of max_frames, but most clips are shorter.
             frames = max(request.likely_frames for request in requests)
             self.stats.planned_bytes = predicted_peak(self._llama, self.layout, budget, frames)
         return DecodeLoop(self._llama, self.layout, requests, sampling, budget, self.stats, self._graphs, tick, retries)
@@ -177,7 +176,7 @@ class HfEngine:
         tick: Callable[[], None] | None,
         retries: Callable[[], Sequence[Request]],
     ) -> Iterator[list[Generation]]:
-        """Run one batch after the other through plain `generate`; the sequences of a batch are returned together."""
+        """Run one batch after the other through plain `generate`; a batch's sequences are returned together."""
         waiting = list(requests)
         while waiting := [*retries(), *waiting]:
             batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
@@ -218,7 +217,7 @@ class HfEngine:
         return pad_left(prompts, self.layout.pad, self.device)
 
     def _parse(self, request: Request, ids: list[int]) -> Generation:
-        """Parse the ids of one sequence into frames, and tell why it ended."""
+        """Parse the ids of one sequence into frames, and find out why it ended."""
         ended = self.layout.eos in ids
         tokens = ids[: ids.index(self.layout.eos)] if ended else ids[: request.max_frames * SLOTS]
         try:

@@ -1,4 +1,4 @@
-"""Loads a checkpoint onto a device, quantized or not, and checks that the result is what was asked for."""
+"""Loads a checkpoint onto a device, quantized or not, and checks the result against the request."""
 
 import logging
 from pathlib import Path
@@ -23,28 +23,30 @@ from maya_batch.engine.device import choose_device, choose_dtype
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.prompts import Prompts, is_one_token
 from maya_batch.errors import MachineError, UsageError
+from maya_batch.messages.plural import plural
 from maya_batch.torch_errors import translated_load_errors
 
 log = logging.getLogger(__name__)
 
-#: Inputs of an int8 product that are larger than this are kept in float16; 0: none are. Looking for them asks the host
-#: at each product, so no frame could be a CUDA graph. It gains little: on the demo voice, half of whose products have
-#: inputs over the usual 6 and up to 759, the Kullback-Leibler divergence from float32 is 0.00033 nats a token without
-#: it and 0.00024 with it; that of nf4 is 0.015.
+#: Inputs of an int8 product above this stay in float16; 0 turns that off. Finding them needs the host at each product,
+#: so no frame could be a CUDA graph. The gain is small: on the demo voice, half of whose products have inputs above the
+#: usual 6 and up to 759, the Kullback-Leibler divergence from float32 is 0.00033 nats a token without it and 0.00024
+#: with it; that of nf4 is 0.015.
 INT8_THRESHOLD = 0.0
 
 #: The projections of a Llama layer, which quantization must replace.
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
-#: The most bytes of a tokenizer's files, 17 MB with Llama's vocabulary, and of the other small files next to it.
+#: The most bytes of a tokenizer's file (17 MB with Llama's vocabulary), and of other small files next to it.
 _MAX_VOCABULARY_BYTES, _MAX_OTHER_BYTES = 64_000_000, 16_000_000
 
 
 def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None) -> HfEngine:
-    """Load the engine for the checkpoint in `folder`; the log says where it was loaded only after a check.
+    """Load the engine for the checkpoint in `folder`. The log names the device only after a check.
 
     Raises:
         MachineError: the device does not exist, the checkpoint does not load, or it is not a Maya1 checkpoint.
+        UsageError: there is no device of this name, or the checkpoint is already quantized in another way.
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -58,11 +60,11 @@ def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, 
     saved, vocabulary = config.saved, config.vocabulary
     if vocabulary < layout.vocabulary:
         raise MachineError(
-            f"{folder}: an embedding of {vocabulary} rows cannot hold the speech codes up to {layout.vocabulary - 1}; "
+            f"{folder}: the embedding has {vocabulary} rows, too few for speech codes up to {layout.vocabulary - 1}; "
             "this is not a Maya1 checkpoint"
         )
     if saved is not None and quantization not in ("none", saved):
-        raise UsageError(f"{folder} is already quantized as {saved}; leave --quantization {quantization} out")
+        raise UsageError(f"{folder} is already quantized as {saved}; drop --quantization {quantization}")
     scheme = saved or quantization
     format_ = choose_dtype(dtype, target, scheme)
     tokenizer = load_tokenizer(folder)
@@ -84,27 +86,27 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         if (path / "tokenizer.json").is_file() or (path / "tokenizer_config.json").is_file():
             _check_sizes(path)
             with translated_load_errors(path, "the tokenizer"):
-                # transformers would read a config.json there for the tokenizer's class, and build all that it says.
+                # Without `config`, transformers reads a config.json there and builds all that it names.
                 known = {"config": LlamaConfig()} if (path / "config.json").is_file() else {}
                 tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False, **known)
-                tokenizer(["Yes."], add_special_tokens=False)  # some fail only when they are used
+                tokenizer(["Yes."], add_special_tokens=False)  # some fail only at the first use
                 return tokenizer
-    raise MachineError(f"{folder}: no tokenizer here nor in tokenizer/; fetch the model again")
+    raise MachineError(f"{folder}: no tokenizer here or in tokenizer/; fetch the model again")
 
 
 def _check_sizes(folder: Path) -> None:
-    """Refuse files next to a tokenizer that would fill the memory when transformers reads them."""
+    """Refuse files next to a tokenizer that would fill memory when transformers reads them."""
     for path in folder.glob("*"):
         if path.suffix in (".json", ".jinja", ".txt", ".model"):
             most = _MAX_VOCABULARY_BYTES if path.stem.startswith(("tokenizer", "vocab", "merges")) else _MAX_OTHER_BYTES
             if path.is_file() and path.stat().st_size > most:
-                raise MachineError(f"{path}: more than {most:,} bytes; fetch the model again")
+                raise MachineError(f"{path}: larger than {most:,} bytes; fetch the model again")
 
 
 def _load_model(
     folder: Path, config: HfConfig, device: torch.device, dtype: torch.dtype, quantization: str
 ) -> PreTrainedModel:
-    """Load the model in evaluation mode, from safetensors alone, with transformers' own code."""
+    """Load the model in evaluation mode, from safetensors only, with transformers' own code."""
     options: dict[str, Any] = {
         "dtype": dtype,
         "local_files_only": True,
@@ -115,7 +117,7 @@ def _load_model(
         options["device_map"] = {"": device}
     options["config"] = llama = LlamaConfig(**config.arguments)
     if config.saved is not None:
-        # from_pretrained ignores a compute dtype for weights saved quantized: it has to be in their own config.
+        # from_pretrained ignores a compute dtype for weights saved quantized; it is set in their own config.
         if config.saved == "int8":
             llama.quantization_config["llm_int8_threshold"] = INT8_THRESHOLD
         else:
@@ -124,8 +126,8 @@ def _load_model(
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
-            # Quantizing the scales too would save a twentieth of the memory and cost a tenth of the time, because every
-            # step would first unpack them.
+            # Quantized scales would save a twentieth of the memory and cost a tenth of the time, because every step
+            # unpacks them first.
             bnb_4bit_use_double_quant=False,
             bnb_4bit_compute_dtype=dtype,
         )
@@ -135,28 +137,26 @@ def _load_model(
         model, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
     except torch.OutOfMemoryError as error:
         raise MachineError(
-            f"{folder}: the model does not fit into the GPU's memory; use --quantization nf4 or a larger card"
+            f"{folder}: the model does not fit into GPU memory; use --quantization nf4 or a GPU with more memory"
         ) from error
     if found["missing_keys"]:
-        # transformers would initialize them at random, and only log it.
-        first, count = min(found["missing_keys"]), len(found["missing_keys"])
-        raise MachineError(
-            f"{folder}: {count} tensors of the model are not in its files, {first} for one; fetch the model again"
-        )
+        # transformers initializes them at random, and only logs it.
+        first, tensors = min(found["missing_keys"]), plural(len(found["missing_keys"]), "tensor")
+        raise MachineError(f"{folder}: {tensors} missing from the model's files, first {first}; fetch the model again")
     if found["unexpected_keys"]:
-        first, count = min(found["unexpected_keys"]), len(found["unexpected_keys"])
-        log.warning("%s: %d tensors in the files are not used, %s for one", folder, count, first)
-    # The engine sets all options at each call; those of a checkpoint's generation_config.json must not apply.
+        first, tensors = min(found["unexpected_keys"]), plural(len(found["unexpected_keys"]), "tensor")
+        log.warning("%s: %s unused in the model's files, first %s", folder, tensors, first)
+    # The engine sets all options at each call; a checkpoint's generation_config.json must not apply.
     model.generation_config = transformers.GenerationConfig()
     model.eval()
     return model
 
 
 def _check_placement(model: PreTrainedModel, device: torch.device, scheme: str, dtype: torch.dtype) -> None:
-    """Check the loaded tensors; log what was found, or raise."""
+    """Check the device and the quantization of the loaded tensors; log them, or raise MachineError."""
     elsewhere = {str(tensor.device) for tensor in model.parameters() if tensor.device.type != device.type}
     if elsewhere:
-        raise MachineError(f"part of the model lies on {', '.join(sorted(elsewhere))} and not on {device}")
+        raise MachineError(f"part of the model is on {', '.join(sorted(elsewhere))} instead of {device}")
     if device.type == "cuda":
         log.info("Loading model on CUDA")
     if scheme == "none":
@@ -168,17 +168,17 @@ def _check_placement(model: PreTrainedModel, device: torch.device, scheme: str, 
         if name.rpartition(".")[2] not in PROJECTIONS:
             continue
         if not isinstance(module, wanted):
-            raise MachineError(f"{name} was not quantized as {scheme}")
+            raise MachineError(f"{name} is not quantized as {scheme}")
         if scheme != "int8" and module.compute_dtype != dtype:
-            raise MachineError(f"{name} computes in {module.compute_dtype} and not in {dtype}")
+            raise MachineError(f"{name} computes in {module.compute_dtype} instead of {dtype}")
         if scheme == "int8" and module.state.threshold != INT8_THRESHOLD:
-            raise MachineError(f"{name} looks for inputs over {module.state.threshold} and not over {INT8_THRESHOLD}")
+            raise MachineError(f"{name} has an int8 threshold of {module.state.threshold} instead of {INT8_THRESHOLD}")
     if device.type == "cuda" and scheme != "int8":
         log.info("Using bitsandbytes 4-bit GPU kernels")
 
 
 def known_tags(folder: Path) -> tuple[list[str], list[str]]:
-    """The emotion tags of the checkpoint in `folder`: those that are one token of its tokenizer, and the others."""
+    """The emotion tags of the checkpoint in `folder`: those that are one token for its tokenizer, and the others."""
     transformers.utils.logging.set_verbosity_error()
     tokenizer = load_tokenizer(folder)
     tags = read_layout(folder).tags

@@ -1,4 +1,4 @@
-"""Loads an engine by its name; torch is imported here and not before."""
+"""Loads an engine by its name. torch is not imported before that."""
 
 import gc
 import sys
@@ -14,9 +14,13 @@ from maya_batch.errors import UsageError
 def load_engine(
     name: str, folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None
 ) -> Engine:
-    """Load the engine of this name with the checkpoint in `folder`; torch is imported here and not before."""
+    """Load the engine of this name with the checkpoint in `folder`.
+
+    Raises:
+        MachineError, UsageError: as in `load_hf_engine`, or there is no engine of this name.
+    """
     if name not in ("auto", "hf"):
-        raise UsageError(f"engine {name}: not part of this version; use --engine hf")
+        raise UsageError(f"engine {name}: not in this version; use --engine hf")
     with _few_collections():
         from maya_batch.engine.warmup import warm_up  # imports torch
 
@@ -28,10 +32,10 @@ def load_engine(
 
 @contextmanager
 def _few_collections() -> Iterator[None]:
-    """Import without the garbage collector, and exempt what was imported from later collections.
+    """Import without garbage collection, and exempt the imported objects from later collections.
 
-    Scanning hundreds of thousands of permanent objects took a fifth of the imports' time, and later would interrupt
-    the decoding again and again.
+    Scanning hundreds of thousands of permanent objects took a fifth of the import time, and would interrupt decoding
+    later.
     """
     if "transformers" in sys.modules or not gc.isenabled():
         yield

@@ -1,4 +1,4 @@
-"""The paged KV cache: keys and values lie in blocks, which sequences take as they grow and return when they end."""
+"""The paged KV cache: keys and values are in blocks, which sequences take as they grow and return when they end."""
 
 import math
 
@@ -11,11 +11,11 @@ BLOCK_SIZE = 64
 
 
 class PagedCache:
-    """A pool of blocks, and the block table: which blocks the sequence in each batch slot has, in order.
+    """A pool of blocks, and the block table with the blocks of each batch slot's sequence, in order.
 
-    Block 0 belongs to no sequence: what is computed for an empty batch slot goes there. With a `block_size` of 0 the
-    cache is contiguous: a block holds a whole sequence and batch slot n has block n + 1, so the first n batch slots are
-    one slice of the pool.
+    Block 0 belongs to no sequence: the results for an empty batch slot go there. With a `block_size` of 0 the cache is
+    contiguous: a block holds a whole sequence and batch slot n has block n + 1, so the first n batch slots are one
+    slice of the pool.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class PagedCache:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        """`positions` is the most tokens that a sequence has; a contiguous cache has one block for each batch slot."""
+        """`positions` is the most tokens of a sequence; a contiguous cache has one block for each batch slot."""
         self.contiguous = block_size == 0
         self.block_size = block_size or positions
         self.blocks = batch_slots if self.contiguous else blocks
@@ -52,7 +52,7 @@ class PagedCache:
         return -(-tokens // self.block_size)
 
     def reserve(self, batch_slot: int, tokens: int) -> bool:
-        """Give a batch slot blocks for so many tokens. Where too few are free, return False and change nothing."""
+        """Give a batch slot blocks for so many tokens. If too few are free, return False and change nothing."""
         wanted = self.blocks_for(tokens) - int(self._counts[batch_slot])
         if wanted <= 0:
             return True
@@ -95,9 +95,9 @@ class PagedCache:
             self._stale = False
 
     def locations(self, batch_slots: torch.Tensor, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Where the first positions of these batch slots lie: blocks [batch slots, positions], offsets [positions].
+        """The places of the first positions of these batch slots: blocks [batch slots, positions], offsets [positions].
 
-        A position behind a sequence's blocks lies in block 0.
+        A position after a sequence's blocks is in block 0.
         """
         position = torch.arange(positions, device=batch_slots.device)
         return self.block_table[batch_slots][:, position // self.block_size].long(), position % self.block_size
@@ -111,14 +111,14 @@ class PagedCache:
 
 
 def upload(source: torch.Tensor, target: torch.Tensor) -> None:
-    """Copy from the CPU without waiting for what the device still has to do."""
+    """Copy from the CPU without waiting for the device's earlier work."""
     if target.device.type == "cuda":
         source = source.pin_memory()
     target.copy_(source, non_blocking=True)
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Zeros, because masked values are still multiplied by 0; on a CPU, only touched pages take memory."""
+    """Zeros, because masked values are multiplied by 0; on a CPU, only used memory pages are allocated."""
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
     return torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)).view(dtype).view(shape)

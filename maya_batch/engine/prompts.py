@@ -13,16 +13,19 @@ from maya_batch.torch_errors import translated_load_errors
 
 
 class Prompts:
-    """A checkpoint's tokenizer and token layout, its model's context length and the size of its embedding."""
+    """Makes prompts with a checkpoint's tokenizer and token layout.
+
+    `context` is the length of the model's context in tokens, `vocabulary` the rows of its embedding.
+    """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, layout: TokenLayout, context: int, vocabulary: int) -> None:
         self.tokenizer, self.layout, self._context, self._vocabulary = tokenizer, layout, context, vocabulary
 
     def encode(self, description: str, text: str) -> list[int]:
-        """The whole prompt, as ids.
+        """The prompt of a description and a text, as ids.
 
         Raises:
-            MachineError: the tokenizer turns plain text into nothing, or into a special or speech token.
+            MachineError: the tokenizer turns the text into nothing, or into tokens that are not text.
         """
         return self._encode([(description, text)])[0]
 
@@ -37,8 +40,9 @@ class Prompts:
             needed = len(prompt) + request.max_frames * SLOTS + 1
             if needed > self._context:
                 raise MachineError(
-                    f"{len(prompt)} prompt tokens and {request.max_frames * SLOTS} of speech do not fit the model's "
-                    f"context of {self._context}: {request.text[:60]!r}; lower render.max_tokens or render.chunk_words"
+                    f"{len(prompt)} prompt tokens and {request.max_frames * SLOTS} speech tokens do not fit the "
+                    f"model's context of {self._context}: {request.text[:60]!r}; lower render.max_tokens or "
+                    "render.chunk_words"
                 )
         return prompts
 
@@ -47,26 +51,25 @@ class Prompts:
         return tuple(tag for tag in self.layout.tags if is_one_token(self.tokenizer, f"<{tag}>"))
 
     def _encode(self, texts: Sequence[tuple[str, str]]) -> list[list[int]]:
-        """The prompts of (description, text) pairs. Tokenized together, a book's take a tenth of the time."""
+        """The prompts of (description, text) pairs. Tokenizing a book's texts together takes a tenth of the time."""
         plain = [f'<description="{description}"> {text}' for description, text in texts]
         layout = self.layout
         specials = {layout.bos, layout.eot, layout.soh, layout.eoh, layout.soa, layout.sos, layout.eos, layout.pad}
         band = range(layout.code_offset, layout.code_offset + SLOTS * layout.codebook_size)
         prompts: list[list[int]] = []
-        with translated_load_errors(
-            Path(self.tokenizer.name_or_path), "the tokenizer"
-        ):  # some fail only at certain texts
+        # Some tokenizers fail only at certain texts.
+        with translated_load_errors(Path(self.tokenizer.name_or_path), "the tokenizer"):
             encoded = self.tokenizer(plain, add_special_tokens=False).input_ids
         for ids, (_, text) in zip(encoded, texts, strict=True):
             if not ids or max(ids) >= self._vocabulary:
                 raise MachineError(
-                    f"the tokenizer makes {f'token {max(ids)}' if ids else 'nothing'} out of {text[:60]!r}, and the "
-                    f"model knows tokens 0 to {self._vocabulary - 1}; fetch the model again"
+                    f"the tokenizer turns {text[:60]!r} into {f'token {max(ids)}' if ids else 'nothing'}, but the "
+                    f"model has tokens 0 to {self._vocabulary - 1}; fetch the model again"
                 )
             stray = [token for token in ids if token in specials or token in band]
             if stray:
                 raise MachineError(
-                    f"the tokenizer makes token {stray[0]}, which is not text, out of {text[:60]!r}; "
+                    f"the tokenizer turns {text[:60]!r} into token {stray[0]}, which is not text; "
                     "its ids do not fit the checkpoint's token layout"
                 )
             prompts.append(layout.prompt(ids))
@@ -85,6 +88,6 @@ def pad_left(prompts: Sequence[Sequence[int]], pad: int, device: torch.device) -
 
 
 def is_one_token(tokenizer: PreTrainedTokenizerBase, tag: str) -> bool:
-    """Whether a tag is one token, and not spelt out in several."""
+    """Whether a tag is one token, not several."""
     ids = tokenizer(tag, add_special_tokens=False).input_ids
     return len(ids) == 1 and ids[0] != tokenizer.unk_token_id

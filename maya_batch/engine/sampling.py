@@ -1,7 +1,7 @@
-"""Sampling of speech tokens, for each sequence from random numbers of its own seed.
+"""Draws speech tokens. The random numbers of each sequence come from its own seed.
 
-A sequence's random numbers depend on its seed alone, so its codes do not depend on the other sequences of the batch.
-`generate` itself would draw one multinomial for the whole batch.
+The codes of a sequence therefore do not depend on the other sequences of the batch; `generate` itself draws one
+multinomial for the whole batch.
 """
 
 from collections.abc import Callable
@@ -18,25 +18,25 @@ from maya_batch.engine.api import Sampling
 def random_numbers(seed: int, count: int) -> NDArray[np.float32]:
     """A sequence's random numbers in [0, 1), one for each token.
 
-    Counter-based (Philox, keyed by the seed): the number of a token is the same whatever the count.
+    Counter-based (Philox, keyed by the seed): the number of a token does not depend on the count.
     """
     return np.random.Generator(np.random.Philox(key=seed)).random(count, dtype=np.float32)
 
 
 def draw(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
-    """Draw one column of `logits` [sequences, columns] each, by temperature and top-p, from `uniform` in [0, 1).
+    """Draw one column of `logits` [sequences, columns] for each sequence, with `uniform` [sequences] in [0, 1).
 
-    The nucleus is the smallest set of the most probable columns that holds at least `top_p`.
+    Top-p keeps the smallest set of the most probable columns whose probabilities add up to at least `top_p`.
     """
     if temperature == 0:
         return logits.argmax(dim=-1)
     probabilities, order = (logits / temperature).softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
     cumulative = probabilities.cumsum(dim=-1)
-    # At least one, so that a sequence of NaN, which the caller reports, does not pick column -1.
+    # At least one: a sequence of NaN, which the caller reports, must not pick column -1.
     kept = (cumulative - probabilities < top_p).sum(dim=-1).clamp(min=1)
     mass = cumulative.gather(1, (kept - 1).unsqueeze(1))
     picked = (cumulative <= uniform.unsqueeze(1) * mass).sum(dim=-1)
-    # Rounding can put uniform * mass on the last kept sum itself.
+    # With rounding, uniform * mass can be the last kept sum itself.
     picked = torch.minimum(picked, kept - 1)
     return order.gather(1, picked.unsqueeze(1)).squeeze(1)
 
@@ -47,10 +47,10 @@ def penalized(logits: torch.Tensor, drawn: torch.Tensor, penalty: float) -> torc
 
 
 class UnconstrainedSampler(LogitsProcessor):  # type: ignore[misc]
-    """Draws from the whole vocabulary, EOS after the minimum, as a logits processor of `generate`.
+    """A logits processor of `generate` that draws from the whole vocabulary; EOS only after the minimum length.
 
-    The sampler applies temperature, top-p and penalty and draws. The scores that it returns leave `generate` no choice:
-    the drawn token has 0, all others have minus infinity.
+    It applies temperature, top-p and penalty, and draws. In the scores that it returns, the drawn token has 0 and all
+    others have minus infinity, so `generate` takes the drawn one.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class UnconstrainedSampler(LogitsProcessor):  # type: ignore[misc]
         self._drawn = torch.zeros(len(seeds), width, dtype=torch.bool, device=device)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Scores [sequences, vocabulary] that leave only the drawn token of each sequence."""
+        """Return scores [sequences, vocabulary] that allow only the drawn token of each sequence."""
         step = input_ids.shape[1] - self.prompt_length
         start, width = self.layout.code_offset, self._drawn.shape[1]
         penalty = self.sampling.repetition_penalty
@@ -91,9 +91,9 @@ class UnconstrainedSampler(LogitsProcessor):  # type: ignore[misc]
 
 
 class MaxFramesCriteria(StoppingCriteria):  # type: ignore[misc]
-    """Ends each sequence one token after its own max_frames: that token can still be the EOS that completes it.
+    """Ends each sequence one token after its max_frames: that token may be its EOS.
 
-    When the logits of one are not `finite`, all sequences end, and the caller reports it.
+    If the logits of one are not `finite`, all sequences end, and the caller raises an error.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class MaxFramesCriteria(StoppingCriteria):  # type: ignore[misc]
         self._prompt_length, self._finite, self._tick = prompt_length, finite, tick
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
-        """Which sequences [sequences] have reached their max_frames."""
+        """Return which sequences have reached their end: [sequences]."""
         if self._tick is not None:
             self._tick()
         return (self._steps <= input_ids.shape[1] - self._prompt_length) | ~self._finite.all()

@@ -1,4 +1,4 @@
-"""The scheduler: it admits waiting sequences, assigns batch slots and cache blocks, preempts and compacts."""
+"""The scheduler: admits waiting sequences, assigns batch slots and cache blocks, preempts and compacts."""
 
 import logging
 from collections import deque
@@ -33,7 +33,7 @@ class RunningSequence:
 
 
 class Scheduler:
-    """The sequences of some requests, in the order given. It decides; the caller moves the data on the device."""
+    """Schedules requests in the order given. It only decides; the caller moves the data on the device."""
 
     def __init__(
         self,
@@ -46,8 +46,8 @@ class Scheduler:
     ) -> None:
         """At most `batch_size` sequences run together.
 
-        Waiting sequences are admitted as soon as they fit. With `admit_share`, they wait until they are that part of
-        the running ones, so that their prompts go through the model together.
+        Waiting sequences are admitted as soon as they fit. With an `admit_share` of n, they wait until they are an n-th
+        of the running ones, so that their prompts go through the model together.
         """
         self.batch_slots: list[RunningSequence | None] = [None] * batch_size
         self._waiting = deque(zip(requests, prompts, strict=True))
@@ -73,7 +73,7 @@ class Scheduler:
         """Admit the waiting sequences that have a batch slot and, until they end, room in the cache.
 
         Raises:
-            MachineError: the cache does not hold one prompt.
+            MachineError: the cache is too small for one prompt.
         """
         free = [batch_slot for batch_slot, sequence in enumerate(self.batch_slots) if sequence is None]
         running = len(self.batch_slots) - len(free)
@@ -93,14 +93,16 @@ class Scheduler:
             self.batch_slots[batch_slot] = sequence = RunningSequence(request, prompt, batch_slot)
             admitted.append(sequence)
         if idle and not admitted:
-            raise MachineError("the cache does not hold one prompt; use a larger card or --quantization nf4")
+            raise MachineError(
+                "GPU memory is too small for one prompt; use --quantization nf4 or a GPU with more memory"
+            )
         return admitted
 
     def grow(self) -> list[RunningSequence]:
-        """Reserve blocks for the next frame. Where the cache is full, preempt sequences, and return these.
+        """Reserve blocks for the next frame. If the cache is full, preempt sequences, and return these.
 
         Raises:
-            MachineError: the cache does not hold one sequence alone.
+            MachineError: the cache is too small for one sequence.
         """
         preempted: list[RunningSequence] = []
         for sequence in self.running:
@@ -109,7 +111,7 @@ class Scheduler:
         return preempted
 
     def compact(self) -> list[tuple[int, int]]:
-        """Once none waits, move sequences to the front when that makes a frame smaller: (from, to) of each."""
+        """If none is waiting, move sequences to the front where that makes a frame smaller: (from, to) of each."""
         running = self.running
         if self._waiting or graph_batch_size(len(running)) == graph_batch_size(running[-1].batch_slot + 1):
             return []
@@ -124,7 +126,7 @@ class Scheduler:
         return moves
 
     def frame_size(self) -> tuple[int, int]:
-        """The graph batch size and the max context length of the next frame, the latter in whole strides."""
+        """The graph batch size of the next frame, and its max context length in whole strides."""
         running = self.running
         max_context = max(sequence.tokens for sequence in running) + SLOTS
         return graph_batch_size(running[-1].batch_slot + 1), whole_strides(max_context)
@@ -159,13 +161,13 @@ class Scheduler:
         return fitting
 
     def _preempt(self) -> RunningSequence:
-        """Queue the sequence that has decoded least, to start from its prompt later."""
+        """Queue the sequence with the fewest frames, to start again from its prompt later."""
         running = self.running
         sequence = min(running, key=lambda sequence: (sequence.frames, -sequence.batch_slot))
         if len(running) == 1:
             raise MachineError(
-                f"GPU memory does not hold one sequence of {sequence.tokens} tokens; use --quantization nf4, fewer "
-                "render.chunk_words, or a larger card"
+                f"GPU memory is too small for one sequence of {sequence.tokens} tokens; use --quantization nf4, a "
+                "lower render.chunk_words, or a GPU with more memory"
             )
         log.debug("cache full: preempting batch slot %d after %d frames", sequence.batch_slot, sequence.frames)
         self._stats.preemptions += 1

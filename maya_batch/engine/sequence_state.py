@@ -26,7 +26,7 @@ class SequenceState:
         self.position = torch.zeros(batch_slots, dtype=torch.long, device=device)
         """The position of the next input."""
         self.status = torch.zeros(4, batch_slots, dtype=torch.int32, device=device)
-        """Decoded frames; 1 while the sequence runs; 1 when it ended with EOS; 1 when its logits were not finite."""
+        """Decoded frames; 1 while the sequence runs; 1 if it ended with EOS; 1 if its logits were not finite."""
         self.frames, self.live, self.ended, self.non_finite = self.status.unbind()
         self.codes = torch.zeros(batch_slots, max_frames + 1, SLOTS, dtype=torch.int32, device=device)
         self._max_frames = torch.zeros(batch_slots, dtype=torch.int32, device=device)
@@ -39,7 +39,7 @@ class SequenceState:
         self._drawn = torch.zeros(SLOTS, batch_slots, width, dtype=torch.bool, device=device)
 
     def admit(self, batch_slots: Sequence[int], requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> None:
-        """Start these requests in these batch slots. All of a prompt but its last id must be in the cache by then."""
+        """Start these requests in these batch slots. Their prompts, without the last ids, must be in the cache."""
         count, device = self._uniform.shape[1], self.token.device
         numbers = [torch.from_numpy(random_numbers(request.seed, count)) for request in requests]
         stops = [request.stop_after_frames for request in requests]
@@ -62,7 +62,7 @@ class SequenceState:
         self.live[batch_slot] = 0
 
     def move(self, source: int, target: int) -> None:
-        """Move a sequence to another batch slot, and stop what is left in its own."""
+        """Move a sequence to another batch slot, and stop its old one."""
         by_batch_slot = (self.token, self.position, self.codes, self._uniform)
         for state in (*by_batch_slot, self._max_frames, self._min_frames, self._stop_after):
             state[target] = state[source]

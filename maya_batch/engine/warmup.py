@@ -1,4 +1,4 @@
-"""Warms up the GPU while another thread imports: the first use of CUDA and compiling the kernels take seconds."""
+"""Warms up the GPU while another thread imports: starting CUDA and compiling the kernels take seconds."""
 
 import logging
 from pathlib import Path
@@ -14,14 +14,14 @@ log = logging.getLogger(__name__)
 def warm_up(folder: Path, device: str, dtype: str, quantization: str) -> None:
     """Start CUDA and compile the kernels for the model in `folder`.
 
-    Errors are ignored here: what needs the GPU later meets them again, and then raises or logs them.
+    Errors are ignored: they occur again at the first use of the GPU, which raises or logs them.
     """
     try:
         gpu = choose_device(device)
         if gpu.type != "cuda":
             return
         config = read_hf_config(folder)
-        torch.cuda.set_device(gpu)  # of this thread: Triton's kernels go to the current one
+        torch.cuda.set_device(gpu)  # for this thread: Triton's kernels run on the current device
         square = torch.ones(16, 16, dtype=choose_dtype(dtype, gpu, quantization), device=gpu)
         torch.mm(square, square)
         if square.dtype in (torch.float16, torch.bfloat16):
@@ -32,4 +32,4 @@ def warm_up(folder: Path, device: str, dtype: str, quantization: str) -> None:
             if quantization == "nf4":
                 nf4_matmul.compile_for(nf4_matmul.NF4, square.dtype, gpu)
     except Exception as error:
-        log.debug("the GPU is not warm yet: %s", error)
+        log.debug("the warm-up of the GPU failed: %s", error)

@@ -1,6 +1,5 @@
-"""What is wrong with a take, and what was heard of it: the evidence that is kept beside its codes.
-
-Seen from the codes (`codes`), from the samples (`sound`) and from a recognizer's transcript (`words`); all of it pure.
+"""The checks of a take: of its codes (`code_checks`), its samples (`audio_checks`) and its transcript
+(`transcript_checks`). What they find is stored with the take.
 """
 
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a take: its `kind`, in one word, and the figures."""
+    """One problem of a take: its `kind`, in one word, and the details for a person."""
 
     kind: str
     detail: str
@@ -16,13 +15,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What a recognizer made of a take."""
+    """The transcript of a take."""
 
     recognizer: str
-    """Its name, as a person gave it."""
+    """The name of the ASR model, as the user gave it."""
     text: str
-    """The transcript, as it came."""
+    """The words, as the ASR model wrote them."""
     word_error: float
-    """Words wrong, missing and too many, as a share of the words that should have been said."""
+    """Wrong, missing and extra words, as a share of the words of the text."""
     unheard: tuple[int, ...] = ()
-    """Which of the text's words, counted from 0 as whitespace parts them, were not found in the transcript."""
+    """The words of the text that are not in the transcript, counted from 0; whitespace separates words."""

@@ -1,4 +1,4 @@
-"""What is wrong with a take, seen from its samples: silence, noise, a voice that breaks off, a bad signal."""
+"""Checks the samples of a take: silence, noise, a cut end, a bad signal."""
 
 import math
 import re
@@ -9,37 +9,38 @@ from numpy.typing import NDArray
 from maya_batch.audio.stitch import SILENCE_DBFS
 from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.manifest import Quality
+from maya_batch.messages.plural import plural
 from maya_batch.quality import Problem
-from maya_batch.quality.noise import longest_noise, longest_run
+from maya_batch.quality.noise import longest_noise, longest_run, runs
 from maya_batch.text.emotion_tags import TAG
 from maya_batch.text.token_estimate import tag_tokens
 
-#: Levels are taken in steps of this length.
+#: The length of the steps that levels are measured in.
 _STEP_SECONDS = 0.01
 
-#: A take is as loud as its steps that sound but for the loudest tenth. Of that: below -35 dB nothing is heard beside
-#: speech; an end within 25 dB has not faded.
+#: The speech level of a take is this quantile of the levels of its steps that are not silent. Next to speech, sound
+#: more than 35 dB below it is not heard. An end within 25 dB of it has not faded.
 _LOUD_SHARE, _UNHEARD_DB, _FADED_DB = 0.9, -35.0, -25.0
 
-#: Full scale, nearly: SNAC ends in a tanh, which comes near 1 and never there. So many samples (1 ms at 24 kHz) in
-#: flat tops of four and more are heard as crackle.
+#: Nearly full scale: SNAC ends in a tanh, which stays below 1. 24 samples (1 ms at 24 kHz) in flat tops of four or more
+#: are heard as crackle.
 _FULL, _FLAT_TOP, _CRACKLE = 0.99, 4, 24
 
-#: A mean of the samples that is no accident: speech has none, and the demo voice stays below 0.004.
+#: The mean of the samples from which it is an offset: speech has a mean of 0, the demo voice stays below 0.004.
 _OFFSET = 0.02
 
-#: Maya1's speech tokens a second, to know how long tags may last.
+#: Maya1's speech tokens a second, for the time that tags may last.
 _TOKENS_A_SECOND = round(TokenLayout().tokens_per_second)
 
-#: From this tag on a voice has no tone, and is noise by rights.
+#: After this tag a voice has no tone, so noise is expected.
 _WHISPER = re.compile(r"<whisper\w*>")
 
 
 def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Quality) -> tuple[Problem, ...]:
-    """The problems of a take's wave [samples], mono, -1 to 1, of `rate` samples a second, whatever its voice.
+    """The problems of a take's wave [samples], mono, -1 to 1, of `rate` samples a second, that hold for every voice.
 
-    The kinds are `silent`, `pause`, `clipped`, `dc`, `noise` and `ending`; `broken` where samples are no numbers. Where
-    `text` has emotion tags, they may be silent or noisy for as long as they may last.
+    The kinds are `silent`, `pause`, `clipped`, `dc`, `noise` and `ending`; `broken` if samples are not finite. Emotion
+    tags in `text` may be silent or noisy for as long as they may last.
 
     Raises:
         ValueError: the wave is not one-dimensional floats.
@@ -48,10 +49,10 @@ def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Qualit
         raise ValueError(f"a wave of shape {wave.shape} of {wave.dtype}, not one-dimensional floats")
     wrong = int(np.count_nonzero(~np.isfinite(wave)))
     if wrong:
-        return (Problem("broken", f"{wrong} samples are no numbers"),)
+        return (Problem("broken", f"{plural(wrong, 'non-finite sample')} (NaN or infinite)"),)
     levels = _levels(wave, rate)
     if not len(levels) or levels.max() < SILENCE_DBFS:
-        return (Problem("silent", f"no sound in all of its {len(wave) / rate:.1f} s"),)
+        return (Problem("silent", f"the whole take is silent ({len(wave) / rate:.1f} s)"),)
     loud = _loudness(levels)
     unheard = max(SILENCE_DBFS, loud + _UNHEARD_DB)
     tags = tag_tokens(text) / _TOKENS_A_SECOND
@@ -66,34 +67,29 @@ def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Qualit
 
 
 def check_end(quiet: float, least: float, quality: Quality) -> list[Problem]:
-    """The problem, of the kind `ending`, of a take with so many seconds of quiet at its end (`quiet_end`), where whole
-    takes of its voice end with `least` or more (`Limits.quiet`).
+    """The problem, of the kind `ending`, of a take with too few seconds of quiet at its end (`quiet_end`): complete
+    takes of its voice end with at least `least` (`Limits.quiet`).
     """
     if quality.ending_seconds == 0 or quiet >= least:
         return []
-    usual = f"whole takes of this voice end with {least:.2f} s or more"
-    return [Problem("ending", f"it breaks off: {quiet:.2f} s of quiet at its end; {usual}")]
+    usual = f"complete takes of this voice end with {least:.2f} s or more"
+    return [Problem("ending", f"cut off: only {quiet:.2f} s of quiet at the end; {usual}")]
 
 
 def quiet_end(wave: NDArray[np.float32], rate: int, text: str) -> float | None:
-    """Seconds after the last sound of a take's wave [samples]; None where there is none, or it is that of a tag."""
+    """Seconds of quiet after the last speech of a take's wave [samples]; None if it is silent or ends in a tag."""
     levels = _levels(wave, rate)
     if _ends_in_tag(text) or not len(levels) or not levels.max() >= SILENCE_DBFS:
         return None
-    return _quiet(levels, _loudness(levels))
+    return float(np.argmax(levels[::-1] - _loudness(levels) >= _FADED_DB)) * _STEP_SECONDS
 
 
 def _loudness(levels: NDArray[np.float64]) -> float:
     return float(np.quantile(levels[levels >= SILENCE_DBFS], _LOUD_SHARE))
 
 
-def _quiet(levels: NDArray[np.float64], loud: float) -> float:
-    """Seconds behind the last step that has not faded."""
-    return float(np.argmax(levels[::-1] - loud >= _FADED_DB)) * _STEP_SECONDS
-
-
 def _levels(wave: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
-    """The level of each step, the last one as long as it is, in dB of full scale."""
+    """The level of each step in dB of full scale; the last step may be shorter."""
     step = max(round(_STEP_SECONDS * rate), 1)
     squares = np.square(wave, dtype=np.float64)
     whole = len(wave) // step * step
@@ -105,7 +101,7 @@ def _levels(wave: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
 
 
 def _pause(levels: NDArray[np.float64], unheard: float, longest: float) -> Problem | None:
-    """Silence between the first sound and the last one; what is around them is cut off where clips are joined."""
+    """Silence between the first sound and the last one; `stitch` trims what is around them."""
     sounding = np.flatnonzero(levels >= unheard)
     if not len(sounding):
         return None
@@ -121,18 +117,17 @@ def _clipped(wave: NDArray[np.float32], rate: int) -> Problem | None:
     full = np.abs(wave) >= _FULL
     if not full.any():
         return None
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], full, [False])).astype(np.int8)))
-    lengths = edges[1::2] - edges[::2]
-    flat = int(lengths[lengths >= _FLAT_TOP].sum())
-    if flat < _CRACKLE:
+    starts, lengths = runs(full)
+    flat = lengths >= _FLAT_TOP
+    samples = int(lengths[flat].sum())
+    if samples < _CRACKLE:
         return None
-    first = edges[::2][lengths >= _FLAT_TOP][0] / rate
-    return Problem("clipped", f"{flat} samples at full scale, the first at {first:.1f} s")
+    return Problem("clipped", f"{samples} samples at full scale, the first at {starts[flat][0] / rate:.1f} s")
 
 
 def _offset(wave: NDArray[np.float32]) -> Problem | None:
     mean = float(np.mean(wave, dtype=np.float64))
-    return Problem("dc", f"the samples' mean is {mean:+.3f} and not 0") if abs(mean) > _OFFSET else None
+    return Problem("dc", f"the samples have a mean of {mean:+.3f} instead of 0") if abs(mean) > _OFFSET else None
 
 
 def _noise(wave: NDArray[np.float32], rate: int, unheard: float, longest: float) -> Problem | None:
@@ -147,10 +142,11 @@ def _ending(levels: NDArray[np.float64], loud: float, seconds: float) -> Problem
     over = float(levels[-steps:].max()) - loud
     if over < _FADED_DB:
         return None
-    return Problem("ending", f"it breaks off: in its last {seconds:g} s it comes up to {over:+.0f} dB of its speech")
+    level = f"only {-over:.0f} dB below" if over < 0 else f"{over:.0f} dB above"
+    return Problem("ending", f"cut off: the last {seconds:g} s is {level} speech level")
 
 
 def _ends_in_tag(text: str) -> bool:
-    """Whether the last that is to be heard is a tag's sound, which need not fade."""
+    """Whether the text ends in a tag, whose sound may end without fading."""
     rest = TAG.split(text)
     return len(rest) > 1 and not re.search(r"\w", rest[-1])

@@ -1,4 +1,4 @@
-"""Speech that is said twice, seen from the codes: the same codes come again, a while later or in a circle."""
+"""Finds repeated speech in codes: the same codes again, some time later or in a loop."""
 
 import re
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from maya_batch.checkpoint.token_layout import Codes, levels
 from maya_batch.text.emotion_tags import TAG
 
-#: The share of level-1 codes that must agree. Speech said again is drawn again, so not all do.
+#: The share of level-1 codes that must agree. Repeated speech is sampled again, so some codes differ.
 _ALIKE = 0.85
 
-#: Fewer different codes than this share of a stretch are a silence or a held vowel, which resemble each other anywhere;
-#: where they go on in one piece they are a voice that is stuck all the same.
+#: A stretch with fewer different codes than this share is silence or a held vowel, which resemble each other
+#: everywhere. If it repeats itself without a break, the voice is stuck.
 _VARIED = 0.25
 
 _WORD = re.compile(r"[\w'’]+")
@@ -21,21 +21,21 @@ _WORD = re.compile(r"[\w'’]+")
 
 @dataclass(frozen=True)
 class Loop:
-    """A stretch of frames that is alike to one `lag` frames before it."""
+    """A stretch of frames that resembles the one `lag` frames before it."""
 
     start: int
-    """Where the second one begins, in frames."""
+    """The first frame of the second stretch."""
     lag: int
     frames: int
 
 
 def find_loop(codes: Codes, frames: int) -> Loop | None:
-    """The stretch of `frames` frames in codes [n, 7] that most resembles an earlier one; None: none does enough."""
+    """The stretch of `frames` frames in codes [n, 7] that most resembles an earlier one; None if none is repeated."""
     first = levels(codes)[0].astype(np.int32)
     count = len(first)
     if frames < 2 or count <= frames:
         return None
-    # alike[lag - 1, at]: whether frame at + lag has the code of frame `at`; what lies behind the end is like nothing.
+    # alike[lag - 1, at]: whether frame at + lag has the code of frame `at`; past the end, nothing is alike.
     later = sliding_window_view(np.concatenate((first, np.full(count, -1, dtype=np.int32))), count)
     alike = later[1 : count - frames + 1] == first
     sums = np.cumsum(alike, axis=1, dtype=np.int32)
@@ -52,12 +52,12 @@ def find_loop(codes: Codes, frames: int) -> Loop | None:
 
 
 def repeated_words(text: str) -> tuple[int, int]:
-    """The words of the longest run that the text itself says twice, and how many words it has in all."""
+    """The number of words of the longest run that the text itself repeats, and of all its words."""
     words = [word.lower() for word in _WORD.findall(TAG.sub(" ", text))]
     longest = 0
     before = [0] * (len(words) + 1)
     for i, word in enumerate(words):
-        # runs[j + 1]: how many words up to the i-th equal those up to the j-th.
+        # runs[j + 1]: the number of words up to the i-th that equal those up to the j-th.
         runs = [0] * (len(words) + 1)
         for j in range(i):
             if words[j] == word:

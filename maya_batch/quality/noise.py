@@ -1,12 +1,12 @@
-"""Noise in place of speech: sound whose spectrum is flat, for longer than any consonant."""
+"""Finds noise in place of speech: sound whose spectrum is flat for longer than any consonant."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Samples of one spectrum: 43 ms at 24 kHz, in which a voice of 80 Hz and more shows its single tones.
+#: Samples of one spectrum: 43 ms at 24 kHz, enough to tell the single tones of a voice of 80 Hz or more.
 _WINDOW = 1024
 
-#: Where voices have their tones, in Hz. Consonants are noise above that.
+#: The band of voices' tones, in Hz. Consonants are noise above it.
 _LOWEST, _HIGHEST = 80, 3000
 
 #: The spectral flatness (geometric by arithmetic mean of the power, 0 to 1) of noise. White noise has 0.56, pink noise
@@ -15,9 +15,9 @@ _FLAT = 0.2
 
 
 def longest_noise(wave: NDArray[np.float32], rate: int, faintest: float) -> tuple[float, float]:
-    """Where in a wave [samples], -1 to 1, its longest noise begins and how long it lasts, in seconds; (0, 0): nowhere.
+    """The start and the length, in seconds, of the longest noise in a wave [samples], -1 to 1; (0, 0) without noise.
 
-    What lies below `faintest`, in dB of full scale, is silence and no noise.
+    Sound below `faintest`, in dB of full scale, counts as silence.
     """
     count = len(wave) // _WINDOW
     windows = wave[: count * _WINDOW].reshape(count, _WINDOW)
@@ -31,10 +31,15 @@ def longest_noise(wave: NDArray[np.float32], rate: int, faintest: float) -> tupl
 
 
 def longest_run(marks: NDArray[np.bool_]) -> tuple[int, int]:
-    """Where the longest run of true marks begins, and how many it has; (0, 0) where there is none."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], marks, [False])).astype(np.int8)))
-    starts, ends = edges[::2], edges[1::2]
+    """The start and the length of the longest run of true marks; (0, 0) without one."""
+    starts, lengths = runs(marks)
     if not len(starts):
         return 0, 0
-    longest = int(np.argmax(ends - starts))
-    return int(starts[longest]), int(ends[longest] - starts[longest])
+    longest = int(np.argmax(lengths))
+    return int(starts[longest]), int(lengths[longest])
+
+
+def runs(marks: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The starts and the lengths of all runs of true marks."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], marks, [False])).astype(np.int8)))
+    return edges[::2], edges[1::2] - edges[::2]

@@ -1,4 +1,4 @@
-"""A text as the words that are heard of it, whatever way they are written: case, points, numbers, short forms; pure."""
+"""Turns texts into spoken words, to compare them: without case and punctuation, with numbers and short forms read."""
 
 import re
 import unicodedata
@@ -9,18 +9,18 @@ from maya_batch.quality.numbers import NUMBER, number_readings
 from maya_batch.quality.spelling import long_forms, spell
 from maya_batch.text.emotion_tags import TAG
 
-#: What a recognizer says of sounds that are no words: [laughter], (sighs), *coughs*, ♪.
+#: How ASR writes sounds that are not words: [laughter], (sighs), *coughs*, ♪.
 _REMARK = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|♪")
 
 _SYMBOLS = {"&": "and", "%": "percent", "+": "plus", "=": "equals", "@": "at", "°": "degrees"}
 
-#: Scripts without spaces between words are compared sign by sign.
+#: Scripts without spaces between words are compared character by character.
 _PART = re.compile(
     rf"(?P<digits>{NUMBER.pattern})|(?P<sign>[\u3040-\u30ff\u3400-\u9fff])"
     r"|(?P<word>(?:(?![\u3040-\u30ff\u3400-\u9fff])[^\W\d_])+(?:'[^\W\d_]+)*)|(?P<symbol>[&%+=@°])",
     re.VERBOSE,
 )
-#: "$5 million" has its dollars at the end.
+#: "$5 million" is read with "dollars" at the end.
 _MILLIONS = re.compile(r"([$£€])(\d[\d.,]*\s+(?:thousand|million|billion|trillion))\b", re.IGNORECASE)
 _COINS = {"$": "dollars", "£": "pounds", "€": "euros"}
 _DOTTED = re.compile(r"\b(?:[^\W\d_]\.){2,}")
@@ -30,7 +30,7 @@ _ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 
 @dataclass(frozen=True)
 class Sound:
-    """A word as it is heard, and which of the words of its text it comes from, counted from 0."""
+    """A spoken word, and the words of its text that it comes from, counted from 0."""
 
     word: str
     places: tuple[int, ...]
@@ -38,14 +38,14 @@ class Sound:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a text's word and the ways to read it, the likeliest first."""
+    """A part of a word of a text, and the ways to read it, the most likely first."""
 
     place: int
     readings: tuple[tuple[str, ...], ...]
 
 
 def fold(text: str, language: str) -> list[Part]:
-    """The parts of a text that sound, tags left out; places count what whitespace parts."""
+    """The spoken parts of a text, without tags; places count its words, which whitespace separates."""
     if language == "en":
         text = _MILLIONS.sub(lambda match: f"{match[2]}-{_COINS[match[1]]}", text)
     return [
@@ -56,7 +56,7 @@ def fold(text: str, language: str) -> list[Part]:
 
 
 def fold_transcript(transcript: str, text: str, language: str) -> list[Part]:
-    """The parts of what a recognizer wrote, without remarks on sounds that are no words; what `text` has is none."""
+    """The parts of a transcript, without remarks on sounds that are not words, unless `text` has the same words."""
     written = text.casefold()
 
     def without(remark: re.Match[str]) -> str:
@@ -67,17 +67,17 @@ def fold_transcript(transcript: str, text: str, language: str) -> list[Part]:
 
 
 def settle(parts: Sequence[Part], other: Sequence[Part]) -> list[Sound]:
-    """The words of `parts`, each read in the way that is found in `other`, or else in the likeliest way."""
-    beside = f" {' '.join(word for part in other for word in part.readings[0])} "
+    """The words of `parts`, each read in the way that is found in `other`, else in the most likely way."""
+    others = f" {' '.join(word for part in other for word in part.readings[0])} "
     return [
         Sound(word, (part.place,))
         for part in parts
-        for word in next((way for way in part.readings if f" {' '.join(way)} " in beside), part.readings[0])
+        for word in next((way for way in part.readings if f" {' '.join(way)} " in others), part.readings[0])
     ]
 
 
 def _parts(written: str, language: str) -> Iterator[tuple[tuple[str, ...], ...]]:
-    """The readings of each piece of a written word: a hyphen parts pieces, an apostrophe does not."""
+    """The readings of each part of a written word: hyphens separate parts, apostrophes do not."""
     plain = written.replace("’", "'").replace("ʼ", "'")
     plain = "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
     plain = _DOTTED.sub(lambda match: match[0].replace(".", ""), plain)

@@ -1,4 +1,4 @@
-"""How what is written in digits may be read out: years, money, times of day, ordinals; pure."""
+"""The ways to read out what is written in digits: years, money, times of day, ordinals."""
 
 import re
 
@@ -6,7 +6,7 @@ from num2words import num2words
 
 from maya_batch.text.word_count import NUM2WORDS_ERRORS
 
-#: Digits up to which a number is read as one.
+#: The most digits of a number that is read as a whole.
 _LONGEST = 15
 
 NUMBER = re.compile(
@@ -24,9 +24,9 @@ _COINS = {"$": ("dollars", "dollar", "cents"), "£": ("pounds", "pound", "pence"
 
 
 def number_readings(written: re.Match[str], language: str) -> list[str]:
-    """The ways to read out a match of NUMBER, the likeliest first, in lower case; none: nobody knows how.
+    """The ways to read out a match of NUMBER, the most likely first, in lower case; none if no way is known.
 
-    `language` is a code num2words knows; of others, nothing is known. Money and times are read in English alone.
+    `language` is a language code; those that num2words does not support have none. Money and times are read in English.
     """
     found = written.groupdict()
     match written.lastgroup:
@@ -45,7 +45,7 @@ def number_readings(written: re.Match[str], language: str) -> list[str]:
                 readings = [f"{reading} point {digits}" for reading in readings]
                 readings += [f"{first} {_say(found['part'], language)}" for first in _whole(found["whole"], language)]
     tidy = [reading.replace("-", " ").replace(",", "").lower() for reading in readings if reading]
-    # "and" inside a number is a matter of taste.
+    # Numbers are read with and without "and".
     return list(dict.fromkeys([*tidy, *(reading.replace(" and ", " ") for reading in tidy)]))
 
 
@@ -90,7 +90,7 @@ def _money(sign: str, amount: str, cents: str | None) -> list[str]:
     whole = _say(amount, "en")
     coins = one if amount == "1" else many
     if cents is None or cents == "00":
-        # "$5 million" has its dollars behind the million.
+        # "$5 million" is read with "dollars" after "million".
         return [f"{whole} {coins}", whole, f"{whole} {one}"]
     rest = _say(cents, "en")
     return [

@@ -1,8 +1,8 @@
-"""English words that are written in more than one way: one spelling for each, and what short forms stand for; pure."""
+"""One spelling for each English word that has several, and the long forms of short forms."""
 
 import re
 
-#: British endings to American ones. Both sides are folded, so that other words fall in with them does no harm.
+#: British endings to American ones. Text and transcript are both changed, so a change to other words does no harm.
 _ENDINGS = (
     (re.compile(r"(?<=\w{2})our(?=$|s$|ed$|ing$|ite|able|ful|less|er|ly|hood)"), "or"),
     (re.compile(r"(?<=\w{2})is(?=(?:e[drs]?|ing|ations?|ers)$)"), "iz"),
@@ -88,7 +88,7 @@ _TAILS = {
 
 
 def spell(word: str) -> str:
-    """A lower-case word without apostrophes, in the one spelling that stands for all of its spellings."""
+    """The one spelling that stands for all spellings of a lower-case word without apostrophes."""
     if word.endswith("s") and word[:-1] in _SAME:
         word = f"{_SAME[word[:-1]]}s"
     word = _SAME.get(word, word)
@@ -98,7 +98,7 @@ def spell(word: str) -> str:
 
 
 def long_forms(word: str) -> list[str]:
-    """What a lower-case word with its apostrophes (') may stand for, each as words with spaces between them."""
+    """The long forms of a lower-case word with its apostrophes ('), each as words with spaces between them."""
     bare = word.replace("'", "")
     forms = list(_SHORT.get(bare, ()))
     head, apostrophe, tail = word.rpartition("'")

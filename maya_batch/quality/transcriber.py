@@ -1,4 +1,4 @@
-"""The ASR of a run, on the device that is asked for or that there is."""
+"""Runs ASR on the takes of a book, on a GPU or on the CPU."""
 
 import logging
 import os
@@ -21,53 +21,53 @@ _OTHERS = 2
 
 
 class Transcriber:
-    """Transcribes and checks the takes of a book. Where its device is left open it falls back from the GPU to the CPU:
-    for want of a library at the start, for want of memory at any time.
+    """Transcribes and checks the takes of a book. With the device `auto` it falls back from the GPU to the CPU: at the
+    start if a library is missing, at any time if memory runs out.
     """
 
     def __init__(
         self, name: str, language: str, quality: Quality, device: str = "auto", suspects_only: bool = False
     ) -> None:
-        """`device` may be `auto`; `suspects_only` says that takes without problems are not given to it."""
+        """`device` may be `auto`. `suspects_only` is for the log: the caller passes only takes with problems."""
         self._name, self._language, self._quality, self._suspects_only = name, language, quality, suspects_only
         self._recognizer: Recognizer | None = None
         self._asked, self._device, self._threads = device, device, 1
 
     def find(self) -> None:
-        """Do nothing if the recognizer is installed and lies on this machine.
+        """Do nothing if the ASR library is installed and the model is on this machine.
 
         Raises:
-            MachineError: it is not, or does not.
-            UsageError: there is no such recognizer.
+            MachineError: one of them is missing.
+            UsageError: there is no model of this name.
         """
         from maya_batch.quality.whisper import find_recognizer
 
         find_recognizer(self._name)
 
     def load(self, engine_device: str) -> None:
-        """Have the recognizer loaded, and say where it runs; left open, on the device that the engine has.
+        """Load the model and log its device; `auto` is the engine's device.
 
         Raises:
-            MachineError: it cannot be had.
-            UsageError: there is no such recognizer, or it does not know the book's language.
+            MachineError: it cannot be loaded.
+            UsageError: there is no model of this name, or it does not support the book's language.
         """
         if self._device == "auto":
             self._device = engine_device
-        # On a CPU that generates, too, all other threads are the model's.
+        # If the engine runs on the CPU, it uses all other threads.
         self._threads = 1 if engine_device == "cpu" else max(1, _cores() - _OTHERS)
-        self.find()  # that it is not on the disk is no fault of the device
+        self.find()  # outside the `try`: a missing model is no reason to fall back to the CPU
         try:
             self._load()
         except MachineError as error:
             self._fall_back(error)
 
     def transcribe(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Transcript, tuple[Problem, ...]]:
-        """The transcript of a take that is to say `text`, and the problems that it shows.
+        """Transcribe a take of `text`; return the transcript and the problems that it shows.
 
-        `wave` are samples [n] in -1..1, `rate` of them a second.
+        `wave` has samples [n] in -1..1 at `rate` Hz.
 
         Raises:
-            MachineError: the recognizer fails.
+            MachineError: ASR fails.
         """
         try:
             return self._listen(wave, rate, text)
@@ -79,24 +79,24 @@ class Transcriber:
         from maya_batch.quality.whisper import load_recognizer
 
         self._recognizer = load_recognizer(self._name, self._device, self._language, self._threads)
-        who = "takes with problems" if self._suspects_only else "each take"
-        log.info("listening to %s with %s on %s", who, self._name, self._device)
+        which = "takes with problems" if self._suspects_only else "all takes"
+        log.info("transcribing %s with %s on %s", which, self._name, self._device)
 
     def _listen(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Transcript, tuple[Problem, ...]]:
         from maya_batch.quality.whisper import listen
 
         if self._recognizer is None:
-            raise ValueError("no recognizer is loaded")
+            raise ValueError("the ASR model is not loaded")
         return listen(self._recognizer, wave, rate, text, self._language, self._quality)
 
     def _fall_back(self, error: MachineError) -> None:
         if self._asked != "auto" or self._device == "cpu":
             raise error
-        log.warning("%s; the CPU is what listens now, and may be slower than the voice", error)
+        log.warning("%s; transcribing on the CPU instead, which may be slower than generation", error)
         self._device = "cpu"
         self._load()
 
 
 def _cores() -> int:
-    """CPU cores that this process may use, which may be fewer than there are; not all systems tell."""
+    """The CPU cores that this process may use; on some systems, all cores."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

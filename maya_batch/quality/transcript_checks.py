@@ -1,4 +1,4 @@
-"""Whether a take says its text: a recognizer's transcript of it compared with the text, word by word; pure."""
+"""Checks whether a take says its text: compares its transcript with the text, word by word."""
 
 import re
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from maya_batch.quality.normalization import Sound, fold, fold_transcript, settl
 from maya_batch.quality.spoken_tags import spoken_tag
 from maya_batch.quality.word_alignment import Gap, gaps, join_compounds, pair
 
-#: Words at the end of a text that are not heard, from which on the take counts as cut off. One may be swallowed where
-#: it is spoken low; of 36 whole takes of the demo voice (14 to 22 words), tiny.en left out two of none.
+#: The number of unheard words at the end of a text from which the take counts as cut off. ASR may miss one that is
+#: spoken quietly; of 36 complete takes of the demo voice (14 to 22 words), tiny.en missed two in none.
 _TAIL = 2
 
-#: Pairs of words that are alike by accident in the middle of a lost or an added stretch.
+#: The most words inside a missing or an added stretch that may match by accident.
 _BRIDGE = 2
 
-#: How alike, of 100, an added stretch is to what it says again; a recognizer mishears both. So 33 of 36 stretches that
-#: were said twice are named as such; the others are called missing or added.
+#: The similarity, of 100, from which an added stretch repeats another one; ASR may mishear both. With it, 33 of 36
+#: repeated stretches are reported as repeated, the others as missing or added.
 _AGAIN = 80
 
-#: Sounds that a recognizer may write down, as long as they last, or leave out; nobody misses them.
+#: Sounds that ASR may write down, at any length, or leave out.
 _NOISE = re.compile(
     r"a?(?:[hj][aeiou]+h*){2,}|h(?:a+h*|e+h+|ee+|o+h*|i+h+)|[bm]wa+h*"  # a laugh
     r"|a+h+|aa+|e+h+|ee+k?|o+h+|oo+|u+h+|a+w+|e+w+|o+w+|u+g+h+|a+r+g+h+|p?h+e+w+|whe+w+"
@@ -34,15 +34,15 @@ _NOISE = re.compile(
 def check_words(
     text: str, transcript: str, recognizer_name: str, language: str, quality: Quality
 ) -> tuple[Transcript, tuple[Problem, ...]]:
-    """What was heard of `text` in a take that a recognizer wrote down as `transcript`, and what is wrong with it.
+    """Compare a take's `transcript` with its `text`; return both with the word error, and the problems.
 
-    Spellings, numbers and short forms are understood; tags are not said. `language` is a code like "en" or "en-GB";
-    short forms and spellings are those of English. The problems, of each kind one at most:
+    Different spellings, numbers and short forms of a word are the same word; tags are not spoken. `language` is a code
+    like "en" or "en-GB"; short forms and spellings are English. There is at most one problem of each kind:
 
     - `missing`: `quality.stretch_words` words in a row are not heard, or two words at the end;
-    - `repeated`, `added`: so many words too much, that are in the text, or are not; or some where a tag stands;
-    - `tag`: the name of a tag is spoken;
-    - `words`: more words are wrong than `quality.word_error` of the text's and `quality.wrong_words` more.
+    - `repeated`, `added`: as many extra words, which are in the text or not; `added` also for extra words at a tag;
+    - `tag`: a tag is read aloud;
+    - `words`: more word errors than the share `quality.word_error` of the text's words plus `quality.wrong_words`.
     """
     code = language.replace("_", "-").partition("-")[0].lower()
     written, said = fold(text, code), fold_transcript(transcript, text, code)
@@ -66,9 +66,8 @@ def check_words(
     if tag is not None and all(problem.kind != tag.kind for problem in problems):
         problems.append(tag)
     if errors > quality.word_error * len(expected) + quality.wrong_words:
-        problems.append(
-            Problem("words", f"{plural(errors, 'word')} wrong, of {len(expected)}; heard: {_quote(transcript)}")
-        )
+        counts = f"{plural(errors, 'word error')} in {plural(len(expected), 'word')}"
+        problems.append(Problem("words", f"{counts}; transcript: {_quote(transcript)}"))
     return evidence, tuple(problems)
 
 
@@ -77,7 +76,7 @@ def _is_noise(sound: Sound) -> bool:
 
 
 def _unheard(expected: Sequence[Sound], found: set[int], words: Sequence[str]) -> tuple[int, ...]:
-    """The places of words of which less than half was found."""
+    """The places of words of which less than half is heard."""
     whole, heard = [0] * len(words), [0] * len(words)
     for i, sound in enumerate(expected):
         for place in sound.places:
@@ -89,16 +88,17 @@ def _unheard(expected: Sequence[Sound], found: set[int], words: Sequence[str]) -
 def _missing(
     expected: Sequence[Sound], found: set[int], stretches: Sequence[Gap], text: str, quality: Quality
 ) -> list[Problem]:
-    """The longest stretch that is not heard; if there is none, a cut tail."""
+    """The problem of the longest stretch that is not heard; without one, of a cut end."""
     words = text.split()
     if stretches and stretches[0].missing == len(expected) and not all(map(_is_noise, expected)):
-        return [Problem("missing", f"nothing is heard of: {_quote(text)}")]
+        return [Problem("missing", f"no speech heard for: {_quote(text)}")]
     for gap in sorted(stretches, key=lambda gap: -gap.missing):
         at_end = gap.end == len(expected)
-        if gap.missing < (min(_TAIL, quality.stretch_words) if at_end else quality.stretch_words):
+        least = min(_TAIL, quality.stretch_words) if at_end else quality.stretch_words
+        if gap.missing < least:
             continue
         lost = [i for i in range(gap.start, gap.end) if i not in found and not _is_noise(expected[i])]
-        if at_end and len(lost) < min(_TAIL, quality.stretch_words):
+        if at_end and len(lost) < least:
             continue
         places = sorted({place for i in lost for place in expected[i].places})
         what = "the end is cut off: " if at_end else ""
@@ -115,7 +115,7 @@ def _added(
     transcript: str,
     quality: Quality,
 ) -> list[Problem]:
-    """The longest stretch that is too much, as what it is: some of the text again, or something else."""
+    """The problem of the longest stretch of extra words: a repetition, or words that are not in the text."""
     longest = min(stretches, key=lambda gap: gap.missing, default=None)
     if longest is None or -longest.missing < quality.stretch_words:
         return []
@@ -131,15 +131,15 @@ def _added(
 
 
 def _in_text(extra: Sequence[int], heard: Sequence[Sound], expected: Sequence[Sound]) -> bool:
-    """Whether these words of the transcript stand together in the text, however misheard."""
+    """Whether these words of the transcript are together in the text, even if misheard."""
     some, whole = (" ".join(words) for words in ((heard[j].word for j in extra), (s.word for s in expected)))
     return len(some) <= len(whole) and fuzz.partial_ratio(some, whole) >= _AGAIN
 
 
 def _said_before(gap: Gap, heard: Sequence[Sound]) -> bool:
-    """Whether as many words as are too many come twice in the transcript, one time after the other, around there.
+    """Whether the transcript repeats a run of as many words as the gap has extra ones, around the gap.
 
-    Which of the two is the one too many is chance: words that were misheard both times stand for the text's.
+    Either of the two runs may be the extra one: words misheard both times are still a repetition.
     """
     words, count = [sound.word for sound in heard], -gap.missing
     return any(
@@ -149,7 +149,7 @@ def _said_before(gap: Gap, heard: Sequence[Sound]) -> bool:
 
 
 def _quote(words: str) -> str:
-    """Words for a message: of a long stretch, its beginning and its end."""
+    """Words in quotes, for a message; a long stretch is shortened to its beginning and its end."""
     parts = words.split()
     if len(parts) > 16:
         parts = [*parts[:8], "…", *parts[-7:]]

@@ -1,7 +1,7 @@
-"""What a whole take of a voice is like, learned from the first takes of its first chunks: how fast it is, how it ends.
+"""Learns a voice's pace, and how long it is quiet at the end, from the first takes of its first chunks.
 
-Maya1 reads one description by a quarter faster than another. How long a voice is quiet after its last word shows a cut
-between words, too.
+Maya1 reads one description by a quarter faster than another. The quiet after the last word also shows a cut between
+words.
 """
 
 from collections import defaultdict, deque
@@ -9,46 +9,45 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-#: Takes of a voice from which its pace is known: of 8, a median stands against 3 that failed.
+#: The fewest takes for a voice's pace: the median of 8 holds if 3 of them failed.
 ENOUGH_FOR_PACE = 8
 
-#: Takes of a voice from which its ends are known: fewer have no tenth part.
+#: The fewest takes for a voice's ends: the shortest tenth of fewer is not known.
 ENOUGH_FOR_QUIET = 20
 
-#: Takes of a voice that count, where it has so many. Of 40 takes that lacked a third, the pace of the first 8 takes
+#: The most takes of a voice that count. Of 40 takes that lacked a third, the pace of the first 8 takes
 #: showed 27, that of the first 20 or 101 showed 31 (tests.measure.detection, 300 good takes, two novels, seed 5).
 COUNTED = 20
 
-#: So many times the distance from the median down to the shortest tenth is an end below that tenth no accident: in a
-#: normal distribution that is one of 16,000. Ends that vary much are so left alone. It counts as two of the steps that
-#: they are measured in (sound.py) at least.
+#: The limit for ends lies below the shortest tenth by this factor times the distance from there to the median. In a
+#: normal distribution, one end of 16,000 is below it; a voice whose ends vary much gets a low limit. The distance
+#: counts as at least two of the steps that ends are measured in (`audio_checks`).
 _FENCE, _NARROWEST = 2.0, 0.02
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the length and the end of a take are judged by.
+    """A voice's limits for the length and the end of a take.
 
-    Each is a voice's own number; 0 for the wide limits, where the voice has too few takes to have a number; and None as
-    long as that is open.
+    Each is the voice's own number, 0 if the voice has too few takes for one (wide limits apply), and None until all
+    takes that count are known.
     """
 
     pace: float | None = None
-    """Frames by expected frames, 1 where the voice takes as long as expected."""
+    """Frames divided by expected frames."""
     quiet: float | None = None
-    """The fewest seconds of quiet that a whole take ends with."""
+    """The fewest seconds of quiet at the end of a complete take."""
 
 
 class VoiceProfiles:
-    """The limits of each voice of a book, a function of its chunks' first takes, whatever order they come in.
+    """The limits of each voice of a book. They depend on its chunks' first takes, not on the order in which these come.
 
-    The first 20 takes in reading order count that ended by themselves; a voice that has fewer has a pace from 8 on. A
-    limit is open until no take that comes later can be among these. The median and the quantiles bear it that some of
-    them failed.
+    The first 20 takes in reading order that ended by themselves count; a voice with fewer has a pace from 8 takes on. A
+    limit is None until no later take can be among these. Median and quantiles hold even if some of them failed.
     """
 
     def __init__(self, chunks: Iterable[tuple[str, str]]) -> None:
-        """`chunks` are the names of all chunks in reading order, each with its voice's description before it."""
+        """`chunks` are the (voice description, name) of all chunks in reading order."""
         names: dict[str, list[str]] = defaultdict(list)
         for voice, name in chunks:
             names[voice].append(name)
@@ -59,27 +58,27 @@ class VoiceProfiles:
         self._ends = {voice: _Sample(own, COUNTED, self._quiets) for voice, own in names.items()}
 
     def learn_pace(self, name: str, ratio: float | None) -> None:
-        """The first take of a chunk has this ratio of frames to expected frames; None if it did not end by itself.
+        """Learn the ratio of frames to expected frames of a chunk's first take; None if it did not end by itself.
 
         Raises:
-            ValueError: the ratio is no number of 0 or more.
+            ValueError: the ratio is not a finite number of 0 or more.
         """
         if ratio is not None and not 0 <= ratio < float("inf"):
             raise ValueError(f"a take cannot have {ratio} times the expected frames")
         self._ratios[name] = ratio
 
     def learn_end(self, name: str, quiet: float | None) -> None:
-        """The first take of a chunk ends with so many seconds of quiet; None if it has no end that tells anything.
+        """Learn the seconds of quiet at the end of a chunk's first take; None if its end does not count.
 
         Raises:
-            ValueError: that is no number of 0 or more.
+            ValueError: it is not a finite number of 0 or more.
         """
         if quiet is not None and not 0 <= quiet < float("inf"):
             raise ValueError(f"a take cannot be quiet for {quiet} seconds")
         self._quiets[name] = quiet
 
     def of(self, voice: str) -> Limits:
-        """The limits of the voice of this description, as far as they are settled."""
+        """The limits of the voice of this description, as far as they are known."""
         if voice in self._settled:
             return self._settled[voice]
         ratios, quiets = self._paces[voice].values(), self._ends[voice].values()
@@ -88,20 +87,20 @@ class VoiceProfiles:
             None if quiets is None else _least(quiets) if len(quiets) >= ENOUGH_FOR_QUIET else 0.0,
         )
         if ratios is not None and quiets is not None:
-            self._settled[voice] = limits  # each take of a book asks for them
+            self._settled[voice] = limits  # asked for with each take
         return limits
 
 
 class _Sample:
-    """The first values of a voice in reading order, so many of them at most."""
+    """The first values of a voice in reading order."""
 
     def __init__(self, names: Iterable[str], most: int, known: Mapping[str, float | None]) -> None:
-        """`known` has a value, or None, for each chunk of which one is known."""
+        """At most `most` values are used. `known` has those of the known takes; None does not count."""
         self._names, self._most, self._known = deque(names), most, known
         self._values: list[float] = []
 
     def values(self) -> list[float] | None:
-        """The values, fewer than `most` where the voice has no more; None as long as one of them is to come."""
+        """The values, fewer than `most` if the voice has no more; None while one of them is not known yet."""
         while self._names and len(self._values) < self._most:
             if self._names[0] not in self._known:
                 return None

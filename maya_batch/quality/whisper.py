@@ -1,7 +1,7 @@
-"""Speech recognition of takes: Whisper, as faster-whisper runs it.
+"""Speech recognition (ASR) of takes with Whisper, run by faster-whisper.
 
-faster-whisper is an extra, `verify`. Nothing here uses the network; `maya-batch fetch --recognizer` gets models.
-Importing faster-whisper takes seconds, so what every command asks (whether a default model is here) goes without it.
+faster-whisper is the extra `verify`. Nothing here uses the network; `maya-batch fetch --recognizer` downloads models.
+Importing faster-whisper takes seconds, so the check for a default model, which every command makes, does not import it.
 """
 
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ from maya_batch.quality import Problem, Transcript
 #: Whisper's sampling rate, in Hz.
 _RATE = 16_000
 
-#: The weights of a CTranslate2 model, and what is read beside them.
+#: The files of a CTranslate2 model.
 _FILES = ("config.json", "model.bin", "tokenizer.json")
 
-#: The default recognizers: small.en knows names and numbers that the smaller ones do not.
+#: The default models: small.en knows names and numbers that smaller ones do not.
 _ENGLISH, _OTHER_LANGUAGES = "small.en", "small"
 
-#: Where the models that faster-whisper names lie on the hub (docstring of `faster_whisper.download_model`).
+#: The hub ids of the models that faster-whisper names (docstring of `faster_whisper.download_model`).
 _HUB_ID = "Systran/faster-whisper-{}"
-#: Those that lie elsewhere. faster-whisper's public functions do not tell; a test has them find each of these.
+#: The exceptions. faster-whisper has no public function for them; a test checks each against faster-whisper.
 _OTHER_HUB_IDS = {
     "large": "Systran/faster-whisper-large-v3",
     "distil-large-v2": "Systran/faster-distil-whisper-large-v2",
@@ -45,7 +45,7 @@ _OTHER_HUB_IDS = {
 
 @dataclass(frozen=True)
 class Recognizer:
-    """A loaded recognizer."""
+    """A loaded ASR model."""
 
     name: str
     """As the user gave it."""
@@ -54,17 +54,17 @@ class Recognizer:
 
 
 def default_recognizer(language: str) -> str:
-    """The name of the recognizer for a book's language."""
+    """The name of the default model for a book's language."""
     return _ENGLISH if _code(language) == "en" else _OTHER_LANGUAGES
 
 
 def _code(language: str) -> str:
-    """Whisper's code of a book's language."""
+    """Whisper's code for a book's language."""
     return language.lower().replace("_", "-").partition("-")[0]
 
 
 def recognizer_installed() -> bool:
-    """Whether faster-whisper is installed; it is not imported."""
+    """Whether faster-whisper is installed. Does not import it."""
     return find_spec("faster_whisper") is not None
 
 
@@ -75,13 +75,11 @@ def check_installed() -> None:
         MachineError: it is not.
     """
     if not recognizer_installed():
-        raise MachineError(
-            f"the speech recognizer is not installed: {install_hint('verify')}; `--verify off` needs none"
-        )
+        raise MachineError(f"speech recognition is not installed: {install_hint('verify')}, or use --verify off")
 
 
 def recognizer_ready(name: str) -> bool:
-    """Whether faster-whisper is installed and this model is complete on this disk."""
+    """Whether faster-whisper is installed and all files of this model are on this disk."""
     if not recognizer_installed():
         return False
     try:
@@ -92,7 +90,7 @@ def recognizer_ready(name: str) -> bool:
 
 
 def recognizers_here() -> list[str]:
-    """The models that faster-whisper names and that are complete on this disk.
+    """The models that faster-whisper names and whose files are all on this disk.
 
     Raises:
         ImportError: faster-whisper cannot be loaded.
@@ -103,11 +101,11 @@ def recognizers_here() -> list[str]:
 
 
 def recognizer_repository(name: str) -> str:
-    """The hub id of a model that faster-whisper names, like small.en; a hub id is returned as it is.
+    """The hub id of a model that faster-whisper names, like small.en; a hub id is returned unchanged.
 
     Raises:
         MachineError: faster-whisper is not installed.
-        UsageError: it names no such model.
+        UsageError: faster-whisper has no model of this name.
     """
     check_installed()
     if "/" in name:
@@ -117,33 +115,33 @@ def recognizer_repository(name: str) -> str:
 
         known = available_models()
         if name not in known:
-            raise UsageError(f"recognizer {name}: unknown; known are {', '.join(known)}, hub ids and folders")
+            raise UsageError(f"recognizer {name}: unknown; use one of {', '.join(known)}, a hub id or a folder")
     return _OTHER_HUB_IDS.get(name, _HUB_ID.format(name))
 
 
 def find_recognizer(name: str) -> Path:
-    """The folder of a model, which is given as that folder, by faster-whisper's name or by hub id.
+    """The folder of a model, given as a folder, as faster-whisper's name or as a hub id.
 
     Raises:
         MachineError: faster-whisper is not installed, or the model is missing or incomplete on this disk.
-        UsageError: there is no such model.
+        UsageError: there is no model of this name.
     """
     folder = Path(name).expanduser()
     if folder.is_absolute() or name.startswith(".") or folder.is_dir():
         missing = [file for file in _FILES if not (folder / file).is_file()]
         if missing:
             raise MachineError(
-                f"recognizer {name}: no {missing[0]} there; give the folder of a CTranslate2 Whisper model"
+                f"recognizer {name}: the folder has no {missing[0]}; give that of a CTranslate2 Whisper model"
             )
         return folder
     repository = recognizer_repository(name)
     match = HUB_ID.fullmatch(repository)
     if match is None:
-        raise UsageError(f"recognizer {name}: neither a folder nor a hub id")
+        raise UsageError(f"recognizer {name}: not a folder, a known name or a hub id")
     snapshot = cached_snapshot(match["repo"], match["revision"] or "main")
     if snapshot is None or not all((snapshot / file).is_file() for file in _FILES):
-        what = "is not on this disk" if snapshot is None else "is not whole"
-        mend = f"get it with `maya-batch fetch --recognizer {name}`, or go on with --verify off"
+        what = "is not on this disk" if snapshot is None else "is incomplete"
+        mend = f"run `maya-batch fetch --recognizer {name}`, or use --verify off"
         raise MachineError(f"recognizer {name} {what}: {mend}")
     return snapshot
 
@@ -151,13 +149,13 @@ def find_recognizer(name: str) -> Path:
 def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> Recognizer:
     """Load a model onto `cpu` (8-bit weights), `cuda` or `cuda:N` (float16).
 
-    Transcripts do not depend on `threads`, the CPU threads that it may use. On a GPU it transcribes a second of silence
-    at once, because CTranslate2 looks for the GPU's libraries only then.
+    Transcripts do not depend on `threads`, the number of CPU threads. On a GPU, a second of silence is transcribed
+    first: CTranslate2 loads the GPU's libraries only then.
 
     Raises:
-        MachineError: faster-whisper is not installed, the model is not on this disk, cannot be loaded, or does not run
-            on the GPU.
-        UsageError: there is no such model, or it does not know the book's `language`.
+        MachineError: faster-whisper is not installed, or the model is not on this disk, cannot be loaded, or does not
+            run on the GPU.
+        UsageError: there is no model of this name, or it does not support the book's `language`.
     """
     folder = find_recognizer(name)
     check_installed()
@@ -181,8 +179,8 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
         hint = "" if kind == "cpu" else "; try --recognizer-device cpu"
         raise MachineError(f"recognizer {name} cannot be loaded on {device}: {why}{hint}") from error
     if _code(language) not in model.supported_languages:
-        mend = "" if model.model.is_multilingual else "take `small`, which knows many, or "
-        raise UsageError(f"recognizer {name} does not know the book's language, {language}; {mend}--verify off")
+        other = "" if model.model.is_multilingual else "`small`, which is multilingual, or "
+        raise UsageError(f"recognizer {name} does not support the book's language, {language}; use {other}--verify off")
     recognizer = Recognizer(name, model)
     if kind != "cpu":
         _transcribe(recognizer, np.zeros(_RATE, dtype=np.float32), language)
@@ -190,11 +188,11 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
 
 
 def _load_cublas() -> None:
-    """Load CUDA 12's cuBLAS from its Python package, if that is installed: CTranslate2 asks the system for it by these
-    names, and PyTorch brings CUDA 13's. Where it is missing, the first transcription fails and says so.
+    """Load CUDA 12's cuBLAS from its Python package, if that is installed: CTranslate2 loads it by these names, and
+    PyTorch brings that of CUDA 13. Without it, the first transcription raises an error.
 
     Raises:
-        MachineError: it is installed and cannot be loaded.
+        MachineError: it is installed but cannot be loaded.
     """
     from ctypes import CDLL, RTLD_GLOBAL
 
@@ -212,17 +210,17 @@ def _load_cublas() -> None:
 def listen(
     recognizer: Recognizer, waveform: NDArray[np.float32], rate: int, text: str, language: str, quality: Quality
 ) -> tuple[Transcript, tuple[Problem, ...]]:
-    """Transcribe a take that should say `text`, and check the transcript against it.
+    """Transcribe a take of `text`, and check the transcript against the text.
 
     `waveform` has samples in -1..1 at `rate` Hz, mono. The same samples give the same result on the same machine:
-    beam search takes the likeliest of five transcripts, nothing is sampled.
+    beam search takes the most likely of five transcripts, and nothing is sampled.
 
-    Whisper sometimes fails on a take that says its text: it stops, or repeats a word without end. So a take whose words
-    seem wrong is transcribed a second time, with time stamps, which change the decoding; words that a take lacks are in
-    neither transcript. Of 600 good takes of the demo voice tiny.en flagged 14; the second time cleared 6 of these.
+    Whisper sometimes fails on a good take: it stops, or repeats a word without end. A take with wrong words is
+    transcribed a second time, with time stamps, which change the decoding; words that the take lacks are in neither
+    transcript. Of 600 good takes of the demo voice tiny.en flagged 14; the second time cleared 6 of these.
 
     Raises:
-        MachineError: the recognizer fails, for instance when the GPU's memory is full.
+        MachineError: ASR fails, for instance because GPU memory is full.
     """
     from maya_batch.quality.transcript_checks import check_words
 
@@ -240,7 +238,7 @@ def listen(
 
 
 def _resample(waveform: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """To Whisper's rate, through a polyphase filter, so that higher frequencies do not alias into its band."""
+    """Resample to Whisper's rate; the polyphase filter keeps higher frequencies from aliasing into its band."""
     from math import gcd
 
     from scipy.signal import resample_poly

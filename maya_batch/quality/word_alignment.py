@@ -1,4 +1,4 @@
-"""Two lists of words aligned: which word of the one is which of the other; pure."""
+"""Aligns two lists of words: finds the words that are in both, and the gaps between them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from rapidfuzz.distance import Levenshtein
 
 from maya_batch.quality.normalization import Sound
 
-#: Words that another may be written as in one: "never the less".
+#: The most words that the other list may write as one word: "never the less".
 _LONGEST_COMPOUND = 4
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Where the lists differ: words [start, end) of the text stand against words [begin, finish) of the transcript."""
+    """A difference: the text has words [start, end) where the transcript has words [begin, finish)."""
 
     start: int
     end: int
@@ -22,17 +22,17 @@ class Gap:
 
     @property
     def missing(self) -> int:
-        """How many words of the text have nothing in their place."""
+        """How many words fewer the transcript has than the text; below 0: how many more."""
         return (self.end - self.start) - (self.finish - self.begin)
 
     @property
     def errors(self) -> int:
-        """Words wrong, missing and too many."""
+        """The number of wrong, missing and extra words."""
         return max(self.end - self.start, self.finish - self.begin)
 
 
 def join_compounds(sounds: Sequence[Sound], other: Sequence[Sound]) -> list[Sound]:
-    """The list with neighbours joined that the other list writes as one word."""
+    """The list with neighbours joined if the other list writes them as one word."""
     known = {sound.word for sound in other}
     joined: list[Sound] = []
     at = 0
@@ -50,7 +50,7 @@ def join_compounds(sounds: Sequence[Sound], other: Sequence[Sound]) -> list[Soun
 def pair(text: Sequence[str], heard: Sequence[str]) -> list[tuple[int, int]]:
     """The indices of the words that are the same in both, in order.
 
-    Where a word may be paired with either of two, it is the first one: what is missing at the end is seen there.
+    A word that may be paired with either of two is paired with the first, so a cut end shows at the end.
     """
     pairs = [
         (op.src_start + n, op.dest_start + n)
@@ -69,13 +69,12 @@ def pair(text: Sequence[str], heard: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def gaps(pairs: Sequence[tuple[int, int]], text: int, heard: int, bridge: int = 0) -> list[Gap]:
-    """What lies between the pairs, in lists of `text` and `heard` words.
+    """The gaps between the pairs, in lists of `text` and `heard` words.
 
-    Gaps with up to `bridge` pairs between them are one: a "the" inside a lost sentence is found by accident.
+    Gaps with up to `bridge` pairs between them are one: a "the" inside a missing sentence is found by accident.
     """
-    found = list(_gaps(pairs, text, heard))
     merged: list[Gap] = []
-    for gap in found:
+    for gap in _gaps(pairs, text, heard):
         if merged and gap.start - merged[-1].end <= bridge:
             last = merged.pop()
             gap = Gap(last.start, gap.end, last.begin, gap.finish)

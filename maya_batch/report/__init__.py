@@ -1,1 +1,1 @@
-"""The report of a run: report.json for programs and report.html for people, in the folder of the chapters."""
+"""The report of a run, in the folder of the chapters: report.json for programs, report.html for people."""

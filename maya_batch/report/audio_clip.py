@@ -1,4 +1,4 @@
-"""The sound of one take for the page: a small MP3, and a picture of its waveform."""
+"""The sound of one take for the page: a small MP3 and a picture of its waveform."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from maya_batch.audio.ffmpeg import REPRODUCIBLE, FfmpegError, run
 from maya_batch.errors import MachineError
 
 CLIP_BITRATE = "32k"
-"""For LAME's MP3 at 24 kHz mono: words and most faults stay audible, at 4 kB a second."""
+"""For an MP3 by LAME at 24 kHz mono: words and most faults are audible, at 4 kB a second."""
 PICTURE_WIDTH, PICTURE_HEIGHT = 240, 40
-"""The box of a clip's picture, in its own units: one peak for each unit of width."""
+"""The size of a clip's picture in SVG units: one peak for each unit of width."""
 
-_DECODED_RATE = 16000  # Hz; enough to see how loud it is
+_DECODED_RATE = 16000  # Hz; enough for the picture
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class AudioClip:
     mp3: bytes
     seconds: float
     picture: str
-    """The `d` of an SVG path in a box of `PICTURE_WIDTH` x `PICTURE_HEIGHT`: the waveform's peaks around the middle."""
+    """The `d` of an SVG path in a box of `PICTURE_WIDTH` x `PICTURE_HEIGHT`: the peaks of the waveform."""
 
 
 def make_clip(waveform: NDArray[np.float32], rate: int) -> bytes:
-    """`waveform` [samples], -1 to 1, mono, at `rate` Hz as an MP3; the same waveform gives the same bytes.
+    """Encode `waveform` [samples], -1 to 1, mono, at `rate` Hz as an MP3; the same waveform gives the same bytes.
 
     Raises:
         ValueError: the waveform is empty, not one-dimensional floats, or has samples that are not within -1..1.
@@ -38,7 +38,7 @@ def make_clip(waveform: NDArray[np.float32], rate: int) -> bytes:
     if not np.all(np.abs(waveform) <= 1):  # a NaN compares false
         raise ValueError("samples not within -1..1")
     arguments = ["-f", "f32le", "-ar", str(rate), "-ac", "1", "-i", "pipe:0"]
-    # ffmpeg cannot seek in a pipe, and would leave the header with the length empty: browsers use the bitrate instead.
+    # No Xing header: in a pipe, ffmpeg would leave its length empty; without one, browsers use the bitrate.
     arguments += ["-c:a", "libmp3lame", "-b:a", CLIP_BITRATE, "-write_xing", "0", "-id3v2_version", "0"]
     arguments += [*REPRODUCIBLE, "-f", "mp3", "pipe:1"]
     try:
@@ -48,10 +48,10 @@ def make_clip(waveform: NDArray[np.float32], rate: int) -> bytes:
 
 
 def read_clip(mp3: bytes) -> AudioClip:
-    """A clip of `make_clip`, with its length and its picture.
+    """Read an MP3 of `make_clip`, with its length and its picture.
 
     Raises:
-        ValueError: it is no MP3, or no sound is in it.
+        ValueError: it is not an MP3, or has no sound.
         MachineError: ffmpeg is missing.
     """
     arguments = ["-f", "mp3", "-i", "pipe:0", "-f", "s16le", "-ar", str(_DECODED_RATE), "-ac", "1", "pipe:1"]
@@ -60,16 +60,16 @@ def read_clip(mp3: bytes) -> AudioClip:
     except FfmpegError as error:
         raise ValueError(str(error)) from error
     if not len(pcm):
-        raise ValueError("no sound is in it")
+        raise ValueError("it has no sound")
     return AudioClip(mp3, len(pcm) / _DECODED_RATE, _picture(pcm))
 
 
 def _picture(pcm: NDArray[np.int16]) -> str:
-    """The peaks of `pcm` as a path: left to right along the upper edge, then back along the lower one."""
+    """The peaks of `pcm` as a path: to the right along the upper edge, back along the lower one."""
     edges = np.linspace(0, len(pcm), PICTURE_WIDTH, endpoint=False).astype(int)
     peaks = np.maximum.reduceat(np.abs(pcm.astype(np.int32)), edges) / (1 << 15)
     middle = PICTURE_HEIGHT / 2
-    # At least a thin line, to show silence.
+    # Silence is a thin line.
     heights = np.maximum(peaks * middle, 0.4)
     upper = [f"{x} {middle - height:.1f}" for x, height in enumerate(heights)]
     lower = [f"{x} {middle + height:.1f}" for x, height in reversed(list(enumerate(heights)))]

@@ -13,15 +13,15 @@ from maya_batch.report.page import render_page
 def write_report(folder: Path, report: Report, clips: Mapping[str, AudioClip], fingerprint: str = "") -> Path:
     """Write report.json and report.html into the existing `folder`, and return the path of the page.
 
-    `fingerprint` is a digest of all that they tell about the book, or empty. `clips` are the sounds of takes
-    in use by their chunk's `ref`, at least those of the first `MOST_TAKES` of `worst_takes(report.chunks)`.
+    `fingerprint` is a digest of their contents about the book, or empty. `clips` are the sounds of takes in use, by
+    their chunk's `ref`: at least those of the first `MOST_TAKES` of `worst_takes(report.chunks)`.
 
     Raises:
-        MachineError: a file cannot be written; the old one stays.
+        MachineError: a file cannot be written; the old one is unchanged.
         ValueError: a number of the report is not finite, or a time is not ISO 8601.
     """
     contents = {folder / JSON_NAME: to_json(report), folder / PAGE_NAME: render_page(report, clips, fingerprint)}
     for path, text in contents.items():
-        # A path may hold bytes that are no UTF-8: their escapes are those of JSON, too.
+        # Paths can contain bytes that are not UTF-8; these escapes are also valid in JSON.
         write_atomic(path, text.encode(errors="backslashreplace"))
     return folder / PAGE_NAME

@@ -8,7 +8,7 @@ from maya_batch.report.model import Report
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema that every report.json of this version keeps to: all keys required, no others allowed."""
+    """The schema of every report.json of this version: all keys are required, no others are allowed."""
     schema = TypeAdapter(Report).json_schema(mode="serialization")
     for part in (schema, *schema["$defs"].values()):
         part["description"] = part["description"].partition("\n\nRaises:")[0]

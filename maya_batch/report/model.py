@@ -1,4 +1,4 @@
-"""The data of a report: the run, its chapters and chunks, and an account of every character of the book; no disk."""
+"""The data of a report: the run, its chapters and chunks, and the counts of the book's characters."""
 
 import json
 from collections import Counter
@@ -14,9 +14,9 @@ from maya_batch.book.report_files import GENERATOR
 from maya_batch.quality import Problem
 
 MOST_TAKES = 50
-"""Takes whose sound the page holds: at 32 kbit/s about 4 MB, and more than a person plays in one go."""
+"""The most takes with sound on the page: about 4 MB at 32 kbit/s."""
 
-# What the JSON Schema says of values, beyond their types.
+# Types with constraints for the JSON Schema.
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -31,36 +31,36 @@ ExitCode = Annotated[int, Field(json_schema_extra={"enum": _EXIT_CODES})]
 
 @dataclass(frozen=True)
 class ChunkReport:
-    """One chunk and the take of it that is in use."""
+    """One chunk and its take in use."""
 
     ref: Ref
     """`chapter:index`, both from 1."""
     text: str
-    """As it was to be spoken, tags included."""
+    """The text to speak, including tags."""
     key: Annotated[str, Field(min_length=4)]
-    """The name of its takes."""
+    """The key of the chunk, which names its takes."""
     attempt: Count
-    """Which take is in use, from 1; 0 where there is none."""
+    """The number of the take in use, from 1; 0 without a take."""
     attempts: Count
-    """How many takes there are."""
+    """The number of takes."""
     problems: tuple[Problem, ...]
-    """What is on record against the take."""
+    """The problems of the take."""
     word_error: NonNegative | None
-    """Words wrong, missing and too many, as a share of the words of the text; null for a take without a transcript."""
+    """Wrong, missing and extra words, as a share of the words of the text; null for a take without a transcript."""
     heard: str | None
     """The transcript; null for a take without one."""
     seconds: NonNegative
-    """Of speech; 0 without a take."""
+    """The length of the take; 0 without a take."""
     chosen: bool
     """Whether a person chose this take."""
     unheard: tuple[Count, ...] = ()
-    """Which words of the text, counted from 0 as whitespace parts them, are not in the transcript."""
+    """The words of the text that are not in the transcript, counted from 0; whitespace separates words."""
     omitted: bool = False
-    """Whether it is left out of its chapter, as the book wants it of what failed in all attempts."""
+    """Whether the chunk is left out of its chapter: all attempts failed, and the book has `failed: omit`."""
 
     @property
     def name(self) -> str:
-        """The chunk together with the beginning of its key, as `redo` takes it: after an edit it no longer matches."""
+        """The chunk's ref and the beginning of its key, as `redo` takes it; after an edit it matches no chunk."""
         return f"{self.ref}@{self.key[:4]}"
 
 
@@ -72,70 +72,70 @@ class ChapterReport:
     """From 1."""
     title: str
     file: NonEmpty | None
-    """The name of a file beside the report; null where there is none that is whole."""
+    """The name of the file, in the folder of the report; null without a complete file."""
     seconds: NonNegative | None
     """The length of the file; null without one."""
     loudness_lufs: float | None
-    """The integrated loudness of the file by ITU-R BS.1770, in LUFS; null without a file, and for one that is silent
-    or under 400 ms."""
+    """The integrated loudness of the file by ITU-R BS.1770, in LUFS; null without a file, and for silence
+    or less than 400 ms of sound."""
     characters: Characters
 
 
 @dataclass(frozen=True)
 class Report:
-    """One run, and the book as it stood when the run ended."""
+    """One run, and the state of the book at its end."""
 
-    # For the JSON Schema; the classes of its fields inherit it.
+    # For the JSON Schema; the classes of the fields inherit it.
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid", use_attribute_docstrings=True, json_schema_serialization_defaults_required=True
     )
 
     title: str
-    """Of the book."""
+    """The title of the book."""
     author: str
-    """Of the book; empty where none is named."""
+    """The author of the book; empty without one."""
     language: Annotated[str, Field(min_length=2)]
-    """A language tag (BCP 47), "en"."""
+    """The language of the book as a BCP 47 tag, like "en"."""
     book: NonEmpty
     """The path of the manifest."""
     model: str
     """The language model."""
     engine: str
-    """Engine, number format and quantization; empty where the run loaded none."""
+    """Engine, number format and quantization; empty if the run loaded no engine."""
     started: Moment
     """ISO 8601, with the offset to UTC."""
     ended: Moment
     """ISO 8601, with the offset to UTC."""
     speech_hours: NonNegative
-    """Hours of speech that this run has made."""
+    """Hours of speech rendered by this run."""
     x_realtime: NonNegative | None
-    """Seconds of speech for a second of rendering; null where the run rendered nothing."""
+    """Seconds of speech for a second of rendering; null if the run rendered nothing."""
     retries: Count
-    """Takes of this run that were not a chunk's first."""
+    """Takes of this run that are not the first of their chunk."""
     exit_code: ExitCode
-    """0 whole, 1 unexpected error, 2 usage or manifest, 3 rendered with problems, 4 stopped before the end,
-    5 environment, 75 another run holds the book."""
+    """0 complete, 1 unexpected error, 2 usage or manifest, 3 rendered with problems, 4 stopped before the end,
+    5 environment, 75 locked by another run."""
     exit_reason: str
     """Why the run ended, in one line for a person."""
     problems_by_kind: Mapping[str, Positive]
-    """How many chunks have a problem of each kind."""
+    """The number of chunks with a problem of each kind."""
     characters: Characters
-    """The chapters' characters together."""
+    """The characters of all chapters together."""
     chapters: tuple[ChapterReport, ...]
     """In reading order."""
     chunks: tuple[ChunkReport, ...]
     """In reading order."""
     version: NonEmpty
-    """Of maya-batch."""
+    """The version of maya-batch."""
     flags: tuple[str, ...] = ()
-    """What a command on the book has to be given to find the same takes: --output, --model, --codec; and to go on at
-    all: --allow-unknown-tags, --allow-language."""
+    """The flags that a command on the book needs to find the same takes (--output, --model, --codec) and to continue
+    (--allow-unknown-tags, --allow-language)."""
     generator: Annotated[str, Field(json_schema_extra={"const": GENERATOR})] = GENERATOR
-    """Which program wrote it."""
+    """The program that wrote the report."""
 
 
 def count_problems(chunks: Iterable[ChunkReport]) -> dict[str, int]:
-    """How many chunks have a problem of each kind, the most frequent kind first."""
+    """The number of chunks with a problem of each kind, the most frequent kind first."""
     kinds = Counter(kind for chunk in chunks for kind in {problem.kind for problem in chunk.problems})
     return dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
 
@@ -144,7 +144,7 @@ def to_json(report: Report) -> str:
     """The report as one JSON object in the form of `json_schema`, ending with a newline.
 
     Raises:
-        ValueError: one of its numbers is not finite.
+        ValueError: a number is not finite.
     """
     content = {"generator": report.generator} | asdict(report) | {"problems_by_kind": dict(report.problems_by_kind)}
     return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
@@ -160,9 +160,9 @@ def from_json(text: str) -> Report:
 
 
 def worst_takes(chunks: Iterable[ChunkReport]) -> list[ChunkReport]:
-    """The takes with anything against them, the worst first: by problems, then by word error, then as they are read.
+    """The takes with problems or word errors, the worst first: by problems, then by word error, then in reading order.
 
-    Takes that a person chose come last: that person has played them. Chunks without a take are left out.
+    Takes that a person chose come last. Chunks without a take are left out.
     """
     doubtful = [chunk for chunk in chunks if chunk.attempt and (chunk.problems or chunk.word_error)]
     return sorted(doubtful, key=lambda chunk: (chunk.chosen, -len(chunk.problems), -(chunk.word_error or 0.0)))

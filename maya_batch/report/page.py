@@ -1,4 +1,4 @@
-"""report.html: one page that needs nothing but itself."""
+"""Makes report.html, one page without external resources."""
 
 import base64
 import hashlib
@@ -27,25 +27,25 @@ from maya_batch.report.text_diff import Words, word_diff
 
 _STATES: Mapping[int, str] = MappingProxyType(
     {
-        EXIT_WHOLE: "The book is whole",
-        EXIT_UNEXPECTED: "Ended by an error nobody foresaw",
+        EXIT_WHOLE: "The book is complete",
+        EXIT_UNEXPECTED: "Ended by an unexpected error",
         EXIT_USAGE: "Ended by a mistake in the command or the book",
-        EXIT_PROBLEMS: "All is rendered, some of it with problems",
+        EXIT_PROBLEMS: "Everything is rendered, some of it with problems",
         EXIT_STOPPED: "Stopped before the end",
-        EXIT_ENVIRONMENT: "Ended by what the machine lacks",
-        EXIT_BUSY: "Another run holds the book",
+        EXIT_ENVIRONMENT: "Ended by a problem with the machine",
+        EXIT_BUSY: "Another run has locked the book",
     }
 )
 #: The parts of `Characters`: field, name, meaning.
 _PARTS = (
-    ("heard", "heard", "as they are written"),
-    ("unheard", "unheard", "spoken, not listened to"),
-    ("with_problems", "with problems", "kept all the same"),
+    ("heard", "heard", "spoken as written"),
+    ("unheard", "unheard", "spoken, but not found in a transcript"),
+    ("with_problems", "with problems", "spoken in takes with problems"),
     ("missing", "missing", "not spoken"),
-    ("waived", "waived", "chosen by hand all the same, or left out as the book wants it"),
+    ("waived", "waived", "with problems, but chosen by hand or left out as the manifest says"),
 )
 _BAR = 1000
-"""Width of the bar of characters, in its own units."""
+"""The width of the bar of characters in SVG units."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ class _Take:
 
 
 def render_page(report: Report, clips: Mapping[str, AudioClip], fingerprint: str = "") -> str:
-    """The page as HTML, with a `fingerprint` of all that it tells about the book.
+    """Make the page as HTML, with a `fingerprint` of its contents about the book.
 
-    `clips` are the sounds of takes in use, by their chunk's `ref`. The page shows those of the first `MOST_TAKES` of
-    `worst_takes`, and names each that is missing.
+    `clips` are the sounds of takes in use, by their chunk's `ref`. The page has those of the first `MOST_TAKES` of
+    `worst_takes`, and says which are missing.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -83,7 +83,7 @@ def render_page(report: Report, clips: Mapping[str, AudioClip], fingerprint: str
         report=report,
         fingerprint=fingerprint,
         flags="".join(f" {shell_word(flag)}" for flag in report.flags),
-        # Whatever a text may contain, only this script runs, and nothing is loaded from elsewhere.
+        # Whatever the texts contain, only this script runs, and nothing is loaded from elsewhere.
         policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; media-src data:; "
         "base-uri 'none'; form-action 'none'",
         style=Markup(style),
@@ -106,12 +106,12 @@ def _words(chunk: ChunkReport) -> list[Words]:
 
 
 def _parts(characters: Characters) -> list[_Part]:
-    """The parts of a whole, with their places on the bar."""
+    """The parts of all characters, with their places on the bar."""
     parts, start = [], 0.0
     for name, label, meaning in _PARTS:
         number = getattr(characters, name)
         share = number / characters.total if characters.total else 0.0
-        # 100 % is all, and 0 % is none: nothing between is rounded to either.
+        # Only all is 100 % and only none is 0 %: nothing else is rounded to them.
         shown = f"{100 * share:.1f} %" if 0.0005 <= share < 0.9995 else "under 0.1 %" if share < 0.5 else "over 99.9 %"
         shown = "–" if number == 0 else "100 %" if number == characters.total else shown
         parts.append(_Part(name, label, meaning, number, shown, round(start, 2), round(share * _BAR, 2)))
@@ -120,25 +120,23 @@ def _parts(characters: Characters) -> list[_Part]:
 
 
 def _account(characters: Characters) -> str:
-    """A chapter's characters in a few words, without the parts that are zero."""
-    parts = [(getattr(characters, name), label) for name, label, _ in _PARTS]
-    counted = [(number, label) for number, label in parts if number]
+    """A chapter's characters in a few words, without parts of zero."""
+    counted = [(getattr(characters, name), label) for name, label, _ in _PARTS if getattr(characters, name)]
     if len(counted) == 1:
         return f"{characters.total:,}, all {counted[0][1]}"
-    return f"{characters.total:,}" + "".join(
-        f"{', ' if i else ': '}{n:,} {label}" for i, (n, label) in enumerate(counted)
-    )
+    parts = ", ".join(f"{number:,} {label}" for number, label in counted)
+    return f"{characters.total:,}: {parts}" if parts else "0"
 
 
 def _length(seconds: float) -> str:
-    """A length as a player shows it: 1:02:03, or 2:03."""
+    """A length like 1:02:03 or 2:03."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _moment(iso: str) -> str:
-    """A moment as a person reads it, on the clock of the machine that rendered."""
+    """A time for people, on the clock of the machine that rendered."""
     moment = datetime.fromisoformat(iso)
     return f"{moment.day} {moment:%B %Y, %H:%M}"
 
@@ -149,7 +147,7 @@ _FILTERS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
         "base64": lambda data: base64.b64encode(data).decode("ascii"),
         "grouped": lambda number: f"{number:,}",
         "length_of": _length,
-        # With a dot and a slash in front, a name with a colon is no address.
+        # After "./", a name with a colon is not a URL of another scheme.
         "link": lambda name: "./" + quote(name, errors="surrogateescape"),
         "lufs": lambda loudness: f"{loudness:.1f} LUFS".replace("-", "−"),
         "moment": _moment,
@@ -159,7 +157,7 @@ _FILTERS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
 
 
 def _digest(text: str) -> str:
-    """What a Content-Security-Policy calls an inline style or script by."""
+    """The source of an inline style or script in a Content-Security-Policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
 
 

@@ -1,4 +1,4 @@
-"""Quoting one word of a command line for a shell."""
+"""Quotes one word of a command line for a shell."""
 
 import shlex
 
@@ -6,7 +6,7 @@ _ESCAPED = {"'": r"\'", "\\": r"\\"}
 
 
 def shell_word(word: str) -> str:
-    """`word` in quotes where it needs them: in those of `$'…'` what cannot be printed, bytes that are no text too."""
+    """`word`, quoted if needed; with `$'…'` if it has unprintable characters or bytes that are not text."""
     if word.isprintable():
         return shlex.quote(word)
     return "$'" + "".join(map(_escape, word)) + "'"

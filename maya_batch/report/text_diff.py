@@ -1,4 +1,4 @@
-"""The difference between a text and the transcript of its take: missing words and added ones; pure."""
+"""The difference between a text and the transcript of its take: missing and added words."""
 
 import re
 from collections.abc import Collection
@@ -23,11 +23,11 @@ class Words:
 
 
 def word_diff(text: str, heard: str, unheard: Collection[int] | None = None) -> list[Words]:
-    """The words of `text` as they were read, with those that only `heard` has.
+    """The words of `text`, and at their places the words that only `heard` has.
 
-    Words are what whitespace parts; case and punctuation do not count, and tags are not looked for in the transcript.
-    `unheard` are the words of `text`, counted from 0, that `quality.transcript_checks` found missing. It knows that
-    "1984" and "nineteen eighty-four" are the same; a word it found is not missing, however it is written.
+    Whitespace separates words; case, punctuation and tags do not count. `unheard` are the words of `text`, counted from
+    0, that `quality.transcript_checks` did not find. It knows that "1984" and "nineteen eighty-four" are the same, so
+    only these words are missing.
     """
     written = text.split()
     places = [place for place, word in enumerate(written) if _bare(word)]
@@ -52,5 +52,5 @@ def word_diff(text: str, heard: str, unheard: Collection[int] | None = None) -> 
 
 
 def _bare(word: str) -> str:
-    """What of a word is said: no tags, case, or punctuation."""
+    """A word without tags, case and punctuation."""
     return _SOUNDLESS.sub("", TAG.sub("", word)).casefold()

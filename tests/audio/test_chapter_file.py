@@ -274,7 +274,7 @@ def test_ffmpeg_that_dies_is_noticed(tmp_path: Path) -> None:
         os.kill(children()[0], signal.SIGKILL)
         yield from pieces(speech(30.0))
 
-    with pytest.raises(MachineError, match="ffmpeg failed: it ended with status -9"):
+    with pytest.raises(MachineError, match="ffmpeg failed: it exited with status -9"):
         write_chapter(kills(), targets(tmp_path), TAGS)
     assert list(tmp_path.iterdir()) == []
     assert children() == []

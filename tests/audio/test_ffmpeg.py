@@ -71,7 +71,7 @@ def test_one_that_dies_while_it_is_fed_is_told() -> None:
     process = FfmpegProcess([*PCM, "-f", "null", "-"])
     os.kill(children()[0], 9)
     time.sleep(0.1)
-    with pytest.raises(FfmpegError, match=r"^it ended with status -9$"):
+    with pytest.raises(FfmpegError, match=r"^it exited with status -9$"):
         process.write(bytes(10_000_000))
     process.kill()
     assert children() == []

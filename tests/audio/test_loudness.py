@@ -131,7 +131,7 @@ def test_a_damaged_file_is_told_in_one_clear_line(kind: str, tmp_path: Path) -> 
 
 def test_a_file_of_two_channels_is_no_chapter(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros((RATE, 2)), RATE)
-    with pytest.raises(MachineError, match="its sound is stereo; chapters are mono"):
+    with pytest.raises(MachineError, match="the sound is stereo, but chapters are mono"):
         file_loudness(tmp_path / "a.wav")
 
 

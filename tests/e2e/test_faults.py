@@ -133,7 +133,7 @@ def test_two_runs_started_at_the_same_instant(tiny: TinyBook, undisturbed: dict[
     [
         ("memory", "the memory is full ([enforce fail at alloc_cpu.cpp:124] "),
         ("no memory", "the memory is full; use a smaller --batch-size"),
-        ("nan", "the model's scores are not numbers"),
+        ("nan", "the model's logits are not finite"),
         ("engine", model_failed("mat1 and mat2 shapes cannot be multiplied")),
     ],
 )

@@ -185,11 +185,11 @@ def test_what_went_wrong_is_on_record_and_stays_there(
     assert cap.startswith(f"no end within {frames} frames, {seconds:.1f} s")
     assert (
         broken
-        == "left its frame after 3 frames, 0.3 s (frame 3, slot 2: token 5 is not of this slot); the rest is missing"
+        == "invalid frame after 3 frames, 0.3 s (frame 3, slot 2: token 5 is not of this slot); the rest is missing"
     )
-    assert silent.startswith("no sound in all of its ")
+    assert silent.startswith("the whole take is silent (")
     assert any(message.startswith("1:1 cap: no end within") for message in caplog.messages)
-    assert any(message.startswith("1:2 broken: left its frame") for message in caplog.messages)
+    assert any(message.startswith("1:2 broken: invalid frame") for message in caplog.messages)
     assert "01-one.wav" in audio(tiny)  # nothing is left out because of a problem
     fake_engine.batches.clear()
     assert kinds(render(tiny)) == expected
@@ -584,8 +584,8 @@ def test_rows_the_gpu_does_not_hold_are_halved_and_their_number_kept(
     assert [row.key for rows in generated for row in rows] == [request.key for request in REQUESTS]
     assert small_engine.batch_size == 4
     assert caplog.messages == [
-        "GPU memory full with a batch of 16; going on with 8 (batch_size)",
-        "GPU memory full with a batch of 8; going on with 4 (batch_size)",
+        "GPU memory is full with a batch size of 16; continuing with 8",
+        "GPU memory is full with a batch size of 8; continuing with 4",
     ]
     list(small_engine.generate(REQUESTS[:6], Sampling(), decoding))
     assert gpu.tried[3:] == [4]
@@ -604,8 +604,8 @@ def test_one_row_the_gpu_does_not_hold_is_an_error(small_engine: HfEngine, monke
         list(small_engine.generate(REQUESTS, Sampling(), "framed"))
     assert gpu.tried == [16, 8, 4, 2, 1]
     assert str(caught.value) == (
-        "GPU memory does not hold one sequence of 100 frames (CUDA out of memory); "
-        "use --quantization nf4, fewer render.chunk_words, or a larger card"
+        "GPU memory is too small for one sequence of 100 frames (CUDA out of memory); "
+        "use --quantization nf4, a lower render.chunk_words, or a GPU with more memory"
     )
 
 

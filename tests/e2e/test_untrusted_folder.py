@@ -296,7 +296,7 @@ def test_samples_that_are_no_numbers_are_a_problem_and_silence_in_the_chapter(
     tiny.write(TEXT)
     said = cli("render", tiny.path)
     assert said.code == 3
-    assert "broken: 100 samples are no numbers" in said.err
+    assert "broken: 100 non-finite samples" in said.err
     assert sorted(path.name for path in tiny.output.glob("*.wav")) == ["01-one.wav", "02-two.wav"]
     tiny.write(TEXT, pauses={"sentence": 0.5, "paragraph": 0.5})
     for command in ("render", "assemble", "status", "redo"):

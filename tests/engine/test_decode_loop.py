@@ -297,7 +297,7 @@ def test_a_sequence_alone_that_the_cache_does_not_hold_is_an_error(
     engine: HfEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing_at({3}, monkeypatch)
-    with pytest.raises(MachineError, match=r"does not hold one sequence of \d+ tokens"):
+    with pytest.raises(MachineError, match=r"too small for one sequence of \d+ tokens"):
         generate_all(engine, REQUESTS[:1], SAMPLED, 1)
 
 
@@ -305,7 +305,7 @@ def test_a_prompt_alone_that_the_cache_does_not_hold_is_an_error(
     engine: HfEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing_at({0}, monkeypatch)
-    with pytest.raises(MachineError, match="does not hold one prompt"):
+    with pytest.raises(MachineError, match="too small for one prompt"):
         generate_all(engine, REQUESTS[:2], SAMPLED, 2)
 
 

@@ -450,14 +450,14 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "a shard of zeros": (replaced(SHARD, bytes(5000)), "does not load"),
     "a shard of text": (replaced(SHARD, b"version https://git-lfs.github.com/spec/v1\n"), "does not load"),
     "half a shard": (half_a_shard, "does not load"),
-    "a layer missing": (without_a_layer, "9 tensors of the model are not in its files"),
+    "a layer missing": (without_a_layer, "9 tensors missing from the model's files"),
     "index is no JSON": (replaced("model.safetensors.index.json", b"["), "does not load"),
-    "no tokenizer": (removed(*TOKENIZER), "no tokenizer here nor in tokenizer/"),
+    "no tokenizer": (removed(*TOKENIZER), "no tokenizer here or in tokenizer/"),
     "tokenizer is no JSON": (replaced("tokenizer.json", b"{"), "the tokenizer does not load"),
     "tokenizer is empty": (replaced("tokenizer.json", b"{}"), "the tokenizer does not load"),
     "layout is no JSON": (replaced("maya_tokens.json", b"{"), "not a token layout"),
-    "embedding too small": (settle("maya_tokens.json", code_offset=400), "cannot hold the speech codes up to 7567"),
-    "Maya1's layout": (removed("maya_tokens.json"), "cannot hold the speech codes up to 156937"),
+    "embedding too small": (settle("maya_tokens.json", code_offset=400), "too few for speech codes up to 7567"),
+    "Maya1's layout": (removed("maya_tokens.json"), "too few for speech codes up to 156937"),
 }
 
 
@@ -481,9 +481,7 @@ def change_tokenizer(folder: Path, **model: object) -> None:
     (folder / "tokenizer.json").write_text(json.dumps(data), encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("vocabulary", "told"), [({}, "makes nothing out of"), (None, "and the model knows tokens 0 to 7463")]
-)
+@pytest.mark.parametrize(("vocabulary", "told"), [({}, "into nothing"), (None, "but the model has tokens 0 to 7463")])
 def test_a_tokenizer_of_another_vocabulary_is_refused(
     vocabulary: dict[str, int] | None, told: str, tmp_path: Path
 ) -> None:
@@ -514,11 +512,11 @@ def test_non_finite_logits_are_an_error_in_both_decodings(value: float, tmp_path
     weights["model.norm.weight"][0] = value
     save_file(weights, folder / SHARD, metadata={"format": "pt"})
     broken, asked = load_demo(folder), requests()[:2]
-    with pytest.raises(MachineError, match="scores are not numbers"):
+    with pytest.raises(MachineError, match="logits are not finite"):
         broken.in_grammar_probabilities(asked, SAMPLED)
     for decoding in ("framed", "free"):
         steps: list[None] = []
-        with pytest.raises(MachineError, match="scores are not numbers"):
+        with pytest.raises(MachineError, match="logits are not finite"):
             list(broken.generate(asked, SAMPLED, decoding, lambda steps=steps: steps.append(None)))  # type: ignore[misc]
         assert len(steps) < 3  # at once, not at the sequences' ends
 
@@ -615,7 +613,7 @@ def test_a_codec_of_another_shape_is_one_clear_error(config: str, tmp_path: Path
 
 def test_a_codec_that_does_not_speak_the_models_codes_is_refused(engine: HfEngine) -> None:
     layout = replace(engine.layout, codebook_size=4096)
-    with pytest.raises(MachineError, match=r"a codec of 1024 codes.* this model, which writes 4096 codes"):
+    with pytest.raises(MachineError, match=r"not fit this model: it has 1024 codes.* needs 4096 codes"):
         load_codec(CODEC, layout, engine.device)
 
 

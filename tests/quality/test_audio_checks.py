@@ -26,7 +26,7 @@ def test_a_take_without_sound_is_silent_and_nothing_else() -> None:
     assert kinds(hush(0.0)) == ["silent"]
     assert kinds(SPEECH * np.float32(1e-4)) == ["silent"]
     (problem,) = check_sound(hush(1.0), RATE, TEXT, Quality())
-    assert problem.detail == "no sound in all of its 1.0 s"
+    assert problem.detail == "the whole take is silent (1.0 s)"
 
 
 def test_a_long_silence_inside_is_a_pause_unless_a_tag_may_make_it() -> None:
@@ -67,7 +67,7 @@ def test_speech_that_ends_sooner_than_its_voice_does_breaks_off() -> None:
     assert check_end(quiet, quiet, Quality()) == []
     (problem,) = check_end(quiet, 0.3, Quality())
     assert problem.kind == "ending"
-    assert problem.detail.endswith("s of quiet at its end; whole takes of this voice end with 0.30 s or more")
+    assert problem.detail.endswith("s of quiet at the end; complete takes of this voice end with 0.30 s or more")
     assert check_end(quiet, 0.3, Quality(ending_seconds=0)) == []
 
 
@@ -93,7 +93,7 @@ def test_samples_that_are_no_numbers_are_told_and_not_worked_with() -> None:
     wave = SPEECH.copy()
     wave[[5, 9]] = np.nan, np.inf
     assert [(p.kind, p.detail) for p in check_sound(wave, RATE, TEXT, Quality())] == [
-        ("broken", "2 samples are no numbers")
+        ("broken", "2 non-finite samples (NaN or infinite)")
     ]
 
 

@@ -80,7 +80,7 @@ def test_a_sentence_said_twice_is_a_problem_unless_the_text_says_it_twice() -> N
     twice = "Who goes there, old man? Who goes there, old man?"
     found = check_codes(generation, once, 110, LAYOUT_OF_MAYA, 1.0, Quality())
     assert [problem.kind for problem in found] == ["repeated"]
-    assert found[0].detail == "1.5 s from 0.9 s on come again at 5.1 s"
+    assert found[0].detail == "1.5 s of speech at 0.9 s is repeated at 5.1 s"
     assert check_codes(generation, twice, 110, LAYOUT_OF_MAYA, 1.0, Quality()) == ()
 
 

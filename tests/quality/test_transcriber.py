@@ -55,8 +55,9 @@ def test_on_a_gpu_that_cannot_listen_the_cpu_does_and_it_is_said(
     load(loaded)
     assert loaded.calls == [("cuda:0", 14), ("cpu", 14)]
     assert caplog.messages == [
-        "recognizer small.en: no library for cuda:0; the CPU is what listens now, and may be slower than the voice",
-        "listening to each take with small.en on cpu",
+        "recognizer small.en: no library for cuda:0; transcribing on the CPU instead, which may be slower than "
+        "generation",
+        "transcribing all takes with small.en on cpu",
     ]
 
 
@@ -102,10 +103,10 @@ def test_a_gpu_whose_memory_is_full_gives_way_to_the_cpu(
     assert [hear(transcriber), hear(transcriber)] == ["Fine talk."] * 2
     assert loaded.calls == [("cuda:0", 14), ("cpu", 14)]
     assert caplog.messages == [
-        "listening to each take with small.en on cuda:0",
-        "recognizer small.en: CUDA failed with error out of memory; the CPU is what listens now, and may be slower than"
-        " the voice",
-        "listening to each take with small.en on cpu",
+        "transcribing all takes with small.en on cuda:0",
+        "recognizer small.en: CUDA failed with error out of memory; transcribing on the CPU instead, which may be "
+        "slower than generation",
+        "transcribing all takes with small.en on cpu",
     ]
 
 

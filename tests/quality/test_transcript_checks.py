@@ -140,7 +140,7 @@ def test_a_stretch_that_stands_nowhere_is_added() -> None:
 
 def test_the_name_of_a_tag_that_is_spoken_is_found() -> None:
     (problem,) = check("He went <sigh> home.", "He went sigh home.")[1]
-    assert problem == Problem("tag", "the name of <sigh> is spoken: sigh")
+    assert problem == Problem("tag", "the tag <sigh> is read aloud: sigh")
     assert kinds("He went <laugh_harder> home, dear friend.", "He went laugh harder home dear friend.") == ["tag"]
     assert kinds("I sigh and <sigh> leave.", "I sigh and leave.") == []
 
@@ -148,7 +148,7 @@ def test_the_name_of_a_tag_that_is_spoken_is_found() -> None:
 @pytest.mark.parametrize("heard", ["side", "van guard"])
 def test_words_in_the_place_of_a_tag_are_too_many(heard: str) -> None:
     (problem,) = check("He went <sigh> home again, dear friend.", f"He went {heard} home again dear friend.")[1]
-    assert problem == Problem("added", f"where <sigh> stands, this is heard: {heard}")
+    assert problem == Problem("added", f"unexpected words at <sigh>: {heard}")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_another_text_has_wrong_words_with_their_count() -> None:
         SENTENCE, "Nothing of what is written in this book was ever meant for anyone to read aloud at all."
     )[1]
     assert "words" in [problem.kind for problem in problems]
-    assert any("of 20; heard: “Nothing of" in problem.detail for problem in problems)
+    assert any("in 20 words; transcript: “Nothing of" in problem.detail for problem in problems)
 
 
 def test_long_texts_may_have_more_wrong_words_than_short_ones() -> None:

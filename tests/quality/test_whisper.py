@@ -142,8 +142,7 @@ def test_a_model_that_is_not_on_this_disk_is_told_with_the_way_to_get_it(hub: Pa
     with pytest.raises(MachineError) as raised:
         load_recognizer("small.en", "cpu", "en")
     assert str(raised.value) == (
-        "recognizer small.en is not on this disk: get it with `maya-batch fetch --recognizer small.en`, "
-        "or go on with --verify off"
+        "recognizer small.en is not on this disk: run `maya-batch fetch --recognizer small.en`, or use --verify off"
     )
 
 
@@ -152,7 +151,7 @@ def test_a_model_in_the_hubs_cache_is_ready_once_it_is_whole(hub: Path) -> None:
     for file in ("config.json", "tokenizer.json"):
         (snapshot / file).write_text("{}")
     assert not recognizer_ready("small.en")
-    with pytest.raises(MachineError, match=r"is not whole: get it with `maya-batch fetch --recognizer small.en`"):
+    with pytest.raises(MachineError, match=r"is incomplete: run `maya-batch fetch --recognizer small.en`"):
         find_recognizer("small.en")
     (snapshot / "model.bin").write_bytes(b"x")
     assert recognizer_ready("small.en")
@@ -168,7 +167,7 @@ def test_a_name_that_no_model_has_is_a_mistake(name: str, hub: Path) -> None:
 
 def test_a_folder_is_a_model_if_it_holds_one(tmp_path: Path) -> None:
     assert recognizer_ready(TINY)
-    with pytest.raises(MachineError, match=r"no config.json there"):
+    with pytest.raises(MachineError, match=r"has no config.json"):
         find_recognizer(str(tmp_path))
     for file in ("config.json", "model.bin", "tokenizer.json"):
         (tmp_path / file).write_text("no model")
@@ -187,7 +186,7 @@ def test_without_the_library_the_way_to_install_it_is_told(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("language", ["de", "fil", "nb-NO"])
 def test_a_recognizer_does_not_listen_to_a_language_it_does_not_know(language: str) -> None:
-    with pytest.raises(UsageError, match=f"does not know the book's language, {language}; take `small`, which knows"):
+    with pytest.raises(UsageError, match=f"not support the book's language, {language}; use `small`, which is"):
         load_recognizer(TINY, "cpu", language)
 
 
@@ -195,7 +194,7 @@ def test_a_recognizer_does_not_listen_to_a_language_it_does_not_know(language: s
 def test_so_it_is_with_one_of_many_languages(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     many = SimpleNamespace(supported_languages=["en", "no"], model=SimpleNamespace(is_multilingual=True))
     monkeypatch.setattr("faster_whisper.WhisperModel", lambda *_, **__: many)
-    with pytest.raises(UsageError, match="does not know the book's language, nb; --verify off"):
+    with pytest.raises(UsageError, match="not support the book's language, nb; use --verify off"):
         load_recognizer(TINY, device, "nb")
 
 

@@ -160,7 +160,7 @@ def test_a_path_that_is_no_text_does_no_harm(tmp_path: Path) -> None:
 def test_the_page_tells_the_run_at_a_glance() -> None:
     text = Reader(render_page(a_night(), {})).text
     for part in (
-        "All is rendered, some of it with problems",
+        "Everything is rendered, some of it with problems",
         "all is rendered; 3 chunks have problems on record (exit code 3)",
         "hours of speech 10.25",
         "real time 31.2×",
@@ -177,8 +177,8 @@ def test_the_page_accounts_for_every_character() -> None:
     night = a_night()
     text = Reader(render_page(night, {})).text
     found = re.search(
-        r"heard as they are written (\d+) .* unheard .* to (\d+) .* with problems kept all the same (\d+) "
-        r".* missing not spoken (\d+) .* waived .* wants it (\d+) .* in all (\d+)",
+        r"heard spoken as written (\d+) .* unheard .* transcript (\d+) .* with problems spoken in .* problems (\d+) "
+        r".* missing not spoken (\d+) .* waived .* manifest says (\d+) .* total (\d+)",
         text,
     )
     assert found is not None, text
@@ -203,7 +203,7 @@ def test_the_bar_is_as_wide_as_the_book() -> None:
 def test_a_share_is_not_rounded_to_nothing_or_all(number: int, total: int, shown: str) -> None:
     counts = Characters(total, total - number, 0, number, 0, 0)
     page = render_page(report(characters=counts), {})
-    assert f"kept all the same {number:,} {shown}" in Reader(page).text
+    assert f"spoken in takes with problems {number:,} {shown}" in Reader(page).text
 
 
 def test_chapters_have_their_length_and_loudness() -> None:
@@ -214,7 +214,7 @@ def test_chapters_have_their_length_and_loudness() -> None:
 def test_what_is_not_spoken_is_named() -> None:
     gone = [chunk(f"1:{number}", attempt=0, attempts=0, word_error=None, heard=None) for number in range(1, 31)]
     text = Reader(render_page(report(*gone), {})).text
-    assert "30 chunks are not spoken yet: 1:1, 1:2," in text
+    assert "30 chunks are not rendered yet: 1:1, 1:2," in text
     assert "1:20 and 10 more" in text
     assert "maya-batch render books/lamp.yaml" in text
 
@@ -250,8 +250,8 @@ def test_at_most_so_many_takes_are_shown_and_the_rest_is_counted(clip: AudioClip
 
 def test_where_all_is_well_the_page_says_so() -> None:
     text = Reader(render_page(report(chunk(), exit_code=0, exit_reason="the book is whole"), {})).text
-    assert "The book is whole" in text
-    assert "There is nothing on record against any take." in text
+    assert "The book is complete" in text
+    assert "No take has problems or word errors." in text
     assert "Problems by kind" not in text
 
 

@@ -29,7 +29,7 @@ FAILURES: dict[str, Callable[[], Exception]] = {
     "cuda": lambda: RuntimeError(CUDA),
     "memory": lambda: RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory"),
     "no memory": lambda: MemoryError(),
-    "nan": lambda: MachineError("the model's scores are not numbers"),
+    "nan": lambda: MachineError("the model's logits are not finite"),
     "engine": lambda: RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
 }
 

@@ -1,1 +1,1 @@
-"""The layers of the model: in PyTorch, and in Triton on a GPU."""
+"""The layers of the model, in PyTorch, and in Triton for GPUs."""

@@ -1,8 +1,8 @@
-"""The layers of a Llama model for decoding: few large products; the caller provides attention.
+"""The layers of a Llama model for decoding, with few large products. The caller provides attention.
 
-The weights stay transformers' own. Plain matrices that multiply the same input are concatenated, and the model's
-modules keep views of them, so nothing is held twice. Quantized ones are called as they are, unless the caller provides
-a faster product.
+The weights are transformers' own. Plain matrices that multiply the same input are concatenated, and the model's modules
+keep views of them, so memory holds them once. Quantized modules are called unchanged, unless the caller provides a
+faster product.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ Products = Callable[[Sequence[_Module]], Product]
 
 
 def separate_products(modules: Sequence[_Module]) -> Product:
-    """The products that the modules compute, one after the other."""
+    """Compute the product of each module, one after the other."""
 
     def product(tokens: torch.Tensor, residual: torch.Tensor | None) -> torch.Tensor:
         products = [module(tokens) for module in modules]
@@ -48,16 +48,16 @@ class LlamaLayers:
     def __init__(
         self, model: PreTrainedModel, gate: Gate | None = None, quantized: Products = separate_products
     ) -> None:
-        """`gate` is a faster form of silu(gate) * up, where there is one; `quantized` makes the products of projections
-        that are not plain matrices.
+        """`gate` is a faster silu(gate) * up, if there is one. `quantized` makes the products of projections that are
+        not plain matrices.
 
         Raises:
-            MachineError: the model is not a Llama.
+            MachineError: the model does not have Maya1's Llama architecture.
         """
         config = model.config
         head = model.get_output_embeddings()
         if not isinstance(model, LlamaForCausalLM) or config.hidden_act != "silu" or head.bias is not None:
-            raise MachineError(f"a model of type {config.model_type} is no Llama, which Maya1 is; fetch it again")
+            raise MachineError(f"a model of type {config.model_type} lacks Maya1's Llama architecture; fetch it again")
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = int(getattr(config, "head_dim", None) or config.hidden_size // self.heads)
         self.dtype: torch.dtype = model.get_input_embeddings().weight.dtype
@@ -66,13 +66,13 @@ class LlamaLayers:
             (self.heads + 2 * self.kv_heads) * self.head_dim,
             2 * config.intermediate_size,
         )
-        """Numbers of a token between layers, as query, key and value, and as gate and up."""
+        """The sizes of a token between layers, as query, key and value, and as gate and up."""
         self.head: torch.Tensor = head.weight
         """The output embedding [vocabulary, hidden]."""
         self._embedding, self._rotary = model.get_input_embeddings(), model.model.rotary_emb
         self._norm = model.model.norm
         self.layer_bytes = sum(part.numel() * part.element_size() for part in model.model.layers.parameters())
-        """Bytes of the weights that a step reads, without the embedding of a slot's codes, a two-hundredth of it."""
+        """Bytes of the weights that a step reads, without those of a slot's codes, which are a two-hundredth."""
         self._layers = [_Layer(layer, gate or _gate, quantized) for layer in model.model.layers]
 
     @property
@@ -142,7 +142,7 @@ def _added(module: _Module, quantized: Products) -> Callable[[torch.Tensor, torc
 
 
 def _is_plain(module: _Module) -> bool:
-    """Whether a projection is one matrix in memory: not quantized, and without a bias."""
+    """Whether a projection is one plain matrix: not quantized, and without a bias."""
     return type(module) is torch.nn.Linear and module.bias is None
 
 

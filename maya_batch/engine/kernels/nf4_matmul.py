@@ -1,10 +1,10 @@
-"""Multiply few tokens by 4-bit weights as bitsandbytes packs them: a Triton kernel with hand-written PTX.
+"""Multiplies few tokens by 4-bit weights in bitsandbytes' format: a Triton kernel with hand-written PTX.
 
-The kernel is kept because rendering on an 8 GiB card is 1.6 times as fast with it. At each upgrade of gemlite or
-bitsandbytes, measure theirs again: a library that is as fast replaces this file.
+With the kernel, rendering on an 8 GiB card is 1.6 times as fast. At each upgrade of gemlite or bitsandbytes, measure
+theirs again: a library that is as fast replaces this file.
 
 bitsandbytes mostly unpacks a whole matrix into memory for each product, which costs as much for one sequence as for a
-hundred. This kernel unpacks in registers: the PTX turns numbers of 4 bits into the 16-bit numbers that they stand for.
+hundred. This kernel unpacks in registers: the PTX turns 4-bit numbers into the 16-bit numbers that they stand for.
 Measured on an H200, the four products of a layer of Maya1's shape take, in us: 73 here and 229 in bitsandbytes for 25
 sequences, 96 and 200 for 48.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # transformers is imported by another thread while this compi
     from maya_batch.engine.kernels.llama_layers import Product
 
 #: The levels of nf4, as bitsandbytes has them: quantiles of the normal distribution (Dettmers et al., QLoRA, 2023).
-#: Written down here, because the warm-up compiles while another thread imports bitsandbytes, and must not import it.
+#: Repeated here, because the warm-up compiles while another thread imports bitsandbytes, and must not import it.
 NF4 = (
     -1.0,
     -0.6961928009986877,
@@ -43,20 +43,20 @@ NF4 = (
     1.0,
 )
 
-#: The most tokens that are multiplied here: 96, in a tile of 128, took longer than in bitsandbytes.
+#: The most tokens for this kernel: 96, in a tile of 128, took longer than in bitsandbytes.
 MAX_TOKENS = 64
 
-#: On cards older than Ampere, Triton does not use tensor cores, and bitsandbytes does.
+#: On GPUs older than Ampere, bitsandbytes uses tensor cores and Triton does not.
 _CAPABILITY = (8, 0)
 
-#: Weights that share a scale: bitsandbytes' default, and what transformers asks for.
+#: Weights that share a scale: the default of bitsandbytes and transformers.
 _GROUP = 64
 
-#: Columns that one program computes: the fastest for Maya1's products among 16 to 128.
+#: Columns of one program: the fastest of 16 to 128 for Maya1's products.
 _TILE = 64
 
-#: A product with fewer programs for each multiprocessor is split along its width, into at most so many parts, whose
-#: sums are written and read once more.
+#: A product with fewer programs for each multiprocessor is split along its width into at most `_MAX_PARTS` parts, whose
+#: sums are added by another kernel.
 _PROGRAMS, _MAX_PARTS = 3, 8
 
 #: Numbers that one program of the sum computes.
@@ -82,7 +82,7 @@ def unpacking_ptx(levels: Sequence[float], dtype: torch.dtype) -> str:
             "shr.u32 last, which, 3;",
             "and.b32 which, which, 0x7777;",
             "and.b32 last, last, 0x1111;",
-            "prmt.b32 pick, 0xFF00, 0, last;",  # all ones in the bytes of those that are one of the last eight
+            "prmt.b32 pick, 0xFF00, 0, last;",  # all ones in the bytes of the last eight levels
         ]
         for name, (a, b, c, d) in tables.items():
             lines += [
@@ -90,7 +90,7 @@ def unpacking_ptx(levels: Sequence[float], dtype: torch.dtype) -> str:
                 f"prmt.b32 last8, {c}, {d}, which;",
                 f"lop3.b32 {name}, pick, last8, first8, 0xCA;",  # pick ? last8 : first8, bit by bit
             ]
-        # Of four numbers, the lower halves of the bytes have the first place and the third.
+        # The lower halves of the bytes are the first and the third of four numbers.
         lines += [f"prmt.b32 ${half}, low, high, 0x7351;", f"prmt.b32 ${2 + half}, low, high, 0x6240;"]
     return "\n".join([*lines, "}"])
 
@@ -108,7 +108,7 @@ def _multiply(
     tall: tl.constexpr,
     kind: tl.constexpr,
 ):
-    """A tile of columns over one part of the width, for all tokens, which are read two numbers at a time."""
+    """A tile of columns over one part of the width, for all tokens. Tokens are read two numbers at a time."""
     column, token, byte = tl.program_id(0) * tile + tl.arange(0, tile), tl.arange(0, tall), tl.arange(0, 32)
     inside = token < count
     share = groups // tl.num_programs(1)
@@ -160,10 +160,10 @@ class PackedWeight:
 
     @classmethod
     def of(cls, modules: Sequence[Any]) -> "PackedWeight | None":
-        """The weights of bitsandbytes' `Linear4bit` modules, which keep views of them, so that nothing is held twice.
+        """The weights of bitsandbytes' `Linear4bit` modules, which keep views of them, so memory holds them once.
 
-        Scales that are quantized themselves are unpacked for good. None if a module is of another kind or shape, or on
-        a device where bitsandbytes is faster.
+        Quantized scales are unpacked once. None if a module has another type or shape, or bitsandbytes is faster on its
+        device.
         """
         if not all(_is_packed(module) and _is_fast_on(module.weight.device) for module in modules):
             return None
@@ -209,7 +209,7 @@ class PackedWeight:
 
 
 def product_of(modules: Sequence[Any]) -> "Product":
-    """The product with 4-bit modules: here for few tokens; by the modules for more, or if they are of another kind."""
+    """The product with 4-bit modules: by the kernel for few tokens, by the modules for more or for other types."""
     from maya_batch.engine.kernels.llama_layers import separate_products
 
     by_modules = separate_products(modules)
@@ -224,15 +224,15 @@ def product_of(modules: Sequence[Any]) -> "Product":
 
 
 def levels_of(model: "PreTrainedModel") -> list[float] | None:
-    """What the sixteen numbers of a model's 4-bit weights stand for, before scaling; None if it has no such weights."""
+    """The sixteen levels of a model's 4-bit weights, before scaling; None if it has no 4-bit weights."""
     states = (getattr(getattr(module, "weight", None), "quant_state", None) for module in model.modules())
     return next((state.code.tolist() for state in states if state is not None), None)
 
 
 def compile_for(levels: Sequence[float], dtype: torch.dtype, device: torch.device) -> None:
-    """Compile the kernels for such weights, by running them once; errors are raised.
+    """Compile the kernels for weights with these levels by running them once; errors are raised.
 
-    A graph cannot compile while it is captured. Compiling takes a second, unless Triton's cache on the disk has it.
+    Kernels cannot compile while a graph is captured. Compiling takes a second, or less with Triton's cache on disk.
     """
     if not _is_fast_on(device):
         return
@@ -245,7 +245,7 @@ def compile_for(levels: Sequence[float], dtype: torch.dtype, device: torch.devic
 
 
 def _is_fast_on(device: torch.device) -> bool:
-    """Whether this is an NVIDIA GPU, for PTX, and recent enough."""
+    """Whether this is an NVIDIA GPU, which PTX needs, and recent enough."""
     return torch.version.hip is None and torch.cuda.get_device_capability(device) >= _CAPABILITY
 
 

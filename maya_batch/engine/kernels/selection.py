@@ -1,4 +1,4 @@
-"""Selects the GPU kernels for a model's layers, where these compile."""
+"""Selects the GPU kernels for a model's layers, if they compile."""
 
 import logging
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def gpu_kernel_layers(model: PreTrainedModel) -> LlamaLayers | None:
-    """The layers of a model with the GPU kernels, or None where these do not compile; the log says why."""
+    """The layers of a model with the GPU kernels; None if these do not apply, or do not compile, which is logged."""
     device, dtype, config = torch.device(model.device), model.dtype, model.config
     if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16):
         return None

@@ -1,4 +1,4 @@
-"""Attention in plain PyTorch: of whole prompts, and of one token a sequence where the GPU kernels cannot run."""
+"""Attention in plain PyTorch: of whole prompts, and of one token a sequence if the GPU kernels do not run."""
 
 from contextlib import nullcontext
 
@@ -6,8 +6,8 @@ import torch
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-#: The backends for prompts on a GPU. Not cuDNN: it plans 70 to 100 ms for each new number and length of prompts, and
-#: hardly two passes are alike; planning took a tenth of a ten-hour run.
+#: The backends for prompts on a GPU. Not cuDNN: it plans for 70 to 100 ms at each new number and length of prompts,
+#: which is almost every pass; planning took a tenth of a ten-hour run.
 _PROMPT_BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
@@ -16,7 +16,7 @@ def split_heads(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Split projected tokens [..., (heads + 2 kv heads) * head_dim] into queries, keys, values [..., heads, head_dim].
 
-    Queries and keys are rotated by their positions' angles, `cos` and `sin` [..., head_dim].
+    Queries and keys are rotated by the angles of their positions, `cos` and `sin` [..., head_dim].
     """
     parts = qkv.view(*qkv.shape[:-1], -1, head_dim)
     heads = parts.shape[-2] - 2 * kv_heads
@@ -29,7 +29,7 @@ def split_heads(
 def attend_prompt(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """Causal attention in each prompt: [prompts, positions, heads, dim] to [prompts * positions, heads * dim].
 
-    Prompts are padded behind their ends, so no position of a prompt attends to the padding.
+    Prompts are padded on the right, so no position of a prompt attends to the padding.
     """
     queries, keys, values = queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)
     with sdpa_kernel(_PROMPT_BACKENDS) if queries.is_cuda else nullcontext():
@@ -42,9 +42,9 @@ def attend_cached(
 ) -> torch.Tensor:
     """Attention of one query a sequence, [sequences, heads, dim], over keys [sequences, kv heads, positions, dim].
 
-    `masked` [sequences, positions] marks positions that a sequence does not have. On a CPU these are plain products:
-    their result for a sequence does not depend on the number of sequences or of masked positions, that of PyTorch's
-    fused attention does.
+    `masked` [sequences, positions] marks positions that a sequence does not have. On a CPU these are plain products,
+    whose result for a sequence does not depend on the number of sequences or of masked positions. The result of
+    PyTorch's fused attention does.
     """
     sequences, heads, dim = queries.shape
     grouped = queries.view(sequences, keys.shape[1], -1, dim)

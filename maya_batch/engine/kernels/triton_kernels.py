@@ -1,9 +1,9 @@
 """Two GPU kernels, in Triton: attention of one token a sequence over a paged cache, and the gate of the MLP.
 
 PyTorch's own attention takes sequences of equal length. Here each sequence reads only its own keys and values, so
-sequences start and end at any time and nothing is padded or masked. Measured on an H200, which copies 4.2 TB/s, over
-512 sequences of 800 positions: 3.9 TB/s, against 3.4 of cuDNN's kernel on sequences of equal length and 2.3 of flash
-attention's.
+sequences start and end at any time and nothing is padded or masked. Measured on an H200, which copies 4.2 TB/s, with
+512 sequences of 800 positions: 3.9 TB/s. On sequences of equal length, cuDNN's kernel reached 3.4 and flash attention
+2.3.
 """
 
 import torch
@@ -12,7 +12,7 @@ import triton.language as tl
 
 from maya_batch.engine.paged_cache import BLOCK_SIZE
 
-#: Rows of a tile of tl.dot, which hold the query heads of one key head, 3 in Maya1; the most that a model may have.
+#: Rows of a tile of tl.dot: the most query heads that a key head may have. Maya1 has 3.
 _TILE = 16
 
 #: Numbers of a token that one program of the gate computes.
@@ -63,8 +63,8 @@ def _attend_one(
     k1, k2 = tl.load(k).to(tl.float32), tl.load(k + half).to(tl.float32)
     t1, t2 = (k1 * c - k2 * s).to(kind), (k2 * c + k1 * s).to(kind)
     v = tl.load(start + ((group + 1) * kv_heads + head) * dim + whole)
-    # Values lie behind the keys of all blocks. Their distance is counted in whole tiles, so that the compiler sees how
-    # they are aligned: given it in numbers, it loads two bytes at a time, and the kernel takes half as long again.
+    # The values come after the keys of all blocks. Their distance is counted in blocks, so that the compiler sees how
+    # they are aligned: with a distance in numbers it loads two bytes at a time, and the kernel takes 1.5 times as long.
     last = tl.load(block_table + sequence * blocks_a_sequence + here // block_size).to(tl.int64)
     within = (here % block_size) * dim
     key = pool + (last * kv_heads + head) * (block_size * dim) + within
@@ -117,7 +117,7 @@ def attend_one(
     cos: torch.Tensor,
     sin: torch.Tensor,
 ) -> torch.Tensor:
-    """Attention of each sequence's newest token, which is written to the cache too: [sequences, heads * head_dim].
+    """Attention of each sequence's newest token, which is also written to the cache: [sequences, heads * head_dim].
 
     `qkv` [sequences, (heads + 2 kv heads) * head_dim] before rotation; `pool` [2, blocks, kv heads, block size,
     head_dim]; `block_table` [sequences, blocks a sequence] int32; `position` [sequences] of the token; `cos` and `sin`
@@ -137,7 +137,7 @@ def attend_one(
         block_size=block_size,
         tile=_TILE,
         num_warps=8,
-        num_stages=2,  # more were no faster, and would not fit the shared memory of smaller cards
+        num_stages=2,  # more were no faster, and do not fit the shared memory of smaller GPUs
     )
     return out
 
@@ -153,7 +153,7 @@ def gate(gate_up: torch.Tensor) -> torch.Tensor:
 def compile_for(heads: int, kv_heads: int, head_dim: int, dtype: torch.dtype, device: torch.device) -> None:
     """Compile both kernels for a model's shape by running them once; errors are raised.
 
-    Triton caches the result on the disk, so only the first run waits, for two to three seconds.
+    Triton caches the result on disk, so only the first run waits, for two to three seconds.
     """
     qkv = torch.zeros(1, (heads + 2 * kv_heads) * head_dim, dtype=dtype, device=device)
     pool = torch.zeros(2, 1, kv_heads, BLOCK_SIZE, head_dim, dtype=dtype, device=device)

@@ -152,5 +152,5 @@ def test_a_model_that_is_no_llama_is_refused() -> None:
     gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=100, n_embd=64, n_layer=1, n_head=4))
     mistral = MistralForCausalLM(MistralConfig(**sizes, num_attention_heads=4, num_key_value_heads=2))
     for model, name in ((gpt2, "gpt2"), (mistral, "mistral"), (tiny(hidden_act="gelu"), "llama")):
-        with pytest.raises(MachineError, match=f"a model of type {name} is no Llama, which Maya1 is"):
+        with pytest.raises(MachineError, match=f"a model of type {name} lacks Maya1's Llama"):
             LlamaLayers(model)
