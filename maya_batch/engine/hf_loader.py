@@ -142,10 +142,12 @@ def _load_model(
     if found["missing_keys"]:
         # transformers initializes them at random, and only logs it.
         first, tensors = min(found["missing_keys"]), plural(len(found["missing_keys"]), "tensor")
-        raise MachineError(f"{folder}: {tensors} missing from the model's files, first {first}; fetch the model again")
+        raise MachineError(
+            f"{folder}: the files lack {tensors} of the model, for example {first}; fetch the model again"
+        )
     if found["unexpected_keys"]:
         first, tensors = min(found["unexpected_keys"]), plural(len(found["unexpected_keys"]), "tensor")
-        log.warning("%s: %s unused in the model's files, first %s", folder, tensors, first)
+        log.warning("%s: the model does not use %s of the files, for example %s", folder, tensors, first)
     # The engine sets all options at each call; a checkpoint's generation_config.json must not apply.
     model.generation_config = transformers.GenerationConfig()
     model.eval()

@@ -70,7 +70,7 @@ class Prompts:
             if stray:
                 raise MachineError(
                     f"the tokenizer turns {text[:60]!r} into token {stray[0]}, which is not text; "
-                    "its ids do not fit the checkpoint's token layout"
+                    "its ids do not fit the checkpoint's token layout; fetch the model again"
                 )
             prompts.append(layout.prompt(ids))
         return prompts

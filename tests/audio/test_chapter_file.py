@@ -307,7 +307,7 @@ def test_a_folder_in_the_way_is_told(tmp_path: Path) -> None:
 def test_calls_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     one = targets(tmp_path, "wav")
     for pcm, where, what in (
-        ([b"\0\0"], [], "at least one"),
+        ([b"\0\0"], [], "one or more targets"),
         ([b"\0\0"], one * 2, "different names"),
         ([b"\0\0"], [Target(tmp_path / "a.ogg", "ogg")], "unknown format ogg; known: wav, mp3"),
         ([b"\0\0\0"], one, "half a sample"),

@@ -450,7 +450,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "a shard of zeros": (replaced(SHARD, bytes(5000)), "does not load"),
     "a shard of text": (replaced(SHARD, b"version https://git-lfs.github.com/spec/v1\n"), "does not load"),
     "half a shard": (half_a_shard, "does not load"),
-    "a layer missing": (without_a_layer, "9 tensors missing from the model's files"),
+    "a layer missing": (without_a_layer, "9 tensors of the model"),
     "index is no JSON": (replaced("model.safetensors.index.json", b"["), "does not load"),
     "no tokenizer": (removed(*TOKENIZER), "no tokenizer here or in tokenizer/"),
     "tokenizer is no JSON": (replaced("tokenizer.json", b"{"), "the tokenizer does not load"),
