@@ -176,7 +176,7 @@ def test_a_pinned_commit_that_is_gone_is_named_with_the_command_that_gets_it(
     with pytest.raises(MachineError) as caught:
         ModelLock(path).locate(REPO, "model")
     assert str(caught.value) == (
-        f"model {REPO}@{OLD} is not on this machine at the revision this book was begun with; get it with "
+        f"model {REPO}@{OLD} is not on this machine at the revision that this book was started with; get it with "
         f"`maya-batch fetch {REPO}@{OLD}`, or try the built-in demo voice with `--model demo`"
     )
 

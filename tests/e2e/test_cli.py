@@ -139,7 +139,7 @@ def test_an_output_folder_of_a_thousand_levels_is_refused(tiny: TinyBook, cli: C
     tiny.write(TEXT)
     for command in ("plan", "status", "render", "assemble", "clean"):
         line = one_line(cli(command, tiny.path, "--output", "a/" * 1500), 2)
-        assert line == "--output leads through 1500 folders; 100 are the most"
+        assert line == "--output is 1500 folders deep; the limit is 100"
     assert not (tiny.folder / "a").exists()
 
 

@@ -230,6 +230,6 @@ def test_a_hub_id_that_is_a_folder_beside_the_manifest_is_a_mistake_that_is_name
     (line,) = said.err.splitlines()
     assert said.code == 2
     assert ":" in line.split("book.yaml")[1]
-    assert "'models/lm' is a hub id, and a folder beside the manifest; write `./models/lm` for the folder" in line
+    assert "'models/lm' is both a hub id and a folder next to the manifest; write `./models/lm` for the folder" in line
     rendered.write(TEXT, render={"model": "nowhere", "codec": "./codec"})
-    assert "'nowhere' names no model; write `demo`" in cli("plan", rendered.path).err
+    assert "'nowhere' is not a model; write `demo`" in cli("plan", rendered.path).err
