@@ -157,7 +157,7 @@ def test_as_long_as_a_model_is_another_one_no_take_is_left_over(rendered: TinyBo
     said = cli("clean", rendered.path, "--yes")
     assert "model ./lm is not here as the book was begun with it, so no takes are listed" in said.err
     assert takes(rendered) == before
-    assert "model ./lm is not here as the book was begun with it" in cli("status", rendered.path).out
+    assert "model ./lm is missing, or has changed" in cli("status", rendered.path).out
     config.write_text(kept)
     assert cli("clean", rendered.path, "--yes").out == "nothing to remove\n"
 

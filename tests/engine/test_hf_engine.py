@@ -430,7 +430,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "config has words for numbers": (settle("config.json", hidden_size="many"), "does not load"),
     "config has another width": (settle("config.json", intermediate_size=700), "does not load"),
     "config has another vocabulary": (settle("config.json", vocab_size=9000), "does not load"),
-    "config has a layer more": (settle("config.json", num_hidden_layers=8), "not in its files"),
+    "config has a layer more": (settle("config.json", num_hidden_layers=8), "its files lack"),
     "config has a million layers": (settle("config.json", num_hidden_layers=10**6), "from 1 to 1024"),
     "config has words for the angles": (
         settle("config.json", rope_parameters={"rope_theta": "x"}),
