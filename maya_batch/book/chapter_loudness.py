@@ -36,7 +36,7 @@ class ChapterStats:
             MachineError: the file cannot be written.
         """
         with self._lock:  # several chapters are measured at once
-            stats = {name: list(pair) for name, pair in self._read().items()} | {fingerprint: [seconds, lufs]}
+            stats = self._read() | {fingerprint: (seconds, lufs)}
             write_atomic(self._path, json.dumps(stats, indent=1).encode())
 
     def keep(self, fingerprints: Container[str]) -> None:
@@ -46,7 +46,7 @@ class ChapterStats:
             MachineError: the file cannot be written.
         """
         known = self._read()
-        kept = {fingerprint: list(pair) for fingerprint, pair in known.items() if fingerprint in fingerprints}
+        kept = {fingerprint: pair for fingerprint, pair in known.items() if fingerprint in fingerprints}
         if len(kept) < len(known):
             write_atomic(self._path, json.dumps(kept, indent=1).encode())
 

@@ -58,12 +58,14 @@ def left_over(
     absent = absent_models(state) if state.lock.begun else []
     takes = list(state.store.unused(keys)) if state.lock.begun and not absent else []
     files = state.stale_files()
-    if others is None:
-        doubtful = _unclaimed(state, takes, files)
-    else:
+    if others is not None:
         needed = {key for other in others for key in all_keys(other)}
         names = {target.path.name for other in others for part in other.plan.chapters for target in other.targets(part)}
         doubtful = Unclaimed(frozenset(needed), frozenset(names))
+    elif state.book_id is None:  # version 0.1 let several books share a folder
+        doubtful = Unclaimed(frozenset(path.parent.name for path in takes), frozenset(path.name for path in files))
+    else:
+        doubtful = read_unclaimed(hidden_folder(state.folder))
     sure_takes = [path for path in takes if path.parent.name not in doubtful.keys]
     sure_files = [path for path in files if path.name not in doubtful.files]
     withheld = 0 if others is not None else len(takes) - len(sure_takes) + len(files) - len(sure_files)
@@ -103,9 +105,3 @@ def keep_unclaimed(state: BookState, but_own: bool) -> None:
         write_atomic(
             hidden / "unclaimed.json", json.dumps({"takes": sorted(keys), "files": sorted(files)}, indent=0).encode()
         )
-
-
-def _unclaimed(state: BookState, takes: Sequence[Path], files: Sequence[Path]) -> Unclaimed:
-    if state.book_id is None:  # version 0.1 let several books share a folder
-        return Unclaimed(frozenset(path.parent.name for path in takes), frozenset(path.name for path in files))
-    return read_unclaimed(hidden_folder(state.folder))

@@ -145,9 +145,7 @@ def _pinned(state: BookState) -> list[str]:
     configs, model_config = model_configs(state), state.model_config
     asked = state.lock.name(state.plan.sound.model)
     asked = asked if model_config is None else f"{asked},{model_config}"
-    if not configs:
-        return []
-    if asked in configs[: 1 if state.lock.pinned() else None]:
+    if not configs or asked in configs[: 1 if state.lock.pinned() else None]:
         return []
     return [f"shown as rendered with {asked}, which `render` refuses without --switch-model-config"]
 

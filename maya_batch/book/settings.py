@@ -154,11 +154,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _read_config(path: Path) -> dict[str, object]:
-    """The settings in the file.
-
-    Raises:
-        UsageError: it cannot be read, or has mistakes.
-    """
+    """The settings in the file, checked."""
     try:
         raw = read_bytes(path)
     except UnreadableError as error:

@@ -139,11 +139,7 @@ def _read(path: str, key: str) -> tuple[Codes, dict[str, Any]]:
 
 
 def _measure(name: str, value: object) -> float:
-    """A number of 0 or more, like all measurements of a take.
-
-    Raises:
-        ValueError: it is not.
-    """
+    """The value, checked to be a number of 0 or more, like all measurements of a take."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
         raise ValueError(f"{name} is {value}, not a number of 0 or more")
     return float(value)

@@ -39,6 +39,7 @@ class TakeStore:
         self._choices = Choices(folder / "choices.yaml")
         self._warned: set[str] = set()
         self._missing_choices: set[str] = set()
+        """Keys of chosen takes that do not exist; each is logged once."""
         self._inside: set[str] = set()
         """The names of folders that are not links."""
 
@@ -50,8 +51,10 @@ class TakeStore:
         if not takes:
             return None
         chosen = self.chosen(key)
-        if chosen is not None and all(take.attempt != chosen for take in takes):
-            self._warn_of_choice(key, chosen)
+        missing = chosen is not None and all(take.attempt != chosen for take in takes)
+        if missing and key not in self._missing_choices:
+            self._missing_choices.add(key)
+            log.warning("choices.yaml: chunk %s has no take %d; the take with the fewest problems is used", key, chosen)
         return min(takes, key=lambda take: (take.attempt != chosen, *_doubt(take), take.attempt))
 
     def chosen(self, key: str) -> int | None:
@@ -161,14 +164,6 @@ class TakeStore:
         log.log(level, "%s: damaged take (%s); it counts as missing", path, why)
         if len(self._warned) == _MOST_NAMED + 1:
             log.warning("more takes are damaged and count as missing; --verbose names them")
-
-    def _warn_of_choice(self, key: str, attempt: int) -> None:
-        """Log once that a take that a person chose is missing."""
-        if key not in self._missing_choices:
-            log.warning(
-                "choices.yaml: chunk %s has no take %d; the take with the fewest problems is used", key, attempt
-            )
-            self._missing_choices.add(key)
 
     def _folder(self, key: str) -> Path:
         return self._takes / key[:2] / key

@@ -147,11 +147,7 @@ def _whole(name: str, value: object, most: int) -> int:
 
 
 def _check_rope(rope: object) -> None:
-    """Check that the position angles are numbers; transformers checks which of them a type needs.
-
-    Raises:
-        ValueError: they are not.
-    """
+    """Check that the position angles are numbers; transformers checks which of them a type needs."""
     if rope is None:
         return
     if not isinstance(rope, dict):

@@ -146,9 +146,6 @@ def _whole(checkpoint: Checkpoint, fetched: str | None = None) -> Checkpoint:
     """The checkpoint, after a check that its configuration and all of its weight files are there.
 
     `fetched` is the name to fetch it by, None if it is not from the hub.
-
-    Raises:
-        MachineError: a file is missing.
     """
     folder, missing = checkpoint.folder, []
     needed = ["config.json"] if checkpoint.kind == "model" else ["config.json", "pytorch_model.bin"]

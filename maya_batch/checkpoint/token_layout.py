@@ -149,11 +149,7 @@ def read_layout(folder: Path) -> TokenLayout:
 
 
 def _parse_layout(data: dict[str, Any]) -> TokenLayout:
-    """The layout in the JSON of `maya_tokens.json`, with every number checked.
-
-    Raises:
-        ValueError, TypeError, KeyError: something in it is wrong or missing.
-    """
+    """The layout in the JSON of `maya_tokens.json`, with every number checked."""
     if not isinstance(data, dict):
         raise TypeError("it is not a mapping")
     if data.get("tokens_per_frame", SLOTS) != SLOTS:

@@ -1,6 +1,6 @@
 """Reads book.yaml and its chapter files into a `Manuscript`, and finds all mistakes in one go."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,7 +144,9 @@ def _chapter_text(checker: Checker, index: int, given: Path) -> tuple[ChapterTex
         def place(offset: int) -> tuple[str, int, int]:
             return checker.file, *checker.source.locate(path, offset)
 
-        findings = list(_inline_findings(text, place))
+        # YAML allows control characters and carriage returns in double quotes.
+        offsets = control_offsets(text) + ([text.index("\r")] if "\r" in text else [])
+        findings = [Finding(*place(offset), *control_words(text[offset])) for offset in offsets]
         kind = "the chapter's text"
     else:
         shown_file = str(given / str(chapter.file))
@@ -170,13 +172,6 @@ def _chapter_text(checker: Checker, index: int, given: Path) -> tuple[ChapterTex
         place=place,
     )
     return read, []
-
-
-def _inline_findings(text: str, place: Callable[[int], tuple[str, int, int]]) -> Iterator[Finding]:
-    """Control characters and carriage returns, which YAML allows in double quotes."""
-    returns = [text.index("\r")] if "\r" in text else []
-    for offset in [*control_offsets(text), *returns]:
-        yield Finding(*place(offset), *control_words(text[offset]))
 
 
 def _file_text(checker: Checker, path: DataPath, file: str, shown_file: str) -> tuple[str, list[Finding]]:
