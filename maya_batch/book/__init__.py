@@ -1,1 +1,1 @@
-"""A book as it is planned, and what of it is on disk."""
+"""Plans a book, and knows which parts of it are on disk."""

@@ -1,4 +1,4 @@
-"""The keys of a book's takes under each model config that the book was ever rendered with."""
+"""The keys of a book's takes, for each model config that the book was ever rendered with."""
 
 from collections.abc import Iterator
 
@@ -11,6 +11,11 @@ from maya_batch.errors import MachineError, ManifestError, UsageError
 from maya_batch.manifest import Render
 
 
+def all_keys(state: BookState) -> set[str]:
+    """The keys of all chunks of the book as it is now, with any of its model configs."""
+    return {key for keys in config_keys(state).values() for key in keys}
+
+
 def config_keys(state: BookState) -> dict[tuple[str, ModelConfig], set[str]]:
     """The keys of all chunks of the book as it is now, by the name of the model and the model config."""
     plans = {name: list(_plans(state, name)) for name in {name for name, _ in state.lock.configs()}}
@@ -21,10 +26,9 @@ def config_keys(state: BookState) -> dict[tuple[str, ModelConfig], set[str]]:
 
 
 def absent_models(state: BookState) -> list[str]:
-    """The models that the book was rendered with and that are not on this machine, or no longer what they were.
+    """The models that the book was rendered with and that are not on this machine, or have changed.
 
-    The chunks they were given cannot be told for certain: a model's context and tags have a say in where is cut. Those
-    of Maya1 are known.
+    Their chunks are unknown, because a model's context and tags affect where the text is cut. Those of Maya1 are known.
     """
     absent = []
     for name in {name for name, _ in state.lock.configs()}:
@@ -38,17 +42,17 @@ def absent_models(state: BookState) -> list[str]:
 
 
 def _keys(state: BookState, plan: Plan, model_config: ModelConfig) -> Iterator[str]:
-    known = plan is state.plan and model_config == state.model_config  # then they were asked for before
+    known = plan is state.plan and model_config == state.model_config  # then the state has them cached
     return (state.key(chunk) if known else chunk.key(model_config, plan.sound) for chunk in plan.chunks())
 
 
 def _plans(state: BookState, name: str) -> Iterator[Plan]:
-    """The plans of the book with a model: as a flag has named it, and as the manifest has."""
+    """The plans of the book with a model: as named by a flag, and as named by the manifest."""
     plan, manuscript, path = state.plan, state.plan.manuscript, state.lock.path(name)
     current = state.lock.name(plan.sound.model) == name
     if current:
         yield plan
-    # The demo voice has a repetition penalty that a book may set otherwise: a flag and a manifest mean other takes.
+    # The demo voice has its own repetition penalty, which a book may override: flag and manifest give different takes.
     flagged = sound_settings(manuscript.book.render, manuscript.folder, Render().model_copy(update={"model": path}))
     own = sound_settings(manuscript.book.render, manuscript.folder, Render()).model_copy(update={"model": path})
     for sound in (flagged, own) if name == DEMO else () if current else (flagged,):
@@ -57,4 +61,4 @@ def _plans(state: BookState, name: str) -> Iterator[Plan]:
         try:
             yield plan_manuscript(manuscript, sound, allow_unknown_tags=True, allow_language=True)
         except ManifestError:
-            continue  # the book as it is now cannot be rendered with this model: it has no chunks then
+            continue  # the book as it is now cannot be rendered with this model, so it has no chunks

@@ -1,4 +1,4 @@
-"""`.maya/book.yaml`: which book an output folder belongs to, and by which rules it was begun."""
+"""`.maya/book.yaml`: which book an output folder belongs to, and the versions of its rules."""
 
 import os
 import secrets
@@ -12,14 +12,14 @@ from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import write_atomic
 from maya_batch.files.safe_open import safe_read
 
-#: The rules of this version: how texts are cut and read, and how chapters are put together. Folders keep the ones they
-#: were begun with; version 0.1, which wrote no book.yaml, had 1 of both.
+#: The current rules for cutting and reading texts, and for assembling chapters. A folder keeps the versions that it was
+#: started with; version 0.1, which wrote no book.yaml, had version 1 of both.
 TEXT_RULES, AUDIO_RULES = 1, 1
 
 _VERSION = 1
 _HEAD = "# Which book this folder belongs to; written by maya-batch at the first render.\n"
 
-#: Bytes of the file at most.
+#: The largest file, in bytes.
 _LARGEST = 64 * 2**10
 
 
@@ -32,29 +32,29 @@ class BookId:
     manifest: str
     """The manifest's file name."""
     path: str
-    """The manifest's path from the output folder."""
+    """The manifest's path, relative to the output folder."""
     title: str
     text_rules: int = TEXT_RULES
     audio_rules: int = AUDIO_RULES
     reports: dict[str, str] = field(default_factory=dict)
-    """Reports of version 0.1, which carry no mark: the sha256 of each by its name."""
+    """Reports of version 0.1, which carry no fingerprint: the sha256 of each by its name."""
 
 
 def new_id() -> str:
-    """Another id than any folder has."""
+    """A new random id."""
     return secrets.token_hex(16)
 
 
 def path_from(folder: Path, manifest: Path) -> str:
-    """The path of a manifest from an output folder; it stays the same where both are moved together."""
+    """The path of a manifest relative to an output folder; it stays the same if both are moved together."""
     return os.path.relpath(manifest.resolve(), folder.resolve())
 
 
 def read_book_id(hidden: Path) -> BookId | None:
-    """The book that a folder `.maya` belongs to; None where version 0.1 made it, or it is not there.
+    """The book that a folder `.maya` belongs to; None if there is no folder, or version 0.1 made it.
 
     Raises:
-        MachineError: the file is none, or a later version of this program has begun the book.
+        MachineError: the file is not valid, or a later version of this program started the book.
     """
     path = hidden / "book.yaml"
     try:
@@ -67,7 +67,7 @@ def read_book_id(hidden: Path) -> BookId | None:
         raise _unreadable(path)
     book = BookId(**data)
     if book.text_rules > TEXT_RULES or book.audio_rules > AUDIO_RULES:
-        raise MachineError(f"{path}: a later version of maya-batch has begun this book; render it with that one")
+        raise MachineError(f"{path}: this book was started with a later version of maya-batch; use that version")
     return book
 
 
@@ -75,7 +75,7 @@ def write_book_id(hidden: Path, book: BookId) -> None:
     """Write the file, whole or not at all.
 
     Raises:
-        MachineError: the disk does not take it.
+        MachineError: it cannot be written.
     """
     text = _HEAD + yaml.safe_dump({"version": _VERSION, **asdict(book)}, sort_keys=False, allow_unicode=True)
     write_atomic(hidden / "book.yaml", text.encode())
@@ -95,11 +95,11 @@ def _is_book(data: dict[str, Any]) -> bool:
 
 
 def _is_name(text: str) -> bool:
-    """Whether it can be printed, but for bytes of a file's name that are no UTF-8."""
+    """Whether it is printable, apart from bytes of a file's name that are not UTF-8."""
     return all(character.isprintable() or "\udc80" <= character <= "\udcff" for character in text)
 
 
 def _unreadable(path: Path) -> MachineError:
     return MachineError(
-        f"{path}: not a book.yaml of this version; put a copy back, or remove it and render with --adopt"
+        f"{path}: not a book.yaml of this version; restore a copy of it, or delete it and run `render --adopt`"
     )

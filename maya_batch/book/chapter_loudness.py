@@ -1,6 +1,6 @@
-"""Length and loudness of chapter files, kept as they are measured while a file is written, so that no report has to.
+"""Stores length and loudness of chapter files. They are measured when a file is written, so reports need not measure.
 
-Nothing depends on them but reports: a file that cannot be read counts as empty, and is measured anew.
+Only reports depend on them: a chapters.json that cannot be read counts as empty, and chapters are measured again.
 """
 
 import json
@@ -15,38 +15,38 @@ from maya_batch.files.safe_open import safe_read
 
 log = logging.getLogger(__name__)
 
-#: Bytes: 80,000 chapters.
+#: The largest file, in bytes: 80,000 chapters.
 _LARGEST = 8 * 2**20
 
 
 class ChapterStats:
-    """The file `chapters.json` of one book: seconds and LUFS by the fingerprint that a chapter's files carry."""
+    """The file `chapters.json` of one book: seconds and LUFS by the fingerprint of a chapter's files."""
 
     def __init__(self, folder: Path) -> None:
         self._path, self._lock = folder / "chapters.json", Lock()
 
     def get(self, fingerprint: str) -> tuple[float, float | None] | None:
-        """Seconds and loudness in LUFS (None: silence) of the files with this fingerprint; None where not measured."""
+        """Seconds and loudness in LUFS (None: silence) of the files with this fingerprint; None if not measured."""
         return self._read().get(fingerprint)
 
     def put(self, fingerprint: str, seconds: float, lufs: float | None) -> None:
-        """Keep them.
+        """Store them.
 
         Raises:
-            MachineError: the disk does not take the file.
+            MachineError: the file cannot be written.
         """
-        with self._lock:  # several chapters are measured at a time
-            stats = {name: list(pair) for name, pair in self._read().items()} | {fingerprint: [seconds, lufs]}
+        with self._lock:  # several chapters are measured at once
+            stats = self._read() | {fingerprint: (seconds, lufs)}
             write_atomic(self._path, json.dumps(stats, indent=1).encode())
 
     def keep(self, fingerprints: Container[str]) -> None:
-        """Forget those of all others: no file has their fingerprint any more.
+        """Remove all other fingerprints, which no file has any more.
 
         Raises:
-            MachineError: the disk does not take the file.
+            MachineError: the file cannot be written.
         """
         known = self._read()
-        kept = {fingerprint: list(pair) for fingerprint, pair in known.items() if fingerprint in fingerprints}
+        kept = {fingerprint: pair for fingerprint, pair in known.items() if fingerprint in fingerprints}
         if len(kept) < len(known):
             write_atomic(self._path, json.dumps(kept, indent=1).encode())
 
@@ -57,12 +57,12 @@ class ChapterStats:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            log.debug("%s: %s; measured anew", self._path, error)
+            log.debug("%s: %s; chapters are measured again", self._path, error)
             return {}
 
 
 def _pair(seconds: float, lufs: float | None) -> tuple[float, float | None]:
     numbers = float(seconds), None if lufs is None else float(lufs)
     if numbers[0] < 0 or not all(math.isfinite(number) for number in numbers if number is not None):
-        raise ValueError(f"{numbers}: no length and loudness")
+        raise ValueError(f"{numbers}: not a length and a loudness")
     return numbers

@@ -1,4 +1,4 @@
-"""Every character of a book accounted for: heard, spoken but unheard, in takes with problems, missing, or waived."""
+"""Accounts for every character of a book: heard, spoken but unheard, in takes with problems, missing, or waived."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -11,23 +11,23 @@ from maya_batch.book.state import BookState
 
 @dataclass(frozen=True)
 class Characters:
-    """Where the characters of a text have gone. Each is counted once, in one of the parts that make up `total`.
+    """The characters of a text by outcome. Each is counted once, in one of the parts of `total`.
 
     Raises:
-        ValueError: a count is below zero, or the parts do not add up: some characters are not accounted for.
+        ValueError: a count is below zero, or the parts do not add up to `total`.
     """
 
     total: int
     heard: int
-    """Spoken, listened to, and found to be what the text says."""
+    """Spoken, and verified by the transcript."""
     unheard: int
-    """Spoken; the take has no problems, but was not transcribed."""
+    """Spoken in a take without problems, but not verified: there is no transcript, or the transcript lacks the word."""
     with_problems: int
-    """Spoken, in takes that were kept with problems."""
+    """Spoken in a take that is kept with problems."""
     missing: int
     """Not spoken: there is no take."""
     waived: int
-    """In takes with problems that a person has chosen all the same, or that are left out as the book wants it."""
+    """In a take with problems that a person chose, or that is left out because of `failed: omit`."""
 
     def __post_init__(self) -> None:
         parts = (self.heard, self.unheard, self.with_problems, self.missing, self.waived)
@@ -36,21 +36,21 @@ class Characters:
 
     @classmethod
     def sum(cls, counts: Iterable["Characters"]) -> "Characters":
-        """All of `counts` together; of none, nothing but zeros."""
+        """The sum of all `counts`; zeros if there are none."""
         rows = [tuple(getattr(count, field.name) for field in fields(cls)) for count in counts]
         return cls(*map(sum, zip(*rows, strict=True))) if rows else cls(0, 0, 0, 0, 0, 0)
 
 
 def chapter_characters(state: BookState, chapter: Chapter) -> Characters:
-    """Where the characters of a chapter have gone: those of all its chunks, which together are its text."""
+    """The characters of a chapter: those of all its chunks, which together are its text."""
     return Characters.sum(chunk_characters(state, chunk) for chunk in chapter.chunks)
 
 
 def chunk_characters(state: BookState, chunk: Chunk) -> Characters:
-    """Where the manifest's characters of a chunk have gone.
+    """The characters of a chunk's text in the manifest.
 
-    Of a take that was listened to, those of words that the recognizer did not find are unheard. What is between words,
-    and what is never spoken, goes with the word before it.
+    In a transcribed take, the words that are not in the transcript are unheard. Characters between words, and those
+    that are never spoken, count with the word before them.
     """
     total, take = len(chunk.source), state.take(chunk)
     if take is None or state.lacks_take(chunk):
@@ -66,10 +66,10 @@ def chunk_characters(state: BookState, chunk: Chunk) -> Characters:
 
 
 def unheard_characters(source: str, text: str, unheard: set[int]) -> int:
-    """How many characters of `source` belong to `unheard` words of `text`, counted as whitespace parts them.
+    """How many characters of `source` belong to the `unheard` words of `text`, given by index; whitespace parts words.
 
-    `text` is `source` as it is spoken: words that are in both are the same ones, and those in `source` alone count as
-    unheard where a word of `text` in their place is.
+    `text` is `source` as it is spoken. Equal words in both match; words that differ count as unheard if a word of
+    `text` in their place is unheard.
     """
     words, spoken = source.split(), text.split()
     if not unheard or not words:
@@ -84,7 +84,7 @@ def unheard_characters(source: str, text: str, unheard: set[int]) -> int:
 
 
 def _lengths(source: str) -> list[int]:
-    """The characters of each word and of what follows it; what is before the first one goes with that."""
+    """The characters of each word and of the space after it; what is before the first word counts with it."""
     starts, place = [], 0
     for word in source.split():
         place = source.index(word, place)

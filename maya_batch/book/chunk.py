@@ -1,4 +1,4 @@
-"""What is spoken in one go, its key, and the chapter that it is part of."""
+"""A chunk, its key, and the chapter that it is part of."""
 
 import hashlib
 import json
@@ -10,27 +10,27 @@ from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.settings import Sound
 from maya_batch.engine.api import Sampling
 
-#: Counts up when the meaning of anything in a key changes; then old takes no longer fit.
+#: Raised when the meaning of anything in a key changes; then old takes no longer match.
 _KEY_VERSION = 1
 
-#: How what is in a key is written down.
+#: The JSON that is digested to a key.
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What is spoken in one go, by one voice."""
+    """A text that one voice speaks in one go."""
 
     chapter: int
     index: int
-    """Chapter and place in it, both from 1: `chapter:index` is how a person names the chunk."""
+    """Chapter and index in it, both from 1; people name the chunk `chapter:index`."""
     source: str
-    """The manifest's own characters; those of all chunks of a chapter, joined, are the chapter's text."""
+    """The text in the manifest; the sources of all chunks of a chapter, joined, are the chapter's text."""
     description: str
     text: str
     seed: int
     occurrence: int
-    """Which one this is, from 1, of the chunks of the book with equal description, text and seed."""
+    """The number of this chunk, from 1, among the chunks of the book with equal description, text and seed."""
     expected_frames: int
     max_frames: int
     pause: float
@@ -39,11 +39,11 @@ class Chunk:
 
     @property
     def ref(self) -> str:
-        """How a person names the chunk."""
+        """The name of the chunk for people, like `3:17`."""
         return f"{self.chapter}:{self.index}"
 
     def key(self, model_config: ModelConfig, sound: Sound) -> str:
-        """The name of this chunk's takes: a digest of all that shapes its codes."""
+        """The key of this chunk's takes: a digest of all that shapes their codes."""
         shaping = {
             "version": _KEY_VERSION,
             "recipe": _plain(model_config),
@@ -58,7 +58,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter's chunks and the name of its files, without the ending."""
+    """A chapter's chunks, and the stem of its file names."""
 
     number: int
     title: str
@@ -68,5 +68,5 @@ class Chapter:
 
 @lru_cache(maxsize=64)
 def _plain(part: ModelConfig | Sampling) -> dict[str, Any]:
-    """Part of a key as JSON has it; the same for all chunks of a book."""
+    """A part of a key, as a mapping. Cached: it is the same for all chunks of a book."""
     return asdict(part)

@@ -1,4 +1,4 @@
-"""Chunks as a person or the report names them: `3:17`, `3:20-25`, or `3:17@a1b2` with the beginning of its key."""
+"""Finds chunks by their names: `3:17`, `3:20-25`, or `3:17@a1b2` with the start of the chunk's key."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,15 +9,15 @@ from maya_batch.errors import UsageError
 from maya_batch.messages.quoting import quoted, shorten
 
 _REF = re.compile(r"(?P<chapter>\d{1,9}):(?P<first>\d{1,9})(-(?P<last>\d{1,9}))?(@(?P<key>[0-9a-f]{4,64}))?", re.ASCII)
-#: So much of a text tells a person which one it is.
+#: Characters of a chunk's text in a message.
 _SHOWN = 60
 
 
 def find_chunks(refs: Sequence[str], plan: Plan, key_of: Callable[[Chunk], str]) -> list[Chunk]:
-    """The chunks that are named, each once, in the order they are named.
+    """The chunks with these names, each once, in the order of the names.
 
     Raises:
-        UsageError: one is no name of a chunk, names none of the book, or its key is another chunk's by now.
+        UsageError: a name is malformed, the book has no such chunk, or the chunk has another key now.
     """
     found: dict[str, Chunk] = {}
     for ref in refs:
@@ -29,10 +29,10 @@ def find_chunks(refs: Sequence[str], plan: Plan, key_of: Callable[[Chunk], str])
 def _find(ref: str, plan: Plan, key_of: Callable[[Chunk], str]) -> Sequence[Chunk]:
     parts = _REF.fullmatch(ref.lower())
     if parts is None:
-        raise UsageError(f"{quoted(ref)} names no chunk; write 3:17 (chapter 3, chunk 17), 3:20-25, or 3:17@a1b2")
+        raise UsageError(f"{quoted(ref)} is not a chunk; write 3:17 (chapter 3, chunk 17), 3:20-25, or 3:17@a1b2")
     number, first, last = int(parts["chapter"]), int(parts["first"]), int(parts["last"] or parts["first"])
     if parts["last"] and parts["key"]:
-        raise UsageError(f"{ref}: a key belongs to one chunk; name the chunks of a range without @")
+        raise UsageError(f"{ref}: a key names one chunk; write the range without @")
     if last < first:
         raise UsageError(f"{ref} runs backwards; write {number}:{last}-{first}")
     chunks = _chapter(ref, number, plan)
@@ -40,7 +40,7 @@ def _find(ref: str, plan: Plan, key_of: Callable[[Chunk], str]) -> Sequence[Chun
         raise UsageError(_moved(ref, parts["key"], chunks[first - 1 : first] if first else (), plan, key_of))
     if not 0 < first <= last <= len(chunks):
         wrong = first if not 0 < first <= len(chunks) else last
-        raise UsageError(f"{ref}: there is no chunk {number}:{wrong}; chapter {number} has 1 to {len(chunks)}")
+        raise UsageError(f"{ref}: there is no chunk {number}:{wrong}; chapter {number} has chunks 1 to {len(chunks)}")
     return chunks[first - 1 : last]
 
 
@@ -48,17 +48,17 @@ def _chapter(ref: str, number: int, plan: Plan) -> tuple[Chunk, ...]:
     for chapter in plan.chapters:
         if chapter.number == number:
             return chapter.chunks
-    raise UsageError(f"{ref}: there is no chapter {number}; the book has 1 to {len(plan.chapters)}")
+    raise UsageError(f"{ref}: there is no chapter {number}; the book has chapters 1 to {len(plan.chapters)}")
 
 
 def _moved(ref: str, key: str, there: Sequence[Chunk], plan: Plan, key_of: Callable[[Chunk], str]) -> str:
-    """What to say of a name whose key is not that of the chunk that is `there`, if any is."""
+    """The message for a name whose key does not match the chunk that is `there`, if there is one."""
     place = ref.partition("@")[0]
     now = [chunk.ref for chunk in plan.chunks() if key_of(chunk).startswith(key)]
     reads = (
         "; ".join(f"{place} now reads {shorten(chunk.text, _SHOWN)!r}" for chunk in there)
-        or f"there is no {place} any more"
+        or f"there is no chunk {place} any more"
     )
     if now:
         return f"{ref} is now {' or '.join(now)}; {reads}"
-    return f"{ref}: that text is in the book no more, or is spoken in another way; {reads}"
+    return f"{ref}: this chunk was edited, or its settings changed; {reads}"

@@ -1,4 +1,4 @@
-"""How fast this machine renders, as the last benchmark measured it; `plan` estimates with it."""
+"""Stores how fast this machine renders, as the last benchmark measured it; `plan` uses it for estimates."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -15,34 +15,34 @@ from maya_batch.files.json_file import read_json
 
 @dataclass(frozen=True)
 class Speed:
-    """What a benchmark of this machine measured for a model."""
+    """The speed of a model on this machine, as a benchmark measured it."""
 
     device: str
     x_realtime: float
-    """Seconds of speech a second, the model loaded."""
+    """Seconds of speech a second, without loading the model."""
     start_s: float
     """Seconds from the start of the process to the first frame."""
 
 
 def save_speed(model: str | None, speed: Speed) -> Path:
-    """Keep the speed of a model for later estimates; the path of the file.
+    """Store the speed of a model for later estimates; return the path of the file.
 
     Raises:
         MachineError: the file cannot be written, or the user has no home folder.
     """
     path = speed_file()
     if path is None:
-        raise MachineError("this user has no home folder")
+        raise MachineError("the measured speed cannot be saved: this user has no home folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MachineError(f"{path.parent}: cannot be made ({error.strerror})") from error
+        raise MachineError(f"{path.parent}: cannot be created ({error.strerror})") from error
     write_atomic(path, json.dumps(_read(path) | {_name(model): asdict(speed)}, indent=2).encode())
     return path
 
 
 def saved_speed(model: str | None) -> Speed | None:
-    """The speed that the last benchmark measured for a model; None without one."""
+    """The speed of a model in the last benchmark; None without one."""
     path = speed_file()
     found = None if path is None else _read(path).get(_name(model))
     try:
@@ -52,15 +52,15 @@ def saved_speed(model: str | None) -> Speed | None:
 
 
 def speed_file() -> Path | None:
-    """Where speeds are kept: in the user's cache folder; None for a user without a home."""
+    """The file of speeds, in the user's cache folder; None for a user without a home folder."""
     try:
         return user_cache_path("maya-batch", appauthor=False) / "bench.json"
-    except RuntimeError:  # neither the environment nor the system's list of users has one
+    except RuntimeError:  # neither the environment nor the user database has a home folder
         return None
 
 
 def _name(model: str | None) -> str:
-    """Under which name a model's speed is kept: all but the demo voice are of Maya1's shape."""
+    """The name that a model's speed is stored under: all models except the demo voice have Maya1's shape."""
     return DEMO if model == DEMO else "maya1"
 
 

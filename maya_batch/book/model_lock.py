@@ -1,7 +1,7 @@
-"""model.lock: what exactly a book is rendered with, pinned at its first render.
+"""model.lock: pins the model, its config and the codec of a book at the first render.
 
-Later plans and resumes read it and hash nothing. A folder that was changed since, or a hub branch that moved on,
-is noticed when the model is loaded, and never mixed into a book that was begun with something else.
+Later runs read the file and hash nothing. A checkpoint folder that has changed, or a hub branch that has moved, is
+detected when the model is loaded, so a book never mixes takes of two models.
 """
 
 import copy
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """All of a model that shapes the codes: part of every chunk's key."""
+    """Everything about a model that shapes the codes: part of every chunk's key."""
 
     model: str
-    """What it is: `hub:<repository>@<commit>` or `sha256:<digest of the folder>`."""
+    """Its identity: `hub:<repository>@<commit>` or `sha256:<digest of the folder>`."""
     dtype: str
     quantization: str
     decoding: str
@@ -34,7 +34,7 @@ class ModelConfig:
 class ModelLock:
     """The file `model.lock` of one book.
 
-    A model in the manifest's folder is known as `./` and its path there, so that the book can be moved.
+    A model in the manifest's folder is named `./` and its path there, so that the book can be moved.
     """
 
     def __init__(self, path: Path, base: Path | None = None) -> None:
@@ -44,27 +44,27 @@ class ModelLock:
 
     @property
     def begun(self) -> bool:
-        """Whether the book was rendered with a model."""
+        """Whether the book was ever rendered."""
         return bool(self.models())
 
     def model_config(self, model: str) -> ModelConfig | None:
-        """How the book was rendered with the model of this name; None where it never was."""
+        """The model config that the book was rendered with, for the model of this name; None if it never was."""
         entry = self._entry(model, "model")
         return ModelConfig(entry["identity"], **entry["recipe"]) if entry and entry.get("recipe") else None
 
     def codec(self, codec: str) -> str | None:
-        """The identity of the codec of this name; None where the book was never decoded with it."""
+        """The identity of the codec of this name; None if the book was never decoded with it."""
         entry = self._entry(codec, "codec")
         return entry["identity"] if entry else None
 
     def models(self) -> list[str]:
-        """The names of the models the book was rendered with."""
+        """The names of the models that the book was rendered with."""
         return [name for name, entry in self._data["model"].items() if entry.get("recipe")]
 
     def pinned(self) -> tuple[str, ModelConfig] | None:
-        """The name of the model that the book is rendered with now, and how.
+        """The name and config of the model that the book is rendered with now.
 
-        None for a book that was not begun, and for one that version 0.1 rendered with several models.
+        None for a book that was never rendered, and for one that version 0.1 rendered with several models.
         """
         names = self.models()
         name = self._data.get("current", names[0] if len(names) == 1 else None)
@@ -72,7 +72,7 @@ class ModelLock:
         return None if name is None or model_config is None else (name, model_config)
 
     def configs(self) -> list[tuple[str, ModelConfig]]:
-        """All that the book was ever rendered with, by the model's name: for each there may be takes."""
+        """All model configs that the book was ever rendered with, with the model's name; each may have takes."""
         found = []
         for name, entry in self._data["model"].items():
             now = [entry["recipe"] | {"identity": entry["identity"]}] if entry.get("recipe") else []
@@ -81,18 +81,18 @@ class ModelLock:
         return found
 
     def name(self, model: str) -> str:
-        """What a model is called here: a folder inside the manifest's by its path there, all else by its own name."""
+        """The name of a model in this file: `./` and its path inside the manifest's folder, else its name unchanged."""
         path = Path(model)
         if self._base is None or not path.is_absolute() or not path.is_relative_to(self._base):
             return model
         return f"./{path.relative_to(self._base)}"
 
     def path(self, name: str) -> str:
-        """The name by which a model is found on this disk, of one by which it is called here."""
+        """The reverse of `name`: the name that finds a model on this disk."""
         return str(self._base / name) if self._base is not None and name.startswith("./") else name
 
     def find(self, name: str, kind: Kind) -> Checkpoint:
-        """The checkpoint of this name, without a look at whether it is still what the book was begun with.
+        """The checkpoint of this name, without a check that it is unchanged since the book was started.
 
         Raises:
             MachineError: it is not on this machine.
@@ -100,7 +100,7 @@ class ModelLock:
         return find_checkpoint(name, kind, self._commit(name, kind))
 
     def is_as_pinned(self, name: str, kind: Kind) -> bool:
-        """Whether a checkpoint is still what the book was begun with; only one whose files were touched is digested.
+        """Whether a checkpoint is unchanged since the book was started; it is hashed only if its files were touched.
 
         Raises:
             MachineError: it is not on this machine.
@@ -111,7 +111,7 @@ class ModelLock:
         return bool(checkpoint.identity() == entry["identity"])
 
     def recognize(self, model: str) -> None:
-        """Let a model that the book was begun with under another name have this one: its bytes are compared.
+        """Rename a model in this file if its bytes are those of a model that the book was started with.
 
         Raises:
             MachineError: it is not on this machine.
@@ -124,12 +124,12 @@ class ModelLock:
                     return
 
     def locate(self, name: str, kind: Kind, switch: bool = False) -> Checkpoint:
-        """The checkpoint of this name, as pinned; pinned now where the book did not have it yet.
+        """The checkpoint of this name, as pinned; it is pinned now if it was not yet.
 
-        With `switch` a checkpoint that has changed is pinned from now on.
+        With `switch`, a checkpoint that has changed is pinned in place of the old one.
 
         Raises:
-            MachineError: it is not on this machine, or no longer what it was when the book was begun.
+            MachineError: it is not on this machine, or has changed since the book was started.
         """
         entry = self._entry(name, kind)
         pinned = self._commit(name, kind)
@@ -140,13 +140,13 @@ class ModelLock:
         elif pinned is not None:
             branch = cached_commit(name)
             if branch not in (None, pinned):
-                log.warning("%s has moved to %s; this book stays at %s, its own", name, branch, pinned)
+                log.warning("%s is now at revision %s; this book stays at %s", name, branch, pinned)
         elif checkpoint.stamps() != entry["files"]:
             identity = checkpoint.identity()
             if identity != entry["identity"]:
                 if not switch:
                     raise MachineError(
-                        f"{kind} {name} is not what this book was begun with: put the old files back, or add "
+                        f"{kind} {name} has changed since this book was started; restore the old files, or add "
                         "--switch-model-config to render the book with the new ones"
                     )
                 self._keep_model_config(entry)
@@ -155,11 +155,11 @@ class ModelLock:
         return checkpoint
 
     def identity(self, name: str, kind: Kind) -> str:
-        """The identity of a checkpoint that was located."""
+        """The identity of a checkpoint; `locate` has pinned it."""
         return str(self._data[kind][self.name(name)]["identity"])
 
     def pin(self, model: str, model_config: ModelConfig) -> None:
-        """Render the book with this model from now on, and so; what it was rendered with before is remembered."""
+        """Render the book with this model and model config from now on; the earlier ones stay on record."""
         name = self.name(model)
         entry = self._data["model"][name]
         values = {key: getattr(model_config, key) for key in CONFIG_FIELDS}
@@ -174,7 +174,7 @@ class ModelLock:
             self._data["current"] = name
 
     def forget(self, model: str, model_config: ModelConfig) -> None:
-        """Know no more that the book was rendered so; not for the model config that is pinned."""
+        """Remove a model config from the record; not for the one that is pinned."""
         entry = self._data["model"][model]
         values = {key: getattr(model_config, key) for key in CONFIG_FIELDS}
         entry["earlier"] = [old for old in entry.get("earlier", ()) if old != values | {"identity": model_config.model}]
@@ -182,19 +182,19 @@ class ModelLock:
             del entry["recipe"]
 
     def save(self) -> None:
-        """Write the file, whole or not at all, and only where it changed.
+        """Write the file, whole or not at all, if it has changed.
 
         Raises:
-            MachineError: the disk does not take it.
+            MachineError: it cannot be written.
         """
         write_lock(self._path, self._data)
 
     def _entry(self, name: str, kind: Kind) -> dict[str, Any] | None:
-        """What is known of a checkpoint; one that was moved with the book, or by itself, is known by its new name."""
+        """The entry of a checkpoint, or None; an entry whose checkpoint was moved is renamed."""
         called, entries = self.name(name), self._data[kind]
         if called not in entries:
             ending = called.removeprefix(".") if called.startswith("./") else None
-            # Version 0.1 wrote whole paths; files that were moved keep their sizes and times.
+            # Version 0.1 wrote absolute paths; files that were moved keep their sizes and times.
             old = [was for was in entries if was == name or (ending and was.startswith("/") and was.endswith(ending))]
             if len(old) != 1 and Path(name).is_absolute() and Path(name).is_dir():
                 stamps = Checkpoint(name, kind, Path(name)).stamps()
@@ -205,7 +205,7 @@ class ModelLock:
         return found
 
     def _rename(self, old: str, name: str, kind: Kind) -> None:
-        """Call a checkpoint by a new name; by both, where the old one is another copy of it."""
+        """Rename a checkpoint; if one still exists under the old name, keep both names."""
         called = self.name(name)
         if Path(self.path(old)).is_dir():
             self._data[kind][called] = copy.deepcopy(self._data[kind][old])
@@ -215,12 +215,12 @@ class ModelLock:
             self._data["current"] = called
 
     def _keep_model_config(self, entry: dict[str, Any]) -> None:
-        """Remember what the model was used as, before it is used otherwise."""
+        """Record the current model config of an entry as an earlier one."""
         if entry.get("recipe"):
             old = {"identity": entry["identity"], **entry["recipe"]}
             entry["earlier"] = [*(other for other in entry.get("earlier", ()) if other != old), old]
 
     def _commit(self, name: str, kind: Kind) -> str | None:
-        """The commit of the hub that a book stays at."""
+        """The hub commit that the book is pinned to; None for a checkpoint that is not from the hub."""
         entry = self._entry(name, kind)
         return entry["identity"].partition("@")[2] if entry and entry["identity"].startswith("hub:") else None

@@ -1,4 +1,4 @@
-"""What stands in model.lock: read, checked and written; `model_lock` says what it means."""
+"""Reads, checks and writes the file model.lock; `model_lock` interprets it."""
 
 from pathlib import Path
 from typing import Any
@@ -10,22 +10,22 @@ from maya_batch.files.atomic_write import write_atomic
 from maya_batch.files.safe_open import safe_read
 
 CONFIG_FIELDS = ("dtype", "quantization", "decoding")
-"""What a model config has besides the model's identity; the file calls it a recipe."""
+"""The fields of a model config besides the model's identity; the file calls them a recipe."""
 
 _VERSION = 1
 _HEAD = (
     "# What this book is rendered with; written by maya-batch at the first render. Takes are found by it: keep it.\n"
 )
 
-#: Bytes: checkpoints of thousands of files.
+#: The largest file, in bytes: checkpoints of thousands of files.
 _LARGEST = 2**18
 
 
 def read_lock(path: Path) -> dict[str, Any]:
-    """The content of the file; that of an empty one where it is not there.
+    """The content of the file; that of an empty lock if there is no file.
 
     Raises:
-        MachineError: it is no model.lock of this version.
+        MachineError: it is not a model.lock of this version.
     """
     try:
         data = yaml.safe_load(safe_read(path, _LARGEST))
@@ -39,10 +39,10 @@ def read_lock(path: Path) -> dict[str, Any]:
 
 
 def write_lock(path: Path, data: dict[str, Any]) -> None:
-    """Write the file, whole or not at all, and only where it changed.
+    """Write the file, whole or not at all, if it has changed.
 
     Raises:
-        MachineError: the disk does not take it.
+        MachineError: it cannot be written.
     """
     text = (_HEAD + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)).encode()
     try:
@@ -56,11 +56,11 @@ def write_lock(path: Path, data: dict[str, Any]) -> None:
 
 
 def _unreadable(path: Path) -> MachineError:
-    return MachineError(f"{path}: not a model.lock of this version; put a copy back, or remove it to begin anew")
+    return MachineError(f"{path}: not a model.lock of this version; restore a copy of it, or delete it to start over")
 
 
 def _is_lock(data: Any) -> bool:
-    """Whether this is what a model.lock of this version holds; it came from a file that anybody may have written."""
+    """Whether this is valid content of a model.lock; the file is untrusted."""
     if not isinstance(data, dict) or data.get("version") != _VERSION:
         return False
     for kind in ("model", "codec"):

@@ -1,4 +1,4 @@
-"""A book in a few lines, for `plan` and `status`: how large it is, what is rendered, what is wrong."""
+"""Summarizes a book for `plan` and `status`: its size, what is rendered, and its problems."""
 
 import shutil
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from maya_batch.book.state import BookState
 from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.messages.plural import plural
 
-#: Bytes a frame takes in a take: seven codes of two bytes; a take's own head is about 900.
+#: Bytes of a frame in a take's file (seven codes of two bytes), and of the rest of the file (about 900).
 _FRAME_BYTES, _TAKE_BYTES = 2 * SLOTS, 900
 
 
@@ -34,7 +34,7 @@ class ChapterLine:
 
 @dataclass(frozen=True)
 class Description:
-    """A book. `disk_bytes` is what its audio and takes come to when all is rendered."""
+    """A book. `disk_bytes` is the size of its audio and takes when all is rendered."""
 
     title: str
     author: str
@@ -51,19 +51,18 @@ class Description:
     stale_files: list[str]
     unused_takes: int
     render_minutes: float | None
-    """How long the missing chunks take to render, by the last benchmark of this machine; None without one."""
+    """Estimated time to render the missing chunks, by the last benchmark of this machine; None without one."""
     notes: list[str]
     model_configs: list[str]
-    """What the book is rendered with, and after it what it was rendered with before: model, number format, quantization
-    and decoding."""
+    """The current model config, then the earlier ones: model, number format, quantization and decoding."""
     characters: Characters
-    """Where all characters of the book have gone."""
+    """All characters of the book by outcome."""
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
     def lines(self) -> list[str]:
-        """What a person reads of it."""
+        """The summary for people."""
         head = f"{self.title}, {self.author}" if self.author else self.title
         lines = [head, f"model {self.model}, output {self.folder}"]
         if self.model_configs:
@@ -87,12 +86,13 @@ class Description:
         ]
         lines += [f"left over: {path}" for path in self.stale_files]
         if self.unused_takes:
-            lines.append(f"{plural(self.unused_takes, 'take')} of no chunk any more; `maya-batch clean` shows them")
+            unused = plural(self.unused_takes, "unused take")
+            lines.append(f"{unused}; `maya-batch clean` lists unused takes and asks before it removes them")
         return lines + self.notes
 
 
 def describe(state: BookState, takes: bool, speed: Speed | None = None) -> Description:
-    """The book as it stands; with `takes`, files left over are looked for too. `speed` is what a benchmark found."""
+    """The book as it is now; with `takes`, unused files are listed, too. `speed` is that of the last benchmark."""
     plan = state.plan
     lines = [_chapter_line(state, chapter) for chapter in plan.chapters]
     seconds = sum(plan.seconds(chapter) for chapter in plan.chapters)
@@ -106,7 +106,10 @@ def describe(state: BookState, takes: bool, speed: Speed | None = None) -> Descr
         notes.append(f"rendering: about {minutes:.1f} minutes, at {speed.x_realtime:.1f}x real time on {speed.device}")
     left = left_over(state) if takes else None
     notes += _pinned(state)
-    notes += [f"model {name} is not here as the book was begun with it" for name in (left.absent if left else ())]
+    notes += [
+        f"model {name} is missing, or has changed since the book was started, so unused takes are not listed"
+        for name in (left.absent if left else ())
+    ]
     return Description(
         title=plan.book.title,
         author=plan.book.author,
@@ -130,7 +133,7 @@ def describe(state: BookState, takes: bool, speed: Speed | None = None) -> Descr
 
 
 def model_configs(state: BookState) -> list[str]:
-    """What the book is rendered with, then what it was rendered with before, as `clean --forget` takes it."""
+    """The current model config, then the earlier ones, in the form that `clean --forget` takes."""
     pinned = state.lock.pinned()
     known = [f"{name},{model_config}" for name, model_config in state.lock.configs()]
     now = [] if pinned is None else [f"{pinned[0]},{pinned[1]}"]
@@ -138,19 +141,17 @@ def model_configs(state: BookState) -> list[str]:
 
 
 def _pinned(state: BookState) -> list[str]:
-    """That the book is rendered with something else than is asked for."""
+    """A note if the book is rendered with another model config than the requested one."""
     configs, model_config = model_configs(state), state.model_config
     asked = state.lock.name(state.plan.sound.model)
     asked = asked if model_config is None else f"{asked},{model_config}"
-    if not configs:
+    if not configs or asked in configs[: 1 if state.lock.pinned() else None]:
         return []
-    if asked in configs[: 1 if state.lock.pinned() else None]:
-        return []
-    return [f"this is the book with {asked}, which `render` refuses without --switch-model-config"]
+    return [f"shown as rendered with {asked}, which `render` refuses without --switch-model-config"]
 
 
 def accounted(characters: Characters) -> str:
-    """Where characters have gone, in a few words; what there is none of is not named."""
+    """The counts of characters in one line, without zeros."""
     parts = {name: count for name, count in asdict(characters).items() if name != "total" and count}
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in parts.items()) or "none"
 
@@ -183,7 +184,7 @@ def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:
 
 
 def _bytes_a_second(state: BookState) -> float:
-    """What a second of audio takes in all formats asked for."""
+    """The bytes of a second of audio in all formats of the book."""
     rate = state.plan.layout.sampling_rate
     return sum(
         rate * 2 if format_.bitrate is None else int(format_.bitrate.removesuffix("k")) * 125
@@ -192,5 +193,5 @@ def _bytes_a_second(state: BookState) -> float:
 
 
 def _existing(folder: Path) -> Path:
-    """The nearest folder above that is there, for a look at its disk."""
+    """The nearest existing folder, `folder` or one above it: it is on the same disk."""
     return next(path for path in [folder, *folder.absolute().parents] if path.is_dir())

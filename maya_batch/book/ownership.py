@@ -1,4 +1,4 @@
-"""Whose an output folder is, and which files in it are this program's: nothing else is written over."""
+"""Which book an output folder belongs to, and which files in it are this program's: no other file is overwritten."""
 
 import hashlib
 import json
@@ -10,66 +10,68 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from maya_batch.audio.chapter_file import is_part
-from maya_batch.book.all_take_keys import config_keys
+from maya_batch.book.all_take_keys import all_keys
 from maya_batch.book.book_id import AUDIO_RULES, TEXT_RULES, BookId, new_id, path_from, write_book_id
 from maya_batch.book.leftovers import keep_unclaimed, read_unclaimed
 from maya_batch.book.report_files import JSON_NAME, PAGE_NAME, is_report
 from maya_batch.book.state import COMMENT_PREFIX, BookState, hidden_folder, is_chapter
 from maya_batch.errors import UsageError
 from maya_batch.files.safe_open import safe_open, safe_read
+from maya_batch.messages.plural import plural
 
 log = logging.getLogger(__name__)
 
-#: How a chapter file says that it is ours, where it is not whole any more, and the bytes at its ends to look for it in.
+#: The comment of a chapter file, which identifies a damaged one, and the bytes at either end to search for it.
 _COMMENT, _ENDS = re.compile(re.escape(COMMENT_PREFIX).encode() + rb"[0-9a-f]{32}"), 64 * 2**10
 
-#: Where the report of version 0.1 names its manifest, and the bytes to look for it in.
+#: The manifest's path in a report of version 0.1, and the bytes at either end to search for it.
 _BOOK, _HEAD = re.compile(rb'"book": ("(?:[^"\\]|\\.)*")'), 64 * 2**10
 
-#: Bytes of a report at most that is looked at: far more than 50 clips take.
+#: The largest report that is read, in bytes: far more than 50 clips take.
 _LARGEST_REPORT = 2**30
 
-#: So many files are named in one message.
+#: The most files that one message names.
 _NAMED = 5
 
 
 def check_folder(state: BookState, adopt: bool = False) -> None:
-    """Do nothing where the book may be written into its folder.
+    """Check that the book may be written into its folder.
 
     Raises:
-        UsageError: the folder belongs to another book, and it is not to `adopt` it; or a file is in the way of a
-            chapter or report that is not this program's, or is a source of the book.
-        MachineError: a file of the folder `.maya` is not what it should be.
+        UsageError: the folder belongs to another book, and `adopt` is false; or a chapter or report would overwrite a
+            file that is not this program's, or that is a source of the book.
+        MachineError: a file of the folder `.maya` is not valid.
     """
     refuse_other_book(state, adopt)
     wrong = list(_foreign_files(state, adopt))
     if wrong:
-        more = [f"and {len(wrong) - _NAMED} more"] if len(wrong) > _NAMED else []
+        more = [f"and {plural(len(wrong) - _NAMED, 'more file')}"] if len(wrong) > _NAMED else []
         raise UsageError(*wrong[:_NAMED], *more)
 
 
 def refuse_other_book(state: BookState, adopt: bool = False) -> None:
-    """Do nothing where the folder is this book's, or no book's.
+    """Check that the folder belongs to this book or to none.
 
     Raises:
-        UsageError: it belongs to another book, and it is not to `adopt` it.
+        UsageError: it belongs to another book, and `adopt` is false.
     """
     other = _other_book(state)
     if other is not None and not adopt:
         raise UsageError(
-            f"{state.folder} belongs to {other}; give {state.plan.manuscript.path.name} a folder by output.folder or "
-            "--output, or take this one over with `render --adopt` (takes stay, chapter files of the same name do not)"
+            f"{state.folder} belongs to {other}; choose another folder for {state.plan.manuscript.path.name} with "
+            "output.folder or --output, or take this one over with `render --adopt` (which keeps all takes and "
+            "overwrites chapter files of the same name)"
         )
 
 
 def claim_folder(state: BookState, adopt: bool = False, upgrade: bool = False) -> None:
-    """Make the folder this book's, once it is locked; what is in it and none of the book's is remembered.
+    """Record that the folder, which is locked, belongs to this book; what is in it and not the book's is unclaimed.
 
-    With `upgrade` the newest rules for texts and audio apply from now on.
+    With `upgrade`, the newest rules for texts and audio apply from now on.
 
     Raises:
-        UsageError: it belongs to another book, and it is not to `adopt` it.
-        MachineError: the disk does not take a file.
+        UsageError: it belongs to another book, and `adopt` is false.
+        MachineError: a file cannot be written.
     """
     refuse_other_book(state, adopt)
     manifest, before = state.plan.manuscript.path, state.book_id
@@ -84,50 +86,46 @@ def claim_folder(state: BookState, adopt: bool = False, upgrade: bool = False) -
         reports=dict(_old_reports(state)) if before is None else before.reports,
     )
     if state.lock.begun:
-        state.lock.save()  # a model that was moved has its new name there
+        state.lock.save()  # with the new name of a model that was moved
     if now == before:
         return
     if before is None or now.id != before.id:
-        # Of another book's folder all takes stay that book's, those too that this one can use.
+        # In another book's folder all takes stay that book's, even those that this book can use.
         keep_unclaimed(state, but_own=before is None)
     elif now.manifest != before.manifest:
-        log.info("this folder's book was %s; its takes show that %s is the same book", before.manifest, now.manifest)
+        log.info("this folder belongs to %s; its takes show that %s is the same book", before.manifest, now.manifest)
     write_book_id(hidden_folder(state.folder), now)
     state.book_id = now
 
 
 def _other_book(state: BookState) -> str | None:
-    """The other book that the folder belongs to, in a few words; None where it is this one's or no book's."""
+    """The other book that the folder belongs to, worded for a message; None if it is this book's or no book's."""
     owner, manifest = state.book_id, state.plan.manuscript.path
-    # As long as its manifest is there, the folder is that one's, whatever the two have in common.
+    # If the other manifest still exists, the folder is its own, even if the two books share takes.
     known = None if owner is None else state.folder.resolve() / owner.path
     elsewhere = known is not None and known.is_file() and known.resolve() != manifest.resolve()
     if owner and not elsewhere and (owner.manifest, owner.title) == (manifest.name, state.plan.book.title):
-        return None  # the usual case: without a look at the takes
+        return None  # the usual case, which needs no list of the takes
     stored = state.store.keys()
     if not stored:
         return None  # nothing was rendered here
     if owner is None:
         return _other_old_book(state, stored)
-    if not elsewhere and _own_keys(state) & (stored - read_unclaimed(hidden_folder(state.folder)).keys):
+    if not elsewhere and all_keys(state) & (stored - read_unclaimed(hidden_folder(state.folder)).keys):
         return None
     return f"the book {owner.title!r} ({owner.path})"
 
 
 def _other_old_book(state: BookState, stored: set[str]) -> str | None:
-    """The same of a folder of version 0.1, which does not say whose it is: its last report names a manifest."""
-    known, shared = _reported(state), stored & _own_keys(state)
+    """As `_other_book` for a folder of version 0.1, which has no book.yaml: its last report names a manifest."""
+    known, shared = _reported(state), stored & all_keys(state)
     manifest = state.plan.manuscript.path
     if known is not None and known.is_file():
-        # Several books may have been rendered here: each that has half of the takes may be the one.
+        # Several books may have been rendered here: any book with half of the takes may be the owner.
         same = known.resolve() == manifest.resolve() or 2 * len(shared) >= len(stored)
     else:
         same = bool(shared) or (known is not None and known.name == manifest.name)
-    return None if same else f"another book ({known.name if known else 'its takes are of no chunk of this one'})"
-
-
-def _own_keys(state: BookState) -> set[str]:
-    return {key for keys in config_keys(state).values() for key in keys}
+    return None if same else f"another book ({known.name if known else 'its takes match no chunk of this one'})"
 
 
 def _reported(state: BookState) -> Path | None:
@@ -140,7 +138,7 @@ def _reported(state: BookState) -> Path | None:
 
 
 def _old_reports(state: BookState) -> Iterator[tuple[str, str]]:
-    """The reports of version 0.1 in a folder that it rendered into: they carry no mark."""
+    """Name and digest of the reports of version 0.1, which carry no fingerprint."""
     if state.lock.begun:
         for name in (JSON_NAME, PAGE_NAME):
             try:
@@ -154,14 +152,14 @@ def _digest(path: Path) -> str:
 
 
 def _foreign_files(state: BookState, adopt: bool) -> Iterator[str]:
-    """What is in the way of the book's files, a line each."""
+    """The files that the book must not overwrite, each as a line of a message."""
     own = adopt or _has_own_chapters(state)
     manuscript = state.plan.manuscript
     sources = [manuscript.path]
     sources += [manuscript.folder / chapter.file for chapter in state.plan.book.chapters if chapter.file is not None]
     for source in sources:
         if hidden_folder(state.folder).resolve() in source.resolve().parents or is_part(source):
-            yield f"{source} is a source of the book, in a place that maya-batch writes to; move it"
+            yield f"{source} is a source of the book, but is in a place that maya-batch writes to; move it"
     known = {(found.st_dev, found.st_ino): path for path in sources for found in [path.stat()]}
     targets = [target.path for chapter in state.plan.chapters for target in state.targets(chapter)]
     for path in (*targets, state.folder / JSON_NAME, state.folder / PAGE_NAME):
@@ -171,15 +169,15 @@ def _foreign_files(state: BookState, adopt: bool) -> Iterator[str]:
             continue
         if (found.st_dev, found.st_ino) in known:
             source = known[found.st_dev, found.st_ino]
-            yield f"{path} would be written over, and is a source of the book ({source}); choose another output folder"
+            yield f"{path} would be overwritten, but is a source of the book ({source}); choose another output folder"
         elif not stat.S_ISREG(found.st_mode) or not _is_ours(path, state):
             yield f"{path} was not written by maya-batch; move it, or choose another output folder"
         elif not own and path in targets:
-            yield f"{path} is a chapter of a book whose takes are not here; move it, or choose another output folder"
+            yield f"{path} is a chapter of a book without takes in this folder; move it or choose another output folder"
 
 
 def _has_own_chapters(state: BookState) -> bool:
-    """Whether chapter files in the folder are of this book: its takes are there, or it says whose it is."""
+    """Whether chapter files in the folder are this book's: the folder has takes, or its book.yaml names this book."""
     owner = state.book_id
     named = owner and (owner.manifest, owner.title) == (state.plan.manuscript.path.name, state.plan.book.title)
     return bool(named) or bool(state.store.keys())
@@ -196,7 +194,7 @@ def _is_ours(path: Path, state: BookState) -> bool:
 
 
 def was_chapter(path: Path) -> bool:
-    """Whether this was a chapter file that a drive has damaged since, or a person has changed."""
+    """Whether this was a chapter file, and was damaged or changed since."""
     try:
         return _COMMENT.search(_ends(path, _ENDS)) is not None
     except OSError:

@@ -1,6 +1,6 @@
-"""Book and settings become chunks: what is to be spoken, by whom, in which order, how long at most.
+"""Turns book and settings into chunks: texts with their voices, order, and longest lengths.
 
-Pure but for reading the book's own files and the layout of a checkpoint that lies on this disk; no torch.
+It reads only the book's files and the layout of a checkpoint on this disk; no torch.
 """
 
 import os
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.settings import Sound, sound_settings
 from maya_batch.checkpoint.hf_config import CONTEXT, positions_of
-from maya_batch.checkpoint.locate import Checkpoint, find_checkpoint
+from maya_batch.checkpoint.locate import find_checkpoint
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout, read_layout
 from maya_batch.errors import Finding, MachineError, ManifestError, UsageError, listed_lines
 from maya_batch.manifest import Book, ChapterText, Manuscript, Render, read_manuscript
@@ -26,13 +26,13 @@ from maya_batch.text.passage import TextProblem
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
 from maya_batch.text.typography import finish_description, speakable
 
-#: What a book may have: a month of speech, while the Bible has 20,000.
+#: The most chunks of a book: a month of speech; the Bible has 20,000.
 MOST_CHUNKS = 200_000
 
-#: Mistakes after which no further ones are looked for.
+#: After this many mistakes the search for further ones stops.
 _ENOUGH = 10_000
 
-#: Ids around the text: SOH, BOS, EOT, EOH, SOA, SOS, and the EOS to come; and `<description=""> ` in bytes.
+#: The ids around the text: SOH, BOS, EOT, EOH, SOA, SOS, and the EOS at the end; and the bytes of `<description=""> `.
 _FRAME_IDS, _FRAME_BYTES = 7, 17
 
 
@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def book(self) -> Book:
-        """The book as its manifest has it."""
+        """The book in the manifest."""
         return self.manuscript.book
 
     def chunks(self) -> Iterator[Chunk]:
@@ -69,7 +69,7 @@ def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False, allow
     """The plan of the book at `path`.
 
     Raises:
-        ManifestError: all that is wrong with the book, at once, each with file:line:column.
+        ManifestError: all mistakes of the book, each with file:line:column.
     """
     manuscript, findings = read_manuscript(path)
     if manuscript is None:
@@ -80,7 +80,7 @@ def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False, allow
     except ManifestError:
         raise
     except UsageError:
-        if findings:  # they say where the book names no model
+        if findings:  # they say where the book names a wrong model
             raise ManifestError(findings) from None
         raise
 
@@ -92,13 +92,13 @@ def plan_manuscript(
     known: Sequence[Finding] = (),
     allow_language: bool = False,
 ) -> Plan:
-    """The plan of a manuscript, in which `known` mistakes were found already.
+    """The plan of a manuscript; `known` are the mistakes found in it before.
 
-    What is allowed in so many words is a warning of the plan, and else a mistake.
+    Unknown tags and an unknown language are warnings of the plan if allowed, else mistakes.
 
     Raises:
-        ManifestError: they, and what is wrong with its texts.
-        UnicodeEncodeError: this machine's file names have no letters for a title.
+        ManifestError: the known mistakes, and those in the texts.
+        UnicodeEncodeError: this machine's file names cannot hold a title.
     """
     findings = list(known)
     layout, context = _speaking_limits(sound.model)
@@ -116,8 +116,8 @@ def plan_manuscript(
     language = manuscript.book.language
     if language.partition("-")[0].lower() not in layout.languages:
         place = manuscript.place(("language",))
-        what = f"this model speaks {', '.join(layout.languages)}, and not {language}"
-        mend = "name a model that does, or say --allow-language to have it spoken all the same"
+        what = f"this model speaks {', '.join(layout.languages)}, not {language}"
+        mend = "choose a model that does, or add --allow-language to render the book anyway"
         judge(Finding(str(manuscript.path), *place, what, mend), "--allow-language", allow_language)
     chunks = 0
     for chapter in manuscript.chapters:
@@ -127,7 +127,7 @@ def plan_manuscript(
         chunks += len(pieces)
         if chunks > MOST_CHUNKS:
             what = f"the book has more than {MOST_CHUNKS:,} chunks up to here"
-            raise ManifestError([*findings, Finding(*chapter.place(0), what, "make several books of it")])
+            raise ManifestError([*findings, Finding(*chapter.place(0), what, "split the book into several")])
         for problem in problems:
             finding = Finding(*chapter.place(problem.offset), problem.what, problem.mend)
             judge(finding, "--allow-unknown-tags", problem.tag and allow_unknown_tags)
@@ -136,7 +136,7 @@ def plan_manuscript(
         raise ManifestError(findings)
     chapters = _chapters(drafts, manuscript.book, sound)
     for planned in chapters:
-        os.fsencode(planned.stem)  # a locale may have no letters for it, which is not to come to light in mid-run
+        os.fsencode(planned.stem)  # fails now, not during the run, if the locale cannot encode it
     return Plan(manuscript, sound, layout, chapters, tuple(listed_lines(warnings)), tuple(allowed))
 
 
@@ -144,10 +144,10 @@ def speech_plan(text: str, description: str, sound: Sound, language: str = "en")
     """The chunks of a single text in one voice.
 
     Raises:
-        ManifestError: what is wrong with the text; its places read `text:line:column`.
+        ManifestError: the mistakes in the text, each with `text:line:column`.
+        UsageError: the description is not valid.
     """
     layout, context = _speaking_limits(sound.model)
-
     lines = Lines(text)
 
     def place(offset: int) -> tuple[str, int, int]:
@@ -166,7 +166,7 @@ def speech_plan(text: str, description: str, sound: Sound, language: str = "en")
             }
         )
     except ValidationError as error:
-        raise UsageError(f"--description: it {error.errors(include_url=False)[0]['msg']}") from error
+        raise UsageError(f"--description {error.errors(include_url=False)[0]['msg']}") from error
     chapter = ChapterText(1, "1", "1", "voice", text, place)
     pieces, problems = _pieces(chapter, book, sound, layout, context)
     if problems:
@@ -175,9 +175,9 @@ def speech_plan(text: str, description: str, sound: Sound, language: str = "en")
 
 
 def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
-    """The layout and context of a model; those of Maya1 where it is not on this disk."""
+    """The layout and context of a model; those of Maya1 if it is not on this disk."""
     try:
-        checkpoint: Checkpoint = find_checkpoint(model, "model")
+        checkpoint = find_checkpoint(model, "model")
     except MachineError:
         return TokenLayout(), CONTEXT
     return read_layout(checkpoint.folder), positions_of(checkpoint.folder)
@@ -186,7 +186,7 @@ def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
 def _pieces(
     chapter: ChapterText, book: Book, sound: Sound, layout: TokenLayout, context: int
 ) -> tuple[list[Piece], list[TextProblem]]:
-    """One chapter's pieces, and what is wrong with its text."""
+    """One chapter's pieces, and the problems of its text."""
     passages, problems = parse_script(chapter.text, book.voices.keys(), layout.tags)
     if sum(not problem.tag for problem in problems) >= _ENOUGH:
         return [], problems
@@ -201,7 +201,7 @@ def _pieces(
 
 
 def _budget(chapter: ChapterText, book: Book, sound: Sound, context: int) -> Callable[[str, str | None], bool]:
-    """Whether a text of a voice, at its longest, keeps to max_tokens and the model's context."""
+    """A function: whether a voice's text, at its longest, fits into max_tokens and the model's context."""
 
     @cache
     def description_of(voice: str) -> str:
@@ -210,18 +210,18 @@ def _budget(chapter: ChapterText, book: Book, sound: Sound, context: int) -> Cal
     @cache
     def fits(text: str, voice: str | None) -> bool:
         description = description_of(voice or chapter.voice)
-        # No tokenizer at hand: a byte-level one makes at most one token a byte.
+        # Without the tokenizer: a byte-level one makes at most one token a byte.
         prompt = _FRAME_IDS + _FRAME_BYTES + len(description.encode()) + len(text.encode())
         room = min(sound.max_tokens, context - prompt)
         if room < 0:
-            return False  # without counting the words of what may be as long as a file
+            return False  # before the words are counted: the text may be as long as a file
         return _frames(cap_tokens(text, description, book.language)) * SLOTS <= room
 
     return fits
 
 
 def _chapters(drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: Sound) -> tuple[Chapter, ...]:
-    """Pieces as chunks, with voices, lengths, pauses and the count of equals."""
+    """The chapters, with pieces turned into chunks: voices, lengths, pauses, occurrences."""
     seen: Counter[tuple[str, str, int]] = Counter()
     digits = max(2, len(str(len(drafts))))
     descriptions = {name: finish_description(voice.description) for name, voice in book.voices.items()}
@@ -255,7 +255,7 @@ def _chapters(drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: 
 
 
 def _pause(piece: Piece, following: Piece | None, book: Book) -> float:
-    """The silence between two pieces; a scene break is one paragraph's pause more."""
+    """The silence between two pieces, in seconds; each scene break adds the pause of a paragraph."""
     if following is None:
         return 0.0
     if following.paragraph == piece.paragraph:

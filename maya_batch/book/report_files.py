@@ -1,4 +1,4 @@
-"""Reports of this program in an output folder: their names, and how they are recognized."""
+"""The reports of this program in an output folder: their names, and how they are recognized."""
 
 import os
 import re
@@ -7,20 +7,20 @@ from pathlib import Path
 from maya_batch.files.safe_open import safe_open
 
 GENERATOR = "maya-batch"
-"""What reports say of who wrote them, so that no other file is written over."""
+"""The generator that reports name; a file without it is not overwritten."""
 
 JSON_NAME, PAGE_NAME = "report.json", "report.html"
 
-#: How each of them says near its beginning that it was written here.
+#: The mark near the start of each report.
 _MARKS = {JSON_NAME: f'"generator": "{GENERATOR}"', PAGE_NAME: f'<meta name="generator" content="{GENERATOR}">'}
 _HEAD = 4096
 
-#: How the page says near its beginning what it was made of.
+#: The fingerprint near the start of the page.
 _FINGERPRINT = re.compile(rb'<meta name="maya-batch-fingerprint" content="([0-9a-f]+)">')
 
 
 def report_fingerprint(folder: Path) -> str | None:
-    """The fingerprint of the report in a folder; None where it has none, or is not whole."""
+    """The fingerprint of the report in a folder; None if it has none, or is incomplete."""
     if not is_report(folder / JSON_NAME):
         return None
     found = _FINGERPRINT.search(_head(folder / PAGE_NAME))  # the page is written last
@@ -28,7 +28,7 @@ def report_fingerprint(folder: Path) -> str | None:
 
 
 def is_report(path: Path) -> bool:
-    """Whether a file of one of the two names is a report of this program's, by its mark; those of 0.1 have none."""
+    """Whether a file of one of the two names is a report of this program, by its mark; reports of 0.1 have none."""
     return _MARKS[path.name].encode() in _head(path)
 
 

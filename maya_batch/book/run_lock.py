@@ -1,4 +1,4 @@
-"""One run a book: the file `.maya/lock`, held by the operating system for as long as the process lives."""
+"""Allows one run per book: the file `.maya/lock` is locked by the operating system while the process lives."""
 
 import errno
 import fcntl
@@ -15,19 +15,19 @@ from maya_batch.files.safe_open import safe_folder, safe_open
 
 log = logging.getLogger(__name__)
 
-#: What a drive without locks answers: NFS without its lock service, SMB, FUSE.
+#: The errors of drives without locks: NFS without its lock service, SMB, FUSE.
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 
-#: How the file begins that says who holds the book.
+#: The start of the file, which names the process that has the lock.
 _BEGINS = "process "
 
 
 @contextmanager
 def lock_book(folder: Path) -> Iterator[None]:
-    """Hold the book whose `.maya` folder this is; a process that dies lets go of it by dying.
+    """Lock the book whose `.maya` folder this is; the lock ends with the process.
 
     Raises:
-        BusyError: another run holds it; the message says who.
+        BusyError: another run has locked it; the message names the process.
         UsageError: a file in the lock's place was not written by this program.
         MachineError: the folder cannot be written, or the disk is full.
     """
@@ -39,7 +39,7 @@ def lock_book(folder: Path) -> Iterator[None]:
     try:
         said = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
         if said and not said.startswith(_BEGINS):
-            raise UsageError(f"{path} is there and was not written by maya-batch; move it, or choose another --output")
+            raise UsageError(f"{path} exists and was not written by maya-batch; move it, or choose another --output")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -50,7 +50,7 @@ def lock_book(folder: Path) -> Iterator[None]:
             if error.errno not in _NO_LOCKS:
                 raise MachineError(f"{path}: cannot be locked ({error.strerror})") from error
             log.warning(
-                "%s: this drive has no locks (%s), so a second run of this book is not kept out; start only one",
+                "%s: this drive has no locks (%s), so a second run of this book is not refused; start only one run",
                 *(folder.parent, error.strerror),
             )
         started = datetime.now().astimezone().isoformat(timespec="seconds")

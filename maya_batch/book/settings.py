@@ -1,7 +1,7 @@
-"""What a run is set to, from the two places that never mix.
+"""The settings of a run, in two separate groups; a later source overrides an earlier one.
 
-What shapes the sound (`Sound`): defaults < the book's `render:` < flags. What belongs to the machine (`Machine`):
-defaults < a file of configs/ < flags.
+What shapes the sound (`Sound`): defaults, the book's `render:`, flags. What belongs to the machine (`Machine`):
+defaults, a file of configs/, flags.
 """
 
 import re
@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
 
 from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ, absolute_name
 from maya_batch.engine.api import Sampling
@@ -18,23 +17,23 @@ from maya_batch.errors import Finding, ManifestError, UsageError
 from maya_batch.files.builtin_files import builtin
 from maya_batch.manifest import Quality, Render
 from maya_batch.manifest.error_recovery import in_words
-from maya_batch.manifest.one_line import is_hub_id
+from maya_batch.manifest.one_line import is_hub_id, wrong
 from maya_batch.manifest.source_text import UnreadableError, read_bytes, way_out
 from maya_batch.manifest.yaml_positions import load
 from maya_batch.messages.quoting import quoted
 
-#: Longest clip in speech tokens, 42 s: with the prompt it fits the 4,096 positions of the demo voice, and it holds
-#: the 50 words a chunk may have at the slowest pace measured (66 tokens a word).
+#: The longest clip in speech tokens, 42 s: with the prompt it fits into the 4,096 positions of the demo voice, and the
+#: 50 words that a chunk may have fit into it at the slowest pace measured (66 tokens a word).
 MAX_TOKENS = 3500
 
-#: Names of configurations that crontabs may use, and what they mean now.
+#: Old names of configurations, which crontabs may use, and the new ones.
 _OTHER_NAMES = MappingProxyType({"maya1-h100": "maya1-bf16-24gb"})
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?", re.ASCII)
 
 
 class Sound(BaseModel):
-    """What shapes the sound, and what it is judged by. Defaults are the published ones of Maya1."""
+    """What shapes the sound, and how takes are judged. The defaults are the published ones of Maya1."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,19 +51,17 @@ class Sound(BaseModel):
 
     @property
     def sampling(self) -> Sampling:
-        """What of it the engine draws by."""
+        """The part that the engine samples with."""
         return Sampling(self.temperature, self.top_p, self.repetition_penalty)
 
 
-#: The demo voice was trained to need no repetition penalty and has a codec of its own.
+#: The demo voice needs no repetition penalty and has its own codec.
 _DEMO = {"codec": DEMO, "repetition_penalty": 1.0}
 
 
 def _device(name: str) -> str:
     if not _DEVICE.fullmatch(name):
-        raise PydanticCustomError(
-            "manifest", "{what}", {"what": f"cannot be {quoted(name)}", "mend": "known: auto, cpu, cuda, cuda:N"}
-        )
+        raise wrong(f"cannot be {quoted(name)}", "known: auto, cpu, cuda, cuda:N")
     return name
 
 
@@ -72,7 +69,7 @@ DeviceName = Annotated[str, AfterValidator(_device)]
 
 
 class Machine(BaseModel):
-    """What belongs to the machine. None means: as the book was begun, else chosen for the device."""
+    """What belongs to the machine. None means: as the book was started, else chosen for the device."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,10 +85,10 @@ class Machine(BaseModel):
 
 
 def sound_settings(render: Render, folder: Path, flags: Render) -> Sound:
-    """The sound of a book whose manifest lies in `folder`; flags come last.
+    """The sound settings of a book whose manifest is in `folder`; flags override the book.
 
     Raises:
-        UsageError: the book names a folder outside its own as model or codec.
+        UsageError: the book names a model or codec folder outside the manifest's.
     """
     book = render.model_dump(exclude_none=True)
     given = flags.model_dump(exclude_none=True)
@@ -99,12 +96,12 @@ def sound_settings(render: Render, folder: Path, flags: Render) -> Sound:
         if kind in book and book[kind] != DEMO and not is_hub_id(book[kind]):
             how = way_out(folder, book[kind])
             if how:
-                raise UsageError(f"render.{kind} {book[kind]} {how}; name it with --{kind}")
+                raise UsageError(f"render.{kind} {book[kind]} {how}; use --{kind} for it")
             book[kind] = absolute_name(book[kind], folder)
         if kind in given:
             given[kind] = absolute_name(given[kind], Path())
     if given.get("model") == DEMO:
-        book.pop("codec", None)  # the book's codec is that of the book's model
+        book.pop("codec", None)  # the book's codec belongs to the book's model
         book.pop("repetition_penalty", None)
     chosen = {**book, **given}
     defaults = _DEMO if chosen.get("model") == DEMO else {}
@@ -112,10 +109,10 @@ def sound_settings(render: Render, folder: Path, flags: Render) -> Sound:
 
 
 def machine_settings(config: str | None, flags: dict[str, object]) -> Machine:
-    """The machine, from a file of configs/ (a name or a path) and the flags that were given (not None).
+    """The machine settings, from a file of configs/ (a name or a path) and the flags that are not None.
 
     Raises:
-        UsageError: there is no such file, or something in it is wrong (file:line:column).
+        UsageError: there is no such file, or it has mistakes (file:line:column).
     """
     values = _read_config(_config_path(config)) if config is not None else {}
     values |= {key: value for key, value in flags.items() if value is not None}
@@ -126,7 +123,7 @@ def machine_settings(config: str | None, flags: dict[str, object]) -> Machine:
 
 
 def flag_mistake(error: ValidationError) -> str:
-    """What is wrong with the value of a flag, and how to mend it, in one line."""
+    """The line that says what is wrong with the value of a flag, and how to fix it."""
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])
     what, mend = in_words(first, (name,))
@@ -139,7 +136,7 @@ def config_names() -> list[str]:
 
 
 def _config_path(config: str) -> Path:
-    """The file a configuration's name or path means."""
+    """The file of a configuration, given by name or path."""
     path = Path(config)
     if re.fullmatch(r"[\w.-]{1,100}", config) and not _is_there(path):
         name = config.removesuffix(".yaml")
@@ -152,12 +149,12 @@ def _config_path(config: str) -> Path:
 def _is_there(path: Path) -> bool:
     try:
         return path.exists() and not path.is_dir()
-    except OSError:  # its name is too long
+    except OSError:  # the name is too long
         return False
 
 
 def _read_config(path: Path) -> dict[str, object]:
-    """What the file sets, checked key by key with places."""
+    """The settings in the file, checked."""
     try:
         raw = read_bytes(path)
     except UnreadableError as error:

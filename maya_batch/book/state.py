@@ -1,4 +1,4 @@
-"""What of a book is on the disk already: takes, chapter files, and files that belong to no chapter any more."""
+"""Which parts of a book are on the disk: takes, chapter files, and files that no chapter has any more."""
 
 import hashlib
 import json
@@ -20,12 +20,12 @@ from maya_batch.manifest import output_folder
 from maya_batch.quality import Problem
 
 COMMENT_PREFIX = "maya-batch "
-"""How every chapter file says that it is ours; what it was made of follows."""
+"""The start of every chapter file's comment; a digest of what the file is made of follows."""
 
 
 @dataclass
 class BookState:
-    """A plan beside what its output folder holds. `model_config` is None where the book was never rendered."""
+    """A plan, and the content of its output folder. `model_config` is None if the book was never rendered."""
 
     plan: Plan
     folder: Path
@@ -33,17 +33,17 @@ class BookState:
     lock: ModelLock
     model_config: ModelConfig | None
     codec: str | None
-    """The identity of the codec, None as long as the book was not begun."""
+    """The identity of the codec; None if the book was never rendered."""
     chapter_stats: ChapterStats
     book_id: BookId | None
-    """Which book the folder belongs to; None for a folder of version 0.1, and as long as there is none."""
+    """The book that the folder belongs to; None for a folder of version 0.1, and if there is no folder yet."""
     _takes: dict[str, list[Take]] = field(default_factory=dict)
     _used: dict[str, Take | None] = field(default_factory=dict)
     _keys: dict[tuple[int, int], tuple[ModelConfig, str]] = field(default_factory=dict)
 
     @property
     def rules(self) -> tuple[int, int]:
-        """The versions of the text and audio rules that the book was begun with; the newest for one that was not."""
+        """The versions of the text and audio rules that the book was started with; the newest for a new book."""
         if self.book_id is not None:
             return self.book_id.text_rules, self.book_id.audio_rules
         return (1, 1) if self.lock.begun else (TEXT_RULES, AUDIO_RULES)
@@ -55,8 +55,9 @@ class BookState:
             ValueError: the book has no model config yet.
         """
         if self.model_config is None:
-            raise ValueError("a book that was not begun has no keys")
-        # Asked for many times a chunk; digests were a third of the time that `status` took, recipes' hashes a tenth.
+            raise ValueError("the book has no model config yet, so its chunks have no keys")
+        # Cached: keys are needed many times a chunk. Digests took a third of the time of `status`, and hashing the
+        # model config a tenth.
         known = self._keys.get((chunk.chapter, chunk.index))
         if known is None or known[0] is not self.model_config:
             known = self._keys[chunk.chapter, chunk.index] = (
@@ -66,7 +67,7 @@ class BookState:
         return known[1]
 
     def takes(self, chunk: Chunk) -> list[Take]:
-        """All takes of a chunk, by attempt; looked up once, and again after `stored`."""
+        """All takes of a chunk, by attempt; read once, and again after `stored`."""
         if self.model_config is None:
             return []
         key = self.key(chunk)
@@ -84,13 +85,13 @@ class BookState:
         return self._used[key]
 
     def stored(self, keys: list[str]) -> None:
-        """The takes of these keys have changed on the disk."""
+        """Read the takes of these keys again: they have changed on the disk."""
         for key in keys:
             self._takes.pop(key, None)
             self._used.pop(key, None)
 
     def lacks_take(self, chunk: Chunk) -> bool:
-        """Whether there is nothing of a chunk: no take, or only ones cut off by a cap that is higher now."""
+        """Whether a chunk has no usable take: it has none, or all were cut off by a max_frames that is higher now."""
         best = self.take(chunk)
         if best is None:
             return True
@@ -99,27 +100,27 @@ class BookState:
         return all(take.finish == "cap" and len(take.codes) < chunk.max_frames for take in self.takes(chunk))
 
     def needs_take(self, chunk: Chunk) -> bool:
-        """Whether a chunk has to be rendered: it lacks a take, or its best one has problems and attempts are left."""
+        """Whether a chunk must be rendered: it lacks a take, or the take in use has problems and attempts are left."""
         if self.lacks_take(chunk):
             return True
         return bool(self.problems_of(chunk)) and self.attempts(chunk) < self.plan.sound.attempts
 
     def attempts(self, chunk: Chunk) -> int:
-        """How many attempts were made at a chunk: the number of its last take, 0 where there is none."""
+        """The number of attempts made for a chunk: that of its last take, 0 if it has none."""
         return max((take.attempt for take in self.takes(chunk)), default=0)
 
     def chosen(self, chunk: Chunk) -> bool:
-        """Whether the take in use is one that a person chose."""
+        """Whether a person chose the take in use."""
         take = self.take(chunk)
         return take is not None and self.store.chosen(take.key) == take.attempt
 
     def problems_of(self, chunk: Chunk) -> tuple[Problem, ...]:
-        """What stands against the take in use; nothing where a person chose it, or there is none."""
+        """The problems of the take in use; none if a person chose it, or there is no take."""
         take = self.take(chunk)
         return () if take is None or self.chosen(chunk) else take.problems
 
     def omitted(self, chunk: Chunk) -> bool:
-        """Whether a chunk is left out of its chapter, as the book wants it of those that failed in all attempts."""
+        """Whether a chunk is left out of its chapter: the book has `failed: omit`, and all attempts have problems."""
         return self.plan.sound.failed == "omit" and bool(self.problems_of(chunk)) and not self.needs_take(chunk)
 
     def complete(self, chapter: Chapter) -> bool:
@@ -127,20 +128,20 @@ class BookState:
         return not any(self.lacks_take(chunk) for chunk in chapter.chunks)
 
     def current(self, chapter: Chapter) -> bool:
-        """Whether the chapter's files are there and made of the takes now in use."""
+        """Whether the chapter's files exist and are made of the takes in use."""
         if self.model_config is None or self.codec is None or not self.complete(chapter):
             return False
         return all(read_comment(target.path) == self.fingerprint(chapter) for target in self.targets(chapter))
 
     def targets(self, chapter: Chapter) -> list[Target]:
-        """The files of a chapter, one a format."""
+        """The files of a chapter, one for each format."""
         formats = self.plan.book.output.formats
         return [
             Target(self.folder / f"{chapter.stem}.{format_.type}", format_.type, format_.bitrate) for format_ in formats
         ]
 
     def fingerprint(self, chapter: Chapter) -> str:
-        """What a chapter's files carry as their comment: a digest of all that they are made of."""
+        """The comment of a chapter's files: a prefix and a digest of all that they are made of."""
         book = self.plan.book
         made_of = {
             "version": self.rules[1],
@@ -159,22 +160,22 @@ class BookState:
         return COMMENT_PREFIX + hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
     def problems(self) -> Iterator[tuple[Chunk, Problem]]:
-        """What is on record against the takes in use, in reading order."""
+        """The problems of the takes in use, with their chunks, in reading order."""
         for chunk in self.plan.chunks():
             for problem in self.problems_of(chunk):
                 yield chunk, problem
 
     def stale_files(self) -> list[Path]:
-        """Audio files of this program in the folder that no chapter of the book, as it is now, has."""
+        """The audio files of this program in the folder that no chapter of the book as it is now has."""
         expected = {target.path.name for chapter in self.plan.chapters for target in self.targets(chapter)}
         return sorted(path for path in self._audio_files() if path.name not in expected and is_chapter(path))
 
     def fingerprints(self) -> set[str]:
-        """The marks of all audio files in the folder."""
+        """The fingerprints of all audio files in the folder."""
         return {fingerprint for path in self._audio_files() if (fingerprint := read_comment(path))}
 
     def _audio_files(self) -> Iterator[Path]:
-        """All files in the folder that could be a chapter's, by their names."""
+        """All files in the folder that have the suffix of an audio format."""
         if self.folder.is_dir():
             yield from (path for path in self.folder.iterdir() if path.suffix[1:] in FORMATS)
 
@@ -184,30 +185,30 @@ class BookState:
 
 
 def is_chapter(path: Path) -> bool:
-    """Whether this is a whole chapter file of this program's."""
+    """Whether this is a whole chapter file of this program."""
     return (read_comment(path) or "").startswith(COMMENT_PREFIX)
 
 
 def hidden_folder(folder: Path) -> Path:
-    """Where a book's takes, pins and log lie, inside its output folder."""
+    """The folder of a book's takes, model.lock and log, inside its output folder."""
     return folder / ".maya"
 
 
 def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> BookState:
-    """What of the plan is on the disk, by its model.lock: no model is looked at, nothing is hashed.
+    """The state of the plan on the disk, by its model.lock; it reads no model and hashes nothing.
 
     Raises:
         UsageError: a link leads out of the output folder.
-        MachineError: a file of the folder `.maya` is not what it should be.
+        MachineError: a file of the folder `.maya` is not valid.
     """
     folder = output_folder(plan.manuscript, output)
     if output is None and plan.book.output.folder is None and folder.is_symlink():
-        raise UsageError(f"{folder} is a link; to render the book where it leads, name it with --output")
+        raise UsageError(f"{folder} is a link; to render the book into its target, name it with --output")
     hidden = hidden_folder(folder)
     for inside in (hidden, hidden / "takes"):
         if inside.is_symlink() or (inside.exists() and not inside.is_dir()):
-            what = "a link" if inside.is_symlink() else "no folder"
-            raise UsageError(f"{inside} is {what}; move it away, and link the whole output folder where one is needed")
+            what = "a link" if inside.is_symlink() else "not a folder"
+            raise UsageError(f"{inside} is {what}; move it (only the whole output folder may be a link)")
     lock = ModelLock(hidden / "model.lock", plan.manuscript.folder)
     model_config = asked_model_config(lock.model_config(plan.sound.model), machine)
     return BookState(
@@ -223,19 +224,19 @@ def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> Book
 
 
 def begun_state(plan: Plan, machine: Machine, output: Path | None = None) -> BookState:
-    """What is on the disk of a book that was begun.
+    """The state of a book that was rendered before.
 
     Raises:
-        UsageError: nothing of it was rendered yet with this model.
+        UsageError: nothing is rendered with this model yet.
     """
     state = book_state(plan, machine, output)
     if state.model_config is None:
-        raise UsageError(f"{state.folder}: nothing of this book was rendered yet with {plan.sound.model}; render it")
+        raise UsageError(f"{state.folder}: nothing is rendered with {plan.sound.model} yet; run `render` first")
     return state
 
 
 def asked_model_config(model_config: ModelConfig | None, machine: Machine) -> ModelConfig | None:
-    """The book's model config, with what the machine's settings ask for in so many words."""
+    """The book's model config, with the values that the machine's settings set explicitly."""
     if model_config is None:
         return None
     return ModelConfig(

@@ -19,12 +19,12 @@ from maya_batch.quality import Problem, Transcript
 from maya_batch.quality.voice_pace import Limits
 
 LARGEST = 8 * 2**20
-"""Bytes of a file in a take's folder at most; no take comes near: 8 MiB of codes are 13 hours of speech."""
+"""The largest file in a take's folder, in bytes; every take is far smaller: 8 MiB of codes are 13 hours of speech."""
 
 
 @dataclass(frozen=True)
 class StoredCodes:
-    """A take's codes, left on the disk until an array is made of them: so a book of any length takes little memory."""
+    """A take's codes, read from the disk when an array is made of them, so a long book takes little memory."""
 
     path: str
     key: str
@@ -37,7 +37,7 @@ class StoredCodes:
         """The codes [frames, 7].
 
         Raises:
-            MachineError: the take was whole when it was looked at, and is not any more.
+            MachineError: the file was changed or damaged since the take was read.
         """
         try:
             codes, _ = _read(self.path, self.key)
@@ -50,7 +50,7 @@ class StoredCodes:
 
 @dataclass(frozen=True)
 class Take:
-    """One rendering of one chunk, with its evidence."""
+    """One rendering of one chunk, with the results of its checks."""
 
     key: str
     attempt: int
@@ -60,20 +60,20 @@ class Take:
     problems: tuple[Problem, ...]
     engine: str
     examined: bool = False
-    """Whether its sound was looked at; before that, `problems` are those of its codes."""
+    """Whether its sound was inspected; before that, `problems` are those of its codes."""
     transcript: Transcript | None = None
-    """What the last recognizer heard; None as long as none has listened."""
+    """The transcript of the last recognizer; None if it was not transcribed."""
     quiet: float | None = None
-    """Seconds of quiet after its last word; None as long as it was not examined, and where it ends with a tag."""
+    """Seconds of quiet after its last word; None before it is inspected, and if it ends with a tag."""
     judged: Limits | None = field(default_factory=Limits)
-    """The limits that its length and its end were judged by; None if version 0.1 judged them by its own."""
+    """The limits for its length and its end; None if version 0.1 judged them by other limits."""
 
 
 def write_take(file: BinaryIO, take: Take) -> None:
     """Write the take into an open file.
 
     Raises:
-        OSError: the disk does not take it.
+        OSError: it cannot be written.
     """
     meta = {
         "key": take.key,
@@ -82,7 +82,7 @@ def write_take(file: BinaryIO, take: Take) -> None:
         "finish": take.finish,
         "problems": [[problem.kind, problem.detail] for problem in take.problems],
         "engine": take.engine,
-        "seconds": 0.0,  # version 0.1 takes no take for whole without it, and makes nothing of it
+        "seconds": 0.0,  # version 0.1 requires it and does not use it
         "examined": take.examined,
         "hearing": None if take.transcript is None else asdict(take.transcript),
         "quiet": take.quiet,
@@ -92,15 +92,15 @@ def write_take(file: BinaryIO, take: Take) -> None:
 
 
 def read_take(path: str, key: str, codebook_size: int) -> Take:
-    """The take in this file, whose codes were looked at, too, and stay there.
+    """The take in this file; its codes are checked, but stay on the disk.
 
     Raises:
-        ValueError, OSError, zipfile.BadZipFile, …: anything about it is not as `write_take` wrote it, or a code is
-            `codebook_size` or more.
+        ValueError, OSError, zipfile.BadZipFile, …: it is not as `write_take` wrote it, or a code is `codebook_size`
+            or more.
     """
     codes, meta = _read(path, key)
     if len(codes) and int(codes.max()) >= codebook_size:
-        raise ValueError(f"code {codes.max()} of a codebook of {codebook_size}")
+        raise ValueError(f"code {codes.max()} is outside a codebook of {codebook_size}")
     if not len(codes) and meta["finish"] != "broken":
         raise ValueError("no frames")
     problems = tuple(Problem(str(kind), str(detail)) for kind, detail in meta["problems"])
@@ -121,7 +121,7 @@ def read_take(path: str, key: str, codebook_size: int) -> Take:
 
 
 def _read(path: str, key: str) -> tuple[Codes, dict[str, Any]]:
-    """The codes of the take in a file, and all else."""
+    """The codes and the metadata of the take in a file."""
     arrays = read_arrays(safe_read(path, LARGEST), LARGEST)
     codes = arrays["codes"]
     meta: dict[str, Any] = json.loads(arrays["meta"].item())
@@ -134,24 +134,24 @@ def _read(path: str, key: str) -> tuple[Codes, dict[str, Any]]:
     ):
         raise ValueError("it is the take of another chunk")
     if meta["finish"] not in ("eos", "cap", "broken"):
-        raise ValueError("it has no known end")
+        raise ValueError("its finish is unknown")
     return codes, meta
 
 
 def _measure(name: str, value: object) -> float:
-    """A number of 0 or more, as all measures of a take are."""
+    """The value, checked to be a number of 0 or more, like all measurements of a take."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
         raise ValueError(f"{name} is {value}, not a number of 0 or more")
     return float(value)
 
 
 def _amount(name: str, value: object) -> float | None:
-    """A measure, where there is one."""
+    """As `_measure`, or None."""
     return None if value is None else _measure(name, value)
 
 
 def _judged(meta: dict[str, Any] | None, examined: bool) -> Limits | None:
-    """Takes of version 0.1 have none: one that was examined keeps its judgement, another one is judged as a new one."""
+    """The limits. Takes of 0.1 have none: an inspected one keeps its problems, others are judged like new ones."""
     if meta is None:
         return None if examined else Limits()
     return Limits(_amount("pace", meta["pace"]), _amount("quiet", meta["quiet"]))

@@ -1,4 +1,4 @@
-"""choices.yaml: which of several takes a person wants, by key."""
+"""choices.yaml: the takes that a person chose, by key."""
 
 import re
 from pathlib import Path
@@ -11,22 +11,22 @@ from maya_batch.files.safe_open import safe_read
 from maya_batch.manifest.yaml_positions import Data, load
 from maya_batch.messages.quoting import quoted
 
-#: Bytes: 20,000 choices and more.
+#: The largest file, in bytes: more than 20,000 choices.
 _LARGEST = 2 * 2**20
 
-#: Up to far beyond any number of a take.
+#: A number from 1; nine digits are far more than any take needs.
 _ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class Choices:
-    """The choices of one book, `<key>: <attempt>` a line; a person may write into the file too."""
+    """The choices of one book, one `<key>: <attempt>` per line; people may edit the file, too."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[str, int] | None = None
 
     def get(self, key: str) -> int | None:
-        """The attempt that was chosen; None where none was.
+        """The chosen attempt, None without a choice.
 
         Raises:
             MachineError: the file is not a mapping of keys to attempts.
@@ -36,11 +36,11 @@ class Choices:
         return self._known.get(key)
 
     def put(self, key: str, attempt: int | None) -> None:
-        """Choose an attempt from now on, None to choose none; all else in the file stays, comments too.
+        """Choose an attempt, or remove the choice with None; the rest of the file is kept, comments too.
 
         Raises:
             MachineError: the file is not a mapping of keys to attempts, or cannot be written.
-            UsageError: it has comments in a form that they cannot be kept in.
+            UsageError: its comments cannot be kept.
         """
         text = self._read()
         known = self._parse(text)
@@ -50,9 +50,9 @@ class Choices:
         if wanted != known:
             lines = [line for line in text.splitlines() if not line.lstrip("'\" ").startswith(key)]
             new = "\n".join([*lines, *([] if attempt is None else [_line(key, attempt)])])
-            if not self._means(new, wanted):  # written in some other way that YAML has
+            if not self._means(new, wanted):  # not written as one choice per line
                 if "#" in text:
-                    raise UsageError(f"{self._path}: write one choice a line; changed as it is, it would lose comments")
+                    raise UsageError(f"{self._path}: a change would lose its comments; write one choice per line")
                 new = "\n".join(_line(other, chosen) for other, chosen in wanted.items())
             write_atomic(self._path, f"{new}\n".encode())
         self._known = wanted
@@ -73,7 +73,7 @@ class Choices:
 
     def _parse(self, text: str) -> dict[str, int]:
         if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
-            return {}  # which YAML calls no document
+            return {}  # for YAML this is no document
         source, findings = load(text.encode(), str(self._path))
         if source is None or findings:
             raise self._unreadable(ValueError(f"{findings[0].what} in line {findings[0].line}"))
@@ -87,12 +87,12 @@ class Choices:
 
     def _unreadable(self, error: Exception) -> MachineError:
         why = (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split())
-        return MachineError(f"{self._path}: not a mapping of keys to attempts ({why}); mend or remove it")
+        return MachineError(f"{self._path}: not a mapping of keys to attempts ({why}); correct or delete it")
 
 
 def _attempt(written: Data) -> int:
     if not isinstance(written, str) or not _ATTEMPT.fullmatch(written):
-        raise ValueError(f"{quoted(written)} is no attempt")
+        raise ValueError(f"{quoted(written)} is not an attempt")
     return int(written)
 
 

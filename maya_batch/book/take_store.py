@@ -1,6 +1,6 @@
-"""Takes on disk, by key: `takes/ab/<key>/<attempt>.npz`, each written whole or not at all.
+"""Stores takes on disk by key: `takes/ab/<key>/<attempt>.npz`, each written whole or not at all.
 
-A take that cannot be read counts as missing, and the log says so.
+A damaged take counts as missing, and is logged.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ __all__ = ["Take", "TakeStore", "unlink_all"]
 
 log = logging.getLogger(__name__)
 
-#: The names of a key's folder and of the files in it: takes, their clips, unfinished files and those set aside.
+#: The names of a key's folder and of the files in it: takes, their clips, unfinished files, and damaged ones set aside.
 _KEY = re.compile("[0-9a-f]{64}")
 _FILE = re.compile(r"\.?\d+\.(npz|mp3)(\.part|\.aside-\d+)?")
 
-#: How many damaged takes the log names; a damaged folder may have thousands.
+#: The most damaged takes that the log names as warnings; a damaged folder may have thousands.
 _MOST_NAMED = 20
 
 
@@ -39,18 +39,22 @@ class TakeStore:
         self._choices = Choices(folder / "choices.yaml")
         self._warned: set[str] = set()
         self._missing_choices: set[str] = set()
+        """Keys of chosen takes that do not exist; each is logged once."""
         self._inside: set[str] = set()
-        """Names of folders that are known to be no links."""
+        """The names of folders that are not links."""
 
     def best_of(self, key: str, takes: Sequence[Take]) -> Take | None:
-        """Of `all` takes of this key the one in use: the one a person chose, else the one with the fewest problems, of
-        these one that was listened to, with the least word error, and the oldest of equals; None where there is none.
+        """The take in use, of all takes of this key: the one that a person chose, else the one with the fewest
+        problems; of equals, a transcribed one before others, then the lowest word error, then the oldest. None without
+        takes.
         """
         if not takes:
             return None
         chosen = self.chosen(key)
-        if chosen is not None and all(take.attempt != chosen for take in takes):
-            self._warn_of_choice(key, chosen)
+        missing = chosen is not None and all(take.attempt != chosen for take in takes)
+        if missing and key not in self._missing_choices:
+            self._missing_choices.add(key)
+            log.warning("choices.yaml: chunk %s has no take %d; the take with the fewest problems is used", key, chosen)
         return min(takes, key=lambda take: (take.attempt != chosen, *_doubt(take), take.attempt))
 
     def chosen(self, key: str) -> int | None:
@@ -61,8 +65,8 @@ class TakeStore:
         """Use this attempt from now on, whatever its problems.
 
         Raises:
-            UsageError: there is no such take that can be read whole.
-            MachineError: choices.yaml is none, or cannot be written.
+            UsageError: there is no such take, or it is damaged.
+            MachineError: choices.yaml is not valid, or cannot be written.
         """
         attempts = [take.attempt for take in self.all(key)]
         if attempt not in attempts:
@@ -72,34 +76,34 @@ class TakeStore:
         self._choices.put(key, attempt)
 
     def unchoose(self, key: str) -> None:
-        """Let the evidence decide again which take is used.
+        """Remove the choice, so that problems decide which take is used.
 
         Raises:
-            MachineError: choices.yaml is none, or cannot be written.
+            MachineError: choices.yaml is not valid, or cannot be written.
         """
         self._choices.put(key, None)
 
     def all(self, key: str) -> list[Take]:
-        """All takes of this key that can be read whole, by attempt; the others are named on the log, once."""
+        """All takes of this key by attempt, without damaged ones, which are logged once."""
         takes = []
         for path in self._files(key):
             try:
                 takes.append(read_take(path, key, self._codebook_size))
             except PermissionError as error:
-                # Made again, it would be another file of the same name: the run must not go on.
+                # A new take would need the same name, so the run must stop.
                 raise MachineError(f"{path}: cannot be read ({error.strerror})") from error
             except Exception as error:
-                # Any bit may have flipped, and there are many ways to fail over that: encrypted, no such compression, …
+                # Any bit may have flipped, which raises many kinds of errors: encrypted, unknown compression, …
                 self._warn(path, getattr(error, "strerror", None) or error)
         return sorted(takes, key=lambda take: take.attempt)
 
     def put(self, takes: Sequence[Take]) -> None:
-        """Store takes that ended together: all are on the disk before the first appears under its name.
+        """Store takes that ended together: all are on the disk before the first is renamed to its final name.
 
-        A run that is killed leaves a batch stored or not stored, except in the instant of the renames.
+        A killed run leaves all of them stored or none, unless it is killed between the renames.
 
         Raises:
-            MachineError: they cannot be written; none is left unfinished.
+            MachineError: they cannot be written; unfinished files are removed.
         """
         written: list[tuple[Path, Path]] = []
         try:
@@ -118,14 +122,14 @@ class TakeStore:
             raise MachineError(f"{error.filename or self._takes}: a take cannot be stored ({why})") from error
 
     def clip(self, take: Take) -> bytes | None:
-        """The clip of a take, kept for reports; None without one that can be read."""
+        """The clip of a take, stored for reports; None without a readable one."""
         try:
             return safe_read(self._clip_path(take), LARGEST)
         except OSError:
             return None
 
     def put_clip(self, take: Take, mp3: bytes) -> None:
-        """Keep the clip of a take, until the take is stored again.
+        """Store the clip of a take, until the take is stored again.
 
         Raises:
             MachineError: it cannot be written.
@@ -133,18 +137,18 @@ class TakeStore:
         write_atomic(self._clip_path(take), mp3)
 
     def keys(self) -> set[str]:
-        """The keys of all takes on the disk, readable or not."""
+        """The keys of all takes on the disk, damaged or not."""
         return {key for folder, key in self._folders() if any(name.endswith(".npz") for name in _files_in(folder))}
 
     def unused(self, keys: Collection[str]) -> Iterator[Path]:
-        """The files of takes whose key is none of `keys`, and files that killed runs left unfinished."""
+        """The files of takes whose key is not in `keys`, and unfinished files of killed runs."""
         for folder, key in self._folders():
             for name in _files_in(folder):
                 if key not in keys or not name.endswith((".npz", ".mp3")) or name.startswith("."):
                     yield Path(folder, name)
 
     def _folders(self) -> Iterator[tuple[str, str]]:
-        """The folders of all keys, sorted, and the keys. No link is followed; folders of other names are a person's."""
+        """The folders of all keys, sorted, and the keys. Links and folders with other names are ignored."""
         if is_inside(self._takes, self._root):
             for prefix in _folders_in(str(self._takes)):
                 for key in _folders_in(f"{self._takes}/{prefix}"):
@@ -157,24 +161,16 @@ class TakeStore:
             return
         self._warned.add(path)
         level = logging.WARNING if len(self._warned) <= _MOST_NAMED else logging.DEBUG
-        log.log(level, "%s: not a whole take (%s); it counts as missing", path, why)
+        log.log(level, "%s: damaged take (%s); it counts as missing", path, why)
         if len(self._warned) == _MOST_NAMED + 1:
-            log.warning("more takes are not whole; they count as missing, too (--verbose names them)")
-
-    def _warn_of_choice(self, key: str, attempt: int) -> None:
-        """Log once that a take that a person chose is missing."""
-        if key not in self._missing_choices:
-            log.warning(
-                "choices.yaml: chunk %s has no take %d; the take with the least against it is used", key, attempt
-            )
-            self._missing_choices.add(key)
+            log.warning("more takes are damaged and count as missing; --verbose names them")
 
     def _folder(self, key: str) -> Path:
         return self._takes / key[:2] / key
 
     def _files(self, key: str) -> list[str]:
-        """The files of all takes of this key. A folder's names alone: looking through a book is mostly this, and making
-        a `Path` takes as long as looking into a folder.
+        """The files of all takes of this key. As strings: most of the time to read a book's state is spent here, and
+        making a `Path` takes as long as listing a folder.
         """
         folder = f"{self._takes}/{key[:2]}/{key}"
         try:
@@ -185,7 +181,7 @@ class TakeStore:
         if prefix not in self._inside and is_inside(self._takes / prefix, self._root):
             self._inside.add(prefix)
         if prefix not in self._inside or os.path.islink(folder):  # noqa: PTH114
-            self._warn(folder, "a link leads there")
+            self._warn(folder, "the path has a link")
             return []
         return [f"{folder}/{name}" for name in sorted(names) if name.endswith(".npz")]
 
@@ -193,7 +189,7 @@ class TakeStore:
         return self._folder(take.key) / f"{take.attempt}.mp3"
 
     def _write_part(self, take: Take) -> tuple[Path, Path]:
-        """Write the take under another name, synced to the disk; that path, and the final one."""
+        """Write the take under another name, synced to the disk; return that path and the final one."""
         path = self._folder(take.key) / f"{take.attempt}.npz"
         safe_folder(self._root.parent, self._root.name, "takes", take.key[:2], take.key)
         part = part_of(path)
@@ -201,9 +197,9 @@ class TakeStore:
         return part, path
 
     def _set_aside(self, path: Path) -> None:
-        """Rename what has the name of a take and is no whole one, without losing it.
+        """Rename a damaged take, or a folder with the name of a take, to keep it.
 
-        It may be a user's folder, or a take that the drive misread this once.
+        The folder may be a user's, and the drive may have misread the take only once.
         """
         if str(path) in self._warned or (path.is_dir() and not path.is_symlink()):
             self._warned.discard(str(path))
@@ -212,25 +208,25 @@ class TakeStore:
 
 
 def _doubt(take: Take) -> tuple[int, bool, float]:
-    """Sort key, lowest first: problems, whether it was not listened to, word error. An unheard take may lack words."""
+    """The sort key, lowest first: problems, not transcribed, word error. A take without a transcript may lack words."""
     return len(take.problems), take.transcript is None, take.transcript.word_error if take.transcript else 0.0
 
 
 def _folders_in(folder: str) -> list[str]:
-    """The names of the folders in a folder, sorted; a link to one is none."""
+    """The names of the folders in a folder, sorted, without links."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
 def _files_in(folder: str) -> list[str]:
-    """The names of takes' files in a folder, sorted, whole or not; folders and other names are a person's."""
+    """The names of takes' files in a folder, sorted, finished or not; folders and other names are ignored."""
     with os.scandir(folder) as entries:
         files = (entry for entry in entries if not entry.is_dir(follow_symlinks=False))
         return sorted(entry.name for entry in files if _FILE.fullmatch(entry.name))
 
 
 def unlink_all(paths: Iterable[Path]) -> int:
-    """Remove these files, and folders that are empty then; the bytes freed."""
+    """Remove these files, and their folders if they become empty; return the bytes freed."""
     freed = 0
     for path in paths:
         freed += path.lstat().st_size

@@ -1,1 +1,1 @@
-"""Models and codecs on this disk, looked at without loading them."""
+"""Finds and checks models and codecs on this disk without loading them."""

@@ -1,4 +1,4 @@
-"""Getting a model or codec from the Hugging Face hub: the one place that uses the network."""
+"""Downloads a model or codec from the Hugging Face hub: the only module that uses the network."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -8,24 +8,23 @@ from maya_batch.checkpoint.locate import DEMO, MAYA1
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.manifest.one_line import HUB_ID
 
-#: What is needed to load safely: no pickled weights but the codec's one file, no code.
+#: The files needed to load safely: no code, and no pickled weights except the codec's one file.
 _PATTERNS = ("*.json", "*.safetensors", "tokenizer/*", "tokenizer*", "pytorch_model.bin")
 
-#: What a recognizer is made of, as faster-whisper loads it; its model.bin is CTranslate2's own format, no pickle.
+#: The files of a recognizer that faster-whisper loads; its model.bin is in CTranslate2's format, not pickled.
 RECOGNIZER_PATTERNS = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 
-
-#: What the hub's client leaves in a folder that it fetches into.
+#: What the hub's client leaves in a folder that it downloads into.
 _FETCHED = ".cache/huggingface"
 
 
 def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequence[str] = _PATTERNS) -> Path:
-    """Download `org/name` or `org/name@revision` into the hub's cache, or as a folder into `to`; where it lies.
+    """Download `org/name` or `org/name@revision` into the hub's cache, or as a folder into `to`; return its folder.
 
-    A download that broke off goes on where it was. Only files that `patterns` match are taken.
+    An interrupted download is resumed. Only files that match `patterns` are downloaded.
 
     Raises:
-        UsageError: it is no hub id, there is no such repository, or the folder has files of another origin.
+        UsageError: it is not a hub id, there is no such repository, or the folder has files that were not fetched.
         MachineError: the hub cannot be reached, or the disk is full.
     """
     from huggingface_hub import snapshot_download
@@ -44,7 +43,7 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequ
     repo = match["repo"]
     folder = to / repo.rpartition("/")[2] if to is not None else None
     if folder is not None and folder.is_dir() and any(folder.iterdir()) and not (folder / _FETCHED).is_dir():
-        raise UsageError(f"{folder} is there and was not fetched; move it, or choose another --to")
+        raise UsageError(f"{folder} already exists and was not fetched; move it, or choose another --to")
     say(f"fetching {name} from the Hugging Face hub")
     try:
         path = snapshot_download(
@@ -56,7 +55,7 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequ
             ignore_patterns=["*.bin.index.json"],
         )
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
-        raise UsageError(f"{name}: no such repository or revision on the hub, or it asks for a login") from error
+        raise UsageError(f"{name}: no such repository or revision on the hub, or it requires a login") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HTTPError, ConnectionError) as error:
         raise MachineError(
             f"{name}: the hub cannot be reached; run this again when the network is back, or copy the repository's "

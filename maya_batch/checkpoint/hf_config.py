@@ -1,6 +1,7 @@
-"""A checkpoint's config.json: the numbers of its Llama, looked at before anything is built from them.
+"""Reads a checkpoint's config.json and checks the numbers of its Llama before a model is built.
 
-No torch: `plan` reads it, too, and the GPU is warmed up by it while torch and transformers are imported.
+No torch: `plan` reads the file, too, and the GPU is warmed up with its numbers while torch and transformers are
+imported.
 """
 
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from maya_batch.messages.quoting import quoted
 FILE = "config.json"
 
 CONTEXT = 8192
-"""Positions of the published Maya1 scripts, prompt and speech together; a checkpoint may have fewer."""
+"""Positions in the published Maya1 scripts, prompt and speech together; a checkpoint may have fewer."""
 
-#: Bounds far outside of every Llama, so that a file that claims more builds no model of a million layers first. Maya1
-#: has 28 layers of width 3072 with 24 heads (8 of keys) of 128 numbers, 8192 between gate and up, and 156,940 tokens.
+#: Bounds far above every Llama, so that no file makes the program build a model of a million layers. Maya1 has 28
+#: layers of width 3072 with 24 heads (8 of keys) of 128 numbers, 8192 between gate and up, and 156,940 tokens.
 _MOST = {
     "hidden_size": 2**16,
     "num_hidden_layers": 2**10,
@@ -27,12 +28,11 @@ _MOST = {
 }
 _MOST_IF_THERE = {"num_key_value_heads": 2**10, "head_dim": 2**10, "max_position_embeddings": 2**27}
 
-#: Where the positions' angles stand, in files of transformers 5 and before.
+#: The keys of the position angles, in files of transformers 5 and before.
 _ROPE = ("rope_parameters", "rope_scaling")
 _ROPE_TYPES = ("default", "linear", "dynamic", "yarn", "longrope", "llama3")
 
-
-#: What shapes the scores of a Llama.
+#: The keys that shape the logits of a Llama.
 _KEPT = (
     *_MOST,
     *_MOST_IF_THERE,
@@ -59,18 +59,17 @@ class HfConfig:
     intermediate: int
     vocabulary: int
     saved: str | None
-    """The scheme it was quantized by when it was saved: `nf4`, `fp4`, `int8`, or None."""
+    """The scheme it was quantized with when it was saved: `nf4`, `fp4`, `int8`, or None."""
     arguments: dict[str, Any]
-    """What transformers is to build it with. All else that a file says of a model's classes, dropout, labels or outputs
-    is nothing that this program asks for."""
+    """The arguments for transformers. What else the file sets (classes, dropout, labels, outputs) is ignored."""
 
 
 def read_hf_config(folder: Path) -> HfConfig:
     """The configuration of the checkpoint in `folder`.
 
     Raises:
-        MachineError: it is missing, is none of a Llama's, has a number that no Llama has, or names a method of
-            quantization other than bitsandbytes.
+        MachineError: it is missing, is not a Llama's, has a number that no Llama has, or is quantized by another
+            method than bitsandbytes.
     """
     path = folder / FILE
     try:
@@ -80,16 +79,15 @@ def read_hf_config(folder: Path) -> HfConfig:
     except (OSError, ValueError) as error:
         raise MachineError(f"{path}: no model configuration ({first_line(error)}); fetch the model again") from error
     try:
-        saved = _saved(config.get("quantization_config"))
-        return _parse(config, saved)
+        return _parse(config, _saved(config.get("quantization_config")))
     except ValueError as error:
         raise MachineError(f"{path}: the model does not load ({error}); fetch the model again") from error
 
 
 def positions_of(folder: Path) -> int:
-    """How many tokens a text and its speech may take together, `CONTEXT` at most, as far as config.json can say.
+    """The most tokens of a text and its speech together: what config.json says, but at most `CONTEXT`.
 
-    Loading the model says what is wrong with that file.
+    An invalid file counts as `CONTEXT`; loading the model reports it.
     """
     try:
         positions = read_json(folder / FILE)["max_position_embeddings"]
@@ -102,19 +100,19 @@ def _parse(config: dict[str, Any], saved: str | None) -> HfConfig:
     """The checked numbers of a configuration.
 
     Raises:
-        ValueError: what is wrong with them.
+        ValueError: a number is wrong; the message says how.
     """
     if config.get("model_type") != "llama":
-        raise ValueError(f"model_type is {quoted(config.get('model_type'))}, and Maya1 is a llama")
+        raise ValueError(f"model_type is {quoted(config.get('model_type'))}, but Maya1 is a llama")
     if config.get("hidden_act", "silu") != "silu":
-        raise ValueError(f"hidden_act is {quoted(config['hidden_act'])}, and Maya1's is silu")
+        raise ValueError(f"hidden_act is {quoted(config['hidden_act'])}, but Maya1's is silu")
     numbers = {name: _whole(name, config.get(name), most) for name, most in _MOST.items()}
     for name, most in _MOST_IF_THERE.items():
-        # null means the usual number for some of them, and is refused by transformers for the others.
+        # null means the default for some of them; transformers refuses it for the others.
         if config.get(name) is not None:
             numbers[name] = _whole(name, config[name], most)
     if not is_number(config.get("rms_norm_eps", 0), 0, 1):
-        raise ValueError(f"rms_norm_eps is {quoted(config['rms_norm_eps'])}, and must be a number from 0 to 1")
+        raise ValueError(f"rms_norm_eps is {quoted(config['rms_norm_eps'])}; it must be a number from 0 to 1")
     if "rope_theta" in config:
         _check_rope({"rope_theta": config["rope_theta"]})
     for name in _ROPE:
@@ -122,10 +120,13 @@ def _parse(config: dict[str, Any], saved: str | None) -> HfConfig:
     hidden, heads = numbers["hidden_size"], numbers["num_attention_heads"]
     kv_heads = numbers.get("num_key_value_heads", heads)
     if hidden % heads or heads % kv_heads:
-        raise ValueError(f"a width of {hidden}, {heads} heads and {kv_heads} heads of keys are no multiples")
+        raise ValueError(
+            f"hidden_size ({hidden}) must be a multiple of num_attention_heads ({heads}), and that a multiple of "
+            f"num_key_value_heads ({kv_heads})"
+        )
     head_dim = numbers.get("head_dim", hidden // heads)
     if head_dim % 2:
-        raise ValueError(f"heads of {head_dim} numbers, which must be an even count")
+        raise ValueError(f"the size of a head is {head_dim}; it must be even")
     return HfConfig(
         hidden=hidden,
         layers=numbers["num_hidden_layers"],
@@ -141,35 +142,35 @@ def _parse(config: dict[str, Any], saved: str | None) -> HfConfig:
 
 def _whole(name: str, value: object, most: int) -> int:
     if type(value) is not int or not 1 <= value <= most:
-        raise ValueError(f"{name} is {quoted(value)}, and must be a whole number from 1 to {most}")
+        raise ValueError(f"{name} is {quoted(value)}; it must be a whole number from 1 to {most}")
     return value
 
 
 def _check_rope(rope: object) -> None:
-    """Let the angles of positions be numbers; which of them a type needs is transformers' to say."""
+    """Check that the position angles are numbers; transformers checks which of them a type needs."""
     if rope is None:
         return
     if not isinstance(rope, dict):
-        raise ValueError(f"the angles of positions are {quoted(rope)}, and must be a mapping")
+        raise ValueError(f"the position angles are {quoted(rope)}; they must be a mapping")
     for name, value in rope.items():
         if name in ("rope_type", "type"):
             if value not in _ROPE_TYPES:
-                raise ValueError(f"{name} is {quoted(value)}, and must be one of {', '.join(_ROPE_TYPES)}")
+                raise ValueError(f"{name} is {quoted(value)}; it must be one of {', '.join(_ROPE_TYPES)}")
         elif name in ("rope_theta", "factor"):
             if not is_number(value, 1e-3, 1e12):
-                raise ValueError(f"{name} is {quoted(value)}, and must be a number over 0")
+                raise ValueError(f"{name} is {quoted(value)}; it must be a number greater than 0")
         elif not all(
             number is None or isinstance(number, bool) or is_number(number, 0, 1e12)
             for number in (value if isinstance(value, list) else [value])
         ):
-            raise ValueError(f"{name} is {quoted(value)}, and must be a number from 0 on")
+            raise ValueError(f"{name} is {quoted(value)}; it must be a number of 0 or more")
 
 
 def _saved(scheme: object) -> str | None:
-    """What a quantization_config says of the weights.
+    """The scheme that a quantization_config names for the weights; None without a quantization_config.
 
     Raises:
-        ValueError: it is no mapping, or none of bitsandbytes'.
+        ValueError: it is not a mapping, or not one of bitsandbytes.
     """
     if scheme is None:
         return None

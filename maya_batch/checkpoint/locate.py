@@ -1,4 +1,4 @@
-"""Where a model or codec lies on this machine, whether it is whole, and what exactly it is.
+"""Finds a model or codec on this machine, checks that it is complete, and identifies it.
 
 Rendering downloads nothing: a name is resolved to a folder on this disk, or to an error that says how to get it.
 """
@@ -20,18 +20,18 @@ DEMO = "demo"
 MAYA1 = "maya-research/maya1"
 SNAC_24KHZ = "hubertsiuzdak/snac_24khz"
 
-#: 6.2 GiB and 80 MB: what the two repositories take.
+#: The sizes of the two repositories.
 _SIZES = {MAYA1: "6.2 GiB", SNAC_24KHZ: "80 MB"}
 
-#: Maya1's index takes 30 KB.
+#: The largest index, in bytes; Maya1's takes 30 KB.
 _MOST_INDEX = 16_000_000
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 Kind = Literal["model", "codec"]
 
-#: The files that make the model what it is; anything else in the folder may change freely.
-_WEIGHING = {
+#: The files that identify a checkpoint; other files in the folder may change freely.
+_IDENTIFYING = {
     "model": (
         "config.json",
         "maya_tokens.json",
@@ -47,7 +47,7 @@ _WEIGHING = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model or codec on this disk. `revision` is the commit for those of the hub's cache, else None."""
+    """A model or codec on this disk. `revision` is the commit if it lies in the hub's cache, else None."""
 
     name: str
     kind: Kind
@@ -55,17 +55,17 @@ class Checkpoint:
     revision: str | None = None
 
     def files(self) -> list[Path]:
-        """The files that make it what it is, in a settled order."""
-        found = {path for pattern in _WEIGHING[self.kind] for path in self.folder.glob(pattern) if path.is_file()}
+        """The files that identify it, sorted."""
+        found = {path for pattern in _IDENTIFYING[self.kind] for path in self.folder.glob(pattern) if path.is_file()}
         return sorted(found)
 
     def stamps(self) -> dict[str, list[int]]:
-        """Size in bytes and time of change in ns of each file: enough to see that nothing was touched."""
+        """Size in bytes and modification time in ns of each file: they show whether a file was changed."""
         stats = ((path, path.stat()) for path in self.files())
         return {str(path.relative_to(self.folder)): [stat.st_size, stat.st_mtime_ns] for path, stat in stats}
 
     def identity(self) -> str:
-        """What exactly this is: the hub's commit, or a digest over the names and bytes of its files."""
+        """Its identity: the hub's commit, or a digest over the names and bytes of its files."""
         if self.revision is not None:
             return f"hub:{self.name.partition('@')[0]}@{self.revision}"
         files = self.files()
@@ -78,7 +78,7 @@ class Checkpoint:
 
 
 def _digest(path: Path) -> str:
-    """A file's sha256, in one go: piece by piece, each piece would wait for other threads that import or compute."""
+    """A file's sha256 in one call: in parts, each part would wait for other threads that import or compute."""
     with path.open("rb") as file:
         if not path.stat().st_size:
             return hashlib.sha256().hexdigest()
@@ -87,7 +87,7 @@ def _digest(path: Path) -> str:
 
 
 def absolute_name(name: str, base: Path) -> str:
-    """The name with a folder made absolute from `base`; `demo` and hub ids stay as they are."""
+    """The name; if it is a folder relative to `base`, its absolute path. `demo` and hub ids are unchanged."""
     if name != DEMO and (base / name).is_dir():
         return str((base / name).resolve())
     return name
@@ -96,11 +96,11 @@ def absolute_name(name: str, base: Path) -> str:
 def find_checkpoint(name: str, kind: Kind, pinned: str | None = None) -> Checkpoint:
     """The checkpoint of this name: `demo`, a folder, or a hub id (`org/name`, `org/name@revision`) in the cache.
 
-    `pinned` is the commit a book was begun with; the cache must then hold that one.
+    `pinned` is the commit that a book was started with; the cache must then hold that commit.
 
     Raises:
-        UsageError: the name is neither.
-        MachineError: it is not on this machine, or not whole; the message says how to get it.
+        UsageError: the name is none of these.
+        MachineError: it is not on this machine, or incomplete; the message says how to get it.
     """
     if name == DEMO:
         folder = builtin("assets", "demo-voice", "lm" if kind == "model" else "codec")
@@ -117,7 +117,7 @@ def find_checkpoint(name: str, kind: Kind, pinned: str | None = None) -> Checkpo
 
 
 def cached_commit(name: str) -> str | None:
-    """The commit the cache holds for a hub id's branch; None for folders and for what is not there."""
+    """The commit that the cache holds for a hub id's branch; None for folders and if it is not cached."""
     match = HUB_ID.fullmatch(name)
     if match is None or Path(name).is_absolute():
         return None
@@ -126,9 +126,9 @@ def cached_commit(name: str) -> str | None:
 
 
 def cached_snapshot(repo: str, revision: str) -> Path | None:
-    """The snapshot of a hub repository in the local cache, laid out as huggingface_hub lays it; None where none is.
+    """The snapshot of a hub repository in the local cache, in huggingface_hub's layout; None if there is none.
 
-    All of huggingface_hub would take a tenth of a second to import.
+    Not by huggingface_hub itself: importing all of it takes a tenth of a second.
     """
     from huggingface_hub import constants
 
@@ -143,9 +143,9 @@ def cached_snapshot(repo: str, revision: str) -> Path | None:
 
 
 def _whole(checkpoint: Checkpoint, fetched: str | None = None) -> Checkpoint:
-    """The checkpoint, once its configuration and each of its weight files were seen to be there.
+    """The checkpoint, after a check that its configuration and all of its weight files are there.
 
-    `fetched` is the name to fetch it by, None for those that are not the hub's.
+    `fetched` is the name to fetch it by, None if it is not from the hub.
     """
     folder, missing = checkpoint.folder, []
     needed = ["config.json"] if checkpoint.kind == "model" else ["config.json", "pytorch_model.bin"]
@@ -154,7 +154,7 @@ def _whole(checkpoint: Checkpoint, fetched: str | None = None) -> Checkpoint:
         if index.is_file():
             try:
                 shards = sorted(set(read_json(index, _MOST_INDEX)["weight_map"].values()))
-                # Plain names alone: what lies elsewhere would be loaded, and be no part of the identity.
+                # Only plain names: a file elsewhere would be loaded, but is not part of the identity.
                 if any(Path(name).name != name or not name.endswith(".safetensors") for name in shards):
                     raise ValueError(index)
                 needed += shards
@@ -164,16 +164,16 @@ def _whole(checkpoint: Checkpoint, fetched: str | None = None) -> Checkpoint:
             missing.append("*.safetensors")
     missing += [name for name in needed if not (folder / name).is_file()]
     if missing:
-        again = f"; run `maya-batch fetch {fetched}` again" if fetched else ""
-        raise MachineError(f"{checkpoint.kind} {folder}: not whole, {', '.join(missing)} is missing{again}")
+        fix = f"run `maya-batch fetch {fetched}` again" if fetched else "copy it there again"
+        raise MachineError(f"{checkpoint.kind} {folder} is incomplete, it lacks {', '.join(missing)}; {fix}")
     return checkpoint
 
 
 def _how_to_get(name: str, kind: Kind, pinned: str | None) -> str:
-    """One line that says what is missing and what to type."""
+    """The message for a missing checkpoint, with the command that gets it."""
     repo = name.partition("@")[0]
     wanted = f"{repo}@{pinned}" if pinned else name
     size = f" ({_SIZES[repo]})" if repo in _SIZES else ""
-    begun = " at the revision this book was begun with" if pinned else ""
-    lines = f"{kind} {wanted} is not on this machine{begun}; get it with `maya-batch fetch {wanted}`{size}"
-    return lines + (f", or try the built-in demo voice with `--model {DEMO}`" if kind == "model" else "")
+    start = " at the revision that this book was started with" if pinned else ""
+    line = f"{kind} {wanted} is not on this machine{start}; get it with `maya-batch fetch {wanted}`{size}"
+    return line + (f", or try the built-in demo voice with `--model {DEMO}`" if kind == "model" else "")

@@ -1,8 +1,8 @@
-"""Maya1's tokens: the prompt as ids, and speech tokens to frames of codes and back.
+"""Maya1's tokens: builds the prompt's ids, and converts speech tokens to frames of codes and back.
 
-The layout of the ids is a property of the checkpoint: a file `maya_tokens.json` beside its weights gives it,
-and a checkpoint without that file has the layout of maya-research/maya1. Nothing here is lenient: a token
-that stands in the wrong slot is an error, because one stray token would shift every later frame unnoticed.
+The layout of the ids is a property of the checkpoint: a file `maya_tokens.json` next to its weights defines it,
+and a checkpoint without that file has the layout of maya-research/maya1. A token in the wrong slot is an error,
+because one stray token would shift every later frame unnoticed.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ LAYOUT_FILE = "maya_tokens.json"
 FRAME_ORDER = ("L1", "L2a", "L3a", "L3b", "L2b", "L3c", "L3d")
 SLOTS = len(FRAME_ORDER)
 
-#: min_new_tokens 28 of the published inference script, in frames.
+#: The published inference script's min_new_tokens, 28, in frames.
 MIN_FRAMES = 4
 
-#: What Maya1 speaks, by its card on the hub.
+#: The languages that Maya1 speaks, by its card on the hub.
 MAYA1_LANGUAGES = ("en",)
 
-#: How many tags a layout may have, and letters one of them: Maya1 has 20, of up to 12.
+#: The most tags of a layout, and letters of a tag: Maya1 has 20 tags of up to 12 letters.
 _MOST_TAGS, _MOST_LETTERS = 1000, 64
 
 Codes = NDArray[np.uint16]
@@ -39,7 +39,7 @@ Codes = NDArray[np.uint16]
 class FrameError(ValueError):
     """Speech tokens do not form whole frames.
 
-    `frame` and `slot` say where the first wrong token stands; `codes` [frame, 7] are the whole frames before it.
+    `frame` and `slot` are those of the first wrong token; `codes` [frame, 7] are the whole frames before it.
     """
 
     def __init__(self, frame: int, slot: int, what: str, codes: Codes) -> None:
@@ -49,7 +49,7 @@ class FrameError(ValueError):
 
 @dataclass(frozen=True)
 class TokenLayout:
-    """Which id means what, and how codes become sound. The defaults are those of maya-research/maya1."""
+    """The meaning of ids, and how codes become sound. The defaults are those of maya-research/maya1."""
 
     bos: int = 128000
     eot: int = 128009
@@ -62,18 +62,18 @@ class TokenLayout:
     code_offset: int = 128266
     codebook_size: int = 4096
     frame_samples: int = 2048
-    """Samples a frame of 7 tokens decodes to."""
+    """Samples that a frame of 7 tokens decodes to."""
     sampling_rate: int = 24000
     clip_start_samples: int = 2048
     """Samples dropped at every clip's start, where the published script found a warm-up click."""
     tags: tuple[str, ...] = MAYA1_TAGS
-    """Emotion tags the checkpoint is said to know; the tokenizer has the last word."""
+    """Emotion tags of the checkpoint; the tokenizer must know them, too."""
     languages: tuple[str, ...] = MAYA1_LANGUAGES
-    """What it speaks, as codes of ISO 639."""
+    """The languages that it speaks, as ISO 639 codes."""
 
     @property
     def vocabulary(self) -> int:
-        """The least number of rows the embedding must have."""
+        """The least number of rows that the embedding must have."""
         specials = (self.bos, self.eot, self.soh, self.eoh, self.soa, self.sos, self.eos, self.pad)
         return max(self.code_offset + SLOTS * self.codebook_size, max(specials) + 1)
 
@@ -83,7 +83,7 @@ class TokenLayout:
         return SLOTS * self.sampling_rate / self.frame_samples
 
     def seconds(self, frames: int) -> float:
-        """The sound of so many frames, in seconds."""
+        """The length of this many frames, in seconds."""
         return frames * self.frame_samples / self.sampling_rate
 
     def slot_start(self, slot: int) -> int:
@@ -98,7 +98,7 @@ class TokenLayout:
         return [self.soh, self.bos, *text_ids, self.eot, self.eoh, self.soa, self.sos]
 
     def tokens(self, codes: Codes) -> list[int]:
-        """Codes [frames, 7] as the ids the model writes for them."""
+        """Codes [frames, 7] as the ids that the model writes for them."""
         if codes.ndim != 2 or codes.shape[1] != SLOTS:
             raise ValueError(f"codes must be [frames, {SLOTS}], not {list(codes.shape)}")
         if codes.size and int(codes.max()) >= self.codebook_size:
@@ -110,7 +110,7 @@ class TokenLayout:
         """The ids of speech tokens as codes [frames, 7].
 
         Raises:
-            FrameError: a token is not in the band of its slot, or the last frame is not whole.
+            FrameError: a token is outside the range of its slot, or the last frame is incomplete.
         """
         ids = np.asarray(tokens, dtype=np.int64)
         starts = self.code_offset + (np.arange(len(ids)) % SLOTS) * self.codebook_size
@@ -122,7 +122,7 @@ class TokenLayout:
             at = int(wrong[0])
             raise FrameError(at // SLOTS, at % SLOTS, f"token {ids[at]} is not of this slot", kept)
         if len(ids) % SLOTS:
-            raise FrameError(whole, len(ids) % SLOTS, "the frame is not whole", kept)
+            raise FrameError(whole, len(ids) % SLOTS, "the frame is incomplete", kept)
         return kept
 
 
@@ -135,7 +135,7 @@ def read_layout(folder: Path) -> TokenLayout:
     """The layout of the checkpoint in `folder`: its own `maya_tokens.json`, else Maya1's.
 
     Raises:
-        MachineError: the file is there and does not describe a layout this program can speak.
+        MachineError: the file exists, but is not a layout that this program supports.
     """
     path = folder / LAYOUT_FILE
     if not path.is_file():
@@ -143,25 +143,27 @@ def read_layout(folder: Path) -> TokenLayout:
     try:
         return _parse_layout(read_json(path))
     except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
-        raise MachineError(f"{path}: not a token layout ({error}); take the checkpoint's own file") from error
+        raise MachineError(
+            f"{path}: not a token layout ({error}); use the file that came with the checkpoint"
+        ) from error
 
 
 def _parse_layout(data: dict[str, Any]) -> TokenLayout:
-    """A layout out of the JSON of `maya_tokens.json`, every number checked."""
+    """The layout in the JSON of `maya_tokens.json`, with every number checked."""
     if not isinstance(data, dict):
         raise TypeError("it is not a mapping")
     if data.get("tokens_per_frame", SLOTS) != SLOTS:
         raise ValueError(f"tokens_per_frame must be {SLOTS}")
     if tuple(data.get("frame_order", FRAME_ORDER)) != FRAME_ORDER:
         raise ValueError(f"frame_order must be {', '.join(FRAME_ORDER)}")
-    # A checkpoint that brings its own layout says itself what is to be dropped; Maya1's 2048 is Maya1's.
+    # Maya1's default of 2048 is for Maya1 only; another layout names its own number, or drops nothing.
     numbers = {"clip_start_samples": data.get("clip_start_samples", 0)}
     for field in fields(TokenLayout):
         if field.name not in ("tags", "clip_start_samples", "languages"):
             numbers[field.name] = data[field.name]
     for name, number in numbers.items():
         if type(number) is not int or not 0 <= number < 2**31:
-            raise ValueError(f"{name} must be a whole number from 0 on, not {quoted(number)}")
+            raise ValueError(f"{name} must be a whole number of 0 or more, not {quoted(number)}")
     if not 2 <= numbers["codebook_size"] <= 2**16 or not numbers["frame_samples"] or not numbers["sampling_rate"]:
         raise ValueError("codebook_size, frame_samples and sampling_rate must be more than 0")
     band = range(numbers["code_offset"], numbers["code_offset"] + SLOTS * numbers["codebook_size"])
@@ -169,18 +171,19 @@ def _parse_layout(data: dict[str, Any]) -> TokenLayout:
     if len(set(specials)) != len(specials) or any(special in band for special in specials):
         raise ValueError("the special ids must differ from each other and from the speech codes")
     tags = data.get("tags", MAYA1_TAGS)
-    if not isinstance(tags, list | tuple) or len(tags) > _MOST_TAGS or not all(map(_is_plain_name, tags)):
+    if not _are_plain_names(tags):
         raise ValueError(f"tags must be a list of plain names, {_MOST_TAGS} at most")
     languages = data.get("languages", MAYA1_LANGUAGES)
-    if (
-        not isinstance(languages, list | tuple)
-        or len(languages) > _MOST_TAGS
-        or not all(map(_is_plain_name, languages))
-    ):
+    if not _are_plain_names(languages):
         raise ValueError("languages must be a list of codes like en")
-    lower = tuple(code.lower() for code in languages)
-    return TokenLayout(**numbers, tags=tuple(tags), languages=lower)
+    return TokenLayout(**numbers, tags=tuple(tags), languages=tuple(code.lower() for code in languages))
 
 
-def _is_plain_name(tag: object) -> bool:
-    return isinstance(tag, str) and len(tag) <= _MOST_LETTERS and tag.replace("_", "").isalnum()
+def _are_plain_names(names: object) -> bool:
+    return (
+        isinstance(names, list | tuple)
+        and len(names) <= _MOST_TAGS
+        and all(
+            isinstance(name, str) and len(name) <= _MOST_LETTERS and name.replace("_", "").isalnum() for name in names
+        )
+    )

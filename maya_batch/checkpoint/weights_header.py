@@ -1,4 +1,4 @@
-"""What a checkpoint's safetensors files say they hold, compared with its configuration before a model is built."""
+"""Compares the headers of a checkpoint's safetensors files with its configuration, before a model is built."""
 
 import json
 from collections import Counter
@@ -10,14 +10,15 @@ from typing import Any
 from maya_batch.checkpoint.hf_config import HfConfig
 from maya_batch.errors import MachineError, first_line
 from maya_batch.files.json_file import read_json
+from maya_batch.messages.plural import plural
 
-#: A header of Maya1's takes 30 KB, one of its 4-bit weights 200 KB.
+#: The largest header, in bytes; Maya1's takes 30 KB, that of its 4-bit weights 200 KB.
 _MOST_HEADER = 16_000_000
 
-#: What transformers makes a number of the model's own format of without a scale beside it.
+#: The formats that transformers converts to the model's format without a scale.
 _FLOATS = ("F16", "BF16", "F32", "F64")
 
-#: What bitsandbytes keeps beside a weight that it has quantized.
+#: The tensor that bitsandbytes adds to a weight that it has quantized.
 _SCALES = {"nf4": ".weight.absmax", "fp4": ".weight.absmax", "int8": ".SCB"}
 
 _INDEX = "model.safetensors.index.json"
@@ -31,33 +32,34 @@ class _Tensor:
 
 
 def check_weights(folder: Path, config: HfConfig) -> None:
-    """Let the files in `folder` hold the very tensors that the configuration speaks of.
+    """Check that the files in `folder` hold the tensors that the configuration describes.
 
     Raises:
-        MachineError: they do not, or are none.
+        MachineError: they do not, or there are none.
     """
     tensors = _read_headers(folder)
     shapes = _shapes(config)
     missing = sorted(name for name in shapes if f"{name}.weight" not in tensors)
     if missing:
-        # transformers would make them up, and say so on the log alone.
+        # transformers would fill them with random numbers, and only log a warning.
         raise MachineError(
-            f"{folder}: {len(missing)} tensors of the model are not in its files, {missing[0]}.weight for one; {_MEND}"
+            f"{folder}: its files lack {plural(len(missing), 'tensor')} of the model, for example {missing[0]}.weight; "
+            f"{_MEND}"
         )
     for name, shape in shapes.items():
         tensor = tensors[f"{name}.weight"]
         if config.saved is not None and name.endswith("_proj"):
             if name + _SCALES[config.saved] not in tensors:
                 raise MachineError(
-                    f"{folder}: config.json says that the weights were quantized as {config.saved}, and {name} was "
-                    f"not; {_MEND}"
+                    f"{folder}: config.json says that the weights are quantized as {config.saved}, but {name} is not; "
+                    f"{_MEND}"
                 )
         elif tensor.dtype not in _FLOATS:
-            raise MachineError(f"{folder}: the numbers of {name} are {str(tensor.dtype)[:20]}, not floats; {_MEND}")
+            raise MachineError(f"{folder}: the values of {name} are {str(tensor.dtype)[:20]}, not floats; {_MEND}")
         elif tensor.shape != shape:
             raise MachineError(
-                f"{folder}: the model does not load ({name} is {str(tensor.shape)[:40]} in its files and {shape} by "
-                f"config.json); {_MEND}"
+                f"{folder}: the model does not load (the shape of {name} is {str(tensor.shape)[:40]} in its files, "
+                f"but {shape} by config.json); {_MEND}"
             )
 
 
@@ -71,7 +73,7 @@ def number_formats(folder: Path) -> Counter[str]:
 
 
 def _shapes(config: HfConfig) -> dict[str, list[int]]:
-    """The shapes of a Llama's weights, by the names they have without `model.` before and `.weight` behind."""
+    """The shapes of a Llama's weights, by their names without the prefix `model.` and the suffix `.weight`."""
     hidden, inner = config.hidden, config.intermediate
     queries, keys = config.heads * config.head_dim, config.kv_heads * config.head_dim
     layer = {
@@ -90,15 +92,15 @@ def _shapes(config: HfConfig) -> dict[str, list[int]]:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """The files that transformers loads: one, or those of an index."""
+    """The files that transformers loads: a single one, or those of an index."""
     one, index = folder / "model.safetensors", folder / _INDEX
     if one.is_file():
         return [one]
     try:
         names = set(read_json(index, _MOST_HEADER)["weight_map"].values())
-        # Plain names alone: what lies elsewhere would be loaded, and be no part of the identity.
+        # Only plain names: a file elsewhere would be loaded, but is not part of the identity.
         if not names or any(Path(name).name != name for name in names):
-            raise ValueError("it names no files, or others than of this folder")
+            raise ValueError("it names no files, or files outside this folder")
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise MachineError(f"{index}: the model does not load ({first_line(error)}); {_MEND}") from error
     return [folder / name for name in sorted(names)]
@@ -112,18 +114,18 @@ def _read_headers(folder: Path) -> dict[str, _Tensor]:
 
 
 def _read_header(path: Path) -> dict[str, _Tensor]:
-    """The tensors that a file says it holds. safetensors itself looks whether they lie within it.
+    """The tensors in a file's header. safetensors itself checks that they lie within the file.
 
     Raises:
-        MachineError: it does not begin as such a file does.
+        MachineError: the file has no safetensors header.
     """
     try:
-        if not path.is_file():  # a pipe would be waited for without end
+        if not path.is_file():  # reading a pipe would block
             raise ValueError("no such file")
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             if not 2 <= size <= min(_MOST_HEADER, path.stat().st_size - 8):
-                raise ValueError("no safetensors")
+                raise ValueError("not a safetensors file")
             header: Mapping[str, Any] = json.loads(file.read(size))
         return {
             name.removeprefix("model."): _Tensor(tensor["dtype"], tensor["shape"])

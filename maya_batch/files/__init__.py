@@ -1,1 +1,1 @@
-"""Files on disk: read within limits, written whole or not at all."""
+"""Reads files within limits, and writes them whole or not at all."""

@@ -1,4 +1,4 @@
-"""A file appears whole or not at all: written under another name, synced to the disk, then renamed."""
+"""Writes a file whole or not at all: under another name, synced to the disk, then renamed."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from maya_batch.errors import MachineError
 
 
 def part_of(path: Path) -> Path:
-    """The name under which `path` grows, in the same folder."""
+    """The name under which `path` is written, in the same folder."""
     return path.with_name(f".{path.name}.part")
 
 
@@ -33,12 +33,12 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def write_synced(part: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Make the file `part`, have `write` fill it, and return when it is on the disk; it is removed if that fails.
+    """Create the file `part`, let `write` fill it, and sync it to the disk; it is removed if that fails.
 
     Raises:
         OSError: it cannot be written.
     """
-    part.unlink(missing_ok=True)  # of a killed run; never written through, for it may be a link
+    part.unlink(missing_ok=True)  # left by a killed run; not overwritten, because it may be a link
     try:
         with part.open("xb") as file:
             write(file)
@@ -50,13 +50,13 @@ def write_synced(part: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def remove_part(part: Path) -> None:
-    """Remove a file that did not become whole, as far as that is possible."""
+    """Remove an unfinished file if possible."""
     with suppress(OSError):
         part.unlink(missing_ok=True)
 
 
 def sync_file(path: Path) -> None:
-    """Return when a file that another writer closed is on the disk.
+    """Sync a file that another writer closed to the disk.
 
     Raises:
         OSError: that fails.
@@ -69,9 +69,9 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was renamed or made in this folder survive a power cut, where the drive can do that.
+    """Make renames and new files in this folder survive a power cut, if the drive can.
 
-    Some network drives cannot; what was written is in place all the same.
+    Some network drives cannot; the files are in place anyway.
     """
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -83,7 +83,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def write_errors(path: Path) -> Iterator[None]:
-    """An OSError inside becomes a MachineError that names the file `path`."""
+    """Convert an OSError inside to a MachineError that names the file `path`."""
     try:
         yield
     except OSError as error:

@@ -1,10 +1,10 @@
-"""JSON files of other programs, read within limits."""
+"""Reads JSON files of other programs within limits."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-#: A megabyte: the files that describe a model or a codec take a thousandth of it.
+#: The largest file by default, in bytes; the files that describe a model or a codec take a thousandth of it.
 MOST = 1_000_000
 
 
@@ -13,7 +13,7 @@ def read_json(path: Path, most: int = MOST) -> Any:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no regular file, has more than `most` bytes, or is no valid JSON.
+        ValueError: it is not a regular file, has more than `most` bytes, or is not valid JSON.
     """
     if not path.is_file():  # reading a pipe would block
         raise ValueError("no such file")
@@ -28,5 +28,5 @@ def read_json(path: Path, most: int = MOST) -> Any:
 
 
 def is_number(value: object, least: float, most: float) -> bool:
-    """Whether a JSON value is a number within these limits; NaN never is."""
+    """Whether a JSON value is a number from `least` to `most`; NaN never is."""
     return type(value) in (int, float) and least <= value <= most  # type: ignore[operator]

@@ -1,7 +1,7 @@
-"""The arrays of an npz file as `numpy.savez` writes it, in a quarter of the time that zipfile and numpy take.
+"""Reads the arrays of an npz file as `numpy.savez` writes it, in a quarter of the time that zipfile and numpy take.
 
-Those read one file at a time; a book of a million words has 28,000 takes, each of which is read at every start. What
-is zipped otherwise, or holds other arrays, is left to them.
+A book of a million words has 28,000 takes, each of which is read at every start. Files that are zipped in another way
+or hold other arrays are read by zipfile and numpy.
 """
 
 import io
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: The records of a zip file (PKWARE's APPNOTE, 4.3): end of the directory, an entry of it, and a file's own head.
+#: The records of a zip file (PKWARE's APPNOTE, 4.3): end of the directory, an entry of it, and a file's header.
 _END = struct.Struct("<4s4H2IH")
 _ENTRY = struct.Struct("<4s6H3I5H2I")
 _HEAD = struct.Struct("<4s5H3I2H")
@@ -23,11 +23,11 @@ _MAGIC = b"\x93NUMPY\x01\x00"
 
 
 def read_arrays(data: bytes, largest: int) -> dict[str, NDArray[Any]]:
-    """The arrays by their names, each checksum checked; they may not be written to. Nothing is unpickled.
+    """The arrays by their names, read-only, with their checksums checked. Nothing is unpickled.
 
     Raises:
-        ValueError, zipfile.BadZipFile, …: it is no npz file, something in it is damaged, or what it unpacks to has more
-            than `largest` bytes.
+        ValueError, zipfile.BadZipFile, …: it is not an npz file, it is damaged, or it unpacks to more than `largest`
+            bytes.
     """
     members = _stored(data)
     if members is None:
@@ -36,7 +36,7 @@ def read_arrays(data: bytes, largest: int) -> dict[str, NDArray[Any]]:
 
 
 def _stored(data: bytes) -> dict[str, memoryview] | None:
-    """The files of an archive that is nothing but plain copies of them; None for all others."""
+    """The files of an archive that stores all of them uncompressed; None for any other archive."""
     end = len(data) - _END.size
     if end < 0:
         return None
@@ -79,7 +79,7 @@ def _array(content: memoryview) -> NDArray[Any]:
     begin = 10 + int.from_bytes(content[8:10], "little")
     dtype, fortran, shape = _header(bytes(content[8:begin]))
     if dtype.hasobject or any(length < 0 for length in shape):
-        raise ValueError("no array of plain numbers or text")
+        raise ValueError("not an array of plain numbers or text")
     flat = np.frombuffer(content, dtype, prod(shape), begin)
     return flat.reshape(shape, order="F" if fortran else "C")
 

@@ -1,4 +1,4 @@
-"""The program's files in an output folder: no link is followed out of it, and no pipe blocks."""
+"""Opens the program's files in an output folder: follows no link out of it, and never blocks on a pipe."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maya_batch.files.atomic_write import sync_folder
 
-#: Bytes of one read, for a file that grows meanwhile or that a network drive returns in pieces.
+#: Bytes of one read, for a file that grows while it is read or that a network drive returns in parts.
 _PART = 2**20
 
 
@@ -16,12 +16,12 @@ def safe_read(path: Path | str, limit: int) -> bytes:
     """The content of a regular file of at most `limit` bytes.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: it does not exist.
         OSError: it is a link, a folder, a pipe or a device, it is larger, or it cannot be read; `strerror` says which.
     """
     descriptor = safe_open(path, os.O_RDONLY)
     try:
-        # Not through a file object: a book of a million words has 28,000 such files.
+        # Not through a file object, which is slower: a book of a million words has 28,000 takes.
         content = part = os.read(descriptor, min(os.fstat(descriptor).st_size, limit) + 1)
         while part and len(content) <= limit:
             part = os.read(descriptor, min(limit + 1 - len(content), _PART))
@@ -34,14 +34,14 @@ def safe_read(path: Path | str, limit: int) -> bytes:
 
 
 def safe_open(path: Path | str, flags: int) -> int:
-    """The descriptor of a regular file, opened with these flags of `os.open`, made where they say so.
+    """The descriptor of a regular file, opened with these flags of `os.open`, which may create it.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: it does not exist.
         OSError: it is a link, a folder, a pipe or a device, or it cannot be opened; `strerror` says which.
     """
     try:
-        # Opening a pipe without a reader for writing would wait: here it is an error.
+        # With O_NONBLOCK, opening a pipe for writing is an error if it has no reader; without it, it would wait.
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     except OSError as error:
         what = {errno.ELOOP: "is a link", errno.ENXIO: "is not a regular file", errno.EISDIR: "is a folder"}
@@ -55,10 +55,10 @@ def safe_open(path: Path | str, flags: int) -> int:
 
 
 def safe_folder(root: Path, *names: str) -> Path:
-    """The folder of these names below `root`, created where missing, and on the disk when this returns.
+    """The folder of these names below `root`, created if missing and synced to the disk.
 
     Raises:
-        OSError: one of them is a link or something else than a folder, or cannot be made; `strerror` says which.
+        OSError: one of them is a link or is not a folder, or cannot be created; `strerror` says which.
     """
     make_folders(root)
     folder = root
@@ -72,10 +72,10 @@ def safe_folder(root: Path, *names: str) -> Path:
 
 
 def make_folders(folder: Path) -> None:
-    """Create a folder and its missing parents; links on the way are followed.
+    """Create a folder and its missing parents; links in the path are followed.
 
     Raises:
-        OSError: that cannot be done.
+        OSError: it cannot be created.
     """
     missing = []
     while not folder.is_dir():
@@ -88,7 +88,7 @@ def make_folders(folder: Path) -> None:
 
 
 def is_inside(folder: Path, root: Path) -> bool:
-    """Whether a folder below `root` exists, with no link between the two."""
+    """Whether a folder below `root` exists, without a link between the two."""
     while folder != root:
         try:
             if not stat.S_ISDIR(folder.lstat().st_mode):

@@ -1,8 +1,7 @@
-"""book.yaml and its chapter files, read into a `Manuscript`; all mistakes are found in one go."""
+"""Reads book.yaml and its chapter files into a `Manuscript`, and finds all mistakes in one go."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from maya_batch.errors import Finding, UsageError
@@ -20,7 +19,7 @@ from maya_batch.manifest.source_text import (
     read_bytes,
     way_out,
 )
-from maya_batch.manifest.yaml_positions import DataPath, YamlSource, load
+from maya_batch.manifest.yaml_positions import DataPath, load
 from maya_batch.messages.quoting import quoted
 
 __all__ = [
@@ -41,7 +40,7 @@ __all__ = [
 ]
 
 
-#: Of a path that a person names on the command line; a thousand and more end many a program that looks through them.
+#: The deepest --output path: many programs fail on a path of a thousand folders.
 _MOST_FOLDERS = 100
 
 
@@ -59,7 +58,7 @@ class ChapterText:
     text: str
     """The source text; lines end with a newline character alone."""
     place: Callable[[int], tuple[str, int, int]]
-    """Where a character of `text` stands: the file as shown, its line and its column, from 1."""
+    """Maps an offset in `text` to the file as shown, line and column, from 1."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +71,16 @@ class Manuscript:
     """The manifest's folder, resolved."""
     book: Book
     chapters: tuple[ChapterText, ...]
-    """The chapters whose text could be read: all of them where there was no finding."""
+    """The chapters whose text could be read; without findings, all of them."""
     place: Callable[[DataPath], tuple[int, int]]
     """Line and column, from 1, of the value at a path of the manifest."""
 
 
 def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
-    """The book at `path` and all that is wrong with it; never raises for bad content.
+    """The book at `path` and its mistakes; never raises for bad content.
 
-    Where there are findings, the manuscript holds stand-ins for what was wrong, and is only fit to be
-    checked further; it is None where there is nothing to check.
+    With findings, the manuscript holds stand-ins for wrong values and is good for further checks only.
+    It is None if there is nothing to check.
     """
     file = str(path)
     try:
@@ -106,53 +105,62 @@ def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
         if text:
             chapters.append(text)
             room -= len(text.text)
-        if room < 0:  # one file may be named by any number of chapters, and so may one text by its alias
+        if room < 0:  # many chapters may name one file, or one text by an alias
             what = f"the chapters up to this one have more than {LIMIT_BYTES:,} characters"
-            findings.append(checker.finding(("chapters", index), what, "make several books of it"))
+            findings.append(checker.finding(("chapters", index), what, "split the book into several"))
             chapters.clear()
             break
     return Manuscript(path, folder, book, tuple(chapters), source.place), list(dict.fromkeys(findings))
 
 
 def output_folder(manuscript: Manuscript, override: Path | None = None) -> Path:
-    """Where the audio goes: `override`, else the book's `output.folder`, else beside the manifest.
+    """The folder for the audio: `override`, else the book's `output.folder`, else a folder next to the manifest.
 
     The last is named like the manifest without its ending.
 
     Raises:
-        UsageError: `override` leads through more folders than programs can look through.
+        UsageError: `override` is too deep.
     """
     if override is not None:
         if len(override.parts) > _MOST_FOLDERS:
-            raise UsageError(f"--output leads through {len(override.parts)} folders; {_MOST_FOLDERS} are the most")
+            raise UsageError(f"--output is {len(override.parts)} folders deep; the limit is {_MOST_FOLDERS}")
         return override
     if manuscript.book.output.folder is not None:
         return manuscript.folder / manuscript.book.output.folder
     stem = manuscript.path.stem
-    # A manifest without an ending has taken its stem for itself.
+    # A manifest without an ending is itself named like its stem.
     return manuscript.folder / (stem if stem != manuscript.path.name else f"{stem}-audio")
 
 
 def _chapter_text(checker: Checker, index: int, given: Path) -> tuple[ChapterText | None, list[Finding]]:
-    """One chapter; `given` is the manifest's folder as the person named it."""
+    """One chapter; `given` is the manifest's folder, not resolved."""
     chapter = checker.book.chapters[index]
     path: DataPath = ("chapters", index, "file" if chapter.text is None else "text")
     if not checker.sound(("chapters", index, "text")) or not checker.sound(("chapters", index, "file")):
         return None, []
     if chapter.text is not None:
         text = chapter.text
-        place: Callable[[int], tuple[str, int, int]] = partial(_place_inline, checker.source, checker.file, path)
-        findings = list(_inline_findings(text, place))
+
+        def place(offset: int) -> tuple[str, int, int]:
+            return checker.file, *checker.source.locate(path, offset)
+
+        # YAML allows control characters and carriage returns in double quotes.
+        offsets = control_offsets(text) + ([text.index("\r")] if "\r" in text else [])
+        findings = [Finding(*place(offset), *control_words(text[offset])) for offset in offsets]
         kind = "the chapter's text"
     else:
         shown_file = str(given / str(chapter.file))
         text, findings = _file_text(checker, path, str(chapter.file), shown_file)
-        place = partial(_place_in_file, Lines(text), shown_file)
+        lines = Lines(text)
+
+        def place(offset: int) -> tuple[str, int, int]:
+            return shown_file, *lines.place(offset)
+
         kind = f"the chapter file {quoted(chapter.file)}"
     if findings:
         return None, findings
     if not text.strip():
-        return None, [checker.finding(path, f"{kind} is empty", "write some, or remove the chapter")]
+        return None, [checker.finding(path, f"{kind} is empty", "add text or remove the chapter")]
     voices = checker.book.voices
     voice = next((name for name in (chapter.voice, checker.book.voice) if name in voices), None)
     read = ChapterText(
@@ -166,18 +174,11 @@ def _chapter_text(checker: Checker, index: int, given: Path) -> tuple[ChapterTex
     return read, []
 
 
-def _inline_findings(text: str, place: Callable[[int], tuple[str, int, int]]) -> Iterator[Finding]:
-    """Control characters that double quotes can bring in; a carriage return is one of them."""
-    returns = [text.index("\r")] if "\r" in text else []
-    for offset in [*control_offsets(text), *returns]:
-        yield Finding(*place(offset), *control_words(text[offset]))
-
-
 def _file_text(checker: Checker, path: DataPath, file: str, shown_file: str) -> tuple[str, list[Finding]]:
-    """The text of a chapter's file, or what is wrong with it."""
+    """The text of a chapter's file, and its mistakes."""
     how = way_out(checker.folder, file)
     if how:
-        mend = "put it beside the manifest and name it relative to that"
+        mend = "move it into that folder and write its relative path"
         return "", [checker.finding(path, f"the chapter file {quoted(file)} {how}", mend)]
     try:
         raw = read_bytes(checker.folder / file)
@@ -185,11 +186,3 @@ def _file_text(checker: Checker, path: DataPath, file: str, shown_file: str) -> 
         return "", [checker.finding(path, f"the chapter file {quoted(shown_file)} {error}")]
     text, findings = decode(raw, shown_file)
     return text.replace("\r\n", "\n").replace("\r", "\n"), findings
-
-
-def _place_inline(source: YamlSource, file: str, path: DataPath, offset: int) -> tuple[str, int, int]:
-    return file, *source.locate(path, offset)
-
-
-def _place_in_file(lines: Lines, file: str, offset: int) -> tuple[str, int, int]:
-    return file, *lines.place(offset)

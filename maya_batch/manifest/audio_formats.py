@@ -8,12 +8,12 @@ from types import MappingProxyType
 from typing import Literal
 
 FormatName = Literal["wav", "mp3"]
-"""Also the ending of its files."""
+"""Also the suffix of its files."""
 
 MP3_BITRATES = tuple(f"{rate}k" for rate in (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160))
-"""What MP3 has at Maya1's 24 kHz (MPEG-2), in bits a second."""
+"""MP3's bitrates at Maya1's 24 kHz (MPEG-2), in bits a second."""
 
 BITRATES: Mapping[str, tuple[str, ...]] = MappingProxyType({"mp3": MP3_BITRATES})
-"""By format, for those whose bitrate can be chosen."""
+"""By format, if its bitrate can be chosen."""
 DEFAULT_BITRATES: Mapping[str, str] = MappingProxyType({"mp3": "64k"})
-"""By format, for the same ones: speech at 24 kHz, mono."""
+"""By format, for mono speech at 24 kHz."""

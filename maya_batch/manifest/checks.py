@@ -1,4 +1,4 @@
-"""What the schema alone cannot see: names that must exist, paths that must stay in the folder."""
+"""Checks that need more than the schema: names must exist, paths must stay in the manifest's folder."""
 
 import os
 import unicodedata
@@ -16,14 +16,14 @@ from maya_batch.messages.quoting import quoted
 
 LONGEST_STEM = 80
 """The longest file stem, in characters."""
-_LONGEST_STEM_BYTES = 180  # a file name may have 255, and a number and an ending come to the stem
+_LONGEST_STEM_BYTES = 180  # a file name may have 255; a number and an ending are added to the stem
 _APOSTROPHES = str.maketrans("", "", "'’‘ʼ＇")
 
 
 def file_stem(title: str) -> str:
     """A title as a file name without number and ending: "The Ferry" is "the-ferry".
 
-    Letters of any script and digits stay; empty where the title has neither.
+    It keeps digits and letters of any script, and is empty if the title has neither.
     """
     words = unicodedata.normalize("NFC", unicodedata.normalize("NFC", title).lower())
     # Marks stay with their letters: many scripts write vowels with them.
@@ -39,7 +39,7 @@ def file_stem(title: str) -> str:
 
 @dataclass(frozen=True)
 class Checker:
-    """The checks of one book; what stands at the `patched` paths is a stand-in and is left alone."""
+    """The checks of one book; values at the `patched` paths are stand-ins and are not checked."""
 
     book: Book
     source: YamlSource
@@ -49,24 +49,24 @@ class Checker:
     patched: Set[DataPath]
 
     def findings(self) -> Iterator[Finding]:
-        """All that is wrong with names and paths; the chapters' texts are not looked at."""
+        """Mistakes in names and paths; the chapters' texts are not checked."""
         yield from self._voices()
         yield from self._titles()
         yield from self._paths()
 
     def finding(self, path: DataPath, what: str, mend: str = "") -> Finding:
-        """A finding at the value that stands at `path`."""
+        """A finding at the value at `path`."""
         return Finding(self.file, *self.source.place(path), what, mend)
 
     def sound(self, path: DataPath) -> bool:
-        """Whether the value at `path` is what the person wrote."""
+        """Whether the value at `path` is the author's, not a stand-in."""
         return not any(path[:length] in self.patched for length in range(1, len(path) + 1))
 
     def _voices(self) -> Iterator[Finding]:
         written = self.source.data.get("voices") if isinstance(self.source.data, dict) else None
         if not isinstance(written, dict) or ("voices",) in self.patched:
             return
-        # Names are looked up as written: a voice with a mistake in it is still known.
+        # Looked up in what was written: a voice with a mistake in it is still a known name.
         known = [name for name in written if name in self.book.voices]
         used: list[tuple[DataPath, str | None]] = [(("voice",), self.book.voice)]
         used += [(("chapters", index, "voice"), chapter.voice) for index, chapter in enumerate(self.book.chapters)]
@@ -83,19 +83,18 @@ class Checker:
                 continue
             stem = file_stem(chapter.title)
             if not any(unicodedata.category(character)[0] in "LN" for character in stem):
-                what = f"the title {quoted(chapter.title)} has no letter or digit to name a file by"
+                what = f"the title {quoted(chapter.title)} has no letter or digit to make a file name from"
                 yield self.finding(path, what, "add a word")
             elif stem in first:
                 line, column = self.source.place(first[stem])
-                what = f"the title gives the file name {stem!r} a second time"
-                mend = f"change it or the one at {self.file}:{line}:{column}"
-                yield self.finding(path, what, mend)
+                what = f"the title gives the same file name, {stem!r}, as the one at {self.file}:{line}:{column}"
+                yield self.finding(path, what, "change one of them")
             else:
                 first[stem] = path
 
     def _paths(self) -> Iterator[Finding]:
         folder = self.book.output.folder
-        # A link that is named is followed: people have their audio on another drive.
+        # The folder itself may be a link: people keep audio on another drive.
         if folder is not None and not ((self.folder / folder).is_symlink() and self._inside(folder)):
             yield from self._path(("output", "folder"), folder, "--output")
         for name in ("model", "codec"):
@@ -108,16 +107,16 @@ class Checker:
         there = (self.folder / value).is_dir()
         if is_hub_id(value):
             if there:
-                what = f"{quoted(value)} is a hub id, and a folder beside the manifest"
-                yield self.finding(path, what, f"write `./{value}` for the folder, or `{value}@main` for the hub's")
+                what = f"{quoted(value)} is both a hub id and a folder next to the manifest"
+                yield self.finding(path, what, f"write `./{value}` for the folder, or `{value}@main` for the hub")
         elif there or value.startswith("./"):
             yield from self._path(path, value, f"--{kind}")
         else:
             mend = "write `demo`, a hub id like `org/name`, or a path like `./models/name`"
-            yield self.finding(path, f"{quoted(value)} names no {kind}", mend)
+            yield self.finding(path, f"{quoted(value)} is not a {kind}", mend)
 
     def _inside(self, folder: str) -> bool:
-        """Whether a path as such, and the folder that it is in, stay in the manifest's folder."""
+        """Whether a path has no `..`, and the folder it is in stays in the manifest's folder."""
         above = os.path.normpath(Path(folder).parent)
         return ".." not in Path(folder).parts and way_out(self.folder, above) is None
 

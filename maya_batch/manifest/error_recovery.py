@@ -1,7 +1,6 @@
-"""Reads data into the schema, puts pydantic's errors into plain words, and goes on past them.
+"""Validates data against the schema, words pydantic's errors for people, and continues past them.
 
-What is wrong is taken out of the data, or a stand-in put in its place, and the rest is read again:
-one mistake does not hide the next one.
+A wrong value is removed or replaced by a stand-in, and the data is validated again: one mistake does not hide the next.
 """
 
 import copy
@@ -17,7 +16,7 @@ from maya_batch.manifest.yaml_positions import Data, DataPath, YamlSource
 from maya_batch.messages.quoting import quoted
 from maya_batch.messages.suggestions import closest, listed
 
-_MOST_PASSES = 20  # each pass mends all that it finds; four have been seen to be enough
+_MOST_PASSES = 20  # each pass patches all mistakes that it finds; four were always enough
 _NUMBERS = {"int": "a whole number", "float": "a number"}
 _BOUNDS = {
     "greater_than_equal": ("at least", "ge"),
@@ -25,7 +24,7 @@ _BOUNDS = {
     "less_than_equal": ("at most", "le"),
 }
 _SHAPES = {
-    "string": "a text",
+    "string": "text",
     "dict": "a mapping (`key: value` lines)",
     "model": "a mapping (`key: value` lines)",
     "tuple": "a list (lines that begin with `- `)",
@@ -35,9 +34,9 @@ _SHAPES = {
 
 
 def read_book(source: YamlSource, file: str) -> tuple[Book | None, list[Finding], set[DataPath]]:
-    """The book, what is wrong with it, and the paths where stand-ins are now.
+    """The book, its mistakes, and the paths that were patched.
 
-    The book is None only where the document is no mapping.
+    The book is None only if the document is not a mapping.
     """
     findings: list[Finding] = []
     patched: set[DataPath] = set()
@@ -49,7 +48,7 @@ def read_book(source: YamlSource, file: str) -> tuple[Book | None, list[Finding]
             details = error.errors(include_url=False)
         for detail in details:
             if detail["type"] == "too_short" and detail["input"]:
-                continue  # it is not empty: all in it is wrong, and that is said already
+                continue  # it had items: all of them are wrong and reported
             path, at_key = _path(detail)
             of_key = at_key or "at" in detail.get("ctx", ())
             place = source.key_place(path) if of_key else source.place(path)
@@ -62,14 +61,14 @@ def read_book(source: YamlSource, file: str) -> tuple[Book | None, list[Finding]
 
 
 def suggestion(word: str, known: Collection[str], label: str) -> str:
-    """`did you mean ...?` where something is close, then what is known."""
+    """`did you mean ...?` if a known word is close, then the known words after `label`."""
     close = closest(word[:60], known)
     mean = f"did you mean `{close}`? " if close else ""
     return f"{mean}{label}: {listed(known)}"
 
 
 def _path(detail: ErrorDetails) -> tuple[DataPath, bool]:
-    """Where in the data an error is, and whether the key is one that must not be there."""
+    """The path of an error in the data, and whether its key must not be there."""
     path = detail["loc"]
     if detail["type"] == "extra_forbidden":
         return path, True
@@ -80,7 +79,7 @@ def _path(detail: ErrorDetails) -> tuple[DataPath, bool]:
 
 
 def in_words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
-    """What is wrong, and how to mend it."""
+    """What is wrong, and how to fix it."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     keys = [step for step in path if isinstance(step, str)]
     name = f"`{_unquoted(keys[-1])}`" if keys else "the manifest"
@@ -88,7 +87,7 @@ def in_words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
         name = f"item {path[-1] + 1} of {name}"
     if kind == "manifest":
         what = str(context["what"])
-        whole = what.startswith(("the ", "`", "'", '"'))  # it names its subject itself
+        whole = what.startswith(("the ", "`", "'", '"'))  # it has its own subject
         return what if whole else f"{name} {what}", str(context["mend"])
     if kind == "extra_forbidden":
         known = _model(path[:-1]).model_fields
@@ -96,7 +95,7 @@ def in_words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
     if kind == "missing":
         return f"{name} is missing", f"add `{path[-1]}:`"
     if kind == "too_short":
-        return f"{name} is empty", "give it at least one"
+        return f"{name} is empty", "add at least one"
     if kind == "literal_error":
         choices = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
         return f"{name} cannot be {quoted(value)}", suggestion(str(value), choices, "known")
@@ -144,7 +143,7 @@ def _model(path: DataPath) -> type[BaseModel]:
 
 
 def _patch(data: dict[str, Data], path: DataPath, at_key: bool) -> None:
-    """Take the value at `path` out, or where there must be one put a stand-in there."""
+    """Remove the value at `path`, or put a stand-in there if one is required."""
     if at_key:
         _drop(data, path[:-1], path[-1])
         if not data.get("voices", True):
@@ -166,7 +165,7 @@ def _patch(data: dict[str, Data], path: DataPath, at_key: bool) -> None:
         case ("chapters", _, ("text" | "file") as key):
             _drop(data, path[:-1], key)
             chapter = _at(data, path[:-1])
-            if isinstance(chapter, dict) and not {"text", "file"} & _given(chapter):
+            if isinstance(chapter, dict) and chapter.get("text") is None and chapter.get("file") is None:
                 chapter["text"] = "-"
         case ("output", "formats", *_):
             _drop(data, ("output",), "formats")
@@ -178,16 +177,12 @@ def _chapter(index: int) -> dict[str, Data]:
     return {"title": f"Chapter {index + 1}", "text": "-"}
 
 
-def _given(mapping: dict[str, Data]) -> set[str]:
-    return {key for key, value in mapping.items() if value is not None}
-
-
 def _at(data: Any, path: DataPath) -> Any:
-    """What stands at a path; `Any`, because a schema error means that it can be anything."""
+    """The value at a path; `Any`, because invalid data can be anything."""
     for step in path:
         try:
             data = data[step]
-        except (KeyError, IndexError, TypeError):  # an earlier patch took it away
+        except (KeyError, IndexError, TypeError):  # an earlier patch removed it
             return None
     return data
 

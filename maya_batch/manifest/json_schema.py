@@ -8,10 +8,10 @@ _NUMBER_WORDS = {"integer": r"^\s*[+-]?[0-9_]+(\.0*)?\s*$", "number": r"^\s*[+-]
 
 
 def json_schema() -> dict[str, object]:
-    """A schema that accepts whatever the reader accepts; the reader is the stricter of the two.
+    """A schema that accepts all that the reader accepts; the reader is stricter.
 
-    The reader takes `title: 1984`, numbers in quotes, an empty value where there is a default, and a
-    bare text for a voice or a format.
+    The reader accepts `title: 1984`, numbers in quotes, an empty value if there is a default, and a
+    string for a voice or a format.
     """
     schema: dict[str, Any] = Book.model_json_schema()
     for part in (schema, *schema["$defs"].values()):
@@ -31,7 +31,7 @@ def json_schema() -> dict[str, object]:
 
 
 def _widened(schema: dict[str, Any], empty: bool) -> dict[str, Any]:
-    """What the schema accepts, and what YAML may make of it; where `empty`, null too."""
+    """The schema, which also accepts the types that YAML may make of the value, and null if `empty`."""
     kind = schema.get("type")
     about: dict[str, Any] = {key: schema[key] for key in ("default", "description", "title") if key in schema}
     rest = {key: schema[key] for key in schema if key not in about}

@@ -1,4 +1,4 @@
-"""The texts of one line that a book.yaml is made of: titles, names, paths, and what may not stand in them."""
+"""The one-line strings of book.yaml (titles, names, paths), and the rules for each."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ from maya_batch.messages.quoting import quoted
 LONGEST_LINE = 1000
 """The longest title, name, description or path, in characters."""
 MOST_LEVELS = 32
-"""How many folders a path may lead through."""
+"""The deepest path, in folders."""
 
 _VOICE_NAME = re.compile(r"[A-Za-z]([\w -]{0,38}[\w-])?")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -21,7 +21,7 @@ HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.A
 
 
 def wrong(what: str, mend: str = "", at: str = "") -> PydanticCustomError:
-    """The error in plain words; `at` is the key at fault where it is one of several."""
+    """The validation error with this message; `at` is the wrong key if it may be one of several."""
     context = {"what": what, "mend": mend} | ({"at": at} if at else {})
     return PydanticCustomError("manifest", "{what}", context)
 
@@ -32,37 +32,37 @@ def _one_line(text: str) -> str:
     if len(text.splitlines()) > 1:
         raise wrong("must be one line", "for a long line use `>-` and indent the lines")
     if len(text) > LONGEST_LINE:
-        raise wrong(f"has {len(text)} characters; {LONGEST_LINE} are the most")
+        raise wrong(f"has {len(text)} characters; the limit is {LONGEST_LINE}")
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cs"):
-            raise wrong(f"holds the control character U+{ord(character):04X}", "delete it")
+            raise wrong(f"contains the control character U+{ord(character):04X}", "delete it")
     return text
 
 
 def _path(path: str) -> str:
     levels = len(path.split("/"))
     if levels > MOST_LEVELS:
-        raise wrong(f"leads through {levels} folders; {MOST_LEVELS} are the most")
+        raise wrong(f"is {levels} folders deep; the limit is {MOST_LEVELS}")
     return path
 
 
 def _description(text: str) -> str:
     bad = next((character for character in text if character in '"<>'), None)
     if bad:
-        raise wrong(f"holds {bad}, which would end the description early", "leave it out")
+        raise wrong(f"contains {bad}, which would end the description early", "delete it")
     return text
 
 
 def _voice_name(name: str) -> str:
     if not _VOICE_NAME.fullmatch(name):
-        what = f"{quoted(name)} cannot name a voice"
-        raise wrong(what, "use a letter, then letters, digits, spaces, - and _, 40 in all at most")
+        what = f"{quoted(name)} is not a valid voice name"
+        raise wrong(what, "write a letter, then letters, digits, spaces, - and _; 40 characters at most")
     return name
 
 
 def _language(code: str) -> str:
     if not _LANGUAGE.fullmatch(code):
-        raise wrong(f"{quoted(code)} is no language code", "write one like `en` or `en-GB`")
+        raise wrong(f"{quoted(code)} is not a language code", "write one like `en` or `en-GB`")
     return code
 
 
@@ -75,13 +75,13 @@ def _folder(folder: str) -> str:
 
 def _checkpoint(name: str, flag: str) -> str:
     if name.startswith(("/", "~")) or ".." in name.partition("@")[0].split("/"):
-        mend = f"a book may name a path inside its own folder only; `{flag}` takes any path"
-        raise wrong(f"{quoted(name)} is not a path inside the manifest's folder", mend)
+        what = f"{quoted(name)} is not a path inside the manifest's folder"
+        raise wrong(what, f"move it there, or name it with `{flag}`, which takes any path")
     return name
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a model's name has the form of a hub id, `org/name` or `org/name@revision`, and is no path by `./`."""
+    """Whether a model's name is a hub id, `org/name` or `org/name@revision`; names that start with `./` are paths."""
     return not name.startswith("./") and HUB_ID.fullmatch(name) is not None
 
 

@@ -1,4 +1,4 @@
-"""The shape of book.yaml: what may stand in it, within which bounds, and what applies by default."""
+"""The schema of book.yaml: its keys, their bounds and their defaults."""
 
 from typing import Annotated, Literal, Self
 
@@ -20,14 +20,14 @@ Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class Part(BaseModel):
-    """What all parts of a manifest share: read once, never changed, and no key too many."""
+    """The base of all parts of a manifest: frozen, and unknown keys are mistakes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def _empty_means_default(cls, data: object) -> object:
-        """`pauses:` with nothing behind it is as good as no `pauses:` at all."""
+        """An optional key without a value, like `pauses:`, counts as absent."""
         if not isinstance(data, dict):
             return data
         optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
@@ -76,18 +76,18 @@ class Format(Part):
     def _known_bitrate(cls, bitrate: str | None, info: ValidationInfo) -> str | None:
         choices = BITRATES.get(info.data.get("type", ""), MP3_BITRATES)
         if bitrate is not None and bitrate not in choices:
-            raise wrong(f"{quoted(bitrate)} is no bitrate", "write one of " + ", ".join(choices))
+            raise wrong(f"{quoted(bitrate)} is not a bitrate", "write one of " + ", ".join(choices))
         return bitrate
 
     @model_validator(mode="after")
     def _bitrate_where_there_are_some(self) -> Self:
         if self.type not in BITRATES and self.bitrate is not None:
-            raise wrong(f"`bitrate` has no meaning for {self.type}", "remove it", "bitrate")
+            raise wrong(f"`bitrate` does not apply to {self.type}", "remove it", "bitrate")
         return self
 
 
 class Output(Part):
-    """Where the audio goes and as what. `folder` is relative to the manifest's folder."""
+    """Where the audio goes, and its formats. `folder` is relative to the manifest's folder."""
 
     folder: Folder | None = None
     formats: Annotated[tuple[Format, ...], Field(min_length=1)] = (Format(type="wav"),)
@@ -98,46 +98,46 @@ class Output(Part):
         types = [format_.type for format_ in formats]
         twice = next((name for name in types if types.count(name) > 1), None)
         if twice:
-            raise wrong(f"names the format {twice} twice", "remove one of them")
+            raise wrong(f"lists the format {twice} twice", "remove one of them")
         return formats
 
 
 class Quality(Part):
-    """When a take counts as a failed one. What stands here shapes no take, so it may change at any time.
+    """When a take has a problem. These values do not shape takes, so they may change at any time.
 
     The thresholds were tuned on takes of the demo voice, of texts of 10 to 45 words, and measured on 300 others
-    (`python -m tests.measure.detection`), of which 6 were flagged, all by their words. What is said of good takes was
-    seen on 600.
+    (`python -m tests.measure.detection`), of which 6 were flagged, all by their words. The figures for good takes come
+    from 600 takes.
     """
 
-    #: A take's length as a factor of what its words take at the voice's own pace. Good takes have 0.79 to 1.29, but
-    #: for one that has 0.69.
+    #: A take's length, divided by the length that its words take at the voice's pace. Good takes have 0.79 to 1.29,
+    #: except one that has 0.69.
     shortest: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.75
     longest: Annotated[float, Field(ge=1, le=10, allow_inf_nan=False)] = 1.3
-    #: Seconds of speech said twice which the text does not say twice: about three words, at the 0.45 to 0.67 s a word
-    #: reported for Maya1.
+    #: Seconds of speech that is repeated although the text does not repeat it: about three words, at the 0.45 to 0.67 s
+    #: a word reported for Maya1.
     repeated_seconds: Annotated[float, Field(ge=0.5, le=60, allow_inf_nan=False)] = 1.5
-    #: Seconds of silence inside a take. Good ones pause for 0.7 s at most.
+    #: Seconds of silence inside a take. Good takes pause for 0.7 s at most.
     pause_seconds: Annotated[float, Field(ge=0.2, le=60, allow_inf_nan=False)] = 1.5
-    #: Seconds of noise in one piece. Good takes hiss for 0.26 s at most, in their longest consonants.
+    #: Seconds of continuous noise. Good takes hiss for 0.26 s at most, in their longest consonants.
     noise_seconds: Annotated[float, Field(ge=0.1, le=60, allow_inf_nan=False)] = 0.6
-    #: Seconds at a take's end in which there must be no speech any more. Good takes are quiet for 0.26 s and more.
+    #: Seconds without speech that a take must end with. Good takes are quiet for 0.26 s and more.
     ending_seconds: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.1
-    #: Words a recognizer heard otherwise than they stand: this share of the text's words, and this many more. The
-    #: smallest recognizer, tiny.en, misheard 6 % of the words of 36 good takes of the demo voice, 4 of 17 at worst; of
-    #: 300 takes of two novels, full of names it never heard, a share of 0.3 and 1.5 words more flagged 9; these
-    #: flagged 5 of 300 others, heard twice.
+    #: How many words may be wrong in the transcript: this share of the text's words, plus this number. The smallest
+    #: recognizer, tiny.en, got 6 % of the words of 36 good takes of the demo voice wrong, 4 of 17 at worst. Of 300
+    #: takes of two novels, full of names that it does not know, a share of 0.3 plus 1.5 words flagged 9; these values
+    #: flagged 5 of 300 others, transcribed twice.
     word_error: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.35
     wrong_words: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 1.9
-    #: Words in a row that are not heard, or are heard though they do not stand there: in those takes, never over one.
+    #: Words in a row that the transcript lacks, or has in addition; in those takes, never more than one.
     stretch_words: Annotated[int, Field(ge=1, le=100)] = 4
 
 
 class Render(Part):
-    """What shapes the sound, and what a take of it is judged by; None leaves it to the default.
+    """What shapes the sound, and how takes are judged; None means the default.
 
-    A take with problems is made again, up to `attempts` in all; `failed` says whether one that still has some is kept
-    in its chapter or left out.
+    A chunk whose take has problems is rendered again, up to `attempts` times in all; `failed` says whether a take that
+    still has problems is kept in its chapter or left out.
     """
 
     model: Model | None = None
@@ -164,7 +164,7 @@ class Chapter(Part):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.text is None and self.file is None:
-            raise wrong("the chapter has neither `text` nor `file`", "give it one of them", "text")
+            raise wrong("the chapter has neither `text` nor `file`", "add one of them", "text")
         if self.text is not None and self.file is not None:
             raise wrong("the chapter has both `text` and `file`", "remove one of them", "file")
         return self

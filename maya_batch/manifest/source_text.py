@@ -1,4 +1,4 @@
-"""Files that people wrote: read without ever blocking, decoded, and with places to point at."""
+"""Reads and decodes files that people wrote, without blocking, and maps offsets in them to lines and columns."""
 
 import os
 import re
@@ -14,20 +14,20 @@ LIMIT_BYTES = 20_000_000
 
 _BOM = b"\xef\xbb\xbf"
 _MOST_FINDINGS = 10  # a binary file would have thousands
-# What YAML calls unprintable; in a book it is always damage, and a model never saw it.
+# The characters that YAML calls unprintable. In a book they are always damage, and no model was trained on them.
 _CONTROL = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BREAK = re.compile(r"\r\n|\r|\n")
 
 
 class UnreadableError(Exception):
-    """A file cannot be read; the message says why, to follow the file's name."""
+    """A file cannot be read; the message says why and follows the file's name."""
 
 
 class Lines:
-    """The lines of a text, to turn offsets into places. Lines end with LF, CRLF or CR."""
+    """The lines of a text, to map offsets to line and column. Lines end with LF, CRLF or CR."""
 
     def __init__(self, text: str) -> None:
-        self._starts = array("L", (0,))  # of a file of empty lines, a list would take 700 MB
+        self._starts = array("L", (0,))  # for a file of empty lines, a list would take 700 MB
         self._starts.extend(found.end() for found in _BREAK.finditer(text))
 
     def place(self, offset: int) -> tuple[int, int]:
@@ -39,10 +39,10 @@ class Lines:
 def read_bytes(path: Path) -> bytes:
     """The content of a regular file of at most `LIMIT_BYTES`.
 
-    Raises `UnreadableError` for all else: a FIFO or a device is refused, never waited for.
+    Raises `UnreadableError` for anything else; it does not wait for a FIFO or a device.
     """
     try:
-        # Asked before opening, because opening a device can already do something.
+        # Checked before opening, because opening a device can already have an effect.
         _require_regular(path.stat().st_mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
@@ -65,9 +65,9 @@ def _require_regular(mode: int) -> None:
 
 
 def decode(raw: bytes, file: str) -> tuple[str, list[Finding]]:
-    """The text of UTF-8 bytes, less a byte order mark, and what is wrong with it.
+    """The text of UTF-8 bytes without a byte order mark, and its mistakes.
 
-    Newlines stay as they are. Where anything is wrong the text is not fit for use.
+    Newlines stay as they are. With mistakes, the text must not be used.
     """
     raw = raw.removeprefix(_BOM)
     try:
@@ -75,31 +75,31 @@ def decode(raw: bytes, file: str) -> tuple[str, list[Finding]]:
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode()
         line, column = Lines(before).place(len(before))
-        what = f"not UTF-8: the byte 0x{raw[error.start]:02X} cannot stand here"
+        what = f"not UTF-8: the byte 0x{raw[error.start]:02X} is not valid here"
         return "", [Finding(file, line, column, what, "save the file as UTF-8")]
     lines = Lines(text)
     return text, [Finding(file, *lines.place(offset), *control_words(text[offset])) for offset in control_offsets(text)]
 
 
 def control_offsets(text: str) -> list[int]:
-    """Where control characters and other unprintable ones stand; the first ten."""
+    """The offsets of the first ten control characters and other unprintable ones."""
     return [found.start() for _, found in zip(range(_MOST_FINDINGS), _CONTROL.finditer(text), strict=False)]
 
 
 def control_words(character: str) -> tuple[str, str]:
-    """What to say of a control character, and how to mend it."""
+    """What is wrong with a control character, and how to fix it."""
     name = "a NUL byte" if character == "\0" else f"the control character U+{ord(character):04X}"
-    return f"{name} cannot stand in a text", "delete it"
+    return f"{name} is not allowed in a text", "delete it"
 
 
 def way_out(folder: Path, relative: str) -> str | None:
-    """How a path leaves `folder` (resolved), in words to follow the path; None where it stays."""
+    """How a path leaves `folder` (resolved), worded to follow the path; None if it stays inside."""
     if relative.startswith("~") or Path(relative).is_absolute():
         return "is not relative to the manifest's folder"
     try:
         target = (folder / relative).resolve()
     except (OSError, RuntimeError):  # a loop of links is a RuntimeError up to Python 3.12
-        return "cannot be followed: its symbolic links run in a circle"
+        return "cannot be followed: its symbolic links form a loop"
     if target.is_relative_to(folder):
         return None
     lexically = Path(os.path.normpath(folder / relative))

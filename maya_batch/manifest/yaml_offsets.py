@@ -1,8 +1,8 @@
-"""Where the characters of a YAML string stand in the text that it was written in.
+"""Maps the characters of a YAML string to the text that it was written in.
 
-Every style of scalar (plain, quoted, literal, folded) keeps visible characters as they are, in order,
-and changes only blanks: indentation goes, lines are folded. So visible characters are counted on both
-sides, and a count leads from one to the other.
+Every style of scalar (plain, quoted, literal, folded) keeps visible characters in order and changes only
+blanks: indentation goes, lines are folded. Visible characters are counted on both sides, and the count
+maps one side to the other.
 """
 
 import re
@@ -20,7 +20,7 @@ _BLANK_ESCAPES = frozenset(" \t\r\n\x85\u2028\u2029_NLPnrtvf")
 
 
 class ScalarPlaces:
-    """One scalar's way from offsets in its value to offsets in the text around it."""
+    """Maps offsets in one scalar's value to offsets in the text around it."""
 
     def __init__(self, node: yaml.ScalarNode, text: str) -> None:
         at, end = node.start_mark.index, node.end_mark.index
@@ -53,7 +53,7 @@ class ScalarPlaces:
             self._run_counts.append(self._run_counts[-1] + end - start)
 
     def offset(self, value_offset: int) -> int:
-        """Where the character `value_offset` of the value stands in the text."""
+        """The offset in the text of the character `value_offset` of the value."""
         run = bisect_right(self._run_starts, value_offset) - 1
         if run < 0:
             return self._text_starts[0]

@@ -1,6 +1,6 @@
-"""YAML from untrusted text, as plain data whose every value and character can be pointed at.
+"""Loads untrusted YAML as plain data, and knows the line and column of every value and character.
 
-Scalars stay the strings that were written, so that `title: 1984` and `voice: no` mean what they say;
+Scalars stay the strings that were written, so `title: 1984` is text and `voice: no` is not a boolean;
 only a plain null is None. Nothing is constructed, expanded or executed.
 """
 
@@ -17,7 +17,7 @@ Data: TypeAlias = "dict[str, Data] | list[Data] | str | None"
 DataPath: TypeAlias = tuple[str | int, ...]
 
 MOST_NODES = 100_000
-"""How many values a document may have, each alias counted as all that it stands for."""
+"""The most values in a document; an alias counts as all the values that it stands for."""
 MOST_DEPTH = 50
 """How deep lists and mappings may nest."""
 
@@ -27,17 +27,19 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 # The base loader resolves no types, so a tag other than a core one was written by hand.
 _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _MENDS = (
-    ("mapping values are not allowed", "put quotes around a text with a colon in it"),
+    ("mapping values are not allowed", "put quotes around text that contains a colon"),
     ("could not find expected ':'", "check the colon and the indentation"),
     ("did not find expected key", "check the indentation and the quotes"),
-    ("found duplicate anchor", "give each anchor a name of its own"),
-    ("found undefined alias", "a text that begins with * needs quotes"),
-    ("unexpected end of stream", "a quote is opened and never closed"),
+    ("found duplicate anchor", "give each anchor a different name"),
+    ("found undefined alias", "put quotes around text that starts with *"),
+    ("unexpected end of stream", "close the quote"),
 )
+_TOO_MANY = f"more than {MOST_NODES} values; an alias counts as all the values that it stands for"
+_TOO_DEEP = f"nested more than {MOST_DEPTH} levels deep"
 
 
 class YamlSource:
-    """A loaded document: its `data`, and the places of all in it."""
+    """A loaded document: its `data`, and where each part of it was written."""
 
     def __init__(self, lines: Lines, text: str, root: yaml.Node, builder: "_Builder") -> None:
         self.data, _, _ = builder.build(root)
@@ -53,7 +55,7 @@ class YamlSource:
         return self._lines.place(value.start_mark.index)
 
     def key_place(self, path: DataPath) -> tuple[int, int]:
-        """The line and column of the key that ends `path`; of the value where there is no key."""
+        """The line and column of the last key of `path`; of the value if there is no key."""
         key, value, whole = self._find(path)
         return self._lines.place((key if whole and key else value).start_mark.index)
 
@@ -85,9 +87,9 @@ class YamlSource:
 
 
 def load(raw: bytes, file: str) -> tuple[YamlSource | None, list[Finding]]:
-    """The one document in `raw` and all that is wrong with it; None where it cannot be used.
+    """The document in `raw`, None if it cannot be used, and its mistakes; never raises for bad content.
 
-    `file` is the name that findings show. Never raises for bad content.
+    `file` is the name that findings show.
     """
     text, findings = decode(raw, file)
     if findings:
@@ -98,7 +100,7 @@ def load(raw: bytes, file: str) -> tuple[YamlSource | None, list[Finding]]:
         _check_events(text, builder)
         root = yaml.compose(text, Loader=_LOADER)
         if root is None:
-            raise _UnusableError(Finding(file, 1, 1, "the file is empty", "it must be a mapping"))
+            raise _UnusableError(Finding(file, 1, 1, "the file is empty", "write `key: value` lines"))
         source = YamlSource(lines, text, root, builder)
     except _UnusableError as error:
         return None, [*builder.findings, error.finding]
@@ -117,24 +119,24 @@ class _UnusableError(Exception):
 
 
 def _check_events(text: str, builder: "_Builder") -> None:
-    """Refuse what composing would choke on; the parser itself does not recurse, and keeps nothing."""
+    """Refuse documents too large or too deep to compose; parsing events neither recurses nor keeps anything."""
     depth = documents = nodes = 0
     for event in yaml.parse(text, Loader=_LOADER):
         if isinstance(event, yaml.NodeEvent):
             nodes += 1
             if nodes > MOST_NODES:
-                raise builder.unusable(event, f"more than {MOST_NODES} values, aliases counted in full")
+                raise builder.unusable(event, _TOO_MANY)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MOST_DEPTH:
-                raise builder.unusable(event, f"nested more than {MOST_DEPTH} levels deep")
+                raise builder.unusable(event, _TOO_DEEP)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
-                what = "a second YAML document begins here"
-                raise builder.unusable(event, what, "remove the line `---`; one file is one book")
+                what = "a second YAML document starts here"
+                raise builder.unusable(event, what, "remove the line `---`; a file may have only one document")
 
 
 def _syntax_finding(error: yaml.MarkedYAMLError, text: str, builder: "_Builder") -> Finding:
@@ -146,12 +148,12 @@ def _syntax_finding(error: yaml.MarkedYAMLError, text: str, builder: "_Builder")
         mend = "indent with spaces; YAML takes no tab here"
     if error.problem and error.context and error.context_mark:
         line, _ = builder.lines.place(error.context_mark.index)
-        problem += f" ({' '.join(error.context.split())} that begins in line {line})"
+        problem += f" ({' '.join(error.context.split())} that starts in line {line})"
     return Finding(builder.file, *builder.lines.place(at), f"not valid YAML: {problem}", mend)
 
 
 class _Builder:
-    """Builds plain data from nodes; what an alias stands for is built once and shared."""
+    """Builds plain data from nodes; the value of an anchor is built once and shared by its aliases."""
 
     def __init__(self, file: str, lines: Lines) -> None:
         self.file = file
@@ -168,8 +170,8 @@ class _Builder:
         known = self._built.get(id(node))
         if known is not None:
             return known
-        if id(node) in self._built:  # begun, and not finished
-            raise self.unusable(node, "an anchor holds an alias of itself", "write it out")
+        if id(node) in self._built:  # started, not finished
+            raise self.unusable(node, "an anchor contains its own alias", "write out the value")
         self._built[id(node)] = None
         if node.tag not in _CORE_TAGS:
             tag = node.tag.replace("tag:yaml.org,2002:", "!!")
@@ -186,9 +188,9 @@ class _Builder:
             null = node.tag == _NULL_TAG or (plain and node.value in _NULLS)
             built = None if null else node.value, 1, 0
         if built[1] > MOST_NODES:
-            raise self.unusable(node, f"more than {MOST_NODES} values, aliases counted in full")
+            raise self.unusable(node, _TOO_MANY)
         if built[2] > MOST_DEPTH:
-            raise self.unusable(node, f"nested more than {MOST_DEPTH} levels deep")
+            raise self.unusable(node, _TOO_DEEP)
         self._built[id(node)] = built
         return built
 
@@ -207,7 +209,7 @@ class _Builder:
                 merged = self._merged(value) | merged
             elif key.value in own:
                 first, _ = self.lines.place(own[key.value][0].start_mark.index)
-                what = f"the key {quoted(key.value)} stands here a second time; the first is in line {first}"
+                what = f"the key {quoted(key.value)} is repeated; the first one is in line {first}"
                 self._find(key, what, "remove one of them")
             else:
                 own[key.value] = key, value
@@ -215,7 +217,7 @@ class _Builder:
         return {name: self.build(value)[0] for name, (_, value) in items.items()}, size + 1, depth + 1
 
     def _merged(self, value: yaml.Node) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-        """The items that `<<: value` brings in; of several mappings the first one wins."""
+        """The items that `<<: value` adds; of several mappings the first one wins."""
         merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
             if isinstance(source, yaml.MappingNode):
@@ -228,6 +230,6 @@ class _Builder:
         self.findings.append(self.unusable(node, what, mend).finding)
 
     def unusable(self, marked: yaml.Node | yaml.Event, what: str, mend: str = "") -> _UnusableError:
-        """The error to raise for what stands at `marked`."""
+        """The error to raise for the value at `marked`."""
         place = self.lines.place(marked.start_mark.index if marked.start_mark else 0)
         return _UnusableError(Finding(self.file, *place, what, mend))

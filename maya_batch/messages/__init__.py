@@ -1,1 +1,1 @@
-"""Text for people: to the terminal and to logs."""
+"""Text for people, on the terminal and in logs."""

@@ -1,6 +1,6 @@
-"""What to type to install one of this program's extras, for the way that the program itself was installed.
+"""The command that installs an extra of this program, which depends on how the program was installed.
 
-No package index has it under its name: pip would install another program.
+The program is on no package index: by its name, pip would install another program.
 """
 
 import json
@@ -12,10 +12,10 @@ from urllib.parse import unquote, urlsplit
 
 
 def install_hint(extra: str) -> str:
-    """The command that installs what the extra of this name needs."""
+    """The command that installs the packages of this extra."""
     try:
         program = distribution("maya-batch")
-    except PackageNotFoundError:  # run from a folder that was never installed
+    except PackageNotFoundError:  # run from a source folder, not installed
         return f"pip install -c constraints.txt '.[{extra}]'"
     clone, editable = _clone(program)
     if clone is None:
@@ -27,9 +27,7 @@ def install_hint(extra: str) -> str:
 
 
 def _clone(program: Distribution) -> tuple[Path | None, bool]:
-    """The folder with the source that it was installed from, as far as there is one (PEP 610); whether it is used as it
-    lies there.
-    """
+    """The source folder that it was installed from, None without one (PEP 610), and whether the install is editable."""
     try:
         origin = json.loads(program.read_text("direct_url.json") or "null")
         folder = Path(unquote(urlsplit(origin["url"]).path))
@@ -40,7 +38,7 @@ def _clone(program: Distribution) -> tuple[Path | None, bool]:
 
 
 def _in_clone(clone: Path, editable: bool, extra: str) -> str:
-    # Not resolved: a virtual environment's own place is a link's, not that of the system's Python.
+    # Not resolved: in a virtual environment python is a link, and its target is the system's Python.
     pip = Path(sys.prefix, "bin", "pip")
     shown = str(pip.relative_to(clone) if pip.is_relative_to(clone) else pip)
     constraints = ["-c", "constraints.txt"] if (clone / "constraints.txt").is_file() else []
@@ -49,6 +47,6 @@ def _in_clone(clone: Path, editable: bool, extra: str) -> str:
 
 
 def _is_of(requirement: str, extra: str) -> bool:
-    """Whether a line of the metadata is one of the extra's: `faster-whisper<2,>=1; extra == 'verify'`."""
+    """Whether a requirement in the metadata belongs to the extra: `faster-whisper<2,>=1; extra == 'verify'`."""
     marker = requirement.partition(";")[2].replace('"', "'")
     return f"extra == '{extra}'" in marker

@@ -1,4 +1,4 @@
-"""Where messages go: plain lines to standard error, and with the time to files."""
+"""Sends messages to standard error as plain lines, and to files with the time."""
 
 import logging
 import os
@@ -15,24 +15,24 @@ from maya_batch.messages.printable import printable
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 
-#: How a line of a log begins.
+#: The start of a line of a log.
 _LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [A-Z]+ ")
 
 
 class _AboveBar(logging.Handler):
-    """Plain lines to standard error, above a bar that is drawn there."""
+    """Writes plain lines to standard error, above the progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         tqdm.write(self.format(record), file=sys.stderr)
 
 
 class _LogFile(logging.FileHandler):
-    """A file that grows as long as the disk takes it: the book does not end for want of its log."""
+    """A log file; a write error does not stop the run."""
 
     _failed = False
 
     def __init__(self, path: Path, ours: bool) -> None:
-        """`ours` says that the path is this program's own: then it is a file, and no link is followed."""
+        """`ours`: the path is this program's own, so it must be a regular file, and no link is followed."""
         self._ours = ours
         super().__init__(path, encoding="utf-8")
 
@@ -43,7 +43,7 @@ class _LogFile(logging.FileHandler):
         return os.fdopen(descriptor, "a", encoding="utf-8")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
-        """Say once on standard error that the file lacks lines."""
+        """Report once on standard error that lines are missing in the file."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
@@ -55,20 +55,20 @@ class _LogFile(logging.FileHandler):
 
 
 class _OneLine(logging.Formatter):
-    """What is said, without the traceback that files have of it."""
+    """The message in one line; tracebacks are only in files."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(record.getMessage())
 
 
 class _Dated(logging.Formatter):
-    """A line that begins with the time; a traceback and what libraries say in several lines follow it, indented, so
-    that nothing but a message begins as one does.
+    """A line that starts with the time; a traceback and further lines of libraries follow indented, so that only
+    messages start at the margin.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        said = record.getMessage()
-        first, *more = [said] if record.name.startswith("maya_batch") else said.splitlines() or [""]
+        message = record.getMessage()
+        first, *more = [message] if record.name.startswith("maya_batch") else message.splitlines() or [""]
         if record.exc_info:
             more += self.formatException(record.exc_info).splitlines()
         lines = [f"{self.formatTime(record, _TIME)} {record.levelname} {printable(first)}"]
@@ -76,9 +76,9 @@ class _Dated(logging.Formatter):
 
 
 def log_to_terminal(quiet: bool, verbose: bool) -> None:
-    """Show this program's messages: warnings alone when quiet, details when verbose.
+    """Show this program's messages: only warnings if quiet, details if verbose.
 
-    Messages of libraries are not a person's business; they go to files.
+    Messages of libraries go to files only.
     """
     root = logging.getLogger()
     root.handlers.clear()
@@ -95,19 +95,19 @@ def log_to_terminal(quiet: bool, verbose: bool) -> None:
 
 
 def log_to_file(path: Path) -> None:
-    """Append all messages, those of libraries too, to a file that a person named.
+    """Append all messages, those of libraries too, to the file of --log-file.
 
     Raises:
-        UsageError: it is there, and is no log of this program's.
+        UsageError: the file exists and is not a log of this program.
         MachineError: it cannot be written.
     """
     if path.is_file() and not _is_log(path):
-        raise UsageError(f"--log-file {path}: it was not written by maya-batch; choose another name")
+        raise UsageError(f"--log-file {path} was not written by maya-batch; choose another name")
     _log_to(path, ours=False)
 
 
 def log_to_book(folder: Path) -> None:
-    """Append all messages to `render.log` in a book's folder `.maya`, which is made.
+    """Append all messages to `render.log` in a book's folder `.maya`, which is created if missing.
 
     Raises:
         MachineError: it cannot be written.
@@ -116,7 +116,7 @@ def log_to_book(folder: Path) -> None:
 
 
 def _is_log(path: Path) -> bool:
-    """Whether a file is empty, or begins as a log does."""
+    """Whether a file is empty or starts like a log."""
     try:
         with path.open("rb") as file:
             head = file.read(64)

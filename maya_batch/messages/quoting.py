@@ -1,15 +1,15 @@
-"""A value that a person wrote, in a few words for a message."""
+"""Quotes a value that a person wrote, shortened for a message."""
 
 _LONGEST = 50
 
 
 def shorten(text: str, longest: int = _LONGEST) -> str:
-    """The beginning of a text, `longest` characters at most."""
+    """The start of a text, `longest` characters at most."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def quoted(value: object) -> str:
-    """The value in quotes where it is a text, of which the beginning is enough; else what it is."""
+    """A string as its start in quotes; another value as its kind or its repr."""
     match value:
         case None:
             return "nothing"

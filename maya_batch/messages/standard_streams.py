@@ -1,4 +1,4 @@
-"""Standard output and standard error as they are when they go away: a run does not need its terminal."""
+"""Standard output and standard error that may be closed during a run: a run does not need its terminal."""
 
 import errno
 import io
@@ -12,38 +12,38 @@ from maya_batch.errors import EXIT_ENVIRONMENT, EXIT_WHOLE
 
 
 class Stream(io.TextIOBase):
-    """A standard stream; what it does not take is dropped, and why is kept."""
+    """A standard stream that drops text which it cannot write, and keeps the error."""
 
     def __init__(self, stream: TextIO | None) -> None:
-        """`stream` is None where the process was started without one."""
+        """`stream` is None if the process was started without it."""
         self._stream = stream
         self.error: OSError | None = None
-        """Why something that was written did not arrive."""
+        """Why text was lost; None if none was."""
         if isinstance(stream, io.TextIOWrapper):
             with suppress(OSError, ValueError):  # broken already, or closed
-                stream.reconfigure(errors="backslashreplace")  # a title or file name that it has no letters for
+                stream.reconfigure(errors="backslashreplace")  # for titles that its encoding lacks letters for
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """That of the stream beneath."""
+        """The encoding of the underlying stream."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def writable(self) -> bool:
-        """It always is, as far as who writes needs to know."""
+        """Always true: writing never fails."""
         return True
 
     def isatty(self) -> bool:
-        """Whether a person is looking on."""
+        """Whether it is a terminal."""
         return self._stream is not None and not self._stream.closed and self._stream.isatty()
 
     def fileno(self) -> int:
-        """The descriptor of the stream beneath."""
+        """The descriptor of the underlying stream."""
         if self._stream is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        """Write as far as that is possible."""
+        """Write if possible."""
         try:
             if self._stream is None:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
@@ -53,7 +53,7 @@ class Stream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Have it written what was kept back."""
+        """Write out the buffer if possible."""
         try:
             if self._stream is not None:
                 self._stream.flush()
@@ -66,8 +66,8 @@ class Stream(io.TextIOBase):
 
 
 def hold_descriptors() -> None:
-    """Open /dev/null in the place of standard streams that are closed, before a file of a book gets their numbers, into
-    which libraries would write their messages.
+    """Open /dev/null in place of closed standard streams: a file of the book must not get their descriptors, which
+    libraries write their messages to.
     """
     for descriptor in range(3):
         try:
@@ -78,17 +78,17 @@ def hold_descriptors() -> None:
 
 
 def keep_going() -> None:
-    """From now on printing never fails, and a question gets no answer where standard input is closed."""
+    """From now on printing never fails, and a closed standard input reads as empty."""
     sys.stdout, sys.stderr = Stream(sys.stdout), Stream(sys.stderr)
     if sys.stdin is None:
         sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  (for as long as the process)
 
 
 def check_shown() -> None:
-    """Do nothing if all that was printed has arrived.
+    """Check that all printed text was written.
 
     Raises:
-        OSError: it has not.
+        OSError: some was not.
     """
     sys.stdout.flush()
     error = getattr(sys.stdout, "error", None)
@@ -97,9 +97,9 @@ def check_shown() -> None:
 
 
 def close(exit_code: int) -> int:
-    """Print what is left; the exit code, of `exit_code` and that standard output was not all written.
+    """Flush both streams; return `exit_code`, or `EXIT_ENVIRONMENT` instead of 0 if standard output lost text.
 
-    A reader that has gone away, like `head`, wants no more: that is no error.
+    A reader that closed the pipe, like `head`, is not an error.
     """
     try:
         check_shown()

@@ -1,21 +1,21 @@
-"""Which known name a misspelt one may have meant, and the known names in a few words."""
+"""Finds the known name closest to a misspelt one, and lists the known names."""
 
 from collections.abc import Collection
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
 
-#: Among more names than this none is looked for: a file may have tens of thousands of mistakes.
+#: With more known names there is no suggestion: a file may have tens of thousands of mistakes.
 _MOST_NAMES = 200
-#: What difflib, which is slow, is asked about; the rest is less like the name.
+#: How many of the closest names are compared by difflib, which is slow.
 _MOST_CLOSE = 5
 _ALIKE = 0.6
-#: All keys of `render:`.
+#: Enough for all keys of `render:`.
 _MOST_SHOWN = 12
 
 
 def closest(word: str, names: Collection[str]) -> str | None:
-    """The one of `names` that `word` most likely stands for, upper and lower case aside; None if none is close."""
+    """The name in `names` closest to `word`, ignoring case; None if none is close."""
     return None if len(names) > _MOST_NAMES else _closest(word.casefold(), tuple(sorted(names)))
 
 
@@ -27,12 +27,12 @@ def listed(names: Collection[str]) -> str:
 
 @lru_cache(maxsize=1 << 10)
 def _closest(folded: str, names: tuple[str, ...]) -> str | None:
-    """Compare. Cached: a text full of markup asks for the same few names thousands of times."""
+    """As `closest`. Cached: a text full of markup asks for the same few names thousands of times."""
     from rapidfuzz.distance import Indel  # needed only where there is a mistake
     from rapidfuzz.process import extract
 
     by_fold = {name.casefold(): name for name in names}
-    # What is alike to difflib is as much alike or more to Indel.
+    # Indel's similarity is never lower than difflib's, so the cutoff loses nothing.
     likeness = Indel.normalized_similarity
     alike = extract(folded, list(by_fold), scorer=likeness, score_cutoff=_ALIKE, limit=_MOST_CLOSE)
     close = get_close_matches(folded, [name for name, _, _ in alike], n=1, cutoff=_ALIKE)

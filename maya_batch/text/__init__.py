@@ -1,1 +1,1 @@
-"""From a chapter's source text to the pieces that are spoken, without losing a character."""
+"""Turns a chapter's source text into the pieces that are spoken, without losing a character."""

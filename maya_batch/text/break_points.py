@@ -1,4 +1,4 @@
-"""Where a text may be cut for breath: never inside a word or a tag, best where it is punctuated."""
+"""Where a sentence may be cut: never inside a word or a tag, preferably at punctuation."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -6,10 +6,10 @@ from bisect import bisect_left, bisect_right
 from maya_batch.text.emotion_tags import TAG
 
 _DASHES = "–—―⸺⸻"
-# Possessive, or a word of any length would be remembered letter by letter.
+# Possessive: otherwise the regex engine would keep a backtracking point for each letter of a word.
 _WORD = re.compile(rf"[^\W_](?:[^\s{_DASHES}-]++|-(?!-))*+")
-# After whitespace; or after a dash that follows something, where words go on. A dash between digits is a
-# range, one before them a minus, and a two-em dash stands for letters left out.
+# After whitespace; or after a dash between words. A dash between digits is a range, one before them a minus,
+# and a two-em dash stands for omitted letters.
 _CUT = re.compile(rf"(?<=\s)\S|(?<=[^\s{_DASHES}-][―—])[\w“‘<(]|(?<=[^\W\d_]–)[^\W\d_]|(?<=\w--)[^\W_]")
 _TAG_RUN = re.compile(rf"(?:{TAG.pattern}\s*+)++")
 _CLOSERS = "\"'”’»›)]}"
@@ -20,19 +20,19 @@ _PLAIN_END = re.compile(r"[^\W\d_A-Z]{4}\.$")
 
 
 def count_words(text: str) -> int:
-    """Count what stands between spaces and dashes and has a letter or digit; tags count as none."""
+    """Count the parts between spaces and dashes that have a letter or digit; tags do not count."""
     return len(_WORD.findall(_without_tags(text)))
 
 
 def is_cut(text: str, position: int) -> bool:
-    """Return whether text[:position] and text[position:] may be spoken apart."""
+    """Return whether text[:position] and text[position:] may be spoken separately."""
     return 0 < position < len(text) and _CUT.match(text, position) is not None
 
 
 def before_tags(text: str, cuts: list[int], start: int, end: int) -> list[int]:
-    """Return the ascending `cuts` inside text[start:end], those after tags moved before them.
+    """Return the ascending `cuts` inside text[start:end], each cut after tags moved before them.
 
-    A tag colours what comes after it, so it goes with that.
+    A tag affects the text after it, so the two stay together.
     """
     runs = [run for run in _TAG_RUN.finditer(text, start, end) if is_cut(text, run.start())]
     starts = [run.start() for run in runs]
@@ -44,7 +44,7 @@ def before_tags(text: str, cuts: list[int], start: int, end: int) -> list[int]:
 
 
 class Cuts:
-    """The places inside one sentence where it may be cut so that both sides have words."""
+    """The places where one sentence may be cut so that both sides have words."""
 
     def __init__(self, text: str, start: int, end: int) -> None:
         """Find the places in text[start:end]; positions are those of `text` throughout."""
@@ -63,8 +63,8 @@ class Cuts:
     def best(self, start: int, end: int) -> int | None:
         """Return the best place to cut text[start:end], or None if there is none.
 
-        Of the strongest punctuation that leaves a quarter of the words on either side, the place nearest the
-        middle; else of the strongest there is; else the space nearest the middle.
+        It is the place nearest the middle at the strongest punctuation that leaves a quarter of the words on either
+        side; else at the strongest punctuation there is; else at a space.
         """
         total = self.words(start, end)
         quarter = max(1, total // 4)
@@ -83,7 +83,7 @@ class Cuts:
         cuts = self._cuts[rank]
         low = bisect_right(cuts, self._words[first + least - 1])
         high = bisect_right(cuts, self._words[first + total - least], low)
-        # `cuts` ascend and so do the words before them: the middle is between two neighbours.
+        # `cuts` and the word counts before them ascend: the middle is between two neighbours.
         middle = bisect_left(cuts, 2 * first + total, low, high, key=self._doubled)
         around = [cuts[i] for i in (middle - 1, middle) if low <= i < high]
         if not around:
@@ -113,7 +113,7 @@ def _rank(text: str, cut: int) -> int:
     if last and last in "!?…":
         return _STOP
     if last == ".":
-        # Where sentencex saw no sentence end, a bare full stop may well end an abbreviation: "Mr. Smith".
+        # sentencex found no sentence end here, so a bare full stop may end an abbreviation: "Mr. Smith".
         ends = closed > end or text.endswith("..", 0, end) or _PLAIN_END.search(text[max(0, end - 5) : end])
         return _STOP if ends else _POOR
     if last and last in ";:":

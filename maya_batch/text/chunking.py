@@ -1,12 +1,11 @@
-"""From passages to pieces of the length the model speaks best, cut where a reader would pause.
+"""Cuts passages into pieces of the length that the model speaks best, where a reader would pause.
 
-Pieces partition the source: whatever a passage says is said in exactly one piece.
+Pieces partition the source: each character of a passage is in exactly one piece.
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from maya_batch.messages.quoting import shorten
 from maya_batch.text.break_points import Cuts, before_tags, count_words, is_cut
@@ -14,11 +13,11 @@ from maya_batch.text.passage import Passage, TextProblem
 from maya_batch.text.sentences import sentences
 
 _STRETCH = 1.5
-"""How far a sentence may exceed the words of a piece before it is split, as a factor."""
+"""A sentence is split if it has more than this many times the words of a piece."""
 _TAIL_WORDS = 3
-"""A last piece of no more words than this joins the one before it: Maya1 stumbles over very short texts."""
+"""A last piece of at most this many words joins the one before it: Maya1 is unreliable on very short texts."""
 _TAIL_STRETCH = 1.25
-"""How far the piece before may exceed the words of a piece then, as a factor."""
+"""The joined piece may have at most this many times the words of a piece."""
 _OPENING_QUOTES = '“‘„‟«‹"'
 _QUOTE = re.compile(f"[{_OPENING_QUOTES}]")
 _NO_QUOTES = str.maketrans(dict.fromkeys(_OPENING_QUOTES + "”»›", " "))
@@ -28,7 +27,7 @@ _QUOTED = 30
 
 @dataclass(frozen=True)
 class Piece:
-    """What is spoken in one go."""
+    """A text that is spoken in one go."""
 
     paragraph: int
     """From 0, as in `Passage`."""
@@ -36,18 +35,18 @@ class Piece:
     """None: the chapter's voice."""
     start: int
     end: int
-    """Span of the source, in characters; the pieces of a chapter partition it."""
+    """Span in the source, in characters; the pieces of a chapter partition the source."""
     text: str
     """Clean text of the span, stripped, before `speakable`."""
     words: int
-    """Words as written: what stands between spaces and dashes and has a letter or digit; tags are none."""
+    """Words as `count_words` counts them."""
     scene_breaks_after: int = 0
     """Scene breaks between this piece and the next."""
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """A sentence, or a part of one, that is not cut further: a span of a passage's text."""
+    """A span of a passage's text that is not cut further: a sentence or a part of one."""
 
     start: int
     end: int
@@ -64,10 +63,12 @@ def chunk_script(
 ) -> tuple[list[Piece], list[TextProblem]]:
     """Cut passages into pieces of up to `words` words, whose clean text `fits` the token budget of its voice.
 
-    `language` is a code of sentencex, which reads unknown ones as English. A sentence may have half as many
-    words again before it is split. Returns the pieces, which partition `source`, and a problem for each word
-    that alone does not fit (its piece is there all the same). Raises ValueError if `words` is less than 1 or
-    if the passages are not those of `source`.
+    `language` is a code of sentencex, which treats unknown codes as English. A sentence may have up to 1.5 times
+    `words` before it is split. Returns the pieces, which partition `source`, and a problem for each word that
+    does not fit by itself (its piece is returned, too).
+
+    Raises:
+        ValueError: `words` is less than 1, or the passages are not those of `source`.
     """
     if words < 1:
         raise ValueError(f"words must be at least 1, not {words}")
@@ -76,20 +77,16 @@ def chunk_script(
     pieces: list[Piece] = []
     problems: list[TextProblem] = []
     for passage in passages:
-        chunker = _Chunker(passage, words, partial(_fits_voice, fits, passage.voice), language)
+        chunker = _Chunker(passage, words, fits, language)
         pieces += chunker.pieces()
         problems += chunker.problems
     return pieces, problems
 
 
-def _fits_voice(fits: Callable[[str, str | None], bool], voice: str | None, text: str) -> bool:
-    return fits(text, voice)
-
-
 class _Chunker:
     """Cuts one passage."""
 
-    def __init__(self, passage: Passage, words: int, fits: Callable[[str], bool], language: str) -> None:
+    def __init__(self, passage: Passage, words: int, fits: Callable[[str, str | None], bool], language: str) -> None:
         self.passage = passage
         self.text = passage.text
         self.words = words
@@ -138,7 +135,7 @@ class _Chunker:
 
     def _suits(self, unit: _Unit, stretch: float) -> bool:
         short = unit.words <= self.words * stretch
-        return short and self.fits(self._slice(unit.start, unit.end))
+        return short and self.fits(self._slice(unit.start, unit.end), self.passage.voice)
 
     def _slice(self, start: int, end: int) -> str:
         return self.text[start:end].strip()
@@ -171,7 +168,7 @@ class _Chunker:
         return units
 
     def _inside_quotes(self, sentence: str, offset: int) -> Iterator[int]:
-        """Yield where sentences begin inside quoted speech, which sentencex keeps whole."""
+        """Yield where sentences start inside quoted speech, which sentencex does not split."""
         at = 0
         for inner in sentences(sentence.translate(_NO_QUOTES), self.language)[:-1]:
             at += len(inner)
@@ -183,12 +180,12 @@ class _Chunker:
             yield offset + cut
 
     def _split(self, sentence: _Unit) -> list[_Unit]:
-        """Split a sentence until each part is short enough and fits, and report what cannot be."""
+        """Split a sentence until each part is short enough and fits; report parts that cannot be split."""
         if self._suits(sentence, _STRETCH):
             return [sentence]
         cuts = Cuts(self.text, sentence.start, sentence.end)
         done: list[_Unit] = []
-        # A stack, not recursion: how deep the cuts nest depends on the text.
+        # A stack, not recursion: the depth depends on the text.
         todo = [sentence]
         while todo:
             unit = todo.pop()
@@ -205,7 +202,7 @@ class _Chunker:
 
     def _check_fits(self, unit: _Unit) -> None:
         text = self._slice(unit.start, unit.end)
-        if not self.fits(text):
+        if not self.fits(text, self.passage.voice):
             what = f"{shorten(text, _QUOTED)} is too long for the model to speak, and there is no place to cut it"
             offset = self.passage.source_offset(unit.start)
-            self.problems.append(TextProblem(offset, what, "put spaces into it, or say it in words"))
+            self.problems.append(TextProblem(offset, what, "add spaces, or write it in words"))

@@ -1,4 +1,4 @@
-"""Maya1's emotion tags: which there are, how one looks in a text, and what a misspelt one may have meant."""
+"""Maya1's emotion tags: their names, their form in a text, and the closest name to a misspelt one."""
 
 import re
 from collections.abc import Collection
@@ -33,20 +33,19 @@ Hosted services list 17 of them: not appalled, disappointed and mischievous.
 """
 
 LAUGH_TAGS: frozenset[str] = frozenset({"chuckle", "cry", "giggle", "laugh", "laugh_harder", "scream", "sing"})
-"""Tags that are a sound of their own, seconds long, which no count of words foresees.
+"""Tags that add a sound, seconds long, to the length that the words take.
 
-Users measured 4 to 6 s for <laugh> and 1 to 2 s for <chuckle>; the rest are here by kinship.
+Users measured 4 to 6 s for <laugh> and 1 to 2 s for <chuckle>; the others are here because they are similar.
 """
 
 TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9_-]*/?>")
-"""Anything of a tag's form, known or not; there is never whitespace inside."""
-
+"""Anything in the form of a tag, known or not; never with whitespace inside."""
 
 _LONGEST_NAME = 40
 
 
 def nearest(name: str, names: Collection[str]) -> str | None:
-    """Return the one of `names` that `name` most likely stands for, or None if none is close."""
+    """Return the name in `names` that is closest to `name`, or None if none is close."""
     if len(name) > _LONGEST_NAME:
         return None
     return closest(re.sub(r"[\s_-]+", "_", name.strip()), names)

@@ -1,8 +1,8 @@
-r"""A chapter's source text, read as paragraphs, speakers, tags and escapes.
+r"""Parses a chapter's source text: paragraphs, speakers, tags and escapes.
 
-Blank lines separate paragraphs, `[anna]` hands the rest of a paragraph to another voice, `<laugh>` is a
-tag of the model, and `\[ \] \< \> \\` stand for the characters themselves. The passages found partition
-the source, so that nothing can be dropped unnoticed; what cannot be read is a `TextProblem`.
+Blank lines separate paragraphs, `[anna]` gives the rest of a paragraph to another voice, `<laugh>` is a
+tag of the model, and `\[ \] \< \> \\` stand for the characters themselves. The passages partition the
+source, so that nothing is dropped unnoticed; what cannot be parsed is a `TextProblem`.
 """
 
 import re
@@ -13,7 +13,7 @@ from maya_batch.messages.quoting import shorten
 from maya_batch.text.emotion_tags import TAG, nearest
 from maya_batch.text.passage import Passage, TextProblem
 
-# A line that is not blank and the lines that follow it, up to a blank one.
+# A line that is not blank, and the lines after it up to a blank one.
 _PARAGRAPH = re.compile(r"\S[^\n]*+(?:\n(?=[^\S\n]*+\S)[^\n]*+)*+")
 _MARKED = re.compile(r"[\\\[<]")
 _MARKUP = re.compile(
@@ -22,23 +22,23 @@ _MARKUP = re.compile(
 _TAG_LIKE = re.compile(r"<\s*+/?\s*+([A-Za-z][\w -]{0,30}?)\s*/?>")
 _SPEAKABLE = re.compile(r"[^\W_]")
 _SCENE_BREAK = frozenset("*-–—_#~•·⁂.")
-# Read as words, the characters cannot reach a tokenizer that takes `<...>` for a tag or a special token.
+# Spoken as words, because the tokenizer would take `<...>` for a tag or a special token.
 _WORDS_FOR = {"<": "less than", ">": "greater than"}
 _NO_SPACE_AFTER = frozenset("([{“‘\"'")
 _NO_SPACE_BEFORE = frozenset(".,;:!?)]}”’\"'")
 _QUOTED = 30
 """Characters of the source quoted in a problem."""
 _GLANCE = 1000
-"""Characters looked at for that."""
+"""Characters of the source examined for a quote."""
 _MOST_PASSAGES = 200_000
-"""What a text may have, weeks of speech."""
+"""The most passages of a text: weeks of speech."""
 _MOST_PROBLEMS = 10_000
-"""Up to how many problems are told, tags and others each: a wrong kind of file has millions."""
+"""The most problems reported, of tags and of others each: a file of the wrong kind has millions."""
 
 
 @dataclass
 class _Run:
-    """A passage being read: its clean text so far, and where each part of it came from."""
+    """A passage being parsed: its clean text so far, and where each part of it came from."""
 
     start: int
     voice: str | None = None
@@ -50,7 +50,7 @@ class _Run:
     source_marks: list[int] = field(default_factory=list)
 
     def add(self, text: str, offset: int) -> None:
-        """Append `text`, which runs alongside the source from `offset` on."""
+        """Append `text`, which equals the source from `offset` on."""
         if text:
             self.text_marks.append(self.length)
             self.source_marks.append(offset)
@@ -58,7 +58,7 @@ class _Run:
             self.length += len(text)
 
     def add_for(self, text: str, start: int, end: int) -> None:
-        """Append `text` in the place of source[start:end]: all of it but its start maps to `end`."""
+        """Append `text` in place of source[start:end]: its first character maps to `start`, the rest to `end`."""
         self.add(text[0], start)
         self.text_marks += (self.length, self.length + len(text) - 1)
         self.source_marks += (end, end)
@@ -84,12 +84,12 @@ class _Run:
 def parse_script(
     source: str, voices: Collection[str], tags: Collection[str]
 ) -> tuple[list[Passage], list[TextProblem]]:
-    r"""Read a chapter's source text, whose lines end in "\n" alone.
+    r"""Parse a chapter's source text, whose lines end in "\n" alone.
 
-    `voices` are the names a `[name]` may give, `tags` the names a `<name>` may. Returns the passages in
-    order, whose spans partition the source if there is any passage, and the problems by offset. Runs that
-    are problems because nothing in them can be spoken make no passage; tags that are problems with
-    `tag=True` stay in the text as they are written.
+    `voices` are the names allowed in `[name]`, `tags` those allowed in `<name>`. Returns the passages in
+    order, whose spans partition the source if there is any passage, and the problems by offset. A run with
+    nothing to speak is a problem and no passage; a tag that is a problem with `tag=True` stays in the text
+    as written.
     """
     reader = _Reader(source, voices, tags)
     runs: list[_Run] = []
@@ -105,7 +105,7 @@ def parse_script(
             run.paragraph = paragraph
             runs.append(run)
         if len(runs) > _MOST_PASSAGES:
-            mend = "make several books of it"
+            mend = "split the book into several"
             return [], [TextProblem(start, f"the text has more than {_MOST_PASSAGES:,} paragraphs", mend)]
         paragraph += 1
     problems = sorted(reader.problems, key=lambda problem: problem.offset)
@@ -127,7 +127,7 @@ def _is_scene_break(content: str) -> bool:
 
 
 class _Reader:
-    """Reads paragraphs of one source and collects what is wrong with them."""
+    """Parses the paragraphs of one source and collects their problems."""
 
     def __init__(self, source: str, voices: Collection[str], tags: Collection[str]) -> None:
         self.source = source
@@ -155,7 +155,7 @@ class _Reader:
             yield run
 
     def _read(self, run: _Run, found: re.Match[str]) -> None:
-        """Add one piece of markup, which is no speaker's name, to the run."""
+        """Add one piece of markup, other than a speaker's name, to the run."""
         start, end, raw = found.start(), found.end(), found.group()
         match found.lastgroup:
             case "escape" if raw[1] in _WORDS_FOR:
@@ -175,11 +175,11 @@ class _Reader:
                 self._keep(run, start, end)
 
     def _keep(self, run: _Run, start: int, end: int) -> None:
-        """Take source[start:end] over as it stands."""
+        """Append source[start:end] unchanged."""
         run.add(self.source[start:end].replace("\n", " "), start)
 
     def _say(self, run: _Run, character: str, start: int, end: int) -> None:
-        """Take the words for `character` in the place of source[start:end], set off by spaces."""
+        """Append the words for `character` in place of source[start:end], set off by spaces."""
         before = run.parts[-1][-1] if run.parts else " "
         after = self.source[end : end + 1] or " "
         if not before.isspace() and before not in _NO_SPACE_AFTER:
@@ -192,27 +192,27 @@ class _Reader:
             return True
         if any(not part.isspace() for part in run.parts):
             what = f"nothing here can be spoken: {_quote(self.source[run.start : end])}"
-            self._problem(run.start, what, "write words, or take it out")
+            self._problem(run.start, what, "write words, or delete it")
         elif run.voice is not None:
-            mend = "write what is said after the name, or take the name out"
+            mend = "write text after the name, or delete the name"
             self._problem(run.start, f"[{run.voice}] says nothing", mend)
         return False
 
     def _check_tag(self, offset: int, raw: str) -> bool:
-        """Report a tag the model has not; return whether its raw text may stay."""
+        """Report a tag that the model does not have; return whether its raw text may stay."""
         name = raw.strip("</>")
         if raw == f"<{name}>" and name in self.tags:
             return True
-        # A name with a digit may be a special token (<custom_token_5>), which nobody may let through.
+        # A name with a digit may be a special token (<custom_token_5>): no flag lets it through.
         harmless = not any(c.isdigit() for c in name)
         if self._is_enough(tag=harmless):
             return harmless
         close = nearest(name, self.tags)
         if raw.startswith("</"):
             what = f"{raw} is a closing tag: the model has none, and reads it aloud or loops"
-            mend = "take it out: a tag colours what comes after it"
+            mend = "delete it: a tag affects what comes after it"
         else:
-            what = f"{raw} is no tag of the model"
+            what = f"{raw} is not a tag of the model"
             write = f"write <{close}>, or " if close else ""
             mend = rf"{write}write \< if the character itself is meant"
         self._problem(offset, what, mend, tag=harmless)
@@ -224,7 +224,7 @@ class _Reader:
         like = _TAG_LIKE.match(self.source, offset)
         close = nearest(like[1], self.tags) if like else None
         write = f"write <{close}>, or " if close else ""
-        what = f"this < starts no tag: {_quote(self.source[offset : offset + _QUOTED + 1])}"
+        what = f"this < does not start a tag: {_quote(self.source[offset : offset + _QUOTED + 1])}"
         self._problem(offset, what, rf"{write}write \< if the character itself is meant")
 
     def _bracket(self, offset: int, raw: str) -> None:

@@ -1,7 +1,4 @@
-"""What the parser makes of a chapter's text: passages, and problems by their offset.
-
-The manifest turns an offset into file:line:column.
-"""
+"""The parser's results: passages, and problems by their offset, which the manifest maps to file:line:column."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -17,18 +14,18 @@ class Passage:
     """None: the chapter's voice."""
     start: int
     end: int
-    """Span of the source, in characters, with the marker before and the blank lines after."""
+    """Span in the source, in characters, with the marker before and the blank lines after."""
     text: str
     """Clean text, stripped: escapes resolved, newlines as spaces, `<` only as part of a tag."""
     scene_breaks_after: int = 0
     """Scene breaks between this passage and the next."""
     text_marks: tuple[int, ...] = field(default=(0,), repr=False)
-    """Positions in `text` where it stops running alongside the source, ascending."""
+    """Ascending positions in `text` where a part that equals the source starts."""
     source_marks: tuple[int, ...] = field(default=(0,), repr=False)
     """The offset in the source of each of `text_marks`."""
 
     def source_offset(self, position: int) -> int:
-        """Return the offset in the source of a position in `text`; monotone, never inside an escape."""
+        """Return the offset in the source of a position in `text`; monotonic, never inside an escape."""
         mark = bisect_right(self.text_marks, position) - 1
         offset = self.source_marks[mark] + position - self.text_marks[mark]
         last = mark + 1 == len(self.source_marks)
@@ -37,7 +34,7 @@ class Passage:
 
 @dataclass(frozen=True)
 class TextProblem:
-    """What is wrong at `offset` (characters from the start of the chapter's source text) and how to mend it.
+    """What is wrong at `offset` (characters from the start of the chapter's source text), and how to fix it.
 
     `tag` is true for unknown and closing tags, which `--allow-unknown-tags` turns into warnings.
     """

@@ -1,4 +1,4 @@
-"""The typography that the model is given: spaces, invisible characters, the full stop at the end."""
+"""Cleans up typography for the model: spaces, invisible characters, the full stop at the end."""
 
 import re
 import unicodedata
@@ -19,15 +19,15 @@ _TAIL = _CLOSERS | frozenset(_PAUSES)
 
 
 def speakable(text: str) -> str:
-    """Return `text` with its typography cleaned up and a full stop where it has no end; idempotent.
+    """Return `text` with clean typography, and a full stop if it has no end mark; idempotent.
 
-    Runs of whitespace become one space, characters without a sound go, composed letters (NFC) stay. If what
-    comes before closing quotes, brackets and tags is no full stop, `!`, `?` or `…`, a full stop is put there
-    in the place of any comma, colon or dash: without it Maya1 tends to repeat itself.
+    Runs of whitespace become one space, characters without a sound are removed, letters are composed (NFC). If
+    there is no full stop, `!`, `?` or `…` before closing quotes, brackets and tags, a full stop is put there in
+    place of any comma, colon or dash: without it Maya1 tends to repeat itself.
     """
     text = _SPACE.sub(" ", INVISIBLE.sub("", text)).strip()
     text = "".join(
-        # A combining stroke after a tag would make one character of it and the tag's `>`.
+        # NFC would merge a combining stroke after a tag with the tag's `>`.
         part if TAG.fullmatch(part) else unicodedata.normalize("NFC", part)
         for part in _tags_apart(text)
     )
@@ -47,9 +47,9 @@ def speakable(text: str) -> str:
 
 
 def finish_description(text: str) -> str:
-    """Return a voice description, cleaned like a text, with its full stop.
+    """Return a voice description, cleaned like a text and ended with a full stop.
 
-    Without it Maya1 often reads the description aloud (FastMaya issue 3, ComfyUI-Maya1_TTS issue 12).
+    Without the full stop Maya1 often reads the description aloud (FastMaya issue 3, ComfyUI-Maya1_TTS issue 12).
     """
     return speakable(text)
 

@@ -1,6 +1,6 @@
-"""How many words are said for a text.
+"""Counts the words that are spoken for a text.
 
-The count is the ground of a token cap, so it may be a little too high but never far too low.
+The token cap depends on the count, so it may be a little too high but never far too low.
 """
 
 import re
@@ -13,16 +13,16 @@ from maya_batch.text.emotion_tags import TAG
 from maya_batch.text.typography import INVISIBLE
 
 _LONGEST_WORD = 14
-"""Letters up to which a word counts as one; longer ones (compounds, "Nooooo…") take their time."""
+"""The most letters of a word that counts as one; longer ones (compounds, "Nooooo…") take more time."""
 _LETTERS_A_WORD = 7
-"""Letters that count as a word in those: English words have 5 on average, with the space about 6."""
+"""In longer words, so many letters count as a word: English words have 5 on average, with the space about 6."""
 _LONGEST_NUMBER = 15
-"""Digits up to which a number is read as one; longer ones are read digit by digit."""
+"""The most digits of a number that is read as one; longer ones are read digit by digit."""
 
-# Written as one word, said as several; looked up in lower case.
+# Written as one word, spoken as several; keys are lower case.
 _SAID_AS = {"etc": 2, "eg": 2, "ie": 2, "mph": 3, "rpm": 3, "pm": 2, "tv": 2, "ok": 2, "phd": 3}
-# Said letter by letter although they have a vowel; those without one are found by that.
-_SPELLED = re.compile(  # not IT and US, which are far more often shouted words
+# Spoken letter by letter although they have a vowel; abbreviations without a vowel need no list.
+_SPELLED = re.compile(  # without IT and US, which are far more often shouted words
     "AI|API|ATM|BA|CEO|CIA|DIY|EU|FAQ|FBI|IBM|ID|IOU|IQ|IRS|ISP|IV|MA|MIT|OK|RAF|RIP|SOS|SUV"
     "|UAE|UFO|UK|UN|UPS|URL|USA|USB|USSR|VIP|YMCA"
 )
@@ -55,14 +55,14 @@ _PART = re.compile(
 _WORD = re.compile(_LETTER + "+")
 _ADDRESS_PART = re.compile(rf"({_LETTER}+)|(\d+)|[^\w\s]|_")
 NUM2WORDS_ERRORS = (NotImplementedError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What num2words raises over a number or a language that it cannot read."""
+"""What num2words raises for a number or a language that it does not support."""
 
 
 def spoken_words(text: str, language: str = "en") -> int:
-    """Return how many words are said for `text`; tags (`<laugh>`) count 0.
+    """Return the number of words spoken for `text`; tags (`<laugh>`) count 0.
 
     Numbers, money, times, initials, symbols and addresses count as they are read out ("1,250" is six words).
-    `language` is a code num2words knows; numbers of any other are counted in English.
+    `language` is a code of num2words; numbers of an unknown language are counted in English.
     """
     if "<" in text:
         text = TAG.sub(" ", text)
@@ -71,7 +71,7 @@ def spoken_words(text: str, language: str = "en") -> int:
 
 @lru_cache(maxsize=1 << 16)
 def _token_words(token: str, language: str) -> int:
-    """Count what stands between two spaces. Cached: a book of 120,000 words has some 15,000 of them."""
+    """Count the words of a token without spaces. Cached: a book of 120,000 words has some 15,000 tokens."""
     if plain := _PLAIN.fullmatch(token):
         return _SAID_AS.get(plain[1].lower(), 1)
     clean = unicodedata.normalize("NFC", INVISIBLE.sub("", token))

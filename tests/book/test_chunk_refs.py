@@ -42,7 +42,7 @@ def test_a_ref_names_its_chunks_each_once(refs: list[str], found: list[str], pla
     "ref", ["", "3", "1:", ":1", "1:a", "a:1", "1:-2", "1:1-", "1:1@", "1:1@abc", "1:1@wxyz", "1:²"]
 )
 def test_what_is_no_ref_is_refused_with_the_forms_there_are(ref: str, plan: Plan) -> None:
-    message = f"{ref!r} names no chunk; write 3:17 (chapter 3, chunk 17), 3:20-25, or 3:17@a1b2"
+    message = f"{ref!r} is not a chunk; write 3:17 (chapter 3, chunk 17), 3:20-25, or 3:17@a1b2"
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
         find_chunks(["1:1", ref], plan, key_of)
 
@@ -50,13 +50,13 @@ def test_what_is_no_ref_is_refused_with_the_forms_there_are(ref: str, plan: Plan
 @pytest.mark.parametrize(
     ("ref", "message"),
     [
-        ("3:1", "3:1: there is no chapter 3; the book has 1 to 2"),
-        ("0:1", "0:1: there is no chapter 0; the book has 1 to 2"),
-        ("1:4", "1:4: there is no chunk 1:4; chapter 1 has 1 to 3"),
-        ("1:0", "1:0: there is no chunk 1:0; chapter 1 has 1 to 3"),
-        ("1:2-9", "1:2-9: there is no chunk 1:9; chapter 1 has 1 to 3"),
+        ("3:1", "3:1: there is no chapter 3; the book has chapters 1 to 2"),
+        ("0:1", "0:1: there is no chapter 0; the book has chapters 1 to 2"),
+        ("1:4", "1:4: there is no chunk 1:4; chapter 1 has chunks 1 to 3"),
+        ("1:0", "1:0: there is no chunk 1:0; chapter 1 has chunks 1 to 3"),
+        ("1:2-9", "1:2-9: there is no chunk 1:9; chapter 1 has chunks 1 to 3"),
         ("1:3-2", "1:3-2 runs backwards; write 1:2-3"),
-        ("1:1-2@aaaa", "1:1-2@aaaa: a key belongs to one chunk; name the chunks of a range without @"),
+        ("1:1-2@aaaa", "1:1-2@aaaa: a key names one chunk; write the range without @"),
     ],
 )
 def test_a_ref_to_what_is_not_there_says_what_is(ref: str, message: str, plan: Plan) -> None:
@@ -70,11 +70,11 @@ def test_a_ref_to_what_is_not_there_says_what_is(ref: str, message: str, plan: P
     [
         ("1:1@cccc", "1:1@cccc is now 1:3; 1:1 now reads 'A first line.'"),
         ("1:1@bbbb", "1:1@bbbb is now 1:2 or 2:1; 1:1 now reads 'A first line.'"),
-        ("1:9@cccc", "1:9@cccc is now 1:3; there is no 1:9 any more"),
-        ("1:0@cccc", "1:0@cccc is now 1:3; there is no 1:0 any more"),
+        ("1:9@cccc", "1:9@cccc is now 1:3; there is no chunk 1:9 any more"),
+        ("1:0@cccc", "1:0@cccc is now 1:3; there is no chunk 1:0 any more"),
         (
             "1:1@dddd",
-            "1:1@dddd: that text is in the book no more, or is spoken in another way; 1:1 now reads 'A first line.'",
+            "1:1@dddd: this chunk was edited, or its settings changed; 1:1 now reads 'A first line.'",
         ),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_folder_that_has_changed_is_refused(
         for file in folder.glob("*.*"):
             os.utime(file, ns=(5, 5))
     lock = ModelLock(path)
-    with pytest.raises(MachineError, match="is not what this book was begun with: put the old files back, or add --sw"):
+    with pytest.raises(MachineError, match="has changed since this book was started; restore the old files, or add"):
         lock.locate(str(folder), "model")
     lock.save()
     assert path.read_text() == before
@@ -159,7 +159,7 @@ def test_a_branch_that_moved_on_is_said_and_the_books_own_commit_used(
     found = ModelLock(path).locate(REPO, "model")
     assert found.folder == snapshot
     assert found.revision == OLD
-    assert caplog.messages == [f"{REPO} has moved to {NEW}; this book stays at {OLD}, its own"]
+    assert caplog.messages == [f"{REPO} is now at revision {NEW}; this book stays at {OLD}"]
     assert caplog.records[0].levelno == logging.WARNING
 
 
@@ -176,7 +176,7 @@ def test_a_pinned_commit_that_is_gone_is_named_with_the_command_that_gets_it(
     with pytest.raises(MachineError) as caught:
         ModelLock(path).locate(REPO, "model")
     assert str(caught.value) == (
-        f"model {REPO}@{OLD} is not on this machine at the revision this book was begun with; get it with "
+        f"model {REPO}@{OLD} is not on this machine at the revision that this book was started with; get it with "
         f"`maya-batch fetch {REPO}@{OLD}`, or try the built-in demo voice with `--model demo`"
     )
 
@@ -233,7 +233,7 @@ def test_a_lock_that_is_none_is_an_error_and_is_left_alone(content: str, path: P
     with pytest.raises(MachineError) as caught:
         ModelLock(path)
     assert str(caught.value) == (
-        f"{path}: not a model.lock of this version; put a copy back, or remove it to begin anew"
+        f"{path}: not a model.lock of this version; restore a copy of it, or delete it to start over"
     )
     assert path.read_text() == content
 

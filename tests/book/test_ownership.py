@@ -108,7 +108,7 @@ def test_a_book_that_is_renamed_is_known_by_its_takes_and_that_is_told(
     renamed, spoken = manifest(tiny, "renamed.yaml", FIRST | edit), len(fake_engine.texts)
     said = cli("render", renamed)
     assert said.code == 0
-    assert "this folder's book was first.yaml; its takes show that renamed.yaml is the same book" in said.err
+    assert "this folder belongs to first.yaml; its takes show that renamed.yaml is the same book" in said.err
     assert len(fake_engine.texts) == spoken + len(edit)
     assert "was first.yaml" not in cli("render", renamed).err
 
@@ -169,7 +169,7 @@ def test_chapters_whose_takes_are_not_there_are_not_written_over(first: Path, ti
     second = manifest(tiny, "second.yaml", FIRST | {"Preface": ["No."]})
     said = cli("render", second, "--output", shelf)
     assert said.code == 2
-    assert "01-preface.wav is a chapter of a book whose takes are not here" in said.err
+    assert "01-preface.wav is a chapter of a book without takes in this folder" in said.err
     assert tree(shelf) == before
     shutil.rmtree(tiny.folder / "audio" / ".maya" / "takes")
     assert cli("render", second).code == 2
@@ -236,7 +236,7 @@ def test_a_book_of_a_later_version_is_left_to_that(first: Path, tiny: TinyBook, 
     path.write_text(path.read_text().replace("text_rules: 1", "text_rules: 2"))
     said = cli("render", first)
     assert (said.code, said.err.count("\n")) == (5, 1)
-    assert "a later version of maya-batch has begun this book" in said.err
+    assert "started with a later version of maya-batch" in said.err
 
 
 def test_newer_rules_apply_to_a_book_only_when_a_person_says_so(

@@ -49,7 +49,7 @@ def test_a_book_that_was_not_begun(tiny: TinyBook) -> None:
     assert state.codec is None
     assert all(state.needs_take(chunk) for chunk in state.plan.chunks())
     assert (left_over(state), list(state.problems())) == (LeftOvers([], [], 0, []), [])
-    with pytest.raises(ValueError, match="was not begun"):
+    with pytest.raises(ValueError, match="no model config"):
         state.key(next(state.plan.chunks()))
     assert files(tiny) == ["missing", "missing"]
     assert not tiny.output.exists()
@@ -191,7 +191,7 @@ def test_takes_of_no_chunk_any_more_are_unused(rendered: TinyBook) -> None:
     rendered.write({"One": TEXT["One"], "Two": ["The rain was back."]})
     assert [path.parent.name for path in left_over(state_of(rendered)).takes] == [gone]
     assert described(rendered).unused_takes == 1
-    assert "1 take of no chunk any more" in str(described(rendered))
+    assert "1 unused take" in str(described(rendered))
     rendered.write(TEXT)
     assert left_over(state_of(rendered)).takes == []
 
@@ -203,7 +203,7 @@ def test_a_book_rendered_with_another_model_says_with_which(rendered: TinyBook) 
     assert state.model_config is None
     assert left_over(state).takes == []
     assert describe(state, takes=True).notes == [
-        "this is the book with ./other, which `render` refuses without --switch-model-config",
+        "shown as rendered with ./other, which `render` refuses without --switch-model-config",
     ]
 
 

@@ -67,7 +67,7 @@ def test_a_file_changed_meanwhile_is_not_written_over(path: Path) -> None:
 
 def test_a_file_that_is_no_choices_is_left_alone(path: Path) -> None:
     path.write_text("- 1\n")
-    with pytest.raises(MachineError, match=r"choices.yaml: not a mapping of keys to attempts .*; mend or remove it"):
+    with pytest.raises(MachineError, match=r"choices.yaml: not a mapping of keys to attempts .*; correct or delete it"):
         Choices(path).put(KEY, 1)
     assert path.read_text() == "- 1\n"
 

@@ -97,7 +97,7 @@ def test_a_choice_that_is_not_there_is_said_once(store: TakeStore, caplog: pytes
         used = store.best_of(KEY, store.all(KEY)[:1])
         assert used is not None
         assert used.attempt == 1
-    assert caplog.messages == [f"choices.yaml: chunk {KEY} has no take 2; the take with the least against it is used"]
+    assert caplog.messages == [f"choices.yaml: chunk {KEY} has no take 2; the take with the fewest problems is used"]
 
 
 def test_a_take_lies_under_its_key_and_numpy_reads_it(store: TakeStore, tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_what_cannot_be_read_whole_is_missing_said_once_and_replaced(
         assert [read.attempt for read in store.all(KEY)] == [2]
     warnings = [record.getMessage() for record in caplog.records]
     assert len(warnings) == 1
-    assert warnings[0].startswith(f"{file_of(tmp_path)}: not a whole take (")
+    assert warnings[0].startswith(f"{file_of(tmp_path)}: damaged take (")
     assert warnings[0].endswith("it counts as missing")
     store.put([take(1)])
     assert [read.attempt for read in store.all(KEY)] == [1, 2]
@@ -420,7 +420,7 @@ def test_no_choices_are_none(store: TakeStore, tmp_path: Path) -> None:
 def test_choices_that_are_none_are_an_error(content: bytes, store: TakeStore, tmp_path: Path) -> None:
     store.put([take(1)])
     (tmp_path / "choices.yaml").write_bytes(content)
-    with pytest.raises(MachineError, match=r"choices.yaml: not a mapping of keys to attempts .*; mend or remove it"):
+    with pytest.raises(MachineError, match=r"choices.yaml: not a mapping of keys to attempts .*; correct or delete it"):
         best(TakeStore(tmp_path))
 
 
@@ -492,4 +492,4 @@ def test_of_many_damaged_takes_the_first_are_named(
     for _ in range(2):
         assert store.all(KEY) == []
     assert len(caplog.messages) == 21
-    assert caplog.messages[-1].startswith("more takes are not whole")
+    assert caplog.messages[-1].startswith("more takes are damaged")

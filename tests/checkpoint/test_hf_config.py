@@ -59,12 +59,12 @@ def test_a_number_that_no_llama_has(name: str, value: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"num_attention_heads": "7"}, "no multiples"),
-        ({"num_key_value_heads": "4"}, "no multiples"),
-        ({"head_dim": "63"}, "an even count"),
+        ({"num_attention_heads": "7"}, "must be a multiple of"),
+        ({"num_key_value_heads": "4"}, "must be a multiple of"),
+        ({"head_dim": "63"}, "must be even"),
         ({"rms_norm_eps": "NaN"}, "rms_norm_eps is nan"),
         ({"hidden_act": '"gelu"'}, "hidden_act is 'gelu'"),
-        ({"model_type": '"bert"'}, "model_type is 'bert', and Maya1 is a llama"),
+        ({"model_type": '"bert"'}, "model_type is 'bert', but Maya1 is a llama"),
         ({"model_type": "[]"}, "model_type is a list"),
         ({"rope_theta": "-1"}, "rope_theta is -1"),
         ({"rope_parameters": '"x"'}, "must be a mapping"),

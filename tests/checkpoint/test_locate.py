@@ -129,14 +129,14 @@ def test_a_model_that_is_not_whole_names_what_is_missing(missing: str, tmp_path:
     named = missing.replace("model.", "*.")
     with pytest.raises(MachineError) as caught:
         find_checkpoint(str(folder), "model")
-    assert str(caught.value) == f"model {folder}: not whole, {named} is missing"
+    assert str(caught.value) == f"model {folder} is incomplete, it lacks {named}; copy it there again"
 
 
 @pytest.mark.parametrize("missing", ["config.json", "pytorch_model.bin"])
 def test_a_codec_that_is_not_whole_names_what_is_missing(missing: str, tmp_path: Path) -> None:
     folder = write_codec(tmp_path / "codec")
     (folder / missing).unlink()
-    with pytest.raises(MachineError, match=f"not whole, {missing} is missing"):
+    with pytest.raises(MachineError, match=f"is incomplete, it lacks {missing}"):
         find_checkpoint(str(folder), "codec")
 
 
@@ -152,7 +152,7 @@ TWO = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002
 
 def test_each_shard_of_the_index_must_be_there(tmp_path: Path) -> None:
     folder = sharded(tmp_path / "lm", TWO)
-    with pytest.raises(MachineError, match=r"not whole, model-00002-of-00002.safetensors is missing$"):
+    with pytest.raises(MachineError, match=r"is incomplete, it lacks model-00002-of-00002.safetensors;"):
         find_checkpoint(str(folder), "model")
     (folder / "model-00002-of-00002.safetensors").write_bytes(b"")
     assert find_checkpoint(str(folder), "model").folder == folder
@@ -178,14 +178,14 @@ def test_an_index_that_names_no_shards_of_its_own_folder_is_refused(index: objec
     folder = sharded(tmp_path / "lm", index)
     (folder / "sub").mkdir()
     (folder / "sub" / "inside.safetensors").write_bytes(b"")
-    with pytest.raises(MachineError, match=r"a readable model.safetensors.index.json is missing"):
+    with pytest.raises(MachineError, match=r"it lacks a readable model.safetensors.index.json"):
         find_checkpoint(str(folder), "model")
 
 
 def test_an_absolute_shard_is_refused(tmp_path: Path) -> None:
     (tmp_path / "outside.safetensors").write_bytes(b"")
     folder = sharded(tmp_path / "lm", {"weight_map": {"a": str(tmp_path / "outside.safetensors")}})
-    with pytest.raises(MachineError, match="not whole"):
+    with pytest.raises(MachineError, match="is incomplete"):
         find_checkpoint(str(folder), "model")
 
 
@@ -195,7 +195,7 @@ def test_a_download_that_broke_off_is_told_with_the_command_that_ends_it(hub: Pa
     with pytest.raises(MachineError) as caught:
         find_checkpoint("org/voice", "model")
     assert str(caught.value) == (
-        f"model {snapshot}: not whole, *.safetensors is missing; run `maya-batch fetch org/voice` again"
+        f"model {snapshot} is incomplete, it lacks *.safetensors; run `maya-batch fetch org/voice` again"
     )
 
 

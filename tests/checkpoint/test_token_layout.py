@@ -102,7 +102,7 @@ def test_a_token_too_many_is_never_taken_for_speech(codes: Codes, data: st.DataO
 @pytest.mark.parametrize("extra", range(1, SLOTS))
 def test_a_last_frame_that_is_not_whole_is_an_error(extra: int) -> None:
     codes = np.ones((3, SLOTS), dtype=np.uint16)
-    with pytest.raises(FrameError, match=f"frame 2, slot {extra}: the frame is not whole") as caught:
+    with pytest.raises(FrameError, match=f"frame 2, slot {extra}: the frame is incomplete") as caught:
         MAYA1.frames(MAYA1.tokens(codes)[: 2 * SLOTS + extra])
     assert (caught.value.frame, caught.value.slot) == (2, extra)
     assert caught.value.codes.shape == (2, SLOTS)
@@ -167,8 +167,8 @@ def test_keys_of_other_versions_are_ignored(tmp_path: Path) -> None:
         ({"tokens_per_frame": 6}, "tokens_per_frame must be 7"),
         ({"frame_order": ["L1", "L2a", "L2b", "L3a", "L3b", "L3c", "L3d"]}, "frame_order must be L1, L2a"),
         ({"frame_order": None}, "NoneType"),
-        ({"bos": "8"}, "bos must be a whole number from 0 on, not '8'"),
-        ({"bos": True}, "bos must be a whole number from 0 on, not True"),
+        ({"bos": "8"}, "bos must be a whole number of 0 or more, not '8'"),
+        ({"bos": True}, "bos must be a whole number of 0 or more, not True"),
         ({"bos": 8.0}, "bos must be"),
         ({"bos": -1}, "bos must be"),
         ({"bos": None}, "bos must be"),

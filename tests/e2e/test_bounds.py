@@ -94,7 +94,7 @@ def test_a_text_that_no_model_has_room_for_is_not_counted(tmp_path: Path, monkey
     monkeypatch.setattr(plan_module, "cap_tokens", cap_tokens)
     (line,) = findings(tmp_path, f"{HEAD}chapters:\n  - title: One\n    text: Well. {'a' * 1_000_000}\n")
     assert line.endswith(
-        "is too long for the model to speak, and there is no place to cut it; put spaces into it, or say it in words"
+        "is too long for the model to speak, and there is no place to cut it; add spaces, or write it in words"
     )
     assert max(plural, default=0) < CONTEXT
 
@@ -131,7 +131,7 @@ def test_a_text_that_many_chapters_name_is_counted_for_each(tmp_path: Path, monk
     chapters = "".join(f"  - {{title: C{number}, file: c.txt}}\n" for number in range(30))
     (tmp_path / "c.txt").write_text("A word.\n\n" * 100)
     (line,) = findings(tmp_path, f"{HEAD}chapters:\n{chapters}")
-    assert "book.yaml:26:5: the chapters up to this one have more than 20,000 characters; make several" in line
+    assert "book.yaml:26:5: the chapters up to this one have more than 20,000 characters; split the book" in line
 
 
 def test_a_book_has_so_many_chunks_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +170,7 @@ def test_a_line_of_a_message_has_an_end() -> None:
 @pytest.mark.parametrize(
     ("part", "what"),
     [
-        ("voice: {0}", "`voice` has 100000 characters; 1000 are the most"),
+        ("voice: {0}", "`voice` has 100000 characters; the limit is 1000"),
         ("author: {0}", "`author` has 100000 characters"),
         ("language: {0}", "`language` has 100000 characters"),
         ("output: {{folder: {0}}}", "`folder` has 100000 characters"),
@@ -204,10 +204,10 @@ def test_values_as_long_as_a_file_are_named_in_a_few_words(part: str, what: str,
 def test_paths_lead_through_so_many_folders_at_most(part: str, tmp_path: Path) -> None:
     book = HEAD if "chapters" in part else BOOK
     (line,) = findings(tmp_path, book + part.format("/".join("a" * 40)) + "\n")
-    assert "folders; 32 are the most" in line
+    assert "folders deep; the limit is 32" in line
     fine = book + part.format("/".join("a" * 31)) + "\n"
     (tmp_path / "book.yaml").write_text(fine)
-    assert "folders;" not in str(read_manuscript(tmp_path / "book.yaml")[1])
+    assert "folders deep" not in str(read_manuscript(tmp_path / "book.yaml")[1])
 
 
 def test_mistakes_in_thousands_are_found_fast(tmp_path: Path) -> None:

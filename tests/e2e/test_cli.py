@@ -101,12 +101,12 @@ def test_a_book_in_another_language_is_spoken_only_where_that_is_allowed(
         refs = ["1:1"] if command == ["redo"] else []
         line = one_line(cli(command[0], tiny.path, *refs, *command[1:]), 2)
         assert re.match(
-            rf"{tiny.path}:\d+:\d+: this model speaks en, and not de-AT; name a model that does, or say ", line
+            rf"{tiny.path}:\d+:\d+: this model speaks en, not de-AT; choose a model that does, or add ", line
         )
     assert not tiny.output.exists()
     said = cli("render", tiny.path, "--allow-language")
     assert said.code == 0
-    assert "this model speaks en, and not de-AT" in said.err
+    assert "this model speaks en, not de-AT" in said.err
     for command in (["status"], ["assemble"], ["clean"], ["plan", "--allow-language"]):
         assert cli(command[0], tiny.path, *command[1:]).code == 0
 
@@ -142,7 +142,7 @@ def test_an_output_folder_of_a_thousand_levels_is_refused(tiny: TinyBook, cli: C
     tiny.write(TEXT)
     for command in ("plan", "status", "render", "assemble", "clean"):
         line = one_line(cli(command, tiny.path, "--output", "a/" * 1500), 2)
-        assert line == "--output leads through 1500 folders; 100 are the most"
+        assert line == "--output is 1500 folders deep; the limit is 100"
     assert not (tiny.folder / "a").exists()
 
 
@@ -429,8 +429,8 @@ def test_an_error_of_the_system_is_one_line(cli: Cli, tiny: TinyBook, monkeypatc
         (["Oh <cough> no.", "-o", "x.wav"], "text:1:4: <cough> "),
         (["", "-o", "x.wav"], "text:1:1: the chapter has no text to speak"),
         (["\udcff", "-o", "x.wav"], "text:1:1: the control character U+DCFF"),
-        (["Yes.", "-o", "x.wav", "--description", 'A "calm" voice'], '--description: it holds ", which would end'),
-        (["Yes.", "-o", "x.wav", "--description", ""], "--description: it is empty"),
+        (["Yes.", "-o", "x.wav", "--description", 'A "calm" voice'], '--description contains ", which would end'),
+        (["Yes.", "-o", "x.wav", "--description", ""], "--description is empty"),
         (["Yes.", "-o", "x.wav", "--temperature", "9"], "--temperature must be at most 2, not 9"),
         (["Yes.", "-o", "x.wav", "--seed", "-1"], "--seed must be at least 0, not -1"),
         (["Yes.", "-o", "x.wav", "--device", "tpu"], "--device cannot be 'tpu'; known: auto, cpu, cuda, cuda:N"),
@@ -474,7 +474,7 @@ def test_the_status_has_problems_and_what_is_left_over(tiny: TinyBook, fake_engi
     assert said.code == 0
     assert "1:1 silent: " in said.out
     assert f"left over: {tiny.output / '02-two.wav'}" in said.out
-    assert "1 take of no chunk any more" in said.out
+    assert "1 unused take; `maya-batch clean`" in said.out
     assert json.loads(cli("status", tiny.path, "--json").out)["stale_files"] == [str(tiny.output / "02-two.wav")]
 
 

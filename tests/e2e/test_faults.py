@@ -328,7 +328,7 @@ def test_a_take_that_was_damaged_is_spoken_again(
     said = cli("render", tiny.path, "--batch-size", 2)
     assert said.code == 0
     assert len(fake_engine.texts) == 1
-    assert said.err.count(f"{path}: not a whole take (") == 1
+    assert said.err.count(f"{path}: damaged take (") == 1
     assert path.is_file()
     assert not path.is_symlink()
     assert len(path.read_bytes()) == pytest.approx(len(before), abs=8)  # the seconds it took are in it

@@ -160,7 +160,7 @@ def test_as_long_as_a_model_is_another_one_no_take_is_left_over(rendered: TinyBo
     said = cli("clean", rendered.path, "--yes")
     assert "model ./lm that the book uses is not on this machine; no takes are listed" in said.err
     assert takes(rendered) == before
-    assert "model ./lm is not here as the book was begun with it" in cli("status", rendered.path).out
+    assert "model ./lm is missing, or has changed" in cli("status", rendered.path).out
     config.write_text(kept)
     assert cli("clean", rendered.path, "--yes").out == "nothing to remove\n"
 
@@ -233,6 +233,6 @@ def test_a_hub_id_that_is_a_folder_beside_the_manifest_is_a_mistake_that_is_name
     (line,) = said.err.splitlines()
     assert said.code == 2
     assert ":" in line.split("book.yaml")[1]
-    assert "'models/lm' is a hub id, and a folder beside the manifest; write `./models/lm` for the folder" in line
+    assert "'models/lm' is both a hub id and a folder next to the manifest; write `./models/lm` for the folder" in line
     rendered.write(TEXT, render={"model": "nowhere", "codec": "./codec"})
-    assert "'nowhere' names no model; write `demo`" in cli("plan", rendered.path).err
+    assert "'nowhere' is not a model; write `demo`" in cli("plan", rendered.path).err

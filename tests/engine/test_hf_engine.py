@@ -430,14 +430,14 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "config has words for numbers": (settle("config.json", hidden_size="many"), "does not load"),
     "config has another width": (settle("config.json", intermediate_size=700), "does not load"),
     "config has another vocabulary": (settle("config.json", vocab_size=9000), "does not load"),
-    "config has a layer more": (settle("config.json", num_hidden_layers=8), "not in its files"),
+    "config has a layer more": (settle("config.json", num_hidden_layers=8), "its files lack"),
     "config has a million layers": (settle("config.json", num_hidden_layers=10**6), "from 1 to 1024"),
     "config has words for the angles": (
         settle("config.json", rope_parameters={"rope_theta": "x"}),
         "rope_theta is 'x'",
     ),
-    "said to be 4 bits": (settle("config.json", quantization_config={"load_in_4bit": True}), "quantized as fp4, and"),
-    "said to be 8 bits": (settle("config.json", quantization_config={"load_in_8bit": True}), "quantized as int8, and"),
+    "said to be 4 bits": (settle("config.json", quantization_config={"load_in_4bit": True}), "quantized as fp4, but"),
+    "said to be 8 bits": (settle("config.json", quantization_config={"load_in_8bit": True}), "quantized as int8, but"),
     "weights are whole numbers": (whole_numbers, "are I32, not floats"),
     "a text before the vocabulary": (settle("maya_tokens.json", bos=99_999), "this is not a Maya1 checkpoint"),
     "quantized by another library": (

@@ -155,8 +155,8 @@ def test_chapters_that_are_not_whole_end_it_with_4(rendered: TinyBook, fake_engi
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["9:1"], "9:1: there is no chapter 9; the book has 1 to 2"),
-        (["nine"], "'nine' names no chunk; "),
+        (["9:1"], "9:1: there is no chapter 9; the book has chapters 1 to 2"),
+        (["nine"], "'nine' is not a chunk; "),
         (["1:1", "--keep", "best"], "--keep best: not the number of a take"),
         (["1:1", "--keep", "-1"], "--keep -1: not the number of a take"),
         (["1:1", "--keep", "2"], "chunk 1:1 has no take 2; existing takes: 1"),
@@ -187,7 +187,7 @@ def test_a_book_that_was_not_begun_has_nothing_to_do_again(
 ) -> None:
     tiny.write(TEXT)
     line = one_line(cli("redo", tiny.path, "1:1", *flags), 2)
-    assert "nothing of this book was rendered yet with" in line
+    assert "nothing is rendered with" in line
     assert not tiny.output.exists()
 
 
