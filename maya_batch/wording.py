@@ -45,3 +45,8 @@ def incomplete(chapters: str) -> str:
 def problems_recorded(problems: str) -> str:
     """`problems` is a count, like "1 problem"."""
     return f"{problems} found"
+
+
+def cannot_read_back(ref: str, folder: object) -> str:
+    """A take that was stored and is damaged or gone."""
+    return f"chunk {ref}: its new take cannot be read back from {folder}; check the disk"

@@ -16,6 +16,7 @@ from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.state import BookState
 from maya_batch.book.take_store import Take
+from maya_batch.errors import MachineError
 from maya_batch.quality import Problem
 from maya_batch.run.chapters import write_chapter_files
 from maya_batch.run.pace_check import VoiceCheck, give_up_choice
@@ -38,6 +39,7 @@ from maya_batch.run.pipeline_messages import (
 )
 from maya_batch.run.result import RunResult
 from maya_batch.run.take_inspector import TakeInspector
+from maya_batch.wording import cannot_read_back
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +122,8 @@ class TakeProcessor:
         take = self._voice_check.settle(take, chunk)
         give_up_choice(state, chunk, known, take)
         self._store([take])
+        if all(stored.attempt != take.attempt for stored in state.takes(chunk)):  # else it would be retried for ever
+            raise MachineError(cannot_read_back(chunk.ref, state.folder))
         if not self._once and not self._stopping.is_set():
             self._catch_up()
         if self._inspector.needs_transcript(take):  # it was flagged only now

@@ -18,7 +18,7 @@ from maya_batch.run.loading import Loaders, refuse_other_config
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.render import assemble_book, render_book
 from maya_batch.run.result import RunResult
-from maya_batch.wording import take_in_use
+from maya_batch.wording import cannot_read_back, take_in_use
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def _tell(state: BookState, chunk: Chunk, before: Attempts) -> None:
     """Log which take is in use, and which others there are."""
     takes, used = state.store.all(state.key(chunk)), state.take(chunk)
     if used is None or takes[-1].attempt <= before.made:
-        raise MachineError(f"chunk {chunk.ref}: the new take cannot be read back from {state.folder}")
+        raise MachineError(cannot_read_back(chunk.ref, state.folder))
     if not takes[-1].problems:
         back = f"; to return to take {before.used}, run `redo {chunk.ref} --keep {before.used}`" if before.used else ""
         log.info("%s%s", take_in_use(chunk.ref, used.attempt), back)

@@ -1,6 +1,6 @@
 """Thousands of damaged books: each is refused or taken in one bounded message, in time, and costs nobody anything.
 
-`python -m pytest -m slow tests/e2e/test_fuzz.py` runs 10,000; FUZZ=1234 runs that input alone.
+`python -m pytest -m soak tests/e2e/test_fuzz.py` runs 10,000; FUZZ=1234 runs that input alone.
 """
 
 import os
@@ -129,7 +129,7 @@ def test_damaged_books(template: Path) -> None:
     assert not found, "\n".join(found[:20])
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_ten_thousand_damaged_books(template: Path) -> None:
     first = int(os.environ.get("FUZZ_FROM", "300"))
     found = all_problems(template, range(first, first + int(os.environ.get("FUZZ_COUNT", "10000"))))

@@ -40,7 +40,7 @@ class LongEngine(FakeEngine):
         for number, request in enumerate(requests):
             if number % (len(requests) // 8 or 1) == 0:
                 print(f"{number:6} sequences: {resident_mib():.0f} MiB", flush=True)
-            codes = rng.integers(0, 4096, (request.likely_frames, SLOTS)).astype(np.uint16)
+            codes = rng.integers(0, self.layout.codebook_size, (request.likely_frames, SLOTS)).astype(np.uint16)
             yield [Generation(request.key, codes, "eos")]
         print(f"{len(requests):6} sequences: {resident_mib():.0f} MiB", flush=True)
 

@@ -1,11 +1,12 @@
 """The three owners together: who touches what, and what happens when one of them is slow, fails or is stopped."""
 
 import os
+import re
 import shutil
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,15 @@ from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.chapter_loudness import ChapterStats
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState
-from maya_batch.book.take_store import TakeStore
+from maya_batch.book.take_store import Take, TakeStore
 from maya_batch.checkpoint.token_layout import Codes
+from maya_batch.errors import MachineError
 from maya_batch.run.pipeline import MOST_WAITING, Inbox, Pipeline
 from maya_batch.run.postprocess import TakeProcessor
 from maya_batch.run.render import render_book
 from maya_batch.run.result import RunResult
 from maya_batch.run.take_inspector import InspectStage
+from maya_batch.wording import cannot_read_back
 from tests.e2e.test_render_book import audio, take_files
 from tests.support.fakes import Events, FakeCodec, FakeEngine, FakeTranscriber, TinyBook
 
@@ -151,6 +154,25 @@ def test_an_inspector_that_dies_ends_the_run_and_loses_no_take(tiny: TinyBook, f
     assert len(fake_engine.requests) == 88  # none twice, and the retries
 
 
+@pytest.mark.parametrize("background", [True, False], ids=["in_background", "inline"])
+def test_a_take_that_cannot_be_read_back_ends_the_run_instead_of_being_retried_for_ever(
+    background: bool, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.loaders.threaded = background
+    long_book(tiny, 8)
+    put = TakeStore.put
+
+    def damaging(store: TakeStore, takes: Sequence[Take]) -> None:
+        put(store, takes)
+        for path in tiny.output.rglob("*.npz"):
+            path.write_bytes(path.read_bytes()[:-9])
+
+    monkeypatch.setattr(TakeStore, "put", damaging)
+    with pytest.raises(MachineError, match=re.escape(cannot_read_back("1:1", tiny.output))):
+        render(tiny)
+    assert len(fake_engine.requests) <= 12
+
+
 def stopping_at(count: int, inbox: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Have a run stopped when the owner of this inbox is about to handle its message number `count`."""
     owner: Any = {"postprocess": TakeProcessor, "inspect": InspectStage}[inbox]
@@ -204,7 +226,7 @@ def resident_mib() -> float:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize(("batch", "clip"), [(0.0, 0.001), (0.02, 0.0)], ids=["slow codec", "slow engine"])
 def test_20_000_takes_in_flat_memory(
     batch: float, clip: float, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
