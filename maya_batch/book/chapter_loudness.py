@@ -8,7 +8,6 @@ import logging
 import math
 from collections.abc import Container
 from pathlib import Path
-from threading import Lock
 
 from maya_batch.files.atomic_write import write_atomic
 from maya_batch.files.safe_open import safe_read
@@ -23,7 +22,7 @@ class ChapterStats:
     """The file `chapters.json` of one book: seconds and LUFS by the fingerprint of a chapter's files."""
 
     def __init__(self, folder: Path) -> None:
-        self._path, self._lock = folder / "chapters.json", Lock()
+        self._path = folder / "chapters.json"
 
     def get(self, fingerprint: str) -> tuple[float, float | None] | None:
         """Seconds and loudness in LUFS (None: silence) of the files with this fingerprint; None if not measured."""
@@ -35,9 +34,8 @@ class ChapterStats:
         Raises:
             MachineError: the file cannot be written.
         """
-        with self._lock:  # several chapters are measured at once
-            stats = self._read() | {fingerprint: (seconds, lufs)}
-            write_atomic(self._path, json.dumps(stats, indent=1).encode())
+        stats = self._read() | {fingerprint: (seconds, lufs)}
+        write_atomic(self._path, json.dumps(stats, indent=1).encode())
 
     def keep(self, fingerprints: Container[str]) -> None:
         """Remove all other fingerprints, which no file has any more.

@@ -69,6 +69,7 @@ class TakeProcessor:
         self._state, self._voice_check, self._waveforms, self._result = state, voice_check, waveforms, result
         self._inspector, self._once, self._stopping = inspector, once, stopping
         self._inspect, self._measure, self._engine = inspect, measure, engine
+        self._chapters = {chapter.number: chapter for chapter in state.plan.chapters}
         self._chunks = {state.key(chunk): chunk for chunk in chunks}
         self._open: dict[int, set[str]] = defaultdict(set)
         """Keys of the chunks that are not settled, by chapter."""
@@ -91,8 +92,8 @@ class TakeProcessor:
             case Unexamined(take):
                 self._decode([take])
             case ExaminedAll():
-                for chapter in self._state.plan.chapters:
-                    self._publish_settled(chapter.number)
+                for number in self._chapters:
+                    self._publish_settled(number)
             case Inspected(take, known, seconds):
                 self._result.stages.add("examining", seconds)
                 self._settle(take, known)
@@ -206,7 +207,7 @@ class TakeProcessor:
         """Write a chapter's files if none of its chunks is open."""
         if self._open[number] or self._stopping.is_set():
             return
-        chapter = next(chapter for chapter in self._state.plan.chapters if chapter.number == number)
+        chapter = self._chapters[number]
         seconds = write_chapter_files(self._state, chapter, self._waveforms, self._result)
         if seconds is not None:
             targets = self._state.targets(chapter)
