@@ -30,6 +30,18 @@ if TYPE_CHECKING:
     from maya_batch.engine.hf_engine import HfEngine
 
 
+#: Fixtures that load the demo voice, or render with it.
+_OF_THE_DEMO_VOICE = {"engine", "codec", "demo", "emotions"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of whole commands, of the demo voice, of a GPU, and soak tests are slow, too."""
+    for item in items:
+        whole = {"e2e", "gpu"} & set(item.path.parts)
+        if whole or _OF_THE_DEMO_VOICE & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def loaders() -> Loaders:
     """What the books of a test are rendered with; tests put fakes in."""

@@ -69,7 +69,7 @@ def write_chapter(
                 writer.close()
                 sync_file(part_of(target.path))
             if read_comment(part_of(target.path)) != tags.comment:
-                raise MachineError(f"{target.path}: cannot be written: the new file cannot be read back")
+                raise MachineError(f"{target.path}: the new file cannot be read back and was not kept; check the disk")
         for target in targets:
             with write_errors(target.path):
                 part_of(target.path).replace(target.path)

@@ -147,7 +147,7 @@ def read_codec_weights(folder: Path, config: CodecConfig) -> dict[str, torch.Ten
         try:
             weights = torch.load(path, map_location="cpu", weights_only=True)
         except UnpicklingError as error:
-            raise MachineError(f"{path}: the codec's weights are not plain tensors; {_MEND}") from error
+            raise MachineError(f"{path}: not a codec file that can be read (not plain tensors); {_MEND}") from error
         if not isinstance(weights, dict) or not all(
             isinstance(name, str)
             and isinstance(tensor, torch.Tensor)
@@ -156,7 +156,7 @@ def read_codec_weights(folder: Path, config: CodecConfig) -> dict[str, torch.Ten
             and tensor.device.type == "cpu"
             for name, tensor in weights.items()
         ):
-            raise MachineError(f"{path}: the codec's weights are not plain tensors with names; {_MEND}")
+            raise MachineError(f"{path}: not a codec file that can be read (not plain tensors with names); {_MEND}")
         # The sum is not finite if a number is not, and takes no memory. Numbers whose sum overflows make no sound.
         if not all(bool(tensor.sum(dtype=torch.float32).isfinite()) for tensor in weights.values()):
             raise MachineError(f"{path}: the codec's weights are not finite numbers; {_MEND}")

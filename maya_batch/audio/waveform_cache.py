@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maya_batch.checkpoint.token_layout import Codes
+from maya_batch.errors import MachineError, first_line
+from maya_batch.torch_errors import is_gpu_failure, out_of_memory
 
 #: Bytes of waveforms that are kept: more than two hours of speech. Others are decoded again when they are needed.
 _KEPT = 768 * 2**20
@@ -89,7 +91,15 @@ class WaveformCache:
         return audible(self._decode(take) if waveform is None else waveform)
 
     def _decode(self, take: Decodable) -> NDArray[np.float32]:
-        return self.load().decode(np.asarray(take.codes), noise_seed(take.key, take.attempt))
+        try:
+            return self.load().decode(np.asarray(take.codes), noise_seed(take.key, take.attempt))
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error) or is_gpu_failure(error):
+                raise
+            # Its own error: the engine would answer PyTorch's with a smaller batch.
+            raise MachineError(
+                f"the memory is full while audio is decoded ({first_line(error)}); use a smaller --batch-size"
+            ) from error
 
 
 def audible(waveform: NDArray[np.float32]) -> NDArray[np.float32]:

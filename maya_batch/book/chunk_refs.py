@@ -32,7 +32,7 @@ def _find(ref: str, plan: Plan, key_of: Callable[[Chunk], str]) -> Sequence[Chun
         raise UsageError(f"{quoted(ref)} is not a chunk; write 3:17 (chapter 3, chunk 17), 3:20-25, or 3:17@a1b2")
     number, first, last = int(parts["chapter"]), int(parts["first"]), int(parts["last"] or parts["first"])
     if parts["last"] and parts["key"]:
-        raise UsageError(f"{ref}: a key names one chunk; write the range without @")
+        raise UsageError(f"{ref}: the part after @ belongs to one chunk and cannot follow a range; leave it out")
     if last < first:
         raise UsageError(f"{ref} runs backwards; write {number}:{last}-{first}")
     chunks = _chapter(ref, number, plan)

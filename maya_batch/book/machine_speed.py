@@ -32,7 +32,7 @@ def save_speed(model: str | None, speed: Speed) -> Path:
     """
     path = speed_file()
     if path is None:
-        raise MachineError("the measured speed cannot be saved: this user has no home folder")
+        raise MachineError("the measured speed cannot be saved, because this user has no home folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -122,6 +122,20 @@ def machine_settings(config: str | None, flags: dict[str, object]) -> Machine:
         raise UsageError(flag_mistake(error)) from error
 
 
+def flags_of(**values: object) -> Render:
+    """Flags that shape the sound, checked against the manifest's bounds; a model may be any folder.
+
+    Raises:
+        UsageError: a value is out of bounds.
+    """
+    names = {key: values.pop(key) for key in ("model", "codec") if values.get(key) is not None}
+    try:
+        checked = Render.model_validate({key: value for key, value in values.items() if value is not None})
+    except ValidationError as error:
+        raise UsageError(flag_mistake(error)) from error
+    return checked.model_copy(update=names)
+
+
 def flag_mistake(error: ValidationError) -> str:
     """The line that says what is wrong with the value of a flag, and how to fix it."""
     first = error.errors(include_url=False)[0]

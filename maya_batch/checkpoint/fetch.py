@@ -58,8 +58,8 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequ
         raise UsageError(f"{name}: no such repository or revision on the hub, or it requires a login") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HTTPError, ConnectionError) as error:
         raise MachineError(
-            f"{name}: the hub cannot be reached; run this again when the network is back, or copy the repository's "
-            "files from another machine into a folder and name that folder with --model, --codec or --recognizer"
+            f"{name}: the hub cannot be reached; run this again when the network is back. Without a network, copy the "
+            "repository's files into a folder and name it with --model, --codec or --recognizer."
         ) from error
     except OSError as error:
         raise MachineError(

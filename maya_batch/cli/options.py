@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
-from pydantic import ValidationError
 
 from maya_batch.book.plan import Plan, make_plan
-from maya_batch.book.settings import Machine, flag_mistake, machine_settings
-from maya_batch.errors import UsageError
-from maya_batch.manifest import Render
+from maya_batch.book.settings import Machine, flags_of, machine_settings
 from maya_batch.messages.logs import log_to_file, log_to_terminal
 from maya_batch.run.result import RunResult
 
@@ -167,20 +164,6 @@ def takes_flags(parameter: str, kind: type, *names: str) -> Callable[[Callable[.
         return run
 
     return decorate
-
-
-def flags_of(**values: object) -> Render:
-    """Flags that shape the sound, checked against the manifest's bounds; a model may be any folder.
-
-    Raises:
-        UsageError: a value is out of bounds.
-    """
-    names = {key: values.pop(key) for key in ("model", "codec") if values.get(key) is not None}
-    try:
-        checked = Render.model_validate({key: value for key, value in values.items() if value is not None})
-    except ValidationError as error:
-        raise UsageError(flag_mistake(error)) from error
-    return checked.model_copy(update=names)
 
 
 def finish(summary: Sequence[str], exit_code: int) -> None:

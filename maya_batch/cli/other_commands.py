@@ -10,9 +10,9 @@ from typing import Annotated, get_args
 import typer
 
 from maya_batch.book.machine_speed import save_speed
-from maya_batch.book.settings import sound_settings
+from maya_batch.book.settings import flags_of, sound_settings
 from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ
-from maya_batch.cli.options import Codec, Json, MachineFlags, Model, Quiet, Verbose, finish, flags_of, takes_flags
+from maya_batch.cli.options import Codec, Json, MachineFlags, Model, Quiet, Verbose, finish, takes_flags
 from maya_batch.cli.session import Session
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError, UsageError
 from maya_batch.manifest import Render, json_schema
@@ -188,7 +188,7 @@ def bench(
         figures = measure(Options(hours, machine, model, codec, gpu_memory, baseline), _say_now)
     print(figures.as_json() if as_json else figures)
     if gpu_memory is not None:
-        log.info("`plan` does not use this speed, because --gpu-memory was set")
+        log.info("this speed is not saved for the estimates of `plan`, because --gpu-memory was set")
         return
     try:
         save_speed(model, figures.speed)

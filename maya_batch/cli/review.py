@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from maya_batch.book.settings import flags_of
 from maya_batch.cli.options import (
     Book,
     BookFlags,
     MachineFlags,
     Output,
     finish,
-    flags_of,
     takes_flags,
     warn_of_incomplete,
 )

@@ -62,9 +62,9 @@ class Prompts:
             encoded = self.tokenizer(plain, add_special_tokens=False).input_ids
         for ids, (_, text) in zip(encoded, texts, strict=True):
             if not ids or max(ids) >= self._vocabulary:
+                wrong = f"token {max(ids)}, but the model has 0 to {self._vocabulary - 1}" if ids else "no tokens"
                 raise MachineError(
-                    f"the tokenizer turns {text[:60]!r} into {f'token {max(ids)}' if ids else 'nothing'}, but the "
-                    f"model has tokens 0 to {self._vocabulary - 1}; fetch the model again"
+                    f"the tokenizer does not fit the model: it turns {text[:60]!r} into {wrong}; fetch the model again"
                 )
             stray = [token for token in ids if token in specials or token in band]
             if stray:

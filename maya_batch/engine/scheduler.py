@@ -94,7 +94,7 @@ class Scheduler:
             admitted.append(sequence)
         if idle and not admitted:
             raise MachineError(
-                "GPU memory is too small for one prompt; use --quantization nf4 or a GPU with more memory"
+                "GPU memory is too small for even one chunk; use --quantization nf4 or a GPU with more memory"
             )
         return admitted
 

@@ -56,7 +56,7 @@ def _description(text: str) -> str:
 def _voice_name(name: str) -> str:
     if not _VOICE_NAME.fullmatch(name):
         what = f"{quoted(name)} is not a valid voice name"
-        raise wrong(what, "write a letter, then letters, digits, spaces, - and _; 40 characters at most")
+        raise wrong(what, "begin with a letter and go on with letters, digits, spaces, - and _; 40 characters at most")
     return name
 
 

@@ -102,7 +102,7 @@ def log_to_file(path: Path) -> None:
         MachineError: it cannot be written.
     """
     if path.is_file() and not _is_log(path):
-        raise UsageError(f"--log-file {path} was not written by maya-batch; choose another name")
+        raise UsageError(f"--log-file {path} exists and is not a log of maya-batch; choose another name")
     _log_to(path, ours=False)
 
 

@@ -46,7 +46,12 @@ def check_form(generation: Generation, text: str, layout: TokenLayout, quality: 
     frames = len(generation.codes)
     heard = f"{plural(frames, 'frame')}, {layout.seconds(frames):.1f} s"
     if generation.finish == "broken":
-        return (Problem("broken", f"invalid frame after {heard} ({generation.detail}); the rest is missing"),)
+        return (
+            Problem(
+                "broken",
+                f"breaks off after {heard}: invalid frame ({generation.detail})",
+            ),
+        )
     found = []
     if generation.finish == "cap":
         found.append(Problem("cap", f"no end within {heard}: it may continue after the text, or stop before its end"))

@@ -67,7 +67,7 @@ def check_words(
         problems.append(tag)
     if errors > quality.word_error * len(expected) + quality.wrong_words:
         counts = f"{plural(errors, 'word error')} in {plural(len(expected), 'word')}"
-        problems.append(Problem("words", f"{counts}; transcript: {_quote(transcript)}"))
+        problems.append(Problem("words", f"{counts}; heard: {_quote(transcript)}"))
     return evidence, tuple(problems)
 
 

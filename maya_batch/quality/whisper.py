@@ -75,7 +75,7 @@ def check_installed() -> None:
         MachineError: it is not.
     """
     if not recognizer_installed():
-        raise MachineError(f"speech recognition is not installed: {install_hint('verify')}, or use --verify off")
+        raise MachineError(f"speech recognition is not installed; run `{install_hint('verify')}`, or use --verify off")
 
 
 def recognizer_ready(name: str) -> bool:
@@ -142,7 +142,7 @@ def find_recognizer(name: str) -> Path:
     if snapshot is None or not all((snapshot / file).is_file() for file in _FILES):
         what = "is not on this disk" if snapshot is None else "is incomplete"
         mend = f"run `maya-batch fetch --recognizer {name}`, or use --verify off"
-        raise MachineError(f"recognizer {name} {what}: {mend}")
+        raise MachineError(f"recognizer {name} {what}; {mend}")
     return snapshot
 
 
@@ -179,8 +179,8 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
         hint = "" if kind == "cpu" else "; try --recognizer-device cpu"
         raise MachineError(f"recognizer {name} cannot be loaded on {device}: {why}{hint}") from error
     if _code(language) not in model.supported_languages:
-        other = "" if model.model.is_multilingual else "`small`, which is multilingual, or "
-        raise UsageError(f"recognizer {name} does not support the book's language, {language}; use {other}--verify off")
+        other = "" if model.model.is_multilingual else "--recognizer small, which is multilingual, or "
+        raise UsageError(f"recognizer {name} does not support {language}, the book's language; use {other}--verify off")
     recognizer = Recognizer(name, model)
     if kind != "cpu":
         _transcribe(recognizer, np.zeros(_RATE, dtype=np.float32), language)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import groupby
 
 from maya_batch.audio.ffmpeg import ffmpeg_program
 from maya_batch.audio.loudness import file_loudness
@@ -63,19 +64,21 @@ class BookRun:
         if redo_seeds is None:
             voice_check.catch_up()
         waiting = self._waiting(redone)
-        unexamined = list(self._unexamined(inspector) if redo_seeds is None else self._made(redone))
+        unexamined = self._to_examine(inspector, redone)
         self._progress.begun(sum(1 for _ in plan.chunks()), len(waiting), len(unexamined))
         if not waiting and self._switch:
             pin_config(state)  # all its takes exist from before the switch
         if not waiting and not unexamined:
             return
         self._deadline.check()
+        self._stop.check()
         began = time.monotonic()
         engine = None
         if waiting:
             self._find_all(inspector)
             engine = self._start_engine(waiting)
-            waiting = self._waiting(redone)  # keys may depend on how the model was loaded
+            # The keys of all takes may depend on how the model was loaded.
+            waiting, unexamined = self._waiting(redone), self._to_examine(inspector, redone)
             voice_check = VoiceCheck(state)
         # Loaded before the first frame: what is wrong with them must not be found hours later.
         self.waveforms.load()
@@ -87,7 +90,8 @@ class BookRun:
             if retries:
                 with self._stop.immediate():
                     engine = self._start_engine([request.chunk for request in retries])
-                self._examine_and_generate(engine, [], retries, inspector, voice_check)
+                retries = self._requests([request.chunk for request in retries])  # keys, as above
+                self._examine_and_generate(engine, [], retries, inspector, VoiceCheck(state))
 
     def _examine_and_generate(
         self,
@@ -119,9 +123,9 @@ class BookRun:
             with pipeline:
                 if unexamined:
                     log.info("examining %s of an earlier run", plural(len(unexamined), "take"))
-                for _, take in unexamined:
+                for _, group in groupby(unexamined, lambda found: found[1].key):
                     pipeline.tick()
-                    pipeline.send(Unexamined(take))
+                    pipeline.send(Unexamined([take for _, take in group]))
                 pipeline.drain()
                 requests = _merged(requests, inbox.retries())
                 if generator is None:
@@ -193,6 +197,9 @@ class BookRun:
         if seeds is not None:
             return [c for c in state.plan.chunks() if state.key(c) in seeds and state.key(c) not in redone]
         return [chunk for chunk in state.plan.chunks() if state.needs_take(chunk)]
+
+    def _to_examine(self, inspector: TakeInspector, redone: Container[str]) -> list[tuple[Chunk, Take]]:
+        return list(self._unexamined(inspector) if self._redo_seeds is None else self._made(redone))
 
     def _unexamined(self, inspector: TakeInspector) -> Iterator[tuple[Chunk, Take]]:
         """Stored takes that were not inspected, and those in use that were not transcribed."""

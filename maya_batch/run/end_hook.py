@@ -60,7 +60,7 @@ def _words(command: str) -> list[str]:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise UsageError(f"--notify {command}: not a command line ({str(error).lower()})") from error
+        raise UsageError(f"--notify {command}: cannot be read as a command ({str(error).lower()})") from error
     if not words:
         raise UsageError("--notify: empty command; give a program and its arguments")
     program = shutil.which(words[0])

@@ -11,7 +11,7 @@ class EngineInbox:
     """Messages from postprocess. Only the engine's thread reads them, so only that thread calls the listener."""
 
     def __init__(self, progress: ProgressListener, expected: Iterable[TakeRequest]) -> None:
-        """`progress` was told that the takes in `expected` are to be rendered."""
+        """`progress` counts the takes in `expected` already."""
         self._progress, self._expected = progress, {request.key for request in expected}
         self._messages: deque[EngineMessage] = deque()
         self._retries: list[TakeRequest] = []
@@ -39,6 +39,8 @@ class EngineInbox:
     def retries(self, among: Container[str] | None = None) -> list[TakeRequest]:
         """Takes to generate again, each returned once; with `among`, only those of these keys."""
         self.read()
-        returned = [request for request in self._retries if among is None or request.key in among]
-        self._retries = [request for request in self._retries if request not in returned]
+        waiting, self._retries = self._retries, []
+        returned: list[TakeRequest] = []
+        for request in waiting:
+            (returned if among is None or request.key in among else self._retries).append(request)
         return returned

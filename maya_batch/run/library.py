@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from maya_batch.book.plan import Plan, plan_manuscript
-from maya_batch.book.settings import Machine, sound_settings
+from maya_batch.book.settings import Machine, flags_of, sound_settings
 from maya_batch.errors import ManifestError, StoppedError
 from maya_batch.interrupt import Interruption, Stop
 from maya_batch.manifest import Manuscript, Render, output_folder, read_manuscript
@@ -35,10 +35,10 @@ def plan_book(book: Manuscript, **settings: object) -> Plan:
 
     Raises:
         ManifestError: a text has mistakes, or cannot be spoken by this model.
+        UsageError: a setting is not one of `render:`, or out of bounds.
         UsageError, MachineError: the model is not on this machine.
     """
-    flags = Render.model_validate(settings)
-    return plan_manuscript(book, sound_settings(book.book.render, book.folder, flags))
+    return plan_manuscript(book, sound_settings(book.book.render, book.folder, flags_of(**settings)))
 
 
 def render(
@@ -90,5 +90,5 @@ def speak(text: str, description: str, path: Path | str, machine: Machine | None
         UsageError: `path` exists and was not written by this function, or has another suffix.
         MachineError: a model, the GPU, the disk or ffmpeg is missing or failed.
     """
-    sound = sound_settings(Render(), Path(), Render.model_validate(settings))
+    sound = sound_settings(Render(), Path(), flags_of(**settings))
     return say(text, description, sound, machine or Machine(), Path(path))

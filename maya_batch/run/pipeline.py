@@ -53,6 +53,8 @@ class Pipeline:
         """An inbox whose messages `handle` gets; with several `threads`, in the order sent but several at a time."""
         pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._pools.append(pool)
+        if self.threaded:
+            pool.submit(int).result()  # starts a thread: one that the system refuses later would leave messages behind
         return Inbox(self, pool, handle)
 
     def __enter__(self) -> "Pipeline":
@@ -74,7 +76,11 @@ class Pipeline:
         if self._error is None or self._error is error:
             return
         if error is None or exit_code_of(error) == EXIT_STOPPED:
-            raise self._error
+            context = self._error.__context__
+            try:
+                raise self._error
+            finally:
+                self._error.__context__ = context  # not the signal, which would make it one of a signal itself
         log.error("%s", self._error)
 
     def check(self) -> None:
@@ -97,10 +103,10 @@ class Pipeline:
 
     def fail(self, error: BaseException) -> None:
         """Keep the first error of a handler, which ends the run; log others."""
-        if self._error is None:
-            self._error = error
-            self.stopping.set()
-        elif str(error) != str(self._error):
+        with self.changed:
+            first, self._error = self._error, self._error or error
+        self.stopping.set()
+        if first is not None and str(error) != str(first):
             log.error("%s", error)
 
 

@@ -32,9 +32,9 @@ class Generated:
 
 @dataclass(frozen=True)
 class Unexamined:
-    """A take that an earlier run stored, and did not inspect."""
+    """Takes of one chunk that an earlier run stored, and did not inspect."""
 
-    take: Take
+    takes: list[Take]
 
 
 @dataclass(frozen=True)

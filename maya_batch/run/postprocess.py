@@ -89,8 +89,8 @@ class TakeProcessor:
                 self._generated.update(take.key for take in takes)
                 self._result.retries += 0 if self._once else sum(take.attempt > 1 for take in takes)
                 self._decode(takes)
-            case Unexamined(take):
-                self._decode([take])
+            case Unexamined(takes):
+                self._decode(takes)
             case ExaminedAll():
                 for number in self._chapters:
                     self._publish_settled(number)
@@ -139,6 +139,7 @@ class TakeProcessor:
             return
         if retry:
             self._waveforms.drop(take)
+            self._open[chunk.chapter].add(take.key)
             self._retry(chunk)
             return
         self._count(chunk)

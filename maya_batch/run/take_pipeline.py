@@ -71,9 +71,9 @@ class TakePipeline:
         try:
             self._pipeline.__exit__(kind, error, trace)
         finally:
-            self._inbox.read()
             for stage, seconds in self.times.items():
                 self._result.stages.add(stage, seconds)
+            self._inbox.read()
 
     def send(self, message: PostprocessMessage) -> None:
         """Send postprocess a message; wait while too many takes are waiting there."""
@@ -97,4 +97,6 @@ class TakePipeline:
         self._deadline.check()
 
     def _measure(self, written: ChapterWritten) -> None:
+        if self._pipeline.stopping.is_set():
+            return  # the next report does it
         self._postprocess.send(Measured(written.fingerprint, written.seconds, file_loudness(written.path)))

@@ -56,7 +56,7 @@ def test_what_is_no_ref_is_refused_with_the_forms_there_are(ref: str, plan: Plan
         ("1:0", "1:0: there is no chunk 1:0; chapter 1 has chunks 1 to 3"),
         ("1:2-9", "1:2-9: there is no chunk 1:9; chapter 1 has chunks 1 to 3"),
         ("1:3-2", "1:3-2 runs backwards; write 1:2-3"),
-        ("1:1-2@aaaa", "1:1-2@aaaa: a key names one chunk; write the range without @"),
+        ("1:1-2@aaaa", "1:1-2@aaaa: the part after @ belongs to one chunk and cannot follow a range; leave it out"),
     ],
 )
 def test_a_ref_to_what_is_not_there_says_what_is(ref: str, message: str, plan: Plan) -> None:

@@ -381,7 +381,7 @@ def test_a_chapter_of_ours_that_was_changed_is_kept_and_written_again(
 def test_messages_are_not_appended_to_a_persons_file(name: str, first: Path, tiny: TinyBook, cli: Cli) -> None:
     (tiny.folder / "notes.txt").write_text("mine")
     before = tree(tiny.folder)
-    refused(cli("render", first, "--log-file", tiny.folder / name), "was not written by maya-batch")
+    refused(cli("render", first, "--log-file", tiny.folder / name), "is not a log of maya-batch")
     assert tree(tiny.folder) == before
     for _ in range(2):
         assert cli("render", first, "--log-file", tiny.folder / "new.log").code == 0

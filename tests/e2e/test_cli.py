@@ -555,8 +555,8 @@ def test_without_a_network_fetching_says_what_else_can_be_done(tmp_path: Path) -
     assert (said.returncode, said.stdout) == (5, "")
     assert said.stderr.splitlines() == [
         "fetching org/voice from the Hugging Face hub",
-        "org/voice: the hub cannot be reached; run this again when the network is back, or copy the repository's "
-        "files from another machine into a folder and name that folder with --model, --codec or --recognizer",
+        "org/voice: the hub cannot be reached; run this again when the network is back. Without a network, copy the "
+        "repository's files into a folder and name it with --model, --codec or --recognizer.",
     ]
 
 

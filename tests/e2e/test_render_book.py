@@ -183,10 +183,7 @@ def test_what_went_wrong_is_on_record_and_stays_there(
     frames = next(tiny.plan().chunks()).max_frames
     seconds = fake_engine.layout.seconds(frames)
     assert cap.startswith(f"no end within {frames} frames, {seconds:.1f} s")
-    assert (
-        broken
-        == "invalid frame after 3 frames, 0.3 s (frame 3, slot 2: token 5 is not of this slot); the rest is missing"
-    )
+    assert broken == "breaks off after 3 frames, 0.3 s: invalid frame (frame 3, slot 2: token 5 is not of this slot)"
     assert silent.startswith("the whole take is silent (")
     assert any(message.startswith("1:1 cap: no end within") for message in caplog.messages)
     assert any(message.startswith("1:2 broken: invalid frame") for message in caplog.messages)

@@ -305,7 +305,7 @@ def test_a_prompt_alone_that_the_cache_does_not_hold_is_an_error(
     engine: HfEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing_at({0}, monkeypatch)
-    with pytest.raises(MachineError, match="too small for one prompt"):
+    with pytest.raises(MachineError, match="too small for even one chunk"):
         generate_all(engine, REQUESTS[:2], SAMPLED, 2)
 
 

@@ -481,7 +481,7 @@ def change_tokenizer(folder: Path, **model: object) -> None:
     (folder / "tokenizer.json").write_text(json.dumps(data), encoding="utf-8")
 
 
-@pytest.mark.parametrize(("vocabulary", "told"), [({}, "into nothing"), (None, "but the model has tokens 0 to 7463")])
+@pytest.mark.parametrize(("vocabulary", "told"), [({}, "into no tokens"), (None, "but the model has 0 to 7463")])
 def test_a_tokenizer_of_another_vocabulary_is_refused(
     vocabulary: dict[str, int] | None, told: str, tmp_path: Path
 ) -> None:

@@ -144,5 +144,5 @@ def test_a_sequence_that_fits_into_no_memory_is_an_error(loop_over: type[LoopOve
 
 
 def test_a_prompt_that_fits_into_no_memory_is_an_error(loop_over: type[LoopOver]) -> None:
-    with pytest.raises(MachineError, match="too small for one prompt"):
+    with pytest.raises(MachineError, match="too small for even one chunk"):
         loop_over(Book.of(3, expected_pace=46), batch_size=8, blocks=1).all()

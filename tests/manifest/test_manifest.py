@@ -153,7 +153,7 @@ BAD_VALUES = [
     ("title: T\nvoices: {}\n" + CHAPTERS, "2:9: `voices` is empty; add at least one"),
     ("title: T\nvoices: x\n" + CHAPTERS, "2:9: `voices` must be a mapping"),
     ("title: T\nvoices: {a: }\n" + CHAPTERS, "2:13: `a` is empty; it must be a description of the voice"),
-    ("title: T\nvoices: {'[a]': x}\n" + CHAPTERS, "2:10: '[a]' is not a valid voice name; write a letter"),
+    ("title: T\nvoices: {'[a]': x}\n" + CHAPTERS, "2:10: '[a]' is not a valid voice name; begin with a letter"),
     ("title: T\nvoices: {1a: x}\n" + CHAPTERS, "2:10: '1a' is not a valid voice name"),
     ("title: T\nvoices: {'a ': x}\n" + CHAPTERS, "2:10: 'a ' is not a valid voice name"),
     (f"title: T\nvoices: {{{'a' * 41}: x}}\n" + CHAPTERS, "2:10: 'aaaa"),

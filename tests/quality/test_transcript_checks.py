@@ -173,7 +173,7 @@ def test_another_text_has_wrong_words_with_their_count() -> None:
         SENTENCE, "Nothing of what is written in this book was ever meant for anyone to read aloud at all."
     )[1]
     assert "words" in [problem.kind for problem in problems]
-    assert any("in 20 words; transcript: “Nothing of" in problem.detail for problem in problems)
+    assert any("in 20 words; heard: “Nothing of" in problem.detail for problem in problems)
 
 
 def test_long_texts_may_have_more_wrong_words_than_short_ones() -> None:

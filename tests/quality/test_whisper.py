@@ -142,7 +142,7 @@ def test_a_model_that_is_not_on_this_disk_is_told_with_the_way_to_get_it(hub: Pa
     with pytest.raises(MachineError) as raised:
         load_recognizer("small.en", "cpu", "en")
     assert str(raised.value) == (
-        "recognizer small.en is not on this disk: run `maya-batch fetch --recognizer small.en`, or use --verify off"
+        "recognizer small.en is not on this disk; run `maya-batch fetch --recognizer small.en`, or use --verify off"
     )
 
 
@@ -151,7 +151,7 @@ def test_a_model_in_the_hubs_cache_is_ready_once_it_is_whole(hub: Path) -> None:
     for file in ("config.json", "tokenizer.json"):
         (snapshot / file).write_text("{}")
     assert not recognizer_ready("small.en")
-    with pytest.raises(MachineError, match=r"is incomplete: run `maya-batch fetch --recognizer small.en`"):
+    with pytest.raises(MachineError, match=r"is incomplete; run `maya-batch fetch --recognizer small.en`"):
         find_recognizer("small.en")
     (snapshot / "model.bin").write_bytes(b"x")
     assert recognizer_ready("small.en")

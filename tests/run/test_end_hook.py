@@ -107,7 +107,7 @@ def test_what_the_command_leaves_running_is_not_waited_for(tmp_path: Path) -> No
     ("command", "message"),
     [
         ("", "--notify: empty command"),
-        ("mail 'me", r"--notify mail 'me: not a command line \(no closing quotation\)"),
+        ("mail 'me", r"--notify mail 'me: cannot be read as a command \(no closing quotation\)"),
         ("no-such-program-here -x", "--notify no-such-program-here -x: program no-such-program-here not found"),
         ("/etc/passwd", "program /etc/passwd not found"),
     ],

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from maya_batch.errors import MachineError, StoppedError
+from maya_batch.errors import EXIT_UNEXPECTED, MachineError, StoppedError, exit_code_of
 from maya_batch.interrupt import Interruption
 from maya_batch.run.pipeline import MOST_WAITING, Inbox, Pipeline
 
@@ -200,3 +200,25 @@ def test_a_disk_that_is_full_overrides_stopped(told: BaseException) -> None:
     with pytest.raises(OSError, match="disk full"):
         stop_after_messages()
     assert done == [True, True]  # what came after the failure was handled, too
+
+
+def test_a_failure_while_a_signal_ends_the_run_keeps_its_exit_code() -> None:
+    def stop_after_a_message() -> None:
+        with Pipeline(threaded=True) as pipeline:
+            inbox: Inbox[dict[str, int]] = pipeline.inbox("one", lambda message: print(message["missing"]))
+            inbox.send({})
+            raise Interruption
+
+    with pytest.raises(KeyError) as caught:
+        stop_after_a_message()
+    assert exit_code_of(caught.value) == EXIT_UNEXPECTED
+
+
+def test_a_system_without_threads_is_an_error_and_no_endless_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    pipeline = Pipeline(threaded=True)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        send(lambda _: None, pipeline, no_tick)

@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.chapter_loudness import ChapterStats
 from maya_batch.book.settings import Machine
-from maya_batch.book.state import BookState
+from maya_batch.book.state import BookState, book_state
 from maya_batch.book.take_store import Take, TakeStore
 from maya_batch.checkpoint.token_layout import Codes
 from maya_batch.errors import MachineError
@@ -27,13 +28,15 @@ from maya_batch.run.postprocess import TakeProcessor
 from maya_batch.run.render import render_book
 from maya_batch.run.result import RunResult
 from maya_batch.run.take_inspector import InspectStage
+from maya_batch.run.write_access import TakeOver
 from maya_batch.wording import cannot_read_back
 from tests.e2e.test_render_book import audio, take_files
 from tests.support.fakes import Events, FakeCodec, FakeEngine, FakeTranscriber, TinyBook
 
 
-def long_book(tiny: TinyBook, chunks: int, chapters: int = 8) -> None:
-    lines = [f"{'Clumsy' if number % 10 == 3 else 'Fine'} talk number {number}." for number in range(chunks)]
+def long_book(tiny: TinyBook, chunks: int, chapters: int = 8, bad: str = "Clumsy") -> None:
+    """A book of short chunks; one of ten begins with the word `bad`."""
+    lines = [f"{bad if number % 10 == 3 else 'Fine'} talk number {number}." for number in range(chunks)]
     size = chunks // chapters
     tiny.write({f"Part {at}": lines[at * size : (at + 1) * size] for at in range(chapters)})
 
@@ -173,6 +176,72 @@ def test_a_take_that_cannot_be_read_back_ends_the_run_instead_of_being_retried_f
     assert len(fake_engine.requests) <= 12
 
 
+def test_a_full_gpu_while_audio_is_decoded_is_not_taken_for_one_of_the_engine(
+    tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    class OutOfMemoryError(RuntimeError):
+        pass
+
+    class FullCodec(FakeCodec):
+        def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
+            raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    long_book(tiny, 8)
+    tiny.loaders.codec = lambda *_: FullCodec()
+    with pytest.raises(MachineError, match="the memory is full while audio is decoded") as caught:
+        render(tiny)
+    assert "OutOfMemory" not in {kind.__name__ for kind in type(caught.value).__mro__}
+    assert len(take_files(tiny)) == len(fake_engine.requests)
+
+
+@pytest.mark.parametrize("background", [True, False], ids=["in_background", "inline"])
+@pytest.mark.parametrize("added", [[], ["Added talk."]], ids=["nothing waits", "a chunk waits"])
+def test_takes_of_old_weights_are_left_alone_when_the_book_is_switched_to_new_ones(
+    background: bool, added: list[str], tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Examining them shows what needs the model; it is loaded only then, and changes the keys."""
+    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    tiny.loaders.threaded = background
+    tiny.write({"One": ["First talk."], "Two": ["Fine talk."]})
+    render(tiny)
+    old = take_files(tiny)
+    (tiny.folder / "lm" / "model.safetensors").write_bytes(b"other weights")
+    tiny.write({"One": ["First talk."], "Two": ["Fine talk.", *added]})
+    FakeTranscriber(tiny.loaders).errors = {"First talk.": [0.5]}
+    switch = TakeOver(switch_config=True)
+    render_book(tiny.plan(), Machine(), Events(), report=False, loaders=tiny.loaders, take_over=switch)
+    result = render(tiny, Machine())
+    assert (result.exit_code, result.incomplete) == (0, [])
+    stored = take_files(tiny)
+    assert old.keys() < stored.keys()
+    # Where a chunk waits, the model is loaded first, and what is examined and retried is a take of the new weights.
+    assert sorted(name[64:] for name in stored.keys() - old.keys()) == ["1.npz"] * (3 if added else 2) + [
+        "2.npz"
+    ] * len(added)
+
+
+@pytest.mark.parametrize("background", [True, False], ids=["in_background", "inline"])
+def test_two_unexamined_takes_of_a_chunk_publish_its_chapter_once(
+    background: bool, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a redo leaves them that was interrupted; both need a retry, of which there is one."""
+    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    tiny.loaders.threaded = background
+    tiny.write({"One": ["First talk."], "Two": ["Fine talk."]})
+    render(tiny)
+    state = book_state(tiny.plan(), Machine())
+    first = state.takes(next(iter(state.plan.chunks())))[0]
+    state.store.put([replace(first, attempt=2, examined=False)])
+    FakeTranscriber(tiny.loaders).errors = {"First talk.": [0.5, 0.5]}
+    fake_engine.requests.clear()
+    tiny.write({"One": ["First talk."], "Two": ["Fine talk.", "Added talk."]})
+    events = Events()
+    result = render(tiny, Machine(), events)
+    assert result.exit_code == 0
+    assert sorted(request.text for request in fake_engine.requests) == ["Added talk.", "First talk."]
+    assert events.named("published").count("01-one.wav") == 1
+
+
 def stopping_at(count: int, inbox: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Have a run stopped when the owner of this inbox is about to handle its message number `count`."""
     owner: Any = {"postprocess": TakeProcessor, "inspect": InspectStage}[inbox]
@@ -235,7 +304,7 @@ def test_20_000_takes_in_flat_memory(
     monkeypatch.setattr(os, "fsync", lambda _: None)  # the disk's time is not what is tested
     fake_engine.batch_size = 8
     tiny.loaders.codec = lambda *_: SlowCodec(clip)
-    long_book(tiny, 20_000, 400)
+    long_book(tiny, 20_000, 400, bad="Fine")
     memory: list[float] = []
 
     def before_batch(_: int) -> None:
