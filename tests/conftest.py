@@ -119,6 +119,13 @@ def cli(
     return run
 
 
+@pytest.fixture(autouse=True)
+def _process() -> Iterator[None]:
+    """A test leaves signals and logging to the next one as they were."""
+    with _untouched_process():
+        yield
+
+
 @contextmanager
 def _untouched_process() -> Iterator[None]:
     """Signals and logging are afterwards as they were."""

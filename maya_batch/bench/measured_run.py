@@ -4,7 +4,7 @@ import gc
 import logging
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,14 @@ class Run:
     first_frame: float
 
 
-def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None, random_weights: bool) -> Run:
+def render(
+    book: Path,
+    flags: Render,
+    machine: Machine,
+    gpu_memory: float | None,
+    random_weights: bool,
+    loaders: Loaders | None = None,
+) -> Run:
     """Render a book into a folder next to it. Nothing is imported before `render` imports it.
 
     With `random_weights`, sequences end at drawn lengths.
@@ -63,7 +70,9 @@ def render(book: Path, flags: Render, machine: Machine, gpu_memory: float | None
         _limit(gpu_memory, machine.device)
     plan = make_plan(book, flags)
     with tempfile.TemporaryDirectory(dir=book.parent) as folder:
-        loaders = Loaders(engine=load_with_drawn_lengths) if random_weights else None
+        loaders = loaders or Loaders()
+        if random_weights:
+            loaders = replace(loaders, engine=load_with_drawn_lengths)
         result = render_book(plan, machine, LogProgress(), Path(folder), report=False, loaders=loaders)
     import torch
 

@@ -75,7 +75,7 @@ class TakeInspector:
         if take.examined:
             return take
         found = check_sound(wave, self._rate, text, self._quality)
-        quiet = quiet_end(wave, self._rate, text)
+        quiet = quiet_end(audible(wave), self._rate, text)
         return replace(take, examined=True, quiet=quiet, problems=_joined(take.problems, found))
 
     def transcribe(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:

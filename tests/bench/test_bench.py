@@ -132,7 +132,7 @@ def test_only_random_weights_end_at_drawn_lengths(
     monkeypatch.setattr("maya_batch.bench.measured_run._bandwidth", lambda device: 1e9)
     path = tiny.write({"One": ["First talk.", "Other talk."]})
     flags = Render().model_copy(update={"attempts": 1})
-    run = render(path, flags, Machine(device="cpu", decoding="framed"), None, random_weights)
+    run = render(path, flags, Machine(device="cpu", decoding="framed"), None, random_weights, tiny.loaders)
     assert run.seconds_of_speech > 0
     assert len(fake_engine.requests) == 2
     for request in fake_engine.requests:
@@ -170,7 +170,7 @@ def test_a_padded_batch_of_random_weights_is_timed_halfway_and_paid_until_its_la
 def test_the_demo_voice_is_measured_and_plans_tell_how_long_they_take(tmp_path: Path) -> None:
     env = environment(XDG_CACHE_HOME=str(tmp_path / "cache"))
     book = write_book(tmp_path / "book.yaml", 0.01, "demo")
-    assert "`maya-batch bench` measures it" in maya("plan", book, "--model", "demo", env=env).stderr
+    assert "run `maya-batch bench` to measure it" in maya("plan", book, "--model", "demo", env=env).stderr
     done = maya("bench", "--model", "demo", "--hours", "0.001", "--baseline", "--json", env=env)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)

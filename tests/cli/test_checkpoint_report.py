@@ -150,7 +150,7 @@ def test_a_folder_is_called_by_its_name_alone(copy: Path, cli: Cli) -> None:
 @pytest.mark.parametrize("speak", [[], ["--speak"]])
 def test_a_folder_that_is_no_checkpoint(speak: list[str], tmp_path: Path, cli: Cli) -> None:
     line = one_line(cli("doctor", "--model", tmp_path, "--codec", "demo", *speak), 5)
-    assert line.startswith(f"model {tmp_path}: not whole, ")
+    assert line.startswith(f"model {tmp_path} is incomplete, it lacks ")
     assert one_line(cli("doctor", "--model", tmp_path / "none", *speak), 2).startswith(f"model {tmp_path / 'none'}: ")
 
 

@@ -138,7 +138,7 @@ def test_a_book_has_so_many_chunks_at_most(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(plan_module, "MOST_CHUNKS", 25)
     chapters = "".join(f"  - {{title: C{number}, text: One word.}}\n" for number in range(30))
     (line,) = findings(tmp_path, f"{HEAD}chapters:\n{chapters}")
-    assert "book.yaml:29:24: the book has more than 25 chunks up to here; make several" in line
+    assert "book.yaml:29:24: the book has more than 25 chunks up to here; split" in line
 
 
 def test_many_allowed_tags_are_a_screen_of_warnings(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_model_that_was_changed_is_refused_until_it_is_switched_to(
     before = takes(rendered)
     said = cli("render", rendered.path)
     assert said.code == 5
-    assert "put the old files back, or add --switch-model-config" in said.err.splitlines()[-1]
+    assert "restore the old files, or add --switch-model-config" in said.err.splitlines()[-1]
     assert cli("render", rendered.path, "--switch-model-config").code == 0
     assert before.items() < takes(rendered).items()
     assert len(takes(rendered)) == 7

@@ -186,7 +186,7 @@ def test_what_went_wrong_is_on_record_and_stays_there(
     assert broken == "breaks off after 3 frames, 0.3 s: invalid frame (frame 3, slot 2: token 5 is not of this slot)"
     assert silent.startswith("the whole take is silent (")
     assert any(message.startswith("1:1 cap: no end within") for message in caplog.messages)
-    assert any(message.startswith("1:2 broken: invalid frame") for message in caplog.messages)
+    assert any(message.startswith("1:2 broken: breaks off after 3 frames") for message in caplog.messages)
     assert "01-one.wav" in audio(tiny)  # nothing is left out because of a problem
     fake_engine.batches.clear()
     assert kinds(render(tiny)) == expected
