@@ -30,15 +30,21 @@ if TYPE_CHECKING:
     from maya_batch.engine.hf_engine import HfEngine
 
 
-#: Fixtures that load the demo voice, or render with it.
-_OF_THE_DEMO_VOICE = {"engine", "codec", "demo", "emotions"}
+#: Fixtures that load the demo voice or render with it, and the one that starts a browser.
+_SLOW_FIXTURES = {"engine", "codec", "demo", "emotions", "page"}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The fast loop does not even import the tests that are slow altogether: they import PyTorch and more."""
+    fast = config.option.markexpr == "not slow"
+    return True if fast and {"e2e", "gpu", "engine", "bench"} & set(collection_path.parts) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of whole commands, of the demo voice, of a GPU, and soak tests are slow, too."""
+    """Tests of whole commands, of the engine, of the demo voice, of a browser, and soak tests are slow, too."""
     for item in items:
-        whole = {"e2e", "gpu"} & set(item.path.parts)
-        if whole or _OF_THE_DEMO_VOICE & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("soak"):
+        whole = {"e2e", "gpu", "engine", "bench"} & set(item.path.parts)
+        if whole or _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.slow)
 
 

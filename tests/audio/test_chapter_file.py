@@ -418,6 +418,7 @@ def test_part_files_are_only_ours(tmp_path: Path) -> None:
     assert part_files(tmp_path / "nowhere") == []
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_chapter(tmp_path: Path) -> None:
     program = f"""
 import resource, sys

@@ -49,6 +49,7 @@ def reference(pcm: NDArray[np.int16], rate: int = RATE) -> float:
         return float(pyloudnorm.Meter(rate).integrated_loudness(pcm / 32768))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.4, 1.0, 10.0, 61.03, 600.0])
 def test_it_is_pyloudnorms_at_any_length(tmp_path: Path, seconds: float) -> None:
     pcm = speech(seconds)

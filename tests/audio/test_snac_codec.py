@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,13 +14,15 @@ from snac.layers import NoiseBlock, snake
 from maya_batch.audio.decode_window import CONTEXT
 from maya_batch.audio.snac_codec import Codec, _Snake, load_codec
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, TokenLayout, levels
-from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.errors import MachineError
 from maya_batch.files.builtin_files import builtin
 
+if TYPE_CHECKING:
+    from maya_batch.engine.hf_engine import HfEngine
+
 
 @pytest.fixture(scope="module")
-def codes(engine: HfEngine) -> Codes:
+def codes(engine: "HfEngine") -> Codes:
     rng = np.random.default_rng(0)
     return rng.integers(0, engine.layout.codebook_size, (9, SLOTS)).astype(np.uint16)
 
@@ -69,7 +72,7 @@ def test_a_long_clip_in_windows_is_what_it_is_at_once(codec: Codec, monkeypatch:
 
 
 @pytest.mark.parametrize("unlike", [{"decoder_rates": [2, 4, 8, 8]}, {"attn_window_size": 8}])
-def test_a_codec_that_looks_further_is_refused(unlike: dict[str, object], tmp_path: Path, engine: HfEngine) -> None:
+def test_a_codec_that_looks_further_is_refused(unlike: dict[str, object], tmp_path: Path, engine: "HfEngine") -> None:
     config = json.loads(builtin("assets", "demo-voice", "codec", "config.json").read_text()) | unlike
     (tmp_path / "config.json").write_text(json.dumps(config))
     torch.save(SNAC(**config).state_dict(), tmp_path / "pytorch_model.bin")
@@ -77,7 +80,7 @@ def test_a_codec_that_looks_further_is_refused(unlike: dict[str, object], tmp_pa
         load_codec(tmp_path, engine.layout, torch.device("cpu"))
 
 
-def test_a_codec_whose_weights_are_zeros_is_refused(tmp_path: Path, engine: HfEngine) -> None:
+def test_a_codec_whose_weights_are_zeros_is_refused(tmp_path: Path, engine: "HfEngine") -> None:
     source = builtin("assets", "demo-voice", "codec")
     (tmp_path / "config.json").write_bytes((source / "config.json").read_bytes())
     zeros = {name: tensor * 0 for name, tensor in torch.load(source / "pytorch_model.bin").items()}
@@ -99,7 +102,7 @@ def test_a_clip_is_settled_by_its_seed_and_nothing_else(codec: Codec, codes: Cod
 
 
 def test_a_clip_is_as_long_as_its_frames_but_for_what_the_layout_drops(
-    codec: Codec, codes: Codes, engine: HfEngine, monkeypatch: pytest.MonkeyPatch
+    codec: Codec, codes: Codes, engine: "HfEngine", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout: TokenLayout = engine.layout
     whole = codec.decode(codes, 1)

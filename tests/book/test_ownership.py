@@ -16,6 +16,8 @@ from tests.conftest import Said
 from tests.support.fakes import FakeEngine, TinyBook
 from tests.support.forked_run import start
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., Said]
 
 FIRST = {"Preface": ["It is so."], "The End": ["So it was."]}

@@ -351,6 +351,7 @@ print(described.words, described.chunks)
 """
 
 
+@pytest.mark.slow
 def test_a_whole_book_is_planned_without_torch(tiny: TinyBook) -> None:
     sentence = "The old man took his lamp, number {}, and went down to the river again, as on every other night. "
     paragraphs = ["".join(sentence.format(9 * at + part) for part in range(9)) for at in range(667)]

@@ -22,6 +22,8 @@ from tests.e2e.test_cli import one_line
 from tests.support.demo import CHECKPOINT, CODEC, FEMALE, ROOT, environment, maya
 from tests.support.fakes import FakeCodec, FakeEngine, unexpected
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., Said]
 
 #: The page of a checkpoint that is not to speak: the name of each line; "" continues the line before.

@@ -28,6 +28,8 @@ from tests.support.demo import FEMALE
 from tests.support.good_takes import Line, Spoken, speak
 from tests.support.signals import RATE, hush, tones
 
+pytestmark = pytest.mark.slow
+
 TINY = str(get_model_path())
 TEXT = "They went up the road to the house on the hill, and a great white dog lay down by the fire."
 CUT = "They went up the road to the house on the hill,"
@@ -180,13 +182,15 @@ def test_without_the_library_the_way_to_install_it_is_told(monkeypatch: pytest.M
     monkeypatch.setattr("maya_batch.quality.whisper.find_spec", lambda name: None)
     assert (recognizer_installed(), recognizer_ready(TINY)) == (False, False)
     for name in (TINY, "small.en"):
-        with pytest.raises(MachineError, match=r"is not installed: .*pip install .*'\.\[verify\]'"):
+        with pytest.raises(MachineError, match=r"is not installed; run `.*pip install .*'\.\[verify\]'`"):
             load_recognizer(name, "cpu", "en")
 
 
 @pytest.mark.parametrize("language", ["de", "fil", "nb-NO"])
 def test_a_recognizer_does_not_listen_to_a_language_it_does_not_know(language: str) -> None:
-    with pytest.raises(UsageError, match=f"not support the book's language, {language}; use `small`, which is"):
+    with pytest.raises(
+        UsageError, match=f"not support {language}, the book's language; use --recognizer small, which is"
+    ):
         load_recognizer(TINY, "cpu", language)
 
 
@@ -194,7 +198,7 @@ def test_a_recognizer_does_not_listen_to_a_language_it_does_not_know(language: s
 def test_so_it_is_with_one_of_many_languages(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     many = SimpleNamespace(supported_languages=["en", "no"], model=SimpleNamespace(is_multilingual=True))
     monkeypatch.setattr("faster_whisper.WhisperModel", lambda *_, **__: many)
-    with pytest.raises(UsageError, match="not support the book's language, nb; use --verify off"):
+    with pytest.raises(UsageError, match="not support nb, the book's language; use --verify off"):
         load_recognizer(TINY, device, "nb")
 
 

@@ -83,6 +83,7 @@ def test_a_command_that_went_away_is_a_warning(tmp_path: Path, caplog: pytest.Lo
     assert "not found" in caplog.messages[0]
 
 
+@pytest.mark.slow
 def test_a_command_that_does_not_end_is_killed_with_all_it_started(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,8 @@ import maya_batch
 from maya_batch.wording import RESUMABLE
 from tests.support.demo import ROOT, write_book
 
+pytestmark = pytest.mark.slow
+
 README = ROOT / "maya_batch" / "README.md"
 
 

@@ -35,6 +35,8 @@ from tests.support.fakes import (
     write_model,
 )
 
+pytestmark = pytest.mark.slow
+
 RENDER = {"model": "./lm", "codec": "./codec"}
 
 #: All takes by ref, the chapter files, and what is on record.

@@ -246,6 +246,7 @@ def stamps(book: Rendered) -> dict[str, tuple[int, bytes]]:
     return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in book.folder.glob("*.wav")}
 
 
+@pytest.mark.slow
 def test_a_real_book_has_one_chunk_spoken_anew_and_goes_back_to_the_bit(tmp_path: Path) -> None:
     manifest = write_book(tmp_path / "book.yaml", [["The rain was gone.", "The night was dark."], ["The end."]])
     book = render_once(manifest, tmp_path / "out")

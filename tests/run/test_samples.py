@@ -159,6 +159,7 @@ def test_none_or_fewer_seeds_are_no_seeds(book: TinyBook, cli: Cli) -> None:
     assert cli("audition", book.path, "--voice", "tom", "--seeds", "0").code == 2
 
 
+@pytest.mark.slow
 def test_a_real_voice_is_heard(tmp_path: Path) -> None:
     manifest = write_book(tmp_path / "book.yaml", [["The rain was gone."]])
     done = maya("audition", manifest, "--voice", "narrator", "--seeds", "2")

@@ -33,6 +33,8 @@ from maya_batch.wording import cannot_read_back
 from tests.e2e.test_render_book import audio, take_files
 from tests.support.fakes import Events, FakeCodec, FakeEngine, FakeTranscriber, TinyBook
 
+pytestmark = pytest.mark.slow
+
 
 def long_book(tiny: TinyBook, chunks: int, chapters: int = 8, bad: str = "Clumsy") -> None:
     """A book of short chunks; one of ten begins with the word `bad`."""
