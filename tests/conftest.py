@@ -34,10 +34,22 @@ if TYPE_CHECKING:
 _SLOW_FIXTURES = {"engine", "codec", "demo", "emotions", "page"}
 
 
+def _is_fast_loop(config: pytest.Config) -> bool:
+    return bool(config.option.markexpr == "not slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In the fast loop, properties are tried with 20 examples instead of 100."""
+    if _is_fast_loop(config):
+        from hypothesis import settings
+
+        settings.register_profile("fast", max_examples=20)
+        settings.load_profile("fast")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """The fast loop does not even import the tests that are slow altogether: they import PyTorch and more."""
-    fast = config.option.markexpr == "not slow"
-    return True if fast and {"e2e", "gpu", "engine", "bench"} & set(collection_path.parts) else None
+    return True if _is_fast_loop(config) and {"e2e", "gpu", "engine", "bench"} & set(collection_path.parts) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -144,6 +144,7 @@ def test_tags_that_files_cannot_hold_are_refused() -> None:
         TrackTags("", "", "", 1, 1, "\ud800")
 
 
+@pytest.mark.slow
 def test_the_same_pcm_and_tags_give_the_same_bytes(tmp_path: Path) -> None:
     pcm = speech(3.0)
     for folder, size in (("a", 5000), ("b", 777)):

@@ -76,6 +76,7 @@ def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
             assert (tmp_path / "lock").read_text().startswith(f"process {os.getpid()} ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["render", "clean"])
 def test_the_command_ends_with_75(command: str, tiny: TinyBook) -> None:
     tiny.write({"One": ["Yes."]})

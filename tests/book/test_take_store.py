@@ -198,6 +198,7 @@ def test_a_take_cut_off_anywhere_counts_as_missing(
     assert same(best(TakeStore(tmp_path)), take())
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_never_gives_another_take(
     store: TakeStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

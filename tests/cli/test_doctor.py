@@ -11,6 +11,8 @@ from maya_batch.cli.doctor import Check, checks
 from maya_batch.errors import MachineError
 from tests.conftest import Said
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["Python", "disk", "ffmpeg", "torch", "CUDA", "4-bit on cpu"]
 
 

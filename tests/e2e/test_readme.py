@@ -66,8 +66,9 @@ def book(tmp_path: Path) -> Path:
 
 def commands() -> list[tuple[str, str]]:
     """All commands of the docs that have arguments or stand alone in a line or table, each with its first document."""
-    # Each takes a minute. `bench` is run with --hours 0.002, `doctor --speak` by tests/cli/test_checkpoint_report.py.
-    found: dict[str, str] = {"maya-batch bench --model demo": "", "maya-batch doctor --model demo --speak": ""}
+    # Each takes a minute; tests/bench/test_bench.py and tests/cli/test_checkpoint_report.py run them.
+    slow = ("bench --model demo", "bench --model demo --hours 0.002", "doctor --model demo --speak")
+    found: dict[str, str] = {f"maya-batch {command}": "" for command in slow}
     for name, text in DOCS.items():
         alone = re.findall(r"^(?:\| `|\.venv/bin/)(maya-batch [^`\n]+)", text, re.MULTILINE)
         inline = re.findall(r"`(?:\.venv/bin/)?(maya-batch [a-z]+ [^`\n\[]+)`", text)

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from maya_batch.audio.chapter_file import read_comment
@@ -20,7 +19,6 @@ from maya_batch.book.state import book_state
 from maya_batch.book.take_store import Take, TakeStore
 from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.engine.api import Decoding, Generation, Request, Sampling
-from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.prompts import Prompts
 from maya_batch.errors import BusyError, MachineError, StoppedError, UsageError
 from maya_batch.run.deadline import Deadline
@@ -33,6 +31,9 @@ from maya_batch.run.write_access import TakeOver
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
 from maya_batch.wording import NOTHING_TO_DO, problems_recorded
 from tests.support.fakes import LONGWINDED, Events, FakeCodec, FakeEngine, TinyBook, unexpected, write_codec
+
+if TYPE_CHECKING:  # modules that need no PyTorch import this one
+    from maya_batch.engine.hf_engine import HfEngine
 
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone.", "The wind was strong."]}
 
@@ -526,7 +527,7 @@ def test_a_chapters_file_says_of_what_it_was_made(tiny: TinyBook, fake_engine: F
 class SmallGpu:
     """Stands for an engine's rows on a card that holds only so many together; the others are never begun."""
 
-    def __init__(self, engine: HfEngine, rows: int) -> None:
+    def __init__(self, engine: "HfEngine", rows: int) -> None:
         self.engine, self.rows = engine, rows
         self.tried: list[int] = []
 
@@ -544,14 +545,19 @@ class SmallGpu:
         for request in spoken:
             yield [Generation(request.key, TokenLayout().frames([]), "eos")]
         if together > self.rows:
+            import torch
+
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has")
 
 
 @pytest.fixture
-def small_engine() -> HfEngine:
+def small_engine() -> "HfEngine":
     config = LlamaConfig(
         vocab_size=16, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1
     )
+
+    from maya_batch.engine.hf_engine import HfEngine
+
     return HfEngine(
         LlamaForCausalLM(config),
         Prompts(PreTrainedTokenizerBase.__new__(PreTrainedTokenizerBase), TokenLayout(), 8192, 16),
@@ -561,7 +567,9 @@ def small_engine() -> HfEngine:
     )
 
 
-def small_gpu(engine: HfEngine, rows: int, monkeypatch: pytest.MonkeyPatch, decoding: Decoding = "framed") -> SmallGpu:
+def small_gpu(
+    engine: "HfEngine", rows: int, monkeypatch: pytest.MonkeyPatch, decoding: Decoding = "framed"
+) -> SmallGpu:
     gpu = SmallGpu(engine, rows)
     name = {"framed": "_generate_constrained", "free": "_generate_unconstrained"}[decoding]
     monkeypatch.setattr(engine, name, gpu.generate)
@@ -573,7 +581,7 @@ REQUESTS = [Request(str(number), "A voice.", "Yes.", number, 100) for number in 
 
 @pytest.mark.parametrize("decoding", ["framed", "free"])
 def test_rows_the_gpu_does_not_hold_are_halved_and_their_number_kept(
-    decoding: Decoding, small_engine: HfEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    decoding: Decoding, small_engine: "HfEngine", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     gpu = small_gpu(small_engine, 5, monkeypatch, decoding)
     generated = list(small_engine.generate(REQUESTS, Sampling(), decoding))
@@ -588,14 +596,14 @@ def test_rows_the_gpu_does_not_hold_are_halved_and_their_number_kept(
     assert gpu.tried[3:] == [4]
 
 
-def test_the_last_rows_are_halved_by_their_number(small_engine: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_rows_are_halved_by_their_number(small_engine: "HfEngine", monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = small_gpu(small_engine, 1, monkeypatch)
     generated = list(small_engine.generate(REQUESTS[:6], Sampling(), "framed"))
     assert gpu.tried == [6, 3, 1]
     assert [row.key for rows in generated for row in rows] == [request.key for request in REQUESTS[:6]]
 
 
-def test_one_row_the_gpu_does_not_hold_is_an_error(small_engine: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_row_the_gpu_does_not_hold_is_an_error(small_engine: "HfEngine", monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = small_gpu(small_engine, 0, monkeypatch)
     with pytest.raises(MachineError) as caught:
         list(small_engine.generate(REQUESTS, Sampling(), "framed"))

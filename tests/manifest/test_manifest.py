@@ -286,6 +286,7 @@ books = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(books)
 @pytest.mark.usefixtures("folder")
