@@ -148,7 +148,8 @@ def _process() -> Iterator[None]:
 def _untouched_process() -> Iterator[None]:
     """Signals and logging are afterwards as they were."""
     signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    loggers = [logging.getLogger(), logging.getLogger("maya_batch")]
+    ours = [name for name in logging.root.manager.loggerDict if name.startswith("maya_batch")]
+    loggers = [logging.getLogger(), *map(logging.getLogger, ours or ["maya_batch"])]
     before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
     try:
         yield

@@ -14,6 +14,7 @@ from maya_batch.book.settings import Machine
 from maya_batch.errors import UsageError
 from maya_batch.manifest import Render
 from maya_batch.messages.logs import log_to_terminal
+from maya_batch.run import postprocess
 from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.render import render_book
@@ -65,7 +66,7 @@ def render(
     """
     log_to_terminal(quiet=True, verbose=False)
     # Takes of random weights are noise, whose problems would fill thousands of lines.
-    logging.getLogger("maya_batch.run.postprocess").setLevel(logging.ERROR)
+    postprocess.log.setLevel(logging.ERROR)
     if gpu_memory is not None:
         _limit(gpu_memory, machine.device)
     plan = make_plan(book, flags)
