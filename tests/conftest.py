@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from maya_batch.engine.hf_engine import HfEngine
 
 
-#: Fixtures that load the demo voice or render with it, and the one that starts a browser.
-_SLOW_FIXTURES = {"engine", "codec", "demo", "emotions", "page"}
+#: Fixtures that load the demo voice or render with it, start a browser, or run a whole command.
+_SLOW_FIXTURES = {"engine", "codec", "demo", "emotions", "page", "cli"}
 
 
 def _is_fast_loop(config: pytest.Config) -> bool:
