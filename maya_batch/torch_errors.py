@@ -107,7 +107,7 @@ def out_of_memory(error: BaseException | None) -> bool:
 
 
 def _is_of_pytorch(error: RuntimeError) -> bool:
-    """Whether PyTorch may have raised it: a plain RuntimeError, or one of its own subclasses."""
+    """Whether PyTorch may have raised it: a plain RuntimeError, or a subclass that PyTorch defines."""
     return type(error) is RuntimeError or any(
         kind.__name__ in ("OutOfMemoryError", "AcceleratorError") for kind in type(error).__mro__
     )

@@ -90,8 +90,10 @@ class BookRun:
             if retries:
                 with self._stop.immediate():
                     engine = self._start_engine([request.chunk for request in retries])
-                retries = self._requests([request.chunk for request in retries])  # keys, as above
-                self._examine_and_generate(engine, [], retries, inspector, VoiceCheck(state))
+                waiting = self._waiting(redone)  # keys, as above: with a switch, all chunks need takes
+                if len(waiting) > len(retries):
+                    self._progress.expected(len(waiting) - len(retries))
+                self._examine_and_generate(engine, [], self._requests(waiting), inspector, VoiceCheck(state))
 
     def _examine_and_generate(
         self,

@@ -211,8 +211,9 @@ def test_takes_of_old_weights_are_left_alone_when_the_book_is_switched_to_new_on
     tiny.write({"One": ["First talk."], "Two": ["Fine talk.", *added]})
     FakeTranscriber(tiny.loaders).errors = {"First talk.": [0.5]}
     switch = TakeOver(switch_config=True)
-    render_book(tiny.plan(), Machine(), Events(), report=False, loaders=tiny.loaders, take_over=switch)
-    result = render(tiny, Machine())
+    events = Events()
+    result = render_book(tiny.plan(), Machine(), events, report=False, loaders=tiny.loaders, take_over=switch)
+    assert sum(events.named("rendered")) == 2 + len(added)
     assert (result.exit_code, result.incomplete) == (0, [])
     stored = take_files(tiny)
     assert old.keys() < stored.keys()
