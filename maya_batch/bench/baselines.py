@@ -31,7 +31,7 @@ def measure(
     """Measure the quick-start loop and padded batches of these sizes; return those of the loop and the fastest."""
     plan = make_plan(book, flags)
     engine = load_hf_engine(
-        find_checkpoint(plan.sound.model, "model").folder,
+        find_checkpoint(plan.sound.model, "model").path,
         device=machine.device,
         dtype=dtype,
         quantization=machine.quantization or "none",

@@ -180,7 +180,7 @@ def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
         checkpoint = find_checkpoint(model, "model")
     except MachineError:
         return TokenLayout(), CONTEXT
-    return read_layout(checkpoint.folder), positions_of(checkpoint.folder)
+    return read_layout(checkpoint.path), positions_of(checkpoint.path)
 
 
 def _pieces(

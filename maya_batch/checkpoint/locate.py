@@ -47,22 +47,25 @@ _IDENTIFYING = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model or codec on this disk. `revision` is the commit if it lies in the hub's cache, else None."""
+    """A model or codec on this disk.
+
+    `path` is its folder, or the file of a GGUF model. `revision` is the commit if it is in the hub's cache, else None.
+    """
 
     name: str
     kind: Kind
-    folder: Path
+    path: Path
     revision: str | None = None
 
     def files(self) -> list[Path]:
         """The files that identify it, sorted."""
-        found = {path for pattern in _IDENTIFYING[self.kind] for path in self.folder.glob(pattern) if path.is_file()}
+        found = {path for pattern in _IDENTIFYING[self.kind] for path in self.path.glob(pattern) if path.is_file()}
         return sorted(found)
 
     def stamps(self) -> dict[str, list[int]]:
         """Size in bytes and modification time in ns of each file: they show whether a file was changed."""
         stats = ((path, path.stat()) for path in self.files())
-        return {str(path.relative_to(self.folder)): [stat.st_size, stat.st_mtime_ns] for path, stat in stats}
+        return {str(path.relative_to(self.path)): [stat.st_size, stat.st_mtime_ns] for path, stat in stats}
 
     def identity(self) -> str:
         """Its identity: the hub's commit, or a digest over the names and bytes of its files."""
@@ -73,7 +76,7 @@ class Checkpoint:
             digests = list(pool.map(_digest, files))
         total = hashlib.sha256()
         for path, digest in zip(files, digests, strict=True):
-            total.update(f"{path.relative_to(self.folder)} {digest}\n".encode())
+            total.update(f"{path.relative_to(self.path)} {digest}\n".encode())
         return f"sha256:{total.hexdigest()}"
 
 
@@ -84,6 +87,11 @@ def _digest(path: Path) -> str:
             return hashlib.sha256().hexdigest()
         with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
             return hashlib.sha256(data).hexdigest()
+
+
+def is_gguf(name: str | Path) -> bool:
+    """Whether this names a GGUF file, by its suffix."""
+    return str(name).endswith(".gguf")
 
 
 def absolute_name(name: str, base: Path) -> str:
@@ -147,7 +155,7 @@ def _whole(checkpoint: Checkpoint, fetched: str | None = None) -> Checkpoint:
 
     `fetched` is the name to fetch it by, None if it is not from the hub.
     """
-    folder, missing = checkpoint.folder, []
+    folder, missing = checkpoint.path, []
     needed = ["config.json"] if checkpoint.kind == "model" else ["config.json", "pytorch_model.bin"]
     if checkpoint.kind == "model":
         index = folder / "model.safetensors.index.json"

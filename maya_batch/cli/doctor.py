@@ -167,4 +167,4 @@ def _checkpoint(name: str, kind: Kind, needed: bool = True) -> Check:
     except MayaBatchError as error:
         return Check(f"{kind} {name}", False, str(error), needed)
     size = sum(path.stat().st_size for path in checkpoint.files()) / 2**20
-    return Check(f"{kind} {name}", True, f"{checkpoint.folder}, {size:.0f} MiB", needed)
+    return Check(f"{kind} {name}", True, f"{checkpoint.path}, {size:.0f} MiB", needed)

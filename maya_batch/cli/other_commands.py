@@ -205,7 +205,7 @@ def tags(model: Model = None, as_json: Json = False) -> None:
     from maya_batch.engine.hf_loader import known_tags
 
     sound = sound_settings(Render(), Path(), flags_of(model=model))
-    known, unknown = known_tags(find_checkpoint(sound.model, "model").folder)
+    known, unknown = known_tags(find_checkpoint(sound.model, "model").path)
     if as_json:
         print(json.dumps({"model": sound.model, "known": known, "unknown": unknown}))
         return

@@ -42,18 +42,18 @@ def report_checkpoint(
         Interruption: a signal came.
     """
     model, codec = find_checkpoint(sound.model, "model"), find_checkpoint(sound.codec, "codec")
-    layout = read_layout(model.folder)
-    config = read_hf_config(model.folder)
-    check_weights(model.folder, config)
+    layout = read_layout(model.path)
+    config = read_hf_config(model.path)
+    check_weights(model.path, config)
     for line in (*_program(machine), "", *_model(model, config, machine), *_codec(codec), ""):
         tell(line)
-    lines, known, problems = _tokens(model.folder, layout, config)
+    lines, known, problems = _tokens(model.path, layout, config)
     for line in lines:
         tell(line)
     if speech is not None:
         tell("")
         speaker = CheckpointSpeech(sound, machine, known, speech)
-        problems += speaker.report(model.folder, codec.folder, tell, stop)
+        problems += speaker.report(model.path, codec.path, tell, stop)
     tell("")
     tell(page_line("problems", "none" if not problems else str(len(problems))))
     for problem in problems[:_MOST_LISTED]:
@@ -93,7 +93,7 @@ def _model(model: Checkpoint, config: HfConfig, machine: Machine) -> list[str]:
     """What the model's files contain, and how it is loaded on this machine."""
     from maya_batch.engine.device import choose_device, choose_dtype
 
-    formats = number_formats(model.folder).most_common()
+    formats = number_formats(model.path).most_common()
     tensors = ", ".join(f"{name} ({plural(count, 'tensor')})" for name, count in formats[:_MOST_LISTED])
     device = choose_device(machine.device)
     scheme = config.saved or machine.quantization or "none"
@@ -104,7 +104,7 @@ def _model(model: Checkpoint, config: HfConfig, machine: Machine) -> list[str]:
             "shape",
             f"{config.layers} layers of width {config.hidden}, {config.heads} heads ({config.kv_heads} of keys) of "
             f"{config.head_dim}, {config.intermediate} between gate and up, {config.vocabulary} tokens, "
-            f"context {positions_of(model.folder)}",
+            f"context {positions_of(model.path)}",
         ),
         page_line("weights", f"{tensors}; {f'saved as {config.saved}' if config.saved else 'not quantized'}"),
         page_line("loads as", f"{device}, {dtype}, quantization {scheme}"),
@@ -114,7 +114,7 @@ def _model(model: Checkpoint, config: HfConfig, machine: Machine) -> list[str]:
 def _codec(codec: Checkpoint) -> list[str]:
     from maya_batch.audio.codec_checkpoint import read_codec_config
 
-    config = read_codec_config(codec.folder)
+    config = read_codec_config(codec.path)
     books = f"{len(config.vq_strides)} codebooks of {config.codebook_size}"
     return [
         page_line("codec", _name_and_size(codec)),

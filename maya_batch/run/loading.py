@@ -139,7 +139,7 @@ def load_book_engine(
         try:
             engine = loaders.engine(
                 machine.engine,
-                checkpoint.folder,
+                checkpoint.path,
                 device=machine.device,
                 dtype=asked.dtype if asked else machine.dtype,
                 quantization=(asked.quantization if asked else machine.quantization) or "none",
@@ -151,7 +151,7 @@ def load_book_engine(
             raise MachineError(f"{error}; {_advice(asked)}") from error
         same.result()
     if engine.layout != state.plan.layout:
-        raise MachineError(f"{checkpoint.folder}: the token layout changed while the run started; run it again")
+        raise MachineError(f"{checkpoint.path}: the token layout changed while the run started; run it again")
     if check_tags:
         _refuse_unknown_tags(engine, chunks)
     identity = state.lock.identity(sound.model, "model")
@@ -178,7 +178,7 @@ def load_book_codec(state: BookState, machine: Machine, loaders: Loaders, switch
         MachineError: it is not on this machine, not what the book was begun with, or does not load.
     """
     name = state.plan.sound.codec
-    codec = loaders.codec(state.lock.locate(name, "codec", switch).folder, state.plan.layout, machine.device)
+    codec = loaders.codec(state.lock.locate(name, "codec", switch).path, state.plan.layout, machine.device)
     state.codec = state.lock.identity(name, "codec")
     state.lock.save()
     return codec

@@ -94,13 +94,13 @@ def say(
     loaders = loaders or Loaders()
     engine = loaders.engine(
         machine.engine,
-        find_checkpoint(sound.model, "model").folder,
+        find_checkpoint(sound.model, "model").path,
         device=machine.device,
         dtype=machine.dtype,
         quantization=machine.quantization or "none",
         batch_size=machine.batch_size,
     )
-    codec = loaders.codec(find_checkpoint(sound.codec, "codec").folder, engine.layout, machine.device)
+    codec = loaders.codec(find_checkpoint(sound.codec, "codec").path, engine.layout, machine.device)
     lines = []
     for chunk in chunks:
         seed = sequence_seed(chunk.ref, sound.seed)
@@ -143,7 +143,7 @@ def audition(
     loaders, state = loaders or Loaders(), book_state(plan, machine)
     # With the book's chunks: the in-grammar probability is measured on its first chunks, as `render` does.
     engine, model_config = load_book_engine(state, machine, [*plan.chunks(), *readings[0]], check_tags, loaders)
-    codec = loaders.codec(state.lock.locate(plan.sound.codec, "codec").folder, engine.layout, machine.device)
+    codec = loaders.codec(state.lock.locate(plan.sound.codec, "codec").path, engine.layout, machine.device)
     files = []
     for seed, (path, chunks) in enumerate(zip(paths, readings, strict=True)):
         lines = []

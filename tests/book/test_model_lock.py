@@ -56,7 +56,7 @@ def test_pins_come_back_as_they_were(path: Path, tmp_path: Path) -> None:
     model, codec = str(write_model(tmp_path / "lm")), str(write_codec(tmp_path / "codec"))
     model_config = pinned(path, model)
     lock = ModelLock(path)
-    assert lock.locate(codec, "codec").folder == Path(codec)
+    assert lock.locate(codec, "codec").path == Path(codec)
     lock.save()
     again = ModelLock(path)
     assert model_config.model.startswith("sha256:")
@@ -140,7 +140,7 @@ def test_a_file_that_does_not_shape_the_sound_may_change(path: Path, tmp_path: P
     pinned(path, str(folder))
     (folder / "README.md").write_text("new")
     (folder / "generation_config.json").write_text("{}")
-    assert ModelLock(path).locate(str(folder), "model").folder == folder
+    assert ModelLock(path).locate(str(folder), "model").path == folder
 
 
 def test_a_model_of_the_hub_is_pinned_to_its_commit(path: Path, hub: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_branch_that_moved_on_is_said_and_the_books_own_commit_used(
     assert caplog.messages == []
     write_hub_model(hub, REPO, NEW)
     found = ModelLock(path).locate(REPO, "model")
-    assert found.folder == snapshot
+    assert found.path == snapshot
     assert found.revision == OLD
     assert caplog.messages == [f"{REPO} is now at revision {NEW}; this book stays at {OLD}"]
     assert caplog.records[0].levelno == logging.WARNING

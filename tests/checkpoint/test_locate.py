@@ -15,29 +15,29 @@ COMMIT, OTHER = "0123456789" * 4, "f" * 40
 @pytest.mark.parametrize(("kind", "folder"), [("model", "lm"), ("codec", "codec")])
 def test_the_demo_voice_comes_with_the_program(kind: Kind, folder: str) -> None:
     found = find_checkpoint(DEMO, kind)
-    assert found.folder == builtin("assets", "demo-voice", folder)
+    assert found.path == builtin("assets", "demo-voice", folder)
     assert found.revision is None
     assert cached_commit(DEMO) is None
 
 
 def test_a_folder_is_found_by_its_path(tmp_path: Path) -> None:
     model, codec = write_model(tmp_path / "lm"), write_codec(tmp_path / "codec")
-    assert find_checkpoint(str(model), "model").folder == model
-    assert find_checkpoint(str(codec), "codec").folder == codec
+    assert find_checkpoint(str(model), "model").path == model
+    assert find_checkpoint(str(codec), "codec").path == codec
 
 
 def test_the_identity_of_a_folder_is_its_names_and_bytes(tmp_path: Path) -> None:
     one, two = (find_checkpoint(str(write_model(tmp_path / name)), "model") for name in ("one", "two"))
     assert one.identity() == two.identity()
     assert one.identity().startswith("sha256:")
-    os.utime(two.folder / "model.safetensors", ns=(1, 1))
-    (two.folder / "README.md").write_text("read me")
+    os.utime(two.path / "model.safetensors", ns=(1, 1))
+    (two.path / "README.md").write_text("read me")
     assert two.identity() == one.identity()
     assert two.stamps() != one.stamps()
-    (two.folder / "model.safetensors").write_bytes(b"weightz")
+    (two.path / "model.safetensors").write_bytes(b"weightz")
     changed = two.identity()
     assert changed != one.identity()
-    (two.folder / "model.safetensors").rename(two.folder / "other.safetensors")
+    (two.path / "model.safetensors").rename(two.path / "other.safetensors")
     assert two.identity() not in (changed, one.identity())
 
 
@@ -52,7 +52,7 @@ def test_a_model_of_the_cache_is_found_by_branch_and_by_commit(hub: Path) -> Non
         (f"org/voice@{OTHER}", aside, OTHER),
     ):
         found = find_checkpoint(name, "model")
-        assert (found.folder, found.revision) == (folder, commit)
+        assert (found.path, found.revision) == (folder, commit)
         assert found.identity() == f"hub:org/voice@{commit}"
         assert cached_commit(name) == commit
 
@@ -60,7 +60,7 @@ def test_a_model_of_the_cache_is_found_by_branch_and_by_commit(hub: Path) -> Non
 def test_a_pinned_commit_comes_before_the_branch(hub: Path) -> None:
     snapshot = write_hub_model(hub, "org/voice", COMMIT)
     write_hub_model(hub, "org/voice", OTHER)
-    assert find_checkpoint("org/voice", "model", COMMIT).folder == snapshot
+    assert find_checkpoint("org/voice", "model", COMMIT).path == snapshot
     assert find_checkpoint("org/voice", "model").revision == OTHER
 
 
@@ -155,7 +155,7 @@ def test_each_shard_of_the_index_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match=r"is incomplete, it lacks model-00002-of-00002.safetensors;"):
         find_checkpoint(str(folder), "model")
     (folder / "model-00002-of-00002.safetensors").write_bytes(b"")
-    assert find_checkpoint(str(folder), "model").folder == folder
+    assert find_checkpoint(str(folder), "model").path == folder
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def main() -> None:
     requests.sort(key=lambda request: -expected_tokens(request.text, request.description, "en"))
     engine = load_engine(
         "hf",
-        find_checkpoint("demo", "model").folder,
+        find_checkpoint("demo", "model").path,
         device="cpu",
         dtype="auto",
         quantization="none",
