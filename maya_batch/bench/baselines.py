@@ -15,6 +15,7 @@ from maya_batch.book.settings import Machine, Sound
 from maya_batch.checkpoint.locate import find_checkpoint
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.hf_loader import load_hf_engine
+from maya_batch.engine.hf_tokenizer import load_hf_tokenizer
 from maya_batch.engine.prompts import pad_left
 from maya_batch.manifest import Render
 
@@ -30,8 +31,9 @@ def measure(
 ) -> dict[str, dict[str, float]]:
     """Measure the quick-start loop and padded batches of these sizes; return those of the loop and the fastest."""
     plan = make_plan(book, flags)
+    model = find_checkpoint(plan.sound.model, "model").path
     engine = load_hf_engine(
-        find_checkpoint(plan.sound.model, "model").path,
+        model,
         device=machine.device,
         dtype=dtype,
         quantization=machine.quantization or "none",
@@ -39,7 +41,8 @@ def measure(
     )
     chunks = list(plan.chunks())
     generate = _Generate(engine.model, engine.layout, plan.sound)
-    encode, tokenizer = engine.prompts.encode, engine.prompts.tokenizer
+    encode = engine.prompts.encode
+    tokenizer = load_hf_tokenizer(model).tokenizer
     generate.tokens([encode(chunk.description, chunk.text) for chunk in chunks[:1]], _FEW, 1.0)
     time_batch = _extrapolated if random_weights else _generated
     # One text after the other, with the plain string as the prompt and no penalty.

@@ -202,7 +202,7 @@ def tags(model: Model = None, as_json: Json = False) -> None:
     These are the tags that are one token of its tokenizer.
     """
     from maya_batch.checkpoint.locate import find_checkpoint
-    from maya_batch.engine.hf_loader import known_tags
+    from maya_batch.engine.tokenizers import known_tags
 
     sound = sound_settings(Render(), Path(), flags_of(model=model))
     known, unknown = known_tags(find_checkpoint(sound.model, "model").path)

@@ -73,7 +73,9 @@ class EngineStats:
     preemptions: int = 0
     """Sequences that were preempted because others needed their memory."""
     planned_bytes: int = 0
-    """The planned GPU memory of the last batch in bytes, including weights and codec; 0 on a CPU."""
+    """The planned memory of the last batch in bytes, including weights: of the GPU, or, with llama.cpp on a CPU, of
+    this process; else 0.
+    """
 
 
 class Engine(Protocol):
@@ -84,12 +86,16 @@ class Engine(Protocol):
         """The token layout of the checkpoint."""
 
     @property
+    def name(self) -> str:
+        """Hf or gguf."""
+
+    @property
     def dtype(self) -> str:
-        """The number format that the model computes in."""
+        """The number format that the model computes in; gguf: those of its file."""
 
     @property
     def quantization(self) -> str:
-        """The quantization of the weights: none, nf4, …"""
+        """The quantization of the weights: none, nf4, q4_k_m, …"""
 
     @property
     def batch_size(self) -> int:
@@ -108,7 +114,7 @@ class Engine(Protocol):
         """
 
     def peak_memory(self) -> int:
-        """The most GPU memory that this process has held, in bytes; 0 on a CPU."""
+        """The most memory that was held, in bytes: of the GPU, or, with llama.cpp on a CPU, of this process; else 0."""
 
     def generate(
         self,

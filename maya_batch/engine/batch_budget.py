@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from maya_batch.audio.decode_window import BYTES_A_SAMPLE, CLIP_BYTES_A_SAMPLE, CONTEXT, window_frames
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.admission import BlockForecast
-from maya_batch.engine.kernels.llama_layers import LlamaLayers
 from maya_batch.engine.paged_cache import BLOCK_SIZE
+
+if TYPE_CHECKING:
+    from maya_batch.engine.kernels.llama_layers import LlamaLayers
 
 #: The default batch sizes. On a GPU a step's products are bound by arithmetic from about 256 sequences on; on two CPU
 #: cores, more than sixteen sequences gained little.
@@ -57,11 +60,6 @@ class BatchBudget:
     blocks: int
     block_size: int
 
-    @property
-    def batch_slots(self) -> int:
-        """The batch slots of the largest batch."""
-        return graph_batch_size(self.sequences)
-
 
 def graph_batch_size(sequences: int) -> int:
     """The batch size that a frame of so many sequences is computed with."""
@@ -88,7 +86,7 @@ class SequenceNeed:
 
 
 def plan_budget(
-    llama: LlamaLayers, layout: TokenLayout, needs: Sequence[SequenceNeed], batch_size: int, paged: bool
+    llama: "LlamaLayers", layout: TokenLayout, needs: Sequence[SequenceNeed], batch_size: int, paged: bool
 ) -> BatchBudget:
     """Plan the batch for sequences of these needs, at most `batch_size` together.
 
@@ -127,14 +125,14 @@ def _expected_blocks(needs: Sequence[SequenceNeed], sequences: int) -> int:
     return max(forecast.max_blocks, int(sequences * (weighted / sum(speech) / BLOCK_SIZE + 1)))
 
 
-def predicted_peak(llama: LlamaLayers, layout: TokenLayout, budget: BatchBudget, frames: int) -> int:
+def predicted_peak(llama: "LlamaLayers", layout: TokenLayout, budget: BatchBudget, frames: int) -> int:
     """The likely peak of this process's GPU memory, in bytes, while it decodes sequences of about `frames`."""
     tokens = (budget.blocks + 1) * (budget.block_size or budget.positions)
     allocated = torch.cuda.memory_allocated(llama.head.device)
     return allocated + llama.position_bytes * tokens + _working_set(llama, layout, budget.sequences, frames)
 
 
-def _working_set(llama: LlamaLayers, layout: TokenLayout, sequences: int, frames: int) -> int:
+def _working_set(llama: "LlamaLayers", layout: TokenLayout, sequences: int, frames: int) -> int:
     """Bytes other than weights and cache: a pass of prompts, drawing, the sequences' state, and decoding a clip."""
     hidden, qkv, gate_up = llama.widths
     prompts: int = PROMPT_TOKENS * llama.dtype.itemsize * (4 * hidden + 3 * qkv + 2 * gate_up)

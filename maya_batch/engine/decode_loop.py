@@ -1,4 +1,4 @@
-"""The decode loop of constrained decoding, which runs inside `generate`.
+"""The decode loop of constrained decoding.
 
 All sequences are at the same slot of a frame, so each step multiplies only by the few thousand codes of that slot, and
 EOS; every frame is valid. Sequences are admitted and released between frames: one that has ended makes room for the
@@ -15,10 +15,8 @@ import torch
 
 from maya_batch.checkpoint.token_layout import Codes, TokenLayout
 from maya_batch.engine.api import EngineStats, Generation, Request, Sampling
-from maya_batch.engine.batch_budget import PROMPT_TOKENS, BatchBudget, graph_batch_size
-from maya_batch.engine.frame_runner import FrameRunner
-from maya_batch.engine.kernels.llama_layers import LlamaLayers
-from maya_batch.engine.paged_cache import PagedCache
+from maya_batch.engine.backend import Backend, prompt_batches
+from maya_batch.engine.batch_budget import BatchBudget
 from maya_batch.engine.scheduler import RunningSequence, Scheduler
 from maya_batch.engine.sequence_state import SequenceState
 from maya_batch.errors import MachineError
@@ -51,35 +49,32 @@ class DecodeLoop:
 
     def __init__(
         self,
-        llama: LlamaLayers,
+        backend: Backend,
         layout: TokenLayout,
         requests: Sequence[Request],
         sampling: Sampling,
         budget: BatchBudget,
         stats: EngineStats,
-        graphs: bool,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[tuple[Request, list[int]]]] | None = None,
     ) -> None:
         """Between frames the loop calls `tick`, and `retries`, which returns more requests with their prompts."""
-        self._llama, self._layout, self._requests = llama, layout, requests
+        self._backend, self._layout, self._requests = backend, layout, requests
         self._sampling, self._budget, self._stats = sampling, budget, stats
-        self._graphs, self._tick, self._retries = graphs, tick, retries
-        self._device = llama.head.device
+        self._tick, self._retries = tick, retries
+        self._device = backend.device
         self._on_gpu = self._device.type == "cuda"
         self._moved: torch.cuda.Event | None = None
         self._side = torch.cuda.Stream(self._device) if self._on_gpu else None  # type: ignore[no-untyped-call]
 
     @torch.inference_mode()
-    def decode(
-        self, model: object, input_ids: torch.Tensor, **model_kwargs: torch.Tensor | None
-    ) -> Iterator[list[Generation]]:
-        """The loop, called by `generate` with the prompts that it has checked, padded on the left.
+    def decode(self, prompts: Sequence[list[int]]) -> Iterator[list[Generation]]:
+        """The loop. `prompts` are those of the requests.
 
         Raises:
             MachineError: the model's logits are not finite.
         """
-        self._begin(input_ids, model_kwargs.get("attention_mask"))
+        self._begin(prompts)
         frames: deque[_FrameStatus] = deque()
         while not self._scheduler.done:
             if self._retries is not None:
@@ -97,84 +92,59 @@ class DecodeLoop:
                 self._tick()
 
     @torch.inference_mode()
-    def in_grammar_probabilities(
-        self, model: object, input_ids: torch.Tensor, **model_kwargs: torch.Tensor | None
-    ) -> tuple[float, ...]:
+    def in_grammar_probabilities(self, prompts: Sequence[list[int]]) -> tuple[float, ...]:
         """Instead of `decode`: how likely, in the first frames, an unconstrained token is of its slot, for each slot.
 
         Raises:
             MachineError: the model's logits are not finite.
         """
-        self._begin(input_ids, model_kwargs.get("attention_mask"))
+        self._begin(prompts)
         self._admit()
         probabilities = []
         for _ in range(min(request.max_frames for request in self._requests)):
             batch_size, max_context = self._make_room()
             of_frame = self._runner.in_grammar_probabilities(batch_size, max_context)
             probabilities.append(of_frame[: len(self._scheduler.running)])
-            self._scheduler.count_frame(self._llama.layer_bytes, self._llama.position_bytes)
+            self._scheduler.count_frame(self._backend.layer_bytes, self._backend.position_bytes)
         means: list[float] = torch.stack(probabilities).mean(dim=(0, 1)).tolist()
         if any(map(math.isnan, means)):
             raise MachineError(NON_FINITE_LOGITS)
         return tuple(means)
 
-    def _begin(self, input_ids: torch.Tensor, mask: torch.Tensor | None) -> None:
-        ids = input_ids.tolist()
-        real = mask.bool().tolist() if mask is not None else [[True] * len(padded) for padded in ids]
-        prompts = [
-            [token for token, is_real in zip(*pair, strict=True) if is_real] for pair in zip(ids, real, strict=True)
-        ]
-        budget, llama = self._budget, self._llama
+    def _begin(self, prompts: Sequence[list[int]]) -> None:
+        budget, backend = self._budget, self._backend
         longest = max(request.max_frames for request in self._requests)
-        self._cache = PagedCache(
-            layers=llama.layers,
-            kv_heads=llama.kv_heads,
-            head_dim=llama.head_dim,
-            batch_slots=budget.batch_slots,
-            positions=budget.positions,
-            block_size=budget.block_size,
-            blocks=budget.blocks,
-            dtype=llama.dtype,
-            device=self._device,
+        batch_slots = backend.padded(budget.sequences)
+        self._state = SequenceState(batch_slots, longest, self._layout, self._sampling, self._device)
+        self._runner = backend.runner(budget, self._state)
+        self._scheduler = Scheduler(
+            self._requests,
+            prompts,
+            budget.sequences,
+            self._runner.cache,
+            self._stats,
+            backend.padded,
+            _ADMIT_SHARE if backend.prompt_tokens else None,
         )
-        share = _ADMIT_SHARE if self._on_gpu else None
-        self._scheduler = Scheduler(self._requests, prompts, budget.sequences, self._cache, self._stats, share)
-        self._state = SequenceState(budget.batch_slots, longest, self._layout, self._sampling, self._device)
-        self._runner = FrameRunner(llama, self._cache, self._state, self._layout, budget.positions, self._graphs)
         if self._on_gpu:
-            self._runner.warm_up(graph_batch_size(min(budget.sequences, len(self._requests))))
+            self._runner.warm_up(backend.padded(min(budget.sequences, len(self._requests))))
 
     def _admit(self) -> None:
         """Admit waiting sequences and run their prompts through the model."""
         admitted = self._scheduler.admit()
         if not admitted:
             return
-        self._cache.sync()
-        for batch in self._prompt_batches(admitted):
-            self._runner.prefill([sequence.batch_slot for sequence in batch], [sequence.prompt for sequence in batch])
-        batch_slots = [sequence.batch_slot for sequence in admitted]
-        requests = [sequence.request for sequence in admitted]
-        self._state.admit(batch_slots, requests, [sequence.prompt for sequence in admitted])
-
-    def _prompt_batches(self, sequences: list[RunningSequence]) -> Iterator[list[RunningSequence]]:
-        """Sequences whose prompts go through the model together; on a CPU each alone, to the same bit in any batch."""
-        if not self._on_gpu:
-            yield from ([sequence] for sequence in sequences)
-            return
-        ordered = sorted(sequences, key=lambda sequence: len(sequence.prompt))
-        batch: list[RunningSequence] = []
-        for sequence in ordered:
-            if batch and (len(batch) + 1) * len(sequence.prompt) > PROMPT_TOKENS:
-                yield batch
-                batch = []
-            batch.append(sequence)
-        yield batch
+        self._runner.cache.sync()
+        batch_slots, prompts = zip(*((sequence.batch_slot, sequence.prompt) for sequence in admitted), strict=True)
+        for batch in prompt_batches(prompts, self._backend.prompt_tokens):
+            self._runner.prefill([batch_slots[index] for index in batch], [prompts[index] for index in batch])
+        self._state.admit(batch_slots, [sequence.request for sequence in admitted], prompts)
 
     def _decode_frame(self) -> _FrameStatus:
         """Decode a frame of all sequences, and request their status after it."""
         batch_size, max_context = self._make_room()
         self._runner.decode(batch_size, max_context)
-        self._scheduler.count_frame(self._llama.layer_bytes, self._llama.position_bytes)
+        self._scheduler.count_frame(self._backend.layer_bytes, self._backend.position_bytes)
         if not self._on_gpu:
             return _FrameStatus(list(self._scheduler.batch_slots), self._state.status, None)
         status = torch.empty_like(self._state.status, device="cpu", pin_memory=True)
@@ -193,7 +163,7 @@ class DecodeLoop:
         if moves and self._on_gpu:
             self._moved = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._moved.record()
-        self._cache.sync()
+        self._runner.cache.sync()
         return self._scheduler.frame_size()
 
     def _collect(self, frame: _FrameStatus) -> list[Generation]:

@@ -1,4 +1,6 @@
-"""Decodes a frame: seven steps of all sequences, as one CUDA graph with the GPU kernels, else step by step."""
+"""Decodes a frame with PyTorch: seven steps of all sequences, as one CUDA graph with the GPU kernels, else step by
+step.
+"""
 
 from typing import Any
 
@@ -6,13 +8,45 @@ import torch
 from torch.nn import functional
 
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
+from maya_batch.engine.batch_budget import PROMPT_TOKENS, BatchBudget, graph_batch_size
 from maya_batch.engine.kernels.llama_layers import Attend, LlamaLayers
 from maya_batch.engine.kernels.torch_attention import attend_cached, attend_prompt, split_heads
 from maya_batch.engine.paged_cache import PagedCache
+from maya_batch.engine.sampling import in_grammar_probability
 from maya_batch.engine.sequence_state import SequenceState
 
 #: Columns of the output projection are a multiple of this: cuBLAS took 160 us over 4,097 and 20 us over 4,104.
 _ALIGNED = 8
+
+
+class TorchBackend:
+    """A model whose layers PyTorch computes."""
+
+    def __init__(self, llama: LlamaLayers, layout: TokenLayout, graphs: bool) -> None:
+        """With `graphs`, frames are CUDA graphs."""
+        self._llama, self._layout, self._graphs = llama, layout, graphs
+        self.device = llama.head.device
+        self.layer_bytes, self.position_bytes = llama.layer_bytes, llama.position_bytes
+        self.prompt_tokens = PROMPT_TOKENS if self.device.type == "cuda" else 0
+
+    def padded(self, sequences: int) -> int:
+        """The batch size that a frame of so many sequences is computed with."""
+        return graph_batch_size(sequences)
+
+    def runner(self, budget: BatchBudget, state: SequenceState) -> "FrameRunner":
+        """Start a batch of this size."""
+        cache = PagedCache(
+            layers=self._llama.layers,
+            kv_heads=self._llama.kv_heads,
+            head_dim=self._llama.head_dim,
+            batch_slots=graph_batch_size(budget.sequences),
+            positions=budget.positions,
+            block_size=budget.block_size,
+            blocks=budget.blocks,
+            dtype=self._llama.dtype,
+            device=self.device,
+        )
+        return FrameRunner(self._llama, cache, state, self._layout, budget.positions, self._graphs)
 
 
 class FrameRunner:
@@ -28,7 +62,7 @@ class FrameRunner:
         graphs: bool,
     ) -> None:
         """`positions` is the most that a sequence takes, with its prompt. With `graphs`, frames are CUDA graphs."""
-        self._llama, self._cache, self._state, self._layout = llama, cache, state, layout
+        self._llama, self.cache, self._state, self._layout = llama, cache, state, layout
         self._cos, self._sin = llama.rotary(positions)
         self._heads = _slot_heads(llama.head, layout)
         self._graphs: dict[int, torch.cuda.CUDAGraph] | None = {} if graphs else None
@@ -51,12 +85,12 @@ class FrameRunner:
             ids, slots = ids.pin_memory(), slots.pin_memory()
         ids, slots = ids.to(device, non_blocking=True), slots.to(device, non_blocking=True)
         cos, sin = self._cos[:longest], self._sin[:longest]
-        locations = self._cache.locations(slots, longest)
+        locations = self.cache.locations(slots, longest)
 
         def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
             projected = qkv.view(*ids.shape, -1)
             queries, keys, values = split_heads(projected, self._llama.kv_heads, self._llama.head_dim, cos, sin)
-            self._cache.write(layer, locations, keys, values)
+            self.cache.write(layer, locations, keys, values)
             return attend_prompt(queries, keys, values)
 
         self._llama.forward(self._llama.embed(ids.flatten()), attend)
@@ -89,21 +123,20 @@ class FrameRunner:
             width = self._layout.codebook_size + (slot == 0)
             logits = functional.linear(hidden, self._heads[slot])[:, :width]
             if probabilities is not None:
-                unconstrained = functional.linear(hidden, self._llama.head).float()
-                in_grammar = (logits.float().logsumexp(dim=-1) - unconstrained.logsumexp(dim=-1)).exp()
-                probabilities.append(in_grammar.masked_fill(~unconstrained.isfinite().all(dim=-1), torch.nan))
+                unconstrained = functional.linear(hidden, self._llama.head)
+                probabilities.append(in_grammar_probability(logits, unconstrained))
             self._state.sample(slot, logits)
         self._state.finish_frame(batch_size)
 
     def _step(self, batch_size: int, max_context: int) -> torch.Tensor:
         """Run the newest token of each sequence through the model: [batch size, hidden]."""
         position = self._state.position[:batch_size]
-        if self._cache.contiguous:
+        if self.cache.contiguous:
             attend = self._attend_contiguous(batch_size, max_context, position)
         else:
             from maya_batch.engine.kernels.triton_kernels import attend_one
 
-            cache, block_table = self._cache, self._cache.block_table[:batch_size]
+            cache, block_table = self.cache, self.cache.block_table[:batch_size]
 
             def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
                 return attend_one(qkv, cache.pool[layer], block_table, position, self._cos, self._sin)
@@ -111,7 +144,7 @@ class FrameRunner:
         return self._llama.forward(self._llama.embed(self._state.token[:batch_size]), attend)
 
     def _attend_contiguous(self, batch_size: int, max_context: int, position: torch.Tensor) -> Attend:
-        cache, llama = self._cache, self._llama
+        cache, llama = self.cache, self._llama
         cos, sin = self._cos[position], self._sin[position]
         masked = torch.arange(max_context, device=position.device) > position.unsqueeze(1)
         block = torch.arange(1, batch_size + 1, device=position.device)

@@ -4,7 +4,7 @@ import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
 import torch
 from transformers import (
@@ -14,17 +14,21 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS, FrameError
+from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS
 from maya_batch.engine.api import Decoding, EngineStats, Generation, Request, Sampling
 from maya_batch.engine.batch_budget import SequenceNeed, plan_budget, predicted_peak
 from maya_batch.engine.decode_loop import NON_FINITE_LOGITS, DecodeLoop
+from maya_batch.engine.frame_runner import TorchBackend
+from maya_batch.engine.generate_hooks import MaxFramesCriteria, SamplingProcessor
 from maya_batch.engine.kernels.llama_layers import LlamaLayers
 from maya_batch.engine.kernels.selection import gpu_kernel_layers
-from maya_batch.engine.prompts import Prompts, pad_left
-from maya_batch.engine.sampling import MaxFramesCriteria, UnconstrainedSampler
+from maya_batch.engine.prompts import Prompts, pad_left, unpad
+from maya_batch.engine.unconstrained import UnconstrainedSampler, parse_generation
 from maya_batch.errors import MachineError
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 #: Sequences whose first frames `in_grammar_probabilities` measures.
 _PROBED = 8
@@ -32,6 +36,8 @@ _PROBED = 8
 
 class HfEngine:
     """A Llama model, loaded by transformers, that generates Maya1's frames."""
+
+    name = "hf"
 
     def __init__(
         self,
@@ -67,8 +73,7 @@ class HfEngine:
         probes = [replace(request, max_frames=MIN_FRAMES) for request in requests[: min(self.batch_size, _PROBED)]]
         prompts = self.prompts.of(probes)
         loop = self._decode_loop(probes, prompts, sampling)
-        probabilities: tuple[float, ...] = self._run(probes, prompts, loop.in_grammar_probabilities)
-        return probabilities
+        return self._run(probes, prompts, loop.in_grammar_probabilities)
 
     def peak_memory(self) -> int:
         """The most GPU memory that this process has held, in bytes; 0 on a CPU."""
@@ -157,17 +162,30 @@ class HfEngine:
             # The plan has room for a clip of max_frames, but most clips are shorter.
             frames = max(request.likely_frames for request in requests)
             self.stats.planned_bytes = predicted_peak(self._llama, self.layout, budget, frames)
-        return DecodeLoop(self._llama, self.layout, requests, sampling, budget, self.stats, self._graphs, tick, retries)
+        backend = TorchBackend(self._llama, self.layout, self._graphs)
+        return DecodeLoop(backend, self.layout, requests, sampling, budget, self.stats, tick, retries)
 
-    def _run(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]], decode: Callable[..., Any]) -> Any:
-        """Run `decode` on these prompts inside the model's `generate`."""
+    def _run(
+        self,
+        requests: Sequence[Request],
+        prompts: Sequence[Sequence[int]],
+        decode: Callable[[Sequence[list[int]]], Result],
+    ) -> Result:
+        """Run `decode` on these prompts inside the model's `generate`, which checks them."""
+
+        def inside(
+            model: object, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **others: object
+        ) -> Result:
+            return decode(unpad(input_ids, attention_mask))
+
         config = GenerationConfig(
             max_new_tokens=max(request.max_frames for request in requests) * SLOTS + 1,
             do_sample=False,
             eos_token_id=self.layout.eos,
             pad_token_id=self.layout.pad,
         )
-        return self.model.generate(**self._inputs(prompts), generation_config=config, custom_generate=decode)
+        result: Result = self.model.generate(**self._inputs(prompts), generation_config=config, custom_generate=inside)
+        return result
 
     def _generate_unconstrained(
         self,
@@ -184,9 +202,8 @@ class HfEngine:
             length = inputs["input_ids"].shape[1]
             max_frames = torch.tensor([request.max_frames for request in batch], device=self.device)
             longest = int(max_frames.max()) * SLOTS + 1
-            sampler = UnconstrainedSampler(
-                self.layout, sampling, [request.seed for request in batch], length, longest, self.device
-            )
+            seeds = [request.seed for request in batch]
+            sampler = UnconstrainedSampler(self.layout, sampling, seeds, longest, self.device)
             config = GenerationConfig(
                 max_new_tokens=longest,
                 do_sample=False,  # the sampler has drawn already
@@ -199,13 +216,15 @@ class HfEngine:
                 output = self.model.generate(
                     **inputs,
                     generation_config=config,
-                    logits_processor=LogitsProcessorList([sampler]),
+                    logits_processor=LogitsProcessorList([SamplingProcessor(sampler, length)]),
                     stopping_criteria=StoppingCriteriaList([criteria]),
                 )
             if not bool(sampler.finite.all()):
                 raise MachineError(NON_FINITE_LOGITS)
             sequences: list[list[int]] = output[:, length:].tolist()
-            yield [self._parse(request, tokens) for request, tokens in zip(batch, sequences, strict=True)]
+            yield [
+                parse_generation(request, tokens, self.layout) for request, tokens in zip(batch, sequences, strict=True)
+            ]
 
     def _log_start(self) -> None:
         if not self._started and self.device.type == "cuda":
@@ -215,13 +234,3 @@ class HfEngine:
     def _inputs(self, prompts: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
         """The prompts, padded on the left: input_ids and attention_mask [prompts, longest prompt], on the device."""
         return pad_left(prompts, self.layout.pad, self.device)
-
-    def _parse(self, request: Request, ids: list[int]) -> Generation:
-        """Parse the ids of one sequence into frames, and find out why it ended."""
-        ended = self.layout.eos in ids
-        tokens = ids[: ids.index(self.layout.eos)] if ended else ids[: request.max_frames * SLOTS]
-        try:
-            codes = self.layout.frames(tokens)
-        except FrameError as error:
-            return Generation(request.key, error.codes, "broken", str(error))
-        return Generation(request.key, codes, "eos" if ended else "cap")

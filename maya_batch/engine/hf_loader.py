@@ -8,11 +8,9 @@ import torch
 import transformers
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     BitsAndBytesConfig,
     LlamaConfig,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
 )
 
 from maya_batch.checkpoint.hf_config import CONTEXT, HfConfig, read_hf_config
@@ -21,7 +19,8 @@ from maya_batch.checkpoint.weights_header import check_weights
 from maya_batch.engine.batch_budget import BATCH_SIZES
 from maya_batch.engine.device import choose_device, choose_dtype
 from maya_batch.engine.hf_engine import HfEngine
-from maya_batch.engine.prompts import Prompts, is_one_token
+from maya_batch.engine.hf_tokenizer import load_hf_tokenizer
+from maya_batch.engine.prompts import Prompts
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.messages.plural import plural
 from maya_batch.torch_errors import translated_load_errors
@@ -36,9 +35,6 @@ INT8_THRESHOLD = 0.0
 
 #: The projections of a Llama layer, which quantization must replace.
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
-#: The most bytes of a tokenizer's file (17 MB with Llama's vocabulary), and of other small files next to it.
-_MAX_VOCABULARY_BYTES, _MAX_OTHER_BYTES = 64_000_000, 16_000_000
 
 
 def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None) -> HfEngine:
@@ -67,7 +63,7 @@ def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, 
         raise UsageError(f"{folder} is already quantized as {saved}; drop --quantization {quantization}")
     scheme = saved or quantization
     format_ = choose_dtype(dtype, target, scheme)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_hf_tokenizer(folder)
     with translated_load_errors(folder, "the model"):
         model = _load_model(folder, config, target, format_, quantization)
         _check_placement(model, target, scheme, format_)
@@ -78,29 +74,6 @@ def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, 
             quantization=scheme,
             batch_size=batch_size or BATCH_SIZES[target.type],
         )
-
-
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer from the checkpoint's root, else from `tokenizer/`, where Maya1's repository has it."""
-    for path in (folder, folder / "tokenizer"):
-        if (path / "tokenizer.json").is_file() or (path / "tokenizer_config.json").is_file():
-            _check_sizes(path)
-            with translated_load_errors(path, "the tokenizer"):
-                # Without `config`, transformers reads a config.json there and builds all that it names.
-                known = {"config": LlamaConfig()} if (path / "config.json").is_file() else {}
-                tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False, **known)
-                tokenizer(["Yes."], add_special_tokens=False)  # some fail only at the first use
-                return tokenizer
-    raise MachineError(f"{folder}: no tokenizer here or in tokenizer/; fetch the model again")
-
-
-def _check_sizes(folder: Path) -> None:
-    """Refuse files next to a tokenizer that would fill memory when transformers reads them."""
-    for path in folder.glob("*"):
-        if path.suffix in (".json", ".jinja", ".txt", ".model"):
-            most = _MAX_VOCABULARY_BYTES if path.stem.startswith(("tokenizer", "vocab", "merges")) else _MAX_OTHER_BYTES
-            if path.is_file() and path.stat().st_size > most:
-                raise MachineError(f"{path}: larger than {most:,} bytes; fetch the model again")
 
 
 def _load_model(
@@ -177,12 +150,3 @@ def _check_placement(model: PreTrainedModel, device: torch.device, scheme: str, 
             raise MachineError(f"{name} has an int8 threshold of {module.state.threshold} instead of {INT8_THRESHOLD}")
     if device.type == "cuda" and scheme != "int8":
         log.info("Using bitsandbytes 4-bit GPU kernels")
-
-
-def known_tags(folder: Path) -> tuple[list[str], list[str]]:
-    """The emotion tags of the checkpoint in `folder`: those that are one token for its tokenizer, and the others."""
-    transformers.utils.logging.set_verbosity_error()
-    tokenizer = load_tokenizer(folder)
-    tags = read_layout(folder).tags
-    known = [tag for tag in tags if is_one_token(tokenizer, f"<{tag}>")]
-    return known, [tag for tag in tags if tag not in known]

@@ -1,4 +1,4 @@
-"""Loads an engine by its name. torch is not imported before that."""
+"""Chooses and loads an engine. torch is not imported before that."""
 
 import gc
 import sys
@@ -6,28 +6,46 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
+from maya_batch.checkpoint.locate import is_gguf
 from maya_batch.engine.api import Engine
 from maya_batch.errors import UsageError
 
 
-def load_engine(
-    name: str, folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None
-) -> Engine:
-    """Load the engine of this name with the checkpoint in `folder`.
+def engine_for(name: str, path: Path) -> Literal["hf", "gguf"]:
+    """The engine that loads the checkpoint at `path`, by the setting `engine`: auto, hf or gguf.
 
     Raises:
-        MachineError, UsageError: as in `load_hf_engine`, or there is no engine of this name.
+        UsageError: the engine asked for does not load checkpoints of this kind.
     """
-    if name not in ("auto", "hf"):
-        raise UsageError(f"engine {name}: not in this version; use --engine hf")
+    if name == "gguf" and not is_gguf(path):
+        raise UsageError(
+            f"engine gguf needs a GGUF file, and {path} is a folder; make a file with `maya-batch convert`, or use "
+            "--engine hf"
+        )
+    if name == "hf" and is_gguf(path):
+        raise UsageError(f"engine hf does not load {path}, a GGUF file; use --engine gguf")
+    return "gguf" if is_gguf(path) else "hf"
+
+
+def load_engine(name: str, path: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None) -> Engine:
+    """Load the checkpoint at `path` with the engine of this name.
+
+    Raises:
+        MachineError, UsageError: as in `load_hf_engine`, `load_gguf_engine` and `engine_for`.
+    """
+    if engine_for(name, path) == "gguf":
+        with _few_collections():
+            from maya_batch.engine.gguf_loader import load_gguf_engine  # imports torch
+        return load_gguf_engine(path, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)
     with _few_collections():
-        from maya_batch.engine.warmup import warm_up  # imports torch
+        from maya_batch.engine.warmup import warm_up
 
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(warm_up, folder, device, dtype, quantization)
+            pool.submit(warm_up, path, device, dtype, quantization)
             from maya_batch.engine.hf_loader import load_hf_engine  # and transformers; both take seconds
-    return load_hf_engine(folder, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)
+    return load_hf_engine(path, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)
 
 
 @contextmanager

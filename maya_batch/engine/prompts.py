@@ -2,14 +2,34 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.api import Request
 from maya_batch.errors import MachineError
 from maya_batch.torch_errors import translated_load_errors
+
+
+class TextTokenizer(Protocol):
+    """The tokenizer of a checkpoint."""
+
+    @property
+    def path(self) -> Path:
+        """Where it was loaded from, for messages."""
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, without special tokens around it."""
+
+    def name(self, token: int) -> str | None:
+        """The text of a token; None if there is no token of this id."""
+
+    def __len__(self) -> int:
+        """The number of tokens."""
+
+    def known(self, text: str) -> int | None:
+        """The id of a text that is one token, other than the token for unknown text; None for all other texts."""
 
 
 class Prompts:
@@ -18,7 +38,7 @@ class Prompts:
     `context` is the length of the model's context in tokens, `vocabulary` the rows of its embedding.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, layout: TokenLayout, context: int, vocabulary: int) -> None:
+    def __init__(self, tokenizer: TextTokenizer, layout: TokenLayout, context: int, vocabulary: int) -> None:
         self.tokenizer, self.layout, self._context, self._vocabulary = tokenizer, layout, context, vocabulary
 
     def encode(self, description: str, text: str) -> list[int]:
@@ -48,7 +68,7 @@ class Prompts:
 
     def tags(self) -> tuple[str, ...]:
         """The emotion tags that are one token of this checkpoint."""
-        return tuple(tag for tag in self.layout.tags if is_one_token(self.tokenizer, f"<{tag}>"))
+        return tuple(tag for tag in self.layout.tags if self.tokenizer.known(f"<{tag}>") is not None)
 
     def _encode(self, texts: Sequence[tuple[str, str]]) -> list[list[int]]:
         """The prompts of (description, text) pairs. Tokenizing a book's texts together takes a tenth of the time."""
@@ -58,8 +78,8 @@ class Prompts:
         band = range(layout.code_offset, layout.code_offset + SLOTS * layout.codebook_size)
         prompts: list[list[int]] = []
         # Some tokenizers fail only at certain texts.
-        with translated_load_errors(Path(self.tokenizer.name_or_path), "the tokenizer"):
-            encoded = self.tokenizer(plain, add_special_tokens=False).input_ids
+        with translated_load_errors(self.tokenizer.path, "the tokenizer"):
+            encoded = self.tokenizer.encode(plain)
         for ids, (_, text) in zip(encoded, texts, strict=True):
             if not ids or max(ids) >= self._vocabulary:
                 wrong = f"token {max(ids)}, but the model has 0 to {self._vocabulary - 1}" if ids else "no tokens"
@@ -87,7 +107,9 @@ def pad_left(prompts: Sequence[Sequence[int]], pad: int, device: torch.device) -
     return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
-def is_one_token(tokenizer: PreTrainedTokenizerBase, tag: str) -> bool:
-    """Whether a tag is one token, not several."""
-    ids = tokenizer(tag, add_special_tokens=False).input_ids
-    return len(ids) == 1 and ids[0] != tokenizer.unk_token_id
+def unpad(ids: torch.Tensor, mask: torch.Tensor | None) -> list[list[int]]:
+    """The prompts in `ids` [prompts, longest prompt], without the padding, for which the mask has 0."""
+    if mask is None:
+        prompts: list[list[int]] = ids.tolist()
+        return prompts
+    return [row[real].tolist() for row, real in zip(ids, mask.bool(), strict=True)]

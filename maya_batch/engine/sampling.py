@@ -4,15 +4,12 @@ The codes of a sequence therefore do not depend on the other sequences of the ba
 multinomial for the whole batch.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import LogitsProcessor, StoppingCriteria
 
-from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS, TokenLayout
-from maya_batch.engine.api import Sampling
+#: From this top-p on, all columns are sorted: so little is left out that rounding could add up to more.
+_NEARLY_ALL = 0.999
 
 
 def random_numbers(seed: int, count: int) -> NDArray[np.float32]:
@@ -30,7 +27,7 @@ def draw(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_p:
     """
     if temperature == 0:
         return logits.argmax(dim=-1)
-    probabilities, order = (logits / temperature).softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
+    probabilities, order = _sorted((logits / temperature).softmax(dim=-1), top_p)
     cumulative = probabilities.cumsum(dim=-1)
     # At least one: a sequence of NaN, which the caller reports, must not pick column -1.
     kept = (cumulative - probabilities < top_p).sum(dim=-1).clamp(min=1)
@@ -46,64 +43,32 @@ def penalized(logits: torch.Tensor, drawn: torch.Tensor, penalty: float) -> torc
     return torch.where(drawn, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
-class UnconstrainedSampler(LogitsProcessor):  # type: ignore[misc]
-    """A logits processor of `generate` that draws from the whole vocabulary; EOS only after the minimum length.
+def in_grammar_probability(slot_logits: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """How likely a token drawn by `logits` [sequences, vocabulary] is one of those of `slot_logits`: [sequences].
 
-    It applies temperature, top-p and penalty, and draws. In the scores that it returns, the drawn token has 0 and all
-    others have minus infinity, so `generate` takes the drawn one.
+    It is NaN if a logit is not finite.
     """
-
-    def __init__(
-        self,
-        layout: TokenLayout,
-        sampling: Sampling,
-        seeds: list[int],
-        prompt_length: int,
-        max_tokens: int,
-        device: torch.device,
-    ) -> None:
-        self.layout, self.sampling = layout, sampling
-        self.prompt_length = prompt_length
-        self.finite = torch.ones(len(seeds), dtype=torch.bool, device=device)
-        numbers = np.stack([random_numbers(seed, max_tokens) for seed in seeds], axis=1)
-        self._uniform = torch.from_numpy(numbers).to(device)
-        width = SLOTS * layout.codebook_size
-        self._drawn = torch.zeros(len(seeds), width, dtype=torch.bool, device=device)
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return scores [sequences, vocabulary] that allow only the drawn token of each sequence."""
-        step = input_ids.shape[1] - self.prompt_length
-        start, width = self.layout.code_offset, self._drawn.shape[1]
-        penalty = self.sampling.repetition_penalty
-        logits = scores.clone()
-        self.finite &= logits.isfinite().all(dim=-1)
-        if penalty != 1.0:
-            logits[:, start : start + width] = penalized(logits[:, start : start + width], self._drawn, penalty)
-        if step < MIN_FRAMES * SLOTS:
-            logits[:, self.layout.eos] = -torch.inf
-        tokens = draw(logits, self._uniform[step], self.sampling.temperature, self.sampling.top_p)
-        if penalty != 1.0:
-            speech = ((tokens >= start) & (tokens < start + width)).unsqueeze(1)
-            column = (tokens - start).clamp(0, width - 1).unsqueeze(1)
-            self._drawn.scatter_(1, column, self._drawn.gather(1, column) | speech)
-        result = torch.full_like(scores, -torch.inf)
-        return result.scatter_(1, tokens.unsqueeze(1), 0.0)
+    unconstrained = logits.float()
+    probability = (slot_logits.float().logsumexp(dim=-1) - unconstrained.logsumexp(dim=-1)).exp()
+    return probability.masked_fill(~unconstrained.isfinite().all(dim=-1), torch.nan)
 
 
-class MaxFramesCriteria(StoppingCriteria):  # type: ignore[misc]
-    """Ends each sequence one token after its max_frames: that token may be its EOS.
+def _sorted(probabilities: torch.Tensor, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The probabilities and their columns, the most probable first, equal ones by column: [sequences, most].
 
-    If the logits of one are not `finite`, all sequences end, and the caller raises an error.
+    On a CPU, sorting takes longer than anything else here. So it sorts only columns that top-p can keep: those below
+    the least of them add up to less than half of what top-p leaves out. On a GPU the shapes must not depend on values.
     """
-
-    def __init__(
-        self, max_frames: torch.Tensor, prompt_length: int, finite: torch.Tensor, tick: Callable[[], None] | None
-    ) -> None:
-        self._steps = max_frames * SLOTS + 1
-        self._prompt_length, self._finite, self._tick = prompt_length, finite, tick
-
-    def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
-        """Return which sequences have reached their end: [sequences]."""
-        if self._tick is not None:
-            self._tick()
-        return (self._steps <= input_ids.shape[1] - self._prompt_length) | ~self._finite.all()
+    if probabilities.device.type != "cpu" or top_p >= _NEARLY_ALL:
+        return probabilities.sort(dim=-1, descending=True, stable=True)
+    least = (1 - top_p) / 2 / probabilities.shape[1]
+    sequence, column = (probabilities >= least).nonzero(as_tuple=True)
+    counts = torch.bincount(sequence, minlength=len(probabilities))
+    most = max(int(counts.max()), 1)
+    place = torch.arange(len(sequence)) - (counts.cumsum(0) - counts)[sequence]
+    values = torch.zeros(len(probabilities), most, dtype=probabilities.dtype)
+    columns = torch.zeros(len(probabilities), most, dtype=torch.long)
+    values[sequence, place] = probabilities[sequence, column]
+    columns[sequence, place] = column
+    values, order = values.sort(dim=-1, descending=True, stable=True)
+    return values, columns.gather(1, order)

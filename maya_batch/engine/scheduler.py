@@ -2,15 +2,15 @@
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.engine.admission import BlockForecast
 from maya_batch.engine.api import EngineStats, Request
-from maya_batch.engine.batch_budget import graph_batch_size, whole_strides
-from maya_batch.engine.paged_cache import PagedCache
+from maya_batch.engine.backend import BlockCache
+from maya_batch.engine.batch_budget import whole_strides
 from maya_batch.errors import MachineError
 
 log = logging.getLogger(__name__)
@@ -40,18 +40,19 @@ class Scheduler:
         requests: Sequence[Request],
         prompts: Sequence[list[int]],
         batch_size: int,
-        cache: PagedCache,
+        cache: BlockCache,
         stats: EngineStats,
+        padded: Callable[[int], int],
         admit_share: int | None,
     ) -> None:
-        """At most `batch_size` sequences run together.
+        """At most `batch_size` sequences run together; `padded` makes of their number that which is computed.
 
         Waiting sequences are admitted as soon as they fit. With an `admit_share` of n, they wait until they are an n-th
         of the running ones, so that their prompts go through the model together.
         """
         self.batch_slots: list[RunningSequence | None] = [None] * batch_size
         self._waiting = deque(zip(requests, prompts, strict=True))
-        self._cache, self._stats, self._admit_share = cache, stats, admit_share
+        self._cache, self._stats, self._padded, self._admit_share = cache, stats, padded, admit_share
         self._longest = max(request.max_frames for request in requests)
         self._forecast = BlockForecast(cache.blocks, cache.block_size)
 
@@ -113,7 +114,7 @@ class Scheduler:
     def compact(self) -> list[tuple[int, int]]:
         """If none is waiting, move sequences to the front where that makes a frame smaller: (from, to) of each."""
         running = self.running
-        if self._waiting or graph_batch_size(len(running)) == graph_batch_size(running[-1].batch_slot + 1):
+        if self._waiting or self._padded(len(running)) == self._padded(running[-1].batch_slot + 1):
             return []
         gaps = [batch_slot for batch_slot in range(len(running)) if self.batch_slots[batch_slot] is None]
         behind = [sequence for sequence in running if sequence.batch_slot >= len(running)]
@@ -126,10 +127,10 @@ class Scheduler:
         return moves
 
     def frame_size(self) -> tuple[int, int]:
-        """The graph batch size of the next frame, and its max context length in whole strides."""
+        """The batch size of the next frame, and its max context length in whole strides."""
         running = self.running
         max_context = max(sequence.tokens for sequence in running) + SLOTS
-        return graph_batch_size(running[-1].batch_slot + 1), whole_strides(max_context)
+        return self._padded(running[-1].batch_slot + 1), whole_strides(max_context)
 
     def count_frame(self, weight_bytes: int, position_bytes: int) -> None:
         """Count a frame. A sequence counts as running until the host has seen its end."""

@@ -134,17 +134,13 @@ def _tokens(folder: Path, layout: TokenLayout, config: HfConfig) -> tuple[list[s
     Raises:
         MachineError: the tokenizer does not load.
     """
-    import transformers
+    from maya_batch.engine.tokenizers import load_tokenizer
 
-    from maya_batch.engine.hf_loader import load_tokenizer
-    from maya_batch.engine.prompts import is_one_token
-
-    transformers.utils.logging.set_verbosity_error()
     tokenizer = load_tokenizer(folder)
 
     def named(*ids: int) -> list[str]:
         with translated_load_errors(folder, "the tokenizer"):
-            names = tokenizer.convert_ids_to_tokens(list(ids))
+            names = [tokenizer.name(id_) for id_ in ids]
         return [quoted(name) if name else "no token" for name in names]
 
     found = LAYOUT_FILE if (folder / LAYOUT_FILE).is_file() else f"Maya1's (there is no {LAYOUT_FILE})"
@@ -153,7 +149,7 @@ def _tokens(folder: Path, layout: TokenLayout, config: HfConfig) -> tuple[list[s
     codes = f"{first} {named(first)[0]} to {last} {named(last)[0]}, {SLOTS} slots of {layout.codebook_size}"
     specials = [getattr(layout, name) for name in _SPECIALS]
     shown = [f"{name} {id_} {text}" for name, id_, text in zip(_SPECIALS, specials, named(*specials), strict=True)]
-    known = [tag for tag in layout.tags if is_one_token(tokenizer, f"<{tag}>")]
+    known = [tag for tag in layout.tags if tokenizer.known(f"<{tag}>") is not None]
     unknown = [tag for tag in layout.tags if tag not in known]
     lines = [
         page_line("layout", f"{found}; languages {languages}"),

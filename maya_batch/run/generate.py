@@ -97,4 +97,4 @@ def sequence_seed(key: str, attempt: int) -> int:
 
 def engine_name(engine: Engine) -> str:
     """Engine, number format and quantization, in three words."""
-    return f"hf {engine.dtype} {engine.quantization}"
+    return f"{engine.name} {engine.dtype} {engine.quantization}"

@@ -14,10 +14,12 @@ from transformers import (
 
 from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS, TokenLayout
 from maya_batch.engine.api import Decoding, Request, Sampling
+from maya_batch.engine.generate_hooks import SamplingProcessor
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.kernels.llama_layers import Attend, LlamaLayers
-from maya_batch.engine.sampling import UnconstrainedSampler, draw
+from maya_batch.engine.sampling import draw
 from maya_batch.engine.sequence_state import SequenceState
+from maya_batch.engine.unconstrained import UnconstrainedSampler
 from maya_batch.errors import MachineError
 
 CPU = torch.device("cpu")
@@ -39,12 +41,12 @@ def scores_of(seed: int, sequences: int = 1, columns: int = VOCABULARY, spread: 
 
 def unconstrained_sampler(
     sampling: Sampling, seeds: list[int], *, prompt_length: int = 3, max_tokens: int = 200
-) -> UnconstrainedSampler:
-    return UnconstrainedSampler(LAYOUT, sampling, seeds, prompt_length, max_tokens, CPU)
+) -> SamplingProcessor:
+    return SamplingProcessor(UnconstrainedSampler(LAYOUT, sampling, seeds, max_tokens, CPU), prompt_length)
 
 
 def sample_unconstrained(
-    sampler: UnconstrainedSampler, scores: list[torch.Tensor], prompt: torch.Tensor | None = None
+    sampler: SamplingProcessor, scores: list[torch.Tensor], prompt: torch.Tensor | None = None
 ) -> list[list[int]]:
     """The tokens of each sequence when these scores [sequences, vocabulary] come one after the other."""
     ids = torch.zeros(scores[0].shape[0], 3, dtype=torch.long) if prompt is None else prompt

@@ -9,26 +9,21 @@ import torch
 from maya_batch.bench.drawn_lengths import drawn_frames
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.api import EngineStats, Request, Sampling
-from maya_batch.engine.batch_budget import BatchBudget
+from maya_batch.engine.batch_budget import BatchBudget, graph_batch_size
 from maya_batch.engine.decode_loop import DecodeLoop
 from maya_batch.engine.paged_cache import BLOCK_SIZE, PagedCache
 from maya_batch.engine.sequence_state import SequenceState
 from maya_batch.errors import MachineError
 
 
-class CountingLlama:
-    layers = kv_heads = heads = head_dim = layer_bytes = position_bytes = 1
-    dtype = torch.float32
-    head = torch.zeros(1)
-
-
 class CountingRunner:
     """A frame is counted; a sequence ends at its drawn length."""
 
-    def __init__(
-        self, llama: object, cache: PagedCache, state: SequenceState, layout: TokenLayout, positions: int, graphs: bool
-    ) -> None:
-        self.state = state
+    def __init__(self, cache: PagedCache, state: SequenceState) -> None:
+        self.cache, self.state = cache, state
+
+    def warm_up(self, batch_size: int) -> None:
+        pass
 
     def prefill(self, batch_slots: list[int], prompts: list[list[int]]) -> None:
         pass
@@ -39,6 +34,34 @@ class CountingRunner:
         state.ended |= over
         state.live &= 1 - over
         state.frames += state.live
+
+    def in_grammar_probabilities(self, batch_size: int, max_context: int) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class CountingBackend:
+    """A model whose keys and values are one number a position."""
+
+    device = torch.device("cpu")
+    layer_bytes = position_bytes = 1
+    prompt_tokens = 0
+
+    def padded(self, sequences: int) -> int:
+        return graph_batch_size(sequences)
+
+    def runner(self, budget: BatchBudget, state: SequenceState) -> CountingRunner:
+        self.cache = PagedCache(
+            layers=1,
+            kv_heads=1,
+            head_dim=1,
+            batch_slots=graph_batch_size(budget.sequences),
+            positions=budget.positions,
+            block_size=budget.block_size,
+            blocks=budget.blocks,
+            dtype=torch.float32,
+            device=self.device,
+        )
+        return CountingRunner(self.cache, state)
 
 
 @dataclass
@@ -68,12 +91,6 @@ class Decoded:
     free_blocks: int
 
 
-@pytest.fixture
-def loop_over(monkeypatch: pytest.MonkeyPatch) -> "type[LoopOver]":
-    monkeypatch.setattr("maya_batch.engine.decode_loop.FrameRunner", CountingRunner)
-    return LoopOver
-
-
 class LoopOver:
     """The loop over a book, with so many blocks of memory."""
 
@@ -82,30 +99,21 @@ class LoopOver:
         self._stats = EngineStats()
         budget = BatchBudget(batch_size, 3700, blocks, BLOCK_SIZE)
         sampling = Sampling(repetition_penalty=1.0)
-        self._loop = DecodeLoop(
-            CountingLlama(),  # type: ignore[arg-type]
-            TokenLayout(),
-            book.requests,
-            sampling,
-            budget,
-            self._stats,
-            graphs=False,
-        )
+        self._backend = CountingBackend()
+        self._loop = DecodeLoop(self._backend, TokenLayout(), book.requests, sampling, budget, self._stats)
 
     def all(self) -> Decoded:
-        longest = max(self._book.prompts)
-        mask = torch.tensor([[0] * (longest - length) + [1] * length for length in self._book.prompts])
         frames: dict[str, int] = {}
         together: list[int] = []
-        for generations in self._loop.decode(None, torch.zeros_like(mask), attention_mask=mask):
+        for generations in self._loop.decode([[0] * length for length in self._book.prompts]):
             frames |= {generation.key: len(generation.codes) for generation in generations}
             together.append(len(self._loop._scheduler.running))
-        return Decoded(frames, together, self._stats, self._loop._cache.free_blocks)
+        return Decoded(frames, together, self._stats, self._backend.cache.free_blocks)
 
 
-def test_the_batch_slots_stay_taken_until_the_last_sequences(loop_over: type[LoopOver]) -> None:
+def test_the_batch_slots_stay_taken_until_the_last_sequences() -> None:
     book = Book.of(600, expected_pace=52)
-    decoded = loop_over(book, batch_size=96, blocks=3000).all()
+    decoded = LoopOver(book, batch_size=96, blocks=3000).all()
     assert len(decoded.frames) == 600
     steady = decoded.together[: len(decoded.together) * 6 // 10]
     assert np.mean(steady) > 90
@@ -114,10 +122,10 @@ def test_the_batch_slots_stay_taken_until_the_last_sequences(loop_over: type[Loo
 
 
 @pytest.mark.parametrize("expected_pace", [30.0, 46.0, 60.0])
-def test_little_memory_is_filled_however_wrong_the_expectation(loop_over: type[LoopOver], expected_pace: float) -> None:
+def test_little_memory_is_filled_however_wrong_the_expectation(expected_pace: float) -> None:
     book = Book.of(300, expected_pace)
     blocks = 400
-    decoded = loop_over(book, batch_size=128, blocks=blocks).all()
+    decoded = LoopOver(book, batch_size=128, blocks=blocks).all()
     assert len(decoded.frames) == 300
     held = sum(
         frames * SLOTS * (length + frames * SLOTS / 2)
@@ -130,19 +138,18 @@ def test_little_memory_is_filled_however_wrong_the_expectation(loop_over: type[L
     assert decoded.free_blocks == blocks
 
 
-def test_what_is_decoded_does_not_depend_on_the_memory(loop_over: type[LoopOver]) -> None:
+def test_what_is_decoded_does_not_depend_on_the_memory() -> None:
     book = Book.of(60, expected_pace=20)
     assert (
-        loop_over(book, batch_size=32, blocks=120).all().frames
-        == loop_over(book, batch_size=8, blocks=2000).all().frames
+        LoopOver(book, batch_size=32, blocks=120).all().frames == LoopOver(book, batch_size=8, blocks=2000).all().frames
     )
 
 
-def test_a_sequence_that_fits_into_no_memory_is_an_error(loop_over: type[LoopOver]) -> None:
+def test_a_sequence_that_fits_into_no_memory_is_an_error() -> None:
     with pytest.raises(MachineError, match="too small for one sequence of"):
-        loop_over(Book.of(3, expected_pace=46), batch_size=8, blocks=9).all()
+        LoopOver(Book.of(3, expected_pace=46), batch_size=8, blocks=9).all()
 
 
-def test_a_prompt_that_fits_into_no_memory_is_an_error(loop_over: type[LoopOver]) -> None:
+def test_a_prompt_that_fits_into_no_memory_is_an_error() -> None:
     with pytest.raises(MachineError, match="too small for even one chunk"):
-        loop_over(Book.of(3, expected_pace=46), batch_size=8, blocks=1).all()
+        LoopOver(Book.of(3, expected_pace=46), batch_size=8, blocks=1).all()

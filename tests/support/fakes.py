@@ -51,6 +51,8 @@ class FakeEngine:
     "Longwinded" needs many frames.
     """
 
+    name = "hf"
+
     def __init__(self, layout: TokenLayout, batch_size: int = 4) -> None:
         self.layout, self.batch_size = layout, batch_size
         self.dtype, self.quantization = "float32", "none"

@@ -1,0 +1,176 @@
+"""The GGUF engine: llama.cpp decodes, and the same loop, sampler and scheduler as with Hugging Face draw."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from maya_batch.checkpoint.gguf_config import GgufConfig
+from maya_batch.checkpoint.token_layout import MIN_FRAMES
+from maya_batch.engine.api import Decoding, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.batch_budget import BatchBudget, SequenceNeed
+from maya_batch.engine.decode_loop import DecodeLoop
+from maya_batch.engine.ggml_devices import GgmlDevice, ggml_devices
+from maya_batch.engine.gguf_memory import (
+    context_bytes,
+    peak_resident_memory,
+    plan_context,
+    position_bytes,
+    resident_memory,
+    usable_memory,
+)
+from maya_batch.engine.gguf_runner import GgufBackend
+from maya_batch.engine.gguf_unconstrained import decode_unconstrained
+from maya_batch.engine.llama_model import ContextSize, LlamaContext, LlamaModel
+from maya_batch.engine.prompts import Prompts
+from maya_batch.errors import MachineError
+
+log = logging.getLogger(__name__)
+
+#: Sequences whose first frames `in_grammar_probabilities` measures.
+_PROBED = 8
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a model is. `gpu` is None on the CPU alone; `free_before` is the GPU's free memory before it was loaded."""
+
+    threads: int
+    gpu: GgmlDevice | None = None
+
+
+class GgufEngine:
+    """A GGUF model, loaded by llama.cpp, that generates Maya1's frames."""
+
+    name = "gguf"
+    dtype = "gguf"
+
+    def __init__(
+        self, model: LlamaModel, config: GgufConfig, prompts: Prompts, placement: Placement, batch_size: int
+    ) -> None:
+        self._model, self._config, self._placement = model, config, placement
+        self.prompts, self.layout = prompts, prompts.layout
+        self.quantization, self.batch_size = config.file_type, batch_size
+        self.stats = EngineStats()
+        self._exact = config.file_type == "f32"
+        self._context: LlamaContext | None = None
+        self._gpu_peak = 0
+
+    def tags(self) -> tuple[str, ...]:
+        """The emotion tags that are one token of this checkpoint."""
+        return self.prompts.tags()
+
+    def in_grammar_probabilities(self, requests: Sequence[Request], sampling: Sampling) -> tuple[float, ...]:
+        """How likely, in the first frames of these requests, an unconstrained token is of its slot: a mean for each of
+        the 7 slots.
+        """
+        probes = [replace(request, max_frames=MIN_FRAMES) for request in requests[: min(self.batch_size, _PROBED)]]
+        prompts = self.prompts.of(probes)
+        return self._decode_loop(probes, prompts, sampling).in_grammar_probabilities(prompts)
+
+    def peak_memory(self) -> int:
+        """The most GPU memory that the model has held, in bytes; without a GPU, the most memory of this process."""
+        return self._gpu_peak if self._placement.gpu is not None else peak_resident_memory()
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        decoding: Decoding,
+        tick: Callable[[], None] | None = None,
+        retries: Callable[[], Sequence[Request]] | None = None,
+    ) -> Iterator[list[Generation]]:
+        """Generate codes for all requests. They start in the order given; each is returned as soon as it ends.
+
+        `retries` returns finished requests only, with other seeds; they start before all waiting ones. It is not called
+        after the last sequence has ended.
+
+        Raises:
+            MachineError: the memory is too small for one sequence, a prompt leaves no room, or logits are not finite.
+        """
+        if not requests:
+            return
+        if decoding == "free":
+            yield from self._generate_unconstrained(requests, sampling, tick, retries or (lambda: ()))
+            return
+
+        def retries_with_prompts() -> list[tuple[Request, list[int]]]:
+            due = retries() if retries is not None else ()
+            return list(zip(due, self.prompts.of(due), strict=True)) if due else []
+
+        prompts = self.prompts.of(requests)
+        yield from self._decode_loop(requests, prompts, sampling, tick, retries_with_prompts).decode(prompts)
+
+    def _decode_loop(
+        self,
+        requests: Sequence[Request],
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        tick: Callable[[], None] | None = None,
+        retries: Callable[[], list[tuple[Request, list[int]]]] | None = None,
+    ) -> DecodeLoop:
+        context = self._context_for(requests, prompts)
+        size, cost = context.size, position_bytes(self._config, self._exact)
+        backend = GgufBackend(context, self.layout, self._config.weight_bytes, cost)
+        sequences = min(size.sequences, self.batch_size, len(requests))
+        budget = BatchBudget(sequences, size.positions, size.sequences, 0)
+        return DecodeLoop(backend, self.layout, requests, sampling, budget, self.stats, tick, retries)
+
+    def _generate_unconstrained(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        tick: Callable[[], None] | None,
+        retries: Callable[[], Sequence[Request]],
+    ) -> Iterator[list[Generation]]:
+        """Run one batch after the other; a batch's sequences are returned together."""
+        waiting = list(requests)
+        context = self._context_for(waiting, self.prompts.of(waiting))
+        size = min(context.size.sequences, self.batch_size)
+        while waiting := [*retries(), *waiting]:
+            batch, waiting = waiting[:size], waiting[size:]
+            yield decode_unconstrained(context, self.layout, batch, self.prompts.of(batch), sampling, tick)
+
+    def _context_for(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> LlamaContext:
+        """A context that is large enough for these requests: the last one, or a new one in its place."""
+        needs = [
+            SequenceNeed(len(prompt), request.max_frames, request.likely_frames)
+            for prompt, request in zip(prompts, requests, strict=True)
+        ]
+        wanted = plan_context(self._config, needs, self.batch_size, self._free_memory(), self._exact)
+        if self._context is None or not self._context.size.holds(wanted):
+            self._context = None  # its memory goes to the new one
+            wanted = plan_context(self._config, needs, self.batch_size, self._free_memory(), self._exact)
+            planned = self._held() + context_bytes(self._config, wanted)
+            self._context = self._new_context(wanted)
+            self.stats.planned_bytes = planned
+            if self._placement.gpu is not None:
+                self._gpu_peak = max(self._gpu_peak, self._held())
+        return self._context
+
+    def _new_context(self, size: ContextSize) -> LlamaContext:
+        """A context of this size, or, where llama.cpp finds less memory than planned, of half as many sequences."""
+        while True:
+            try:
+                return LlamaContext(self._model, size, self._placement.threads)
+            except MachineError as error:
+                if size.sequences <= 2:
+                    raise
+                fewer = replace(size, sequences=max(size.sequences // 2, 2))
+                log.warning("%s; continuing with a batch size of %d", error, fewer.sequences)
+                size = fewer
+
+    def _free_memory(self) -> int:
+        """Bytes that a context may take: of the GPU if all layers are there, else of the machine."""
+        gpu = self._gpu_now()
+        return gpu.free if gpu is not None and self._model.gpu_layers > self._config.layers else usable_memory()
+
+    def _held(self) -> int:
+        """Bytes that are held before a context is made: by the model on the GPU, or by this process."""
+        gpu, before = self._gpu_now(), self._placement.gpu
+        return before.free - gpu.free if gpu is not None and before is not None else resident_memory()
+
+    def _gpu_now(self) -> GgmlDevice | None:
+        gpu = self._placement.gpu
+        if gpu is None:
+            return None
+        return next(device for device in ggml_devices(self._model.library) if device.name == gpu.name)

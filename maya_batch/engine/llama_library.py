@@ -1,0 +1,75 @@
+"""Loads llama.cpp's library, keeps its log off the terminal, and turns its failures into errors."""
+
+import ctypes
+import logging
+from collections import deque
+from functools import cache
+from types import ModuleType
+
+from maya_batch.errors import MachineError, first_line
+from maya_batch.messages.install_hint import install_hint
+
+log = logging.getLogger(__name__)
+
+#: ggml's log level for errors.
+_ERROR = 4
+
+
+class LlamaLibrary:
+    """The low-level functions of llama-cpp-python, and the last errors that llama.cpp logged."""
+
+    def __init__(self, functions: ModuleType) -> None:
+        self.functions = functions
+        self.ggml: ctypes.CDLL = _with_types(functions._lib)
+        """The functions of ggml that llama-cpp-python does not name; libllama depends on their library."""
+        self._errors: deque[str] = deque(maxlen=8)
+        # The library keeps the callback's address: this object must live as long as the process does.
+        self._callback = functions.llama_log_callback(self._log)
+        functions.llama_log_set(self._callback, None)
+
+    def forget_errors(self) -> None:
+        """Forget what was logged before a call whose errors are wanted."""
+        self._errors.clear()
+
+    def last_error(self) -> str:
+        """The first line that llama.cpp logged as an error since `forget_errors`."""
+        return first_line(ValueError(self._errors[0])) if self._errors else "llama.cpp gives no reason"
+
+    def _log(self, level: int, text: bytes, _data: object) -> None:
+        line = text.decode("utf-8", "replace").strip()
+        if not line:
+            return
+        if level == _ERROR:
+            self._errors.append(line)
+        log.debug("llama.cpp: %s", line)
+
+
+def _with_types(ggml: ctypes.CDLL) -> ctypes.CDLL:
+    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+    ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
+    ggml.ggml_backend_dev_name.restype = ctypes.c_char_p
+    ggml.ggml_backend_dev_description.restype = ctypes.c_char_p
+    return ggml
+
+
+@cache
+def llama_library() -> LlamaLibrary:
+    """Load llama.cpp, once for the process.
+
+    Raises:
+        MachineError: llama-cpp-python is not installed, or its library does not load.
+    """
+    try:
+        from llama_cpp import llama_cpp
+    except ModuleNotFoundError as error:
+        raise MachineError(
+            f"GGUF files need llama-cpp-python, which is not installed; install it with `{install_hint('gguf')}` (it "
+            "compiles llama.cpp, which needs cmake and a C++ compiler: `apt install build-essential cmake`)"
+        ) from error
+    except (ImportError, OSError, RuntimeError) as error:
+        raise MachineError(
+            f"llama.cpp's library does not load ({first_line(error)}); install it again with "
+            f"`{install_hint('gguf')} --force-reinstall --no-deps llama-cpp-python`"
+        ) from error
+    llama_cpp.llama_backend_init()
+    return LlamaLibrary(llama_cpp)
