@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maya_batch.checkpoint.gguf_file import read_gguf
+from maya_batch.checkpoint.locate import is_gguf
 from maya_batch.errors import MachineError, first_line
 from maya_batch.files.json_file import is_number, read_json
 from maya_batch.messages.quoting import quoted
@@ -84,14 +86,17 @@ def read_hf_config(folder: Path) -> HfConfig:
         raise MachineError(f"{path}: the model does not load ({error}); fetch the model again") from error
 
 
-def positions_of(folder: Path) -> int:
-    """The most tokens of a text and its speech together: what config.json says, but at most `CONTEXT`.
+def positions_of(path: Path) -> int:
+    """The most tokens of a text and its speech together: what the folder or GGUF file says, but at most `CONTEXT`.
 
     An invalid file counts as `CONTEXT`; loading the model reports it.
     """
     try:
-        positions = read_json(folder / FILE)["max_position_embeddings"]
-    except (OSError, ValueError, TypeError, LookupError):
+        if is_gguf(path):
+            positions = read_gguf(path).metadata["llama.context_length"]
+        else:
+            positions = read_json(path / FILE)["max_position_embeddings"]
+    except (OSError, ValueError, TypeError, LookupError, MachineError):
         return CONTEXT
     return min(CONTEXT, positions) if type(positions) is int and positions > 0 else CONTEXT
 

@@ -13,12 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maya_batch.checkpoint.gguf_file import read_gguf
+from maya_batch.checkpoint.locate import is_gguf
 from maya_batch.errors import MachineError
-from maya_batch.files.json_file import read_json
+from maya_batch.files.json_file import parse_json, read_json
 from maya_batch.messages.quoting import quoted
 from maya_batch.text.emotion_tags import MAYA1_TAGS
 
 LAYOUT_FILE = "maya_tokens.json"
+
+LAYOUT_KEY = "maya_batch.token_layout"
+"""The key of a GGUF file that has the content of `maya_tokens.json`."""
+
+#: What parsing raises for content that is not a layout.
+_INVALID = (OSError, ValueError, TypeError, KeyError, OverflowError)
+
 
 #: The slots of a frame by SNAC level, in the order the model writes them (as in Orpheus-3B).
 FRAME_ORDER = ("L1", "L2a", "L3a", "L3b", "L2b", "L3c", "L3d")
@@ -131,21 +140,37 @@ def levels(codes: Codes) -> tuple[Codes, Codes, Codes]:
     return codes[:, 0].copy(), codes[:, [1, 4]].reshape(-1), codes[:, [2, 3, 5, 6]].reshape(-1)
 
 
-def read_layout(folder: Path) -> TokenLayout:
-    """The layout of the checkpoint in `folder`: its own `maya_tokens.json`, else Maya1's.
+def read_layout(path: Path) -> TokenLayout:
+    """The layout of the checkpoint at `path`, a folder or a GGUF file; Maya1's, if it has none.
+
+    A folder has it in `maya_tokens.json`, and a GGUF file in its metadata.
 
     Raises:
-        MachineError: the file exists, but is not a layout that this program supports.
+        MachineError: it is not a layout that this program supports, or the GGUF file is damaged.
     """
-    path = folder / LAYOUT_FILE
-    if not path.is_file():
+    if is_gguf(path):
+        return _layout_of_gguf(path)
+    file = path / LAYOUT_FILE
+    if not file.is_file():
         return TokenLayout()
     try:
-        return _parse_layout(read_json(path))
-    except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
+        return _parse_layout(read_json(file))
+    except _INVALID as error:
         raise MachineError(
-            f"{path}: not a token layout ({error}); use the file that came with the checkpoint"
+            f"{file}: not a token layout ({error}); use the file that came with the checkpoint"
         ) from error
+
+
+def _layout_of_gguf(path: Path) -> TokenLayout:
+    text = read_gguf(path).metadata.get(LAYOUT_KEY)
+    if text is None:
+        return TokenLayout()
+    try:
+        if not isinstance(text, str):
+            raise TypeError("it is not a text")
+        return _parse_layout(parse_json(text.encode()))
+    except _INVALID as error:
+        raise MachineError(f"{path}: {LAYOUT_KEY} is not a token layout ({error}); convert the model again") from error
 
 
 def _parse_layout(data: dict[str, Any]) -> TokenLayout:

@@ -19,6 +19,15 @@ def read_json(path: Path, most: int = MOST) -> Any:
         raise ValueError("no such file")
     with path.open("rb") as file:
         content = file.read(most + 1)
+    return parse_json(content, most)
+
+
+def parse_json(content: bytes, most: int = MOST) -> Any:
+    """The content of a file or of a part of one.
+
+    Raises:
+        ValueError: it has more than `most` bytes, or is not valid JSON.
+    """
     if len(content) > most:
         raise ValueError(f"more than {most:,} bytes")
     try:
