@@ -173,10 +173,8 @@ class HfEngine:
     ) -> Result:
         """Run `decode` on these prompts inside the model's `generate`, which checks them."""
 
-        def inside(
-            model: object, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **others: object
-        ) -> Result:
-            return decode(unpad(input_ids, attention_mask))
+        def inside(model: object, input_ids: torch.Tensor, **model_kwargs: torch.Tensor | None) -> Result:
+            return decode(unpad(input_ids, model_kwargs.get("attention_mask")))
 
         config = GenerationConfig(
             max_new_tokens=max(request.max_frames for request in requests) * SLOTS + 1,
