@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
+from maya_batch.checkpoint.locate import is_gguf
 from maya_batch.engine.api import Engine
 from maya_batch.errors import UsageError
 
@@ -28,6 +30,25 @@ def load_engine(
             pool.submit(warm_up, folder, device, dtype, quantization)
             from maya_batch.engine.hf_loader import load_hf_engine  # and transformers; both take seconds
     return load_hf_engine(folder, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)
+
+
+def engine_for(name: str, path: Path) -> Literal["hf", "gguf"]:
+    """The engine that renders with the checkpoint at `path`, where the settings say `name`: auto, hf or gguf.
+
+    Raises:
+        UsageError: the engine does not load checkpoints of this kind.
+    """
+    # For the merge: load_engine, whose file this is, has the same function.
+    if is_gguf(path):
+        if name == "hf":
+            raise UsageError(f"engine hf needs a folder or a hub id, and {path} is a .gguf file; use --engine gguf")
+        return "gguf"
+    if name == "gguf":
+        raise UsageError(
+            f"engine gguf needs a .gguf file, and {path} is none; make one with `maya-batch convert`, or use "
+            "--engine hf"
+        )
+    return "hf"
 
 
 @contextmanager
