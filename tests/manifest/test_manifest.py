@@ -203,6 +203,9 @@ BAD_NAMES = [
     (BOOK + "render: {model: ./a/../b}\n", "5:17: './a/../b' is not a path inside"),
     (BOOK + "render: {model: maya}\n", "5:17: 'maya' is not a model; write `demo`, a hub id"),
     (BOOK + "render: {model: a/b/c}\n", "5:17: 'a/b/c' is not a model"),
+    (BOOK + "render: {model: /models/x.gguf}\n", "5:17: '/models/x.gguf' is not a path inside the manifest's"),
+    (BOOK + "render: {model: ../x.gguf}\n", "5:17: '../x.gguf' is not a path inside"),
+    (BOOK + "render: {codec: org/x.gguf}\n", "5:17: 'org/x.gguf' is a GGUF file, which contains no codec; delete"),
 ]  # fmt: skip
 
 
