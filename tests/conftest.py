@@ -114,9 +114,8 @@ def unread_gguf(tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plans do not read .gguf files: each has the tags and the positions of the book's model."""
     model = tiny.folder / "lm"
     layout, positions = read_layout(model), positions_of(model)
-    read, count = plan.read_layout, plan.positions_of
-    monkeypatch.setattr(plan, "read_layout", lambda path: layout if is_gguf(path) else read(path))
-    monkeypatch.setattr(plan, "positions_of", lambda path: positions if is_gguf(path) else count(path))
+    monkeypatch.setattr(plan, "read_layout", lambda path: layout if is_gguf(path) else read_layout(path))
+    monkeypatch.setattr(plan, "positions_of", lambda path: positions if is_gguf(path) else positions_of(path))
 
 
 @dataclass(frozen=True)

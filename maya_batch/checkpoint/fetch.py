@@ -45,7 +45,8 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequ
             # A repository that has safetensors needs no second copy of its weights in pickled form.
             ignore_patterns=["*.bin.index.json"],
         )
-    if not any(found.name.endswith((".safetensors", ".bin")) for found in Path(path).glob("*")):
+    weights = any(found.name.endswith((".safetensors", ".bin")) for found in Path(path).glob("*"))
+    if not weights and patterns is _PATTERNS:  # not for recognizers
         files = _gguf_files(name, repo, revision)
         if files:
             raise UsageError(f"{name}: it has only GGUF files; choose one of them with --file: {listed(files)}")

@@ -20,6 +20,7 @@ from maya_batch.manifest import (
     output_folder,
     read_manuscript,
 )
+from maya_batch.manifest.one_line import is_hub_id
 
 HEAD = "title: T\nvoices: {anna: A voice, tom: Another}\n"
 CHAPTERS = "chapters:\n  - {title: One, text: Hello.}\n"
@@ -236,6 +237,13 @@ def test_names_of_models(name: str) -> None:
     assert (book.render.model, book.render.codec) == (name, name)
 
 
+@pytest.mark.parametrize("name", ["maya1.gguf", "./maya1.gguf", "models/maya1.gguf", "a/b/c.gguf", "org/x.gguf@main"])
+@pytest.mark.usefixtures("folder")
+def test_a_gguf_file_need_not_be_there_and_is_no_hub_id(name: str) -> None:
+    assert sound(BOOK + f"render: {{model: '{name}'}}\n").book.render.model == name
+    assert is_hub_id(name) == name.endswith("@main")
+
+
 @pytest.mark.parametrize("text", ["[a]\n", "just words\n", "~\n"])
 @pytest.mark.usefixtures("folder")
 def test_a_manifest_that_is_no_mapping(text: str) -> None:
@@ -403,6 +411,7 @@ def test_links_that_lead_out_are_refused_for_folders_too(folder: Path) -> None:
         f"{name!r} leads out of the manifest's folder through a symbolic link; `{flag}` takes any path"
         for name, flag in [("up/x", "--output"), ("./up/m", "--model"), ("./up/c", "--codec")]
     ]
+    assert "'up/m.gguf' leads out of the manifest's folder through" in only(BOOK + "render: {model: up/m.gguf}\n")
 
 
 def test_a_manifest_that_cannot_be_read(folder: Path) -> None:
