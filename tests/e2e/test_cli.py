@@ -437,7 +437,7 @@ def test_a_config_of_the_other_engine_is_refused_with_the_way_out(cli: Cli, tiny
     assert line.startswith(f"engine gguf needs a .gguf file, and {tiny.folder / 'lm'} is ")
     assert "use --engine hf" in line
     line = one_line(cli("plan", tiny.path, "--config", "demo", "--model", tiny.folder / "maya1.gguf"), 2)
-    assert line.startswith("engine hf needs a folder")
+    assert line.startswith("engine hf ")
     assert "use --engine gguf" in line
 
 
