@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from maya_batch.book import plan
+from maya_batch.checkpoint.hf_config import positions_of
+from maya_batch.checkpoint.locate import is_gguf
 from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.engine.api import Engine
 from maya_batch.files.builtin_files import builtin
@@ -104,6 +107,15 @@ def fake_engine(tiny: TinyBook, fake_codec: FakeCodec, loaders: Loaders) -> Fake
 
     loaders.engine = load
     return engine
+
+
+@pytest.fixture
+def unread_gguf(tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans do not read .gguf files: each has the tags and the positions of the book's model."""
+    model = tiny.folder / "lm"
+    layout, positions = read_layout(model), positions_of(model)
+    monkeypatch.setattr(plan, "read_layout", lambda path: layout if is_gguf(path) else read_layout(path))
+    monkeypatch.setattr(plan, "positions_of", lambda path: positions if is_gguf(path) else positions_of(path))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from maya_batch.checkpoint.locate import DEMO
+from maya_batch.checkpoint.locate import DEMO, is_gguf
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import write_atomic
 from maya_batch.files.json_file import read_json
@@ -60,7 +60,12 @@ def speed_file() -> Path | None:
 
 
 def _name(model: str | None) -> str:
-    """The name that a model's speed is stored under: all models except the demo voice have Maya1's shape."""
+    """The name that a model's speed is stored under.
+
+    All models except the demo voice have Maya1's shape. A GGUF file is another engine's, and its types set its speed.
+    """
+    if model is not None and is_gguf(model):
+        return Path(model).name
     return DEMO if model == DEMO else "maya1"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from maya_batch.book.model_lock_file import CONFIG_FIELDS, read_lock, write_lock
-from maya_batch.checkpoint.locate import Checkpoint, Kind, cached_commit, find_checkpoint
+from maya_batch.checkpoint.locate import Checkpoint, Kind, cached_commit, find_checkpoint, is_gguf
 from maya_batch.errors import MachineError
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class ModelConfig:
     """Everything about a model that shapes the codes: part of every chunk's key."""
 
     model: str
-    """Its identity: `hub:<repository>@<commit>` or `sha256:<digest of the folder>`."""
+    """Its identity: `hub:<repository>@<commit>` or `sha256:<digest of the folder or the .gguf file>`."""
     dtype: str
     quantization: str
     decoding: str
@@ -34,7 +34,8 @@ class ModelConfig:
 class ModelLock:
     """The file `model.lock` of one book.
 
-    A model in the manifest's folder is named `./` and its path there, so that the book can be moved.
+    A model in the manifest's folder, be it a folder or a .gguf file, is named `./` and its path there, so that the book
+    can be moved.
     """
 
     def __init__(self, path: Path, base: Path | None = None) -> None:
@@ -196,9 +197,9 @@ class ModelLock:
             ending = called.removeprefix(".") if called.startswith("./") else None
             # Version 0.1 wrote absolute paths; files that were moved keep their sizes and times.
             old = [was for was in entries if was == name or (ending and was.startswith("/") and was.endswith(ending))]
-            if len(old) != 1 and Path(name).is_absolute() and Path(name).is_dir():
+            if len(old) != 1 and Path(name).is_absolute() and _is_there(name):
                 stamps = Checkpoint(name, kind, Path(name)).stamps()
-                old = [was for was, entry in entries.items() if stamps and entry["files"] == stamps]
+                old = [was for was, entry in entries.items() if _same_stamps(name, stamps, was, entry["files"])]
             if len(old) == 1:
                 self._rename(old[0], name, kind)
         found: dict[str, Any] | None = self._data[kind].get(called)
@@ -207,7 +208,7 @@ class ModelLock:
     def _rename(self, old: str, name: str, kind: Kind) -> None:
         """Rename a checkpoint; if one still exists under the old name, keep both names."""
         called = self.name(name)
-        if Path(self.path(old)).is_dir():
+        if _is_there(self.path(old)):
             self._data[kind][called] = copy.deepcopy(self._data[kind][old])
             return
         self._data[kind] = {called if was == old else was: entry for was, entry in self._data[kind].items()}
@@ -224,3 +225,15 @@ class ModelLock:
         """The hub commit that the book is pinned to; None for a checkpoint that is not from the hub."""
         entry = self._entry(name, kind)
         return entry["identity"].partition("@")[2] if entry and entry["identity"].startswith("hub:") else None
+
+
+def _is_there(path: str) -> bool:
+    """Whether a checkpoint of this path exists: a folder, or the file of a name that ends in .gguf."""
+    return Path(path).is_file() if is_gguf(path) else Path(path).is_dir()
+
+
+def _same_stamps(name: str, stamps: dict[str, list[int]], was: str, known: dict[str, list[int]]) -> bool:
+    """Whether two checkpoints have files of the same sizes and times; a .gguf file may have another name now."""
+    if is_gguf(name) and is_gguf(was):
+        return list(stamps.values()) == list(known.values())
+    return bool(stamps) and stamps == known

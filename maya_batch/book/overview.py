@@ -8,8 +8,10 @@ from maya_batch.book.character_accounting import Characters, chapter_characters
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.leftovers import left_over
 from maya_batch.book.machine_speed import Speed
+from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState
 from maya_batch.checkpoint.token_layout import SLOTS
+from maya_batch.engine.load import engine_for
 from maya_batch.messages.plural import plural
 
 #: Bytes of a frame in a take's file (seven codes of two bytes), and of the rest of the file (about 900).
@@ -39,6 +41,8 @@ class Description:
     title: str
     author: str
     model: str
+    engine: str
+    """The engine that renders with this model: `hf` or `gguf`."""
     folder: str
     chapters: list[ChapterLine]
     chunks: int
@@ -64,7 +68,7 @@ class Description:
     def lines(self) -> list[str]:
         """The summary for people."""
         head = f"{self.title}, {self.author}" if self.author else self.title
-        lines = [head, f"model {self.model}, output {self.folder}"]
+        lines = [head, f"model {self.model}, engine {self.engine}, output {self.folder}"]
         if self.model_configs:
             before = f"; before with {' and '.join(self.model_configs[1:])}" if self.model_configs[1:] else ""
             lines.append(f"rendered with {self.model_configs[0]}{before}")
@@ -91,9 +95,14 @@ class Description:
         return lines + self.notes
 
 
-def describe(state: BookState, takes: bool, speed: Speed | None = None) -> Description:
-    """The book as it is now; with `takes`, unused files are listed, too. `speed` is that of the last benchmark."""
+def describe(state: BookState, machine: Machine, takes: bool, speed: Speed | None = None) -> Description:
+    """The book as it is now; with `takes`, unused files are listed, too. `speed` is that of the last benchmark.
+
+    Raises:
+        UsageError: the engine that the settings name does not load this kind of model.
+    """
     plan = state.plan
+    engine = engine_for(machine.engine, Path(plan.sound.model))  # by the name: the model need not be on this machine
     lines = [_chapter_line(state, chapter) for chapter in plan.chapters]
     seconds = sum(plan.seconds(chapter) for chapter in plan.chapters)
     frames = sum(chunk.expected_frames for chunk in plan.chunks())
@@ -114,6 +123,7 @@ def describe(state: BookState, takes: bool, speed: Speed | None = None) -> Descr
         title=plan.book.title,
         author=plan.book.author,
         model=plan.sound.model,
+        engine=engine,
         folder=str(state.folder),
         chapters=lines,
         chunks=chunks,

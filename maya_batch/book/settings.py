@@ -88,7 +88,7 @@ def sound_settings(render: Render, folder: Path, flags: Render) -> Sound:
     """The sound settings of a book whose manifest is in `folder`; flags override the book.
 
     Raises:
-        UsageError: the book names a model or codec folder outside the manifest's.
+        UsageError: the book names a model or codec outside the manifest's folder.
     """
     book = render.model_dump(exclude_none=True)
     given = flags.model_dump(exclude_none=True)
@@ -123,7 +123,7 @@ def machine_settings(config: str | None, flags: dict[str, object]) -> Machine:
 
 
 def flags_of(**values: object) -> Render:
-    """Flags that shape the sound, checked against the manifest's bounds; a model may be any folder.
+    """Flags that shape the sound, checked against the manifest's bounds; a model may be any folder or .gguf file.
 
     Raises:
         UsageError: a value is out of bounds.

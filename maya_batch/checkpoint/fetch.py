@@ -1,12 +1,15 @@
 """Downloads a model or codec from the Hugging Face hub: the only module that uses the network."""
 
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
-from maya_batch.checkpoint.locate import DEMO, MAYA1
+from maya_batch.checkpoint.locate import DEMO, MAYA1, is_gguf
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.manifest.one_line import HUB_ID
+from maya_batch.messages.suggestions import listed
 
 #: The files needed to load safely: no code, and no pickled weights except the codec's one file.
 _PATTERNS = ("*.json", "*.safetensors", "tokenizer/*", "tokenizer*", "pytorch_model.bin")
@@ -24,10 +27,91 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequ
     An interrupted download is resumed. Only files that match `patterns` are downloaded.
 
     Raises:
-        UsageError: it is not a hub id, there is no such repository, or the folder has files that were not fetched.
+        UsageError: it is not a hub id, there is no such repository, it has only GGUF files, or the folder has files
+            that were not fetched.
         MachineError: the hub cannot be reached, or the disk is full.
     """
     from huggingface_hub import snapshot_download
+
+    repo, revision = _parse(name)
+    folder = _target(repo, to)
+    say(f"fetching {name} from the Hugging Face hub")
+    with _hub_errors(name):
+        path = snapshot_download(
+            repo,
+            revision=revision,
+            local_dir=folder,
+            allow_patterns=list(patterns),
+            # A repository that has safetensors needs no second copy of its weights in pickled form.
+            ignore_patterns=["*.bin.index.json"],
+        )
+    weights = any(found.name.endswith((".safetensors", ".bin")) for found in Path(path).glob("*"))
+    if not weights and patterns is _PATTERNS:  # not for recognizers
+        files = _gguf_files(name, repo, revision)
+        if files:
+            raise UsageError(f"{name}: it has only GGUF files; choose one of them with --file: {listed(files)}")
+    return Path(path)
+
+
+def fetch_gguf(name: str, pattern: str, to: Path | None, say: Callable[[str], None]) -> Path:
+    """Download one GGUF file of `org/name` or `org/name@revision`; return its path.
+
+    `pattern` is the file's name in the repository, or a pattern with `*` and `?` that only this name matches. The file
+    goes into the hub's cache, or into the repository's folder in `to`. An interrupted download is resumed.
+
+    Raises:
+        UsageError: as in `fetch`, or the pattern matches no GGUF file or several ones.
+        MachineError: the hub cannot be reached, or the disk is full.
+    """
+    from huggingface_hub import hf_hub_download
+
+    repo, revision = _parse(name)
+    folder = _target(repo, to)
+    files = _gguf_files(name, repo, revision)
+    matching = [file for file in files if fnmatchcase(file, pattern)]
+    if not matching:
+        known = f"its GGUF files: {listed(files)}" if files else "it has no GGUF files"
+        raise UsageError(f"{name}: no GGUF file matches --file {pattern}; {known}")
+    if len(matching) > 1:
+        count = f"{len(matching)} files match --file {pattern}"
+        raise UsageError(f"{name}: {count}; choose one of them: {listed(matching)}")
+    say(f"fetching {matching[0]} of {name} from the Hugging Face hub")
+    with _hub_errors(name):
+        return Path(hf_hub_download(repo, matching[0], revision=revision, local_dir=folder))
+
+
+def _parse(name: str) -> tuple[str, str | None]:
+    """The repository and the revision of a hub id; the revision is None if it names none."""
+    match = HUB_ID.fullmatch(name)
+    if match is None or is_gguf(name):
+        raise UsageError(f"{name}: not a hub id like {MAYA1}; the voice `{DEMO}` is built in")
+    return match["repo"], match["revision"]
+
+
+def _target(repo: str, to: Path | None) -> Path | None:
+    """The folder to download a repository into; None for the hub's cache."""
+    folder = to / repo.rpartition("/")[2] if to is not None else None
+    if folder is not None and folder.is_dir() and any(folder.iterdir()) and not (folder / _FETCHED).is_dir():
+        raise UsageError(f"{folder} already exists and was not fetched; move it, or choose another --to")
+    return folder
+
+
+def _gguf_files(name: str, repo: str, revision: str | None) -> list[str]:
+    """The paths of the GGUF files in a repository, sorted; paths that lead out of it are left out."""
+    from huggingface_hub import list_repo_files
+
+    with _hub_errors(name):
+        files = list_repo_files(repo, revision=revision)
+    return sorted(file for file in files if is_gguf(file) and _is_inside(PurePosixPath(file)))
+
+
+def _is_inside(path: PurePosixPath) -> bool:
+    return not path.is_absolute() and ".." not in path.parts
+
+
+@contextmanager
+def _hub_errors(name: str) -> Iterator[None]:
+    """Raise the errors of the hub's client as those of this program, in one line each."""
     from huggingface_hub.errors import (
         HFValidationError,
         HTTPError,  # of the HTTP library that this version of the hub's client uses
@@ -37,23 +121,8 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequ
         RevisionNotFoundError,
     )
 
-    match = HUB_ID.fullmatch(name)
-    if match is None:
-        raise UsageError(f"{name}: not a hub id like {MAYA1}; the voice `{DEMO}` is built in")
-    repo = match["repo"]
-    folder = to / repo.rpartition("/")[2] if to is not None else None
-    if folder is not None and folder.is_dir() and any(folder.iterdir()) and not (folder / _FETCHED).is_dir():
-        raise UsageError(f"{folder} already exists and was not fetched; move it, or choose another --to")
-    say(f"fetching {name} from the Hugging Face hub")
     try:
-        path = snapshot_download(
-            repo,
-            revision=match["revision"],
-            local_dir=folder,
-            allow_patterns=list(patterns),
-            # A repository that has safetensors needs no second copy of its weights in pickled form.
-            ignore_patterns=["*.bin.index.json"],
-        )
+        yield
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         raise UsageError(f"{name}: no such repository or revision on the hub, or it requires a login") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HTTPError, ConnectionError) as error:
@@ -65,4 +134,3 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequ
         raise MachineError(
             f"{name}: cannot be stored ({os.strerror(error.errno) if error.errno else error})"
         ) from error
-    return Path(path)

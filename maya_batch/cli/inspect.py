@@ -40,9 +40,10 @@ def plan(
 
     It needs no model, and also shows words, tokens, disk space and, after `bench`, the expected rendering time.
     """
-    state = _look(book, output, book_flags, machine_flags, any_language=False)
+    machine = machine_flags.machine()
+    state = _look(book, output, book_flags, machine, any_language=False)
     speed = saved_speed(state.plan.sound.model)
-    _print(describe(state, takes=False, speed=speed), as_json)
+    _print(describe(state, machine, takes=False, speed=speed), as_json)
     refuse_other_book(state)
     if speed is None and not as_json and any(state.needs_take(chunk) for chunk in state.plan.chunks()):
         log.info("the rendering speed of this machine is not known; run `maya-batch bench` to measure it")
@@ -61,8 +62,9 @@ def status(
 
     It needs no model, and also shows where each character of the book is.
     """
-    state = _look(book, output, book_flags, machine_flags)
-    _print(describe(state, takes=True), as_json)
+    machine = machine_flags.machine()
+    state = _look(book, output, book_flags, machine)
+    _print(describe(state, machine, takes=True), as_json)
     refuse_other_book(state)
 
 
@@ -93,7 +95,7 @@ def clean(
     from maya_batch.book.run_lock import lock_book
     from maya_batch.book.take_store import unlink_all
 
-    state = _look(book, output, replace(book_flags, allow_unknown_tags=True), machine_flags)
+    state = _look(book, output, replace(book_flags, allow_unknown_tags=True), machine_flags.machine())
     hidden = hidden_folder(state.folder)
     if not hidden.is_dir():
         print("nothing to remove")
@@ -162,10 +164,10 @@ def _other(name: str, state: BookState) -> BookState:
 
 
 def _look(
-    book: Path, output: Path | None, book_flags: BookFlags, machine_flags: MachineFlags, any_language: bool = True
+    book: Path, output: Path | None, book_flags: BookFlags, machine: Machine, any_language: bool = True
 ) -> BookState:
     """The state of a book on disk; nothing is written."""
-    return book_state(book_flags.plan(book, any_language), machine_flags.machine(), output)
+    return book_state(book_flags.plan(book, any_language), machine, output)
 
 
 def _print(description: Description, as_json: bool) -> None:

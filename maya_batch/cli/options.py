@@ -23,11 +23,15 @@ Output = Annotated[
 ]
 Config = Annotated[
     str | None,
-    typer.Option(help="Machine settings: demo, maya1-bf16-24gb, maya1-nf4-8gb, or a YAML file."),
+    typer.Option(
+        help="Machine settings: demo, maya1-bf16-24gb, maya1-gguf-4gb, maya1-gguf-cpu, maya1-nf4-8gb, or a YAML file."
+    ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option(help="Model: `demo`, a hub id, or a folder. Default: the book's, else maya-research/maya1."),
+    typer.Option(
+        help="Model: `demo`, a hub id, a folder, or a .gguf file. Default: the book's, else maya-research/maya1."
+    ),
 ]
 Codec = Annotated[
     str | None,
@@ -35,14 +39,13 @@ Codec = Annotated[
 ]
 
 
-def _choice(setting: str, help: str, without: tuple[str, ...] = ()) -> Any:
+def _choice(setting: str, help: str) -> Any:
     """An option whose help shows the values that a setting of the machine may have.
 
     `Machine` checks them, not Typer, which would refuse them before `--notify` is known.
     """
     (kinds,) = (kind for kind in _kinds(Machine.model_fields[setting].annotation) if get_origin(kind) is Literal)
-    metavar = "|".join(value for value in get_args(kinds) if value not in without)
-    return typer.Option(f"--{setting}", metavar=metavar, help=help)
+    return typer.Option(f"--{setting}", metavar="|".join(get_args(kinds)), help=help)
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:
@@ -50,7 +53,10 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 
 _DEVICES = "auto|cpu|cuda|cuda:N"
-EngineName = Annotated[str | None, _choice("engine", "Engine that runs the model.", without=("gguf",))]
+EngineName = Annotated[
+    str | None,
+    _choice("engine", "Engine that runs the model: gguf (llama.cpp) for .gguf files, else hf. Default: by the model."),
+]
 Device = Annotated[
     str | None, typer.Option(metavar=_DEVICES, help="Device for the model. Default: a GPU if there is one.")
 ]

@@ -11,7 +11,7 @@ import typer
 
 from maya_batch.book.machine_speed import save_speed
 from maya_batch.book.settings import flags_of, sound_settings
-from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ
+from maya_batch.checkpoint.locate import DEMO, MAYA1, MAYA1_GGUF, SNAC_24KHZ
 from maya_batch.cli.options import Codec, Json, MachineFlags, Model, Quiet, Verbose, finish, takes_flags
 from maya_batch.cli.session import Session
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError, UsageError
@@ -84,29 +84,41 @@ def fetch(
     recognizer: Annotated[
         str | None, typer.Option(help="Speech recognition model to download, for example small.en.")
     ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(help="Download only this GGUF file of a repository: its name, or a pattern like `*Q4_K_M.gguf`."),
+    ] = None,
 ) -> None:
     """Download models, codecs or a speech recognition model from the Hugging Face hub.
 
     This is the only command that uses the network. An interrupted download continues where it stopped.
     """
-    from maya_batch.checkpoint.fetch import RECOGNIZER_PATTERNS
+    from maya_batch.checkpoint.fetch import RECOGNIZER_PATTERNS, fetch_gguf
     from maya_batch.checkpoint.fetch import fetch as fetch_one
 
+    if file is not None and len(names or ()) != 1:
+        raise UsageError(
+            f"--file {file}: name one repository, as in `maya-batch fetch {MAYA1_GGUF} --file '*Q4_K_M.gguf'`"
+        )
     if recognizer is not None:
         from maya_batch.quality.whisper import recognizer_repository
 
         path = fetch_one(recognizer_repository(recognizer), to, _say_now, RECOGNIZER_PATTERNS)
         _tell_place(recognizer, path, "--recognizer" if to else None)
     for name in names or ([MAYA1, SNAC_24KHZ] if recognizer is None else []):
-        path = fetch_one(name, to, _say_now)
-        _tell_place(name, path, "--model" if to else None)
+        if file is not None:
+            _tell_place(name, fetch_gguf(name, file, to, _say_now), "--model")
+        else:
+            _tell_place(name, fetch_one(name, to, _say_now), "--model" if to else None)
 
 
 @takes_flags("machine_flags", MachineFlags, "device", "dtype", "quantization", "recognizer")
 def doctor(
     context: typer.Context,
     machine_flags: MachineFlags,
-    model: Annotated[str | None, typer.Option(help="Report on this model: a hub id, a folder, or `demo`.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Report on this model: a hub id, a folder, a .gguf file, or `demo`.")
+    ] = None,
     codec: Annotated[str | None, typer.Option(help="The model's codec, if it is not the usual one.")] = None,
     speak: Annotated[bool, typer.Option("--speak", help="Load the model, and measure how it speaks.")] = False,
     output: Annotated[Path | None, typer.Option("--output", help="Write what it speaks into this folder.")] = None,
@@ -224,7 +236,7 @@ def schema() -> None:
 
 
 def _tell_place(name: str, path: Path, flag: str | None) -> None:
-    """Print the folder of a download, and the flag that uses it if its name alone does not."""
+    """Print the folder or file of a download, and the flag that uses it if its name alone does not."""
     print(printable(f"{name}: {path}"))
     if flag is not None:
         print(printable(f"use it with {flag} {path}"))

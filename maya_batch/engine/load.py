@@ -48,6 +48,25 @@ def load_engine(name: str, path: Path, *, device: str, dtype: str, quantization:
     return load_hf_engine(path, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)
 
 
+def engine_for(name: str, path: Path) -> Literal["hf", "gguf"]:
+    """The engine that renders with the checkpoint at `path`, where the settings say `name`: auto, hf or gguf.
+
+    Raises:
+        UsageError: the engine does not load checkpoints of this kind.
+    """
+    # For the merge: load_engine, whose file this is, has the same function.
+    if is_gguf(path):
+        if name == "hf":
+            raise UsageError(f"engine hf needs a folder or a hub id, and {path} is a .gguf file; use --engine gguf")
+        return "gguf"
+    if name == "gguf":
+        raise UsageError(
+            f"engine gguf needs a .gguf file, and {path} is none; make one with `maya-batch convert`, or use "
+            "--engine hf"
+        )
+    return "hf"
+
+
 @contextmanager
 def _few_collections() -> Iterator[None]:
     """Import without garbage collection, and exempt the imported objects from later collections.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maya_batch.errors import Finding
 from maya_batch.manifest.error_recovery import suggestion
-from maya_batch.manifest.one_line import is_hub_id
+from maya_batch.manifest.one_line import GGUF_SUFFIX, is_hub_id
 from maya_batch.manifest.schema import Book
 from maya_batch.manifest.source_text import way_out
 from maya_batch.manifest.yaml_positions import DataPath, YamlSource
@@ -103,7 +103,13 @@ class Checker:
                 yield from self._checkpoint(("render", name), value, name)
 
     def _checkpoint(self, path: DataPath, value: str, kind: str) -> Iterator[Finding]:
-        """A model or codec: a hub id, or a folder inside the manifest's."""
+        """A model or codec: a hub id, or a folder inside the manifest's; a model may also be a .gguf file there."""
+        if value.endswith(GGUF_SUFFIX):
+            if kind == "codec":
+                yield self.finding(path, f"{quoted(value)} is a GGUF file, which contains no codec", "delete the line")
+            else:
+                yield from self._path(path, value, f"--{kind}")
+            return
         there = (self.folder / value).is_dir()
         if is_hub_id(value):
             if there:
@@ -113,6 +119,7 @@ class Checker:
             yield from self._path(path, value, f"--{kind}")
         else:
             mend = "write `demo`, a hub id like `org/name`, or a path like `./models/name`"
+            mend += " or `./models/name.gguf`" if kind == "model" else ""
             yield self.finding(path, f"{quoted(value)} is not a {kind}", mend)
 
     def _inside(self, folder: str) -> bool:

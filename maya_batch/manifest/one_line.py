@@ -18,6 +18,8 @@ _VOICE_NAME = re.compile(r"[A-Za-z]([\w -]{0,38}[\w-])?")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
 """`org/name` or `org/name@revision` on the Hugging Face hub."""
+GGUF_SUFFIX = ".gguf"
+"""A model whose name ends in this is a file, never a hub id or a folder."""
 
 
 def wrong(what: str, mend: str = "", at: str = "") -> PydanticCustomError:
@@ -81,8 +83,11 @@ def _checkpoint(name: str, flag: str) -> str:
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a model's name is a hub id, `org/name` or `org/name@revision`; names that start with `./` are paths."""
-    return not name.startswith("./") and HUB_ID.fullmatch(name) is not None
+    """Whether a model's name is a hub id, `org/name` or `org/name@revision`.
+
+    Names that start with `./` or end in `.gguf` are paths.
+    """
+    return not name.startswith("./") and not name.endswith(GGUF_SUFFIX) and HUB_ID.fullmatch(name) is not None
 
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_one_line)]

@@ -24,6 +24,13 @@ def test_the_speed_is_kept_for_each_kind_of_model(cache: Path) -> None:
     assert saved_speed("org/another") == saved_speed("demo") == SPEED
 
 
+def test_the_speed_of_a_gguf_file_is_kept_by_its_name(cache: Path) -> None:
+    save_speed("models/maya1.Q4_K_M.gguf", SPEED)
+    assert saved_speed("/home/me/models/maya1.Q4_K_M.gguf") == SPEED
+    assert saved_speed("models/maya1.f16.gguf") is None
+    assert saved_speed("maya-research/maya1") is None
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"demo": 3}', '{"demo": {"device": "x"}}', '{"demo": {}}'])
 def test_a_damaged_file_holds_no_speed(cache: Path, text: str) -> None:
     path = speed_file()

@@ -1,3 +1,4 @@
+import hashlib
 import logging
 import os
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import yaml
 from maya_batch.book.model_lock import ModelConfig, ModelLock
 from maya_batch.checkpoint.locate import Checkpoint
 from maya_batch.errors import MachineError
-from tests.support.fakes import write_codec, write_hub_model, write_model
+from tests.support.fakes import write_codec, write_gguf, write_hub_gguf, write_hub_model, write_model
 
 REPO = "org/voice"
 OLD, NEW = "a" * 40, "b" * 40
@@ -188,6 +189,95 @@ def test_a_pinned_commit_that_is_not_whole_is_fetched_by_its_commit(path: Path, 
     (snapshot / "model.safetensors").unlink()
     with pytest.raises(MachineError, match=f"run `maya-batch fetch {REPO}@{OLD}` again"):
         ModelLock(path).locate(REPO, "model")
+
+
+# --- GGUF files --------------------------------------------------------------------------------------------------
+
+
+def test_a_gguf_file_is_pinned_by_its_bytes_and_hashed_once(path: Path, tmp_path: Path, hashed: list[str]) -> None:
+    model = write_gguf(tmp_path / "maya1.gguf", b"GGUF weights")
+    model_config = pinned(path, str(model))
+    assert model_config.model == f"sha256:{hashlib.sha256(b'GGUF weights').hexdigest()}"
+    lock = ModelLock(path)
+    assert lock.is_as_pinned(str(model), "model")
+    assert lock.locate(str(model), "model").path == model
+    assert hashed == [str(model)]
+    os.utime(model, ns=(1, 1))
+    assert lock.is_as_pinned(str(model), "model")
+    lock.locate(str(model), "model")
+    lock.save()
+    assert ModelLock(path).model_config(str(model)) == model_config
+    assert yaml.safe_load(path.read_text())["model"][str(model)]["files"] == {"maya1.gguf": [12, 1]}
+
+
+def test_a_gguf_file_that_has_changed_is_refused_until_it_is_switched_to(path: Path, tmp_path: Path) -> None:
+    model = write_gguf(tmp_path / "maya1.gguf", b"GGUF weights")
+    before = pinned(path, str(model))
+    model.write_bytes(b"GGUF WEIGHTS")
+    os.utime(model, ns=(5, 5))
+    lock = ModelLock(path)
+    assert not lock.is_as_pinned(str(model), "model")
+    with pytest.raises(MachineError) as caught:
+        lock.locate(str(model), "model")
+    assert str(caught.value) == (
+        f"model {model} has changed since this book was started; restore the old files, or add "
+        "--switch-model-config to render the book with the new ones"
+    )
+    lock.locate(str(model), "model", switch=True)
+    assert lock.identity(str(model), "model") != before.model
+    lock.pin(str(model), ModelConfig(lock.identity(str(model), "model"), "bfloat16", "nf4", "framed"))
+    assert [config.model for _, config in lock.configs()] == [lock.identity(str(model), "model"), before.model]
+
+
+@pytest.mark.parametrize("name", ["models/maya1.gguf", "other.gguf", "models/other.gguf"])
+def test_a_gguf_file_that_was_renamed_or_moved_is_found_without_hashing(
+    name: str, path: Path, tmp_path: Path, hashed: list[str]
+) -> None:
+    old = write_gguf(tmp_path / "maya1.gguf", b"GGUF weights")
+    model_config = pinned(path, str(old))
+    (tmp_path / "models").mkdir()
+    new = str(old.rename(tmp_path / name))
+    lock = ModelLock(path, tmp_path)
+    assert lock.model_config(new) == model_config
+    assert lock.models() == [f"./{name}"]
+    assert len(hashed) == 1
+    lock.locate(new, "model")  # and here the bytes are compared, if the name is another one
+    assert lock.identity(new, "model") == model_config.model
+
+
+def test_a_copy_of_a_gguf_file_is_recognized_by_its_bytes_and_both_names_stay(path: Path, tmp_path: Path) -> None:
+    model = write_gguf(tmp_path / "maya1.gguf", b"GGUF weights")
+    model_config = pinned(path, str(model))
+    copy, other = write_gguf(tmp_path / "copy.gguf", b"GGUF weights"), write_gguf(tmp_path / "other.gguf", b"GGUF")
+    os.utime(copy, ns=(7, 7))
+    lock = ModelLock(path)
+    lock.recognize(str(copy))
+    lock.recognize(str(other))
+    assert lock.models() == [str(model), str(copy)]
+    assert lock.model_config(str(copy)) == model_config
+    model.unlink()
+    moved = str(copy.rename(tmp_path / "moved.gguf"))
+    lock = ModelLock(path)
+    lock.recognize(moved)
+    assert lock.models() == [moved]
+
+
+def test_a_gguf_file_with_the_same_size_and_time_but_other_bytes_is_refused(path: Path, tmp_path: Path) -> None:
+    old = write_gguf(tmp_path / "old.gguf", b"GGUF weights")
+    pinned(path, str(old))
+    new = write_gguf(tmp_path / "new.gguf", b"GGUF WEIGHTS")
+    os.utime(new, ns=(old.stat().st_atime_ns, old.stat().st_mtime_ns))
+    old.unlink()
+    with pytest.raises(MachineError, match="has changed since this book was started"):
+        ModelLock(path).locate(str(new), "model")
+
+
+def test_a_gguf_file_of_the_hubs_cache_is_pinned_by_its_bytes(path: Path, hub: Path) -> None:
+    snapshot = write_hub_gguf(hub, "org/voice-GGUF", OLD, "maya1.gguf")
+    name = str(snapshot / "maya1.gguf")
+    assert pinned(path, name).model == f"sha256:{hashlib.sha256(b'maya1.gguf').hexdigest()}"
+    assert ModelLock(path).is_as_pinned(name, "model")
+    assert ModelLock(path).locate(name, "model").revision is None
 
 
 VALID = {

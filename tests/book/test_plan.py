@@ -345,7 +345,7 @@ from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
 from maya_batch.book.overview import describe
-described = describe(book_state(make_plan(Path(sys.argv[1]), Render()), Machine()), takes=True)
+described = describe(book_state(make_plan(Path(sys.argv[1]), Render()), Machine()), Machine(), takes=True)
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 print(described.words, described.chunks)
 """

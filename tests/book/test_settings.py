@@ -6,7 +6,7 @@ from maya_batch.book.settings import Machine, Sound, config_names, machine_setti
 from maya_batch.errors import ManifestError, UsageError
 from maya_batch.files.builtin_files import builtin
 from maya_batch.manifest import Quality, Render
-from tests.support.fakes import write_model
+from tests.support.fakes import write_gguf, write_model
 
 
 def flags(**values: object) -> Render:
@@ -55,6 +55,31 @@ def test_folders_are_named_from_where_they_were_written(tmp_path: Path, monkeypa
     assert sound_settings(Render(), tmp_path / "book", flags(model="lm")).model == str(tmp_path / "here" / "lm")
 
 
+@pytest.mark.parametrize("name", ["maya1.gguf", "./maya1.gguf", "models/maya1.gguf"])
+def test_gguf_files_are_named_from_where_they_were_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, here = (write_gguf(tmp_path / folder / name).parent for folder in ("book", "here"))
+    monkeypatch.chdir(tmp_path / "here")
+    path = str(book / "maya1.gguf")
+    assert sound_settings(Render(model=name), tmp_path / "book", flags()) == Sound(model=path)
+    path = str(here / "maya1.gguf")
+    assert sound_settings(Render(model="demo"), tmp_path / "book", flags(model=name)) == Sound(model=path)
+    assert sound_settings(Render(), tmp_path / "book", flags(model=path)) == Sound(model=path)
+
+
+def test_a_gguf_file_outside_of_the_book_is_named_by_a_flag_only(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "link.gguf").symlink_to(write_gguf(tmp_path / "maya1.gguf"))
+    with pytest.raises(UsageError) as caught:
+        sound_settings(Render(model="./link.gguf"), tmp_path / "book", flags())
+    assert str(caught.value) == (
+        "render.model ./link.gguf leads out of the manifest's folder through a symbolic link; use --model for it"
+    )
+    link = str(tmp_path / "book" / "link.gguf")
+    assert sound_settings(Render(), tmp_path / "book", flags(model=link)).model == link
+
+
 def test_a_machine_that_nothing_is_said_of_chooses_for_itself() -> None:
     machine = machine_settings(None, {"engine": None, "device": None})
     assert machine == Machine()
@@ -87,6 +112,8 @@ def test_every_configuration_that_comes_with_the_program_loads_by_name() -> None
         assert machine == machine_settings(str(builtin("configs", f"{name}.yaml")), {})
     assert machine_settings("demo", {}) == Machine(engine="hf", device="cpu", dtype="float32", batch_size=16)
     assert machine_settings("maya1-nf4-8gb", {}).quantization == "nf4"
+    assert machine_settings("maya1-gguf-cpu", {}) == Machine(engine="gguf", device="cpu")
+    assert machine_settings("maya1-gguf-4gb", {}) == Machine(engine="gguf")
 
 
 def test_a_file_of_the_current_folder_comes_before_one_of_the_program(

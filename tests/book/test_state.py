@@ -31,7 +31,7 @@ def state_of(tiny: TinyBook) -> BookState:
 
 
 def described(tiny: TinyBook) -> Description:
-    return describe(state_of(tiny), takes=True)
+    return describe(state_of(tiny), Machine(), takes=True)
 
 
 def files(tiny: TinyBook) -> list[str]:
@@ -202,7 +202,7 @@ def test_a_book_rendered_with_another_model_says_with_which(rendered: TinyBook) 
     state = book_state(rendered.plan(model=str(other)), Machine())
     assert state.model_config is None
     assert left_over(state).takes == []
-    assert describe(state, takes=True).notes == [
+    assert describe(state, Machine(), takes=True).notes == [
         "shown as rendered with ./other, which `render` refuses without --switch-model-config",
     ]
 
@@ -218,7 +218,7 @@ def test_a_copy_of_the_model_is_the_same_model(rendered: TinyBook, fake_engine: 
 def test_the_state_of_another_output_folder_is_its_own(rendered: TinyBook, tmp_path: Path) -> None:
     elsewhere = book_state(rendered.plan(), Machine(), tmp_path / "elsewhere")
     assert elsewhere.model_config is None
-    assert describe(elsewhere, takes=True).rendered == 0
+    assert describe(elsewhere, Machine(), takes=True).rendered == 0
 
 
 def test_what_the_machine_asks_for_comes_before_the_recipe() -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ, Kind, absolute_name, cached_commit, find_checkpoint
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.files.builtin_files import builtin
-from tests.support.fakes import write_codec, write_hub_model, write_model
+from tests.support.fakes import write_codec, write_gguf, write_hub_gguf, write_hub_model, write_model
 
 COMMIT, OTHER = "0123456789" * 4, "f" * 40
 
@@ -206,3 +207,97 @@ def test_a_folder_of_a_book_is_named_from_the_book(tmp_path: Path, monkeypatch: 
     assert absolute_name("org/voice", tmp_path) == "org/voice"
     (tmp_path / "demo").mkdir()
     assert absolute_name("demo", tmp_path) == "demo"
+
+
+# --- GGUF files --------------------------------------------------------------------------------------------------
+
+
+def test_a_gguf_file_is_found_by_its_path_and_identified_by_its_bytes(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "maya1.gguf", b"GGUF weights")
+    found = find_checkpoint(str(path), "model")
+    assert (found.path, found.revision, found.files()) == (path, None, [path])
+    assert found.identity() == f"sha256:{hashlib.sha256(b'GGUF weights').hexdigest()}"
+    assert found.stamps() == {"maya1.gguf": [12, path.stat().st_mtime_ns]}
+    path.write_bytes(b"GGUF WEIGHTS")
+    assert found.identity() == f"sha256:{hashlib.sha256(b'GGUF WEIGHTS').hexdigest()}"
+
+
+def test_a_gguf_file_that_was_renamed_or_moved_is_the_same_model(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "maya1.gguf", b"GGUF weights")
+    before = find_checkpoint(str(path), "model")
+    identity, stamps = before.identity(), before.stamps()
+    (tmp_path / "models").mkdir()
+    after = find_checkpoint(str(path.rename(tmp_path / "models" / "other.gguf")), "model")
+    assert after.identity() == identity
+    assert list(after.stamps().values()) == list(stamps.values())
+
+
+def test_a_gguf_file_of_the_hubs_cache_is_identified_as_any_other(hub: Path, tmp_path: Path) -> None:
+    snapshot = write_hub_gguf(hub, "org/voice-GGUF", COMMIT, "maya1.gguf")
+    found = find_checkpoint(str(snapshot / "maya1.gguf"), "model")
+    copy = find_checkpoint(str(write_gguf(tmp_path / "copy.gguf", b"maya1.gguf")), "model")
+    assert (found.path, found.revision) == (snapshot / "maya1.gguf", None)
+    assert found.identity() == copy.identity()
+    assert found.stamps()["maya1.gguf"][0] == len("maya1.gguf")
+    found.path.resolve().unlink()
+    with pytest.raises(MachineError, match="no such file"):
+        find_checkpoint(str(found.path), "model")
+
+
+@pytest.mark.parametrize("name", ["/no/such.gguf", "org/voice.gguf", "voice.gguf"])
+def test_a_gguf_file_that_is_not_there_is_told_with_the_ways_to_get_one(name: str, hub: Path) -> None:
+    write_hub_model(hub, "org/voice.gguf", COMMIT)
+    with pytest.raises(MachineError) as caught:
+        find_checkpoint(name, "model")
+    assert str(caught.value) == (
+        f"model {name}: no such file; download one with `maya-batch fetch mradermacher/maya1-GGUF --file "
+        "'*Q4_K_M.gguf'`, or make one with `maya-batch convert`"
+    )
+    assert cached_commit(name) is None
+    assert find_checkpoint("org/voice.gguf@main", "model").revision == COMMIT
+
+
+def test_a_folder_with_the_name_of_a_gguf_file_is_refused(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "lm.gguf")
+    with pytest.raises(UsageError) as caught:
+        find_checkpoint(str(folder), "model")
+    assert str(caught.value) == f"model {folder}: not a regular file; rename it if it is a folder"
+
+
+def test_a_gguf_file_is_no_codec(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "maya1.gguf")
+    with pytest.raises(UsageError) as caught:
+        find_checkpoint(str(path), "codec")
+    assert str(caught.value) == (
+        f"codec {path}: a GGUF file contains no codec; name a folder or a hub id like hubertsiuzdak/snac_24khz"
+    )
+
+
+def test_a_repository_of_gguf_files_names_those_that_were_fetched(hub: Path) -> None:
+    snapshot = write_hub_gguf(hub, "org/voice-GGUF", COMMIT, "b.gguf", "a.gguf", "more/c.gguf")
+    with pytest.raises(UsageError) as caught:
+        find_checkpoint("org/voice-GGUF", "model")
+    names = ", ".join(str(snapshot / name) for name in ("a.gguf", "b.gguf", "more/c.gguf"))
+    assert str(caught.value) == f"model org/voice-GGUF: it has only GGUF files; name the file with --model: {names}"
+
+
+def test_a_folder_of_gguf_files_names_them_unless_it_has_other_weights(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "lm")
+    path = write_gguf(folder / "maya1.gguf")
+    assert find_checkpoint(str(folder), "model").path == folder
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match=f"it has only GGUF files; name the file with --model: {path}"):
+        find_checkpoint(str(folder), "model")
+
+
+def test_a_gguf_file_of_a_book_is_named_from_the_book_and_keeps_its_suffix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    assert absolute_name("./models/maya1.gguf", tmp_path) == str(tmp_path / "models" / "maya1.gguf")  # not there
+    blob = write_gguf(tmp_path / "blobs" / "0123")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "maya1.gguf").symlink_to(blob)
+    (tmp_path / "link").symlink_to(tmp_path / "models")
+    for name in ("models/maya1.gguf", "link/maya1.gguf", str(tmp_path / "link" / ".." / "models" / "maya1.gguf")):
+        assert absolute_name(name, tmp_path) == str(tmp_path / "models" / "maya1.gguf")

@@ -19,7 +19,7 @@ from maya_batch.cli import app
 from maya_batch.run.loading import Loaders
 from maya_batch.wording import NOT_TRANSCRIBED, NOTHING_TO_DO, RESUMABLE, incomplete, problems_recorded, stopped_by
 from tests.conftest import Said
-from tests.support.fakes import FakeEngine, TinyBook
+from tests.support.fakes import FakeEngine, TinyBook, write_gguf
 
 ROOT = Path(__file__).parents[2]
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
@@ -410,6 +410,37 @@ def test_a_model_that_is_neither_a_folder_nor_a_hub_id(cli: Cli, tiny: TinyBook)
     assert one_line(cli("plan", tiny.path, "--model", "./none"), 2).startswith("model ./none: no such folder")
 
 
+def test_a_gguf_file_that_is_not_there(cli: Cli, tiny: TinyBook) -> None:
+    """As for a hub id, `plan` needs no model."""
+    tiny.write(TEXT, render={"model": "./maya1.gguf", "codec": "./codec"})
+    said = cli("plan", tiny.path)
+    assert f"model {tiny.folder / 'maya1.gguf'}, engine gguf, output " in said.out
+    line = error_of_render(cli("render", tiny.path), 5)
+    assert line.startswith(f"model {tiny.folder / 'maya1.gguf'}: no such file; download one with `maya-batch fetch ")
+
+
+@pytest.mark.usefixtures("unread_gguf")
+def test_plan_and_status_say_the_engine(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    gguf = write_gguf(tiny.folder / "maya1.gguf")
+    for command in ("plan", "status"):
+        for model, engine in ((tiny.folder / "lm", "hf"), (gguf, "gguf"), ("org/voice", "hf")):
+            assert f"model {model}, engine {engine}, output " in cli(command, tiny.path, "--model", model).out
+            assert json.loads(cli(command, tiny.path, "--model", model, "--json").out)["engine"] == engine
+
+
+@pytest.mark.usefixtures("unread_gguf")
+def test_a_config_of_the_other_engine_is_refused_with_the_way_out(cli: Cli, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    write_gguf(tiny.folder / "maya1.gguf")
+    line = one_line(cli("plan", tiny.path, "--config", "maya1-gguf-cpu"), 2)
+    assert line.startswith(f"engine gguf needs a .gguf file, and {tiny.folder / 'lm'} is ")
+    assert "use --engine hf" in line
+    line = one_line(cli("plan", tiny.path, "--config", "demo", "--model", tiny.folder / "maya1.gguf"), 2)
+    assert line.startswith("engine hf ")
+    assert "use --engine gguf" in line
+
+
 def test_an_error_of_the_system_is_one_line(cli: Cli, tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "/disk/file")
@@ -562,13 +593,14 @@ def test_without_a_network_fetching_says_what_else_can_be_done(tmp_path: Path) -
 
 @pytest.fixture
 def downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None, Path | None]]:
-    """What was asked of the hub, which has everything."""
+    """What was asked of the hub, which has everything, but no GGUF files."""
     asked: list[tuple[str, str | None, Path | None]] = []
 
     def download(repo: str, *, revision: str | None, local_dir: Path | None, **more: object) -> str:
         asked.append((repo, revision, local_dir))
         return str(local_dir or "/cache")
 
+    monkeypatch.setattr("huggingface_hub.list_repo_files", lambda repo, **more: [])
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     return asked
 
@@ -597,6 +629,36 @@ def test_a_revision_can_be_fetched_into_a_folder(
     said = cli("fetch", "org/voice@v1", "--to", tmp_path)
     assert downloads == [("org/voice", "v1", tmp_path / "voice")]
     assert said.out == f"org/voice@v1: {tmp_path}/voice\nuse it with --model {tmp_path}/voice\n"
+
+
+def test_a_gguf_file_is_fetched_and_the_flag_that_uses_it_is_printed(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, downloads: list[tuple[str, str | None, Path | None]]
+) -> None:
+    names = ["maya1.f16.gguf", "maya1.Q4_K_M.gguf", "evil\x1b[2J.gguf"]
+    monkeypatch.setattr("huggingface_hub.list_repo_files", lambda repo, **more: names)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda repo, file, **more: f"/cache/{file}")
+    said = cli("fetch", "org/voice-GGUF", "--file", "*Q4_K_M.gguf")
+    path = "/cache/maya1.Q4_K_M.gguf"
+    assert (said.code, said.out) == (0, f"org/voice-GGUF: {path}\nuse it with --model {path}\n")
+    assert one_line(cli("fetch", "org/voice-GGUF", "--file", "*"), 2) == (
+        "org/voice-GGUF: 3 files match --file *; choose one of them: "
+        r"evil\x1b[2J.gguf, maya1.Q4_K_M.gguf, maya1.f16.gguf"
+    )
+    said = cli("fetch", "org/voice-GGUF")
+    assert said.code == 2
+    assert "it has only GGUF files; choose one of them with --file: " in said.err.splitlines()[-1]
+    assert downloads == [("org/voice-GGUF", None, None)]
+
+
+@pytest.mark.parametrize("names", [(), ("org/one", "org/two"), ("--recognizer", "small.en")])
+def test_a_file_is_of_one_repository(
+    names: tuple[str, ...], cli: Cli, downloads: list[tuple[str, str | None, Path | None]]
+) -> None:
+    assert one_line(cli("fetch", *names, "--file", "*Q4_K_M.gguf"), 2) == (
+        "--file *Q4_K_M.gguf: name one repository, as in `maya-batch fetch mradermacher/maya1-GGUF --file "
+        "'*Q4_K_M.gguf'`"
+    )
+    assert downloads == []
 
 
 def test_a_recognizer_is_fetched_by_its_short_name_and_without_what_is_not_needed(

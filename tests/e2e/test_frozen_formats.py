@@ -42,7 +42,7 @@ FLAGS = {
     *("--notify", "--allow-unknown-tags", "--allow-language", "--quiet", "--verbose", "--log-file", "--adopt"),
     *("--switch-model-config", "--upgrade-text", "--json", "--yes", "--other-book", "--forget", "--seed", "--keep"),
     *("--voice", "--seeds", "--text", "-o", "--description", "--temperature", "--top-p", "--repetition-penalty"),
-    *("--to", "--hours", "--gpu-memory", "--baseline", "--speak"),
+    *("--to", "--file", "--hours", "--gpu-memory", "--baseline", "--speak"),
 }
 COMMANDS = {
     *("render", "plan", "status", "assemble", "redo", "audition", "clean", "say", "fetch", "doctor", "bench", "tags"),

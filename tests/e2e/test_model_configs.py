@@ -8,7 +8,7 @@ import yaml
 
 from maya_batch.wording import rendered_with
 from tests.conftest import Said
-from tests.support.fakes import FakeEngine, TinyBook, write_model
+from tests.support.fakes import FakeEngine, TinyBook, write_gguf, write_model
 
 Cli = Callable[..., Said]
 
@@ -236,3 +236,84 @@ def test_a_hub_id_that_is_a_folder_beside_the_manifest_is_a_mistake_that_is_name
     assert "'models/lm' is both a hub id and a folder next to the manifest; write `./models/lm` for the folder" in line
     rendered.write(TEXT, render={"model": "nowhere", "codec": "./codec"})
     assert "'nowhere' is not a model; write `demo`" in cli("plan", rendered.path).err
+
+
+# --- GGUF files ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gguf(rendered: TinyBook, unread_gguf: None) -> TinyBook:
+    """The book after a switch to ./maya1.gguf, which was rendered with ./lm before."""
+    write_gguf(rendered.folder / "maya1.gguf", b"GGUF weights")
+    rendered.write(TEXT, render={"model": "./maya1.gguf", "codec": "./codec"})
+    return rendered
+
+
+def test_takes_of_a_folder_and_of_a_gguf_file_are_never_mixed(
+    gguf: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    before, spoken = takes(gguf), len(fake_engine.texts)
+    refused(
+        cli("render", gguf.path), rendered_with(gguf.output, "./lm,float32,none,framed", "./maya1.gguf;"), "--switch-"
+    )
+    assert takes(gguf) == before
+    assert cli("render", gguf.path, "--switch-model-config").code == 0
+    assert len(fake_engine.texts) == 2 * spoken  # the same number format, quantization and decoding: other takes
+    assert before.items() < takes(gguf).items()
+    assert len(takes(gguf)) == 2 * len(before)
+    out = cli("status", gguf.path).out
+    assert "rendered with ./maya1.gguf,float32,none,framed; before with ./lm,float32,none,framed" in out
+    refused(cli("render", gguf.path, "--model", "lm"), "--switch-model-config")
+    assert cli("render", gguf.path, "--model", "lm", "--switch-model-config").code == 0
+    assert len(fake_engine.texts) == 2 * spoken
+    assert "nothing to remove" in cli("clean", gguf.path, "--yes", "--model", "lm").out
+
+
+def test_a_gguf_file_that_was_changed_is_refused_until_it_is_switched_to(gguf: TinyBook, cli: Cli) -> None:
+    assert cli("render", gguf.path, "--switch-model-config").code == 0
+    before = takes(gguf)
+    write_gguf(gguf.folder / "maya1.gguf", b"GGUF WEIGHTS")
+    said = cli("clean", gguf.path, "--yes")
+    assert "model ./maya1.gguf that the book uses is not on this machine; no takes are listed" in said.err
+    gguf.write(TEXT | {"Three": ["It was late."]}, render={"model": "./maya1.gguf", "codec": "./codec"})
+    said = cli("render", gguf.path)
+    assert said.code == 5
+    assert "has changed since this book was started; restore the old files, or add" in said.err.splitlines()[-1]
+    assert takes(gguf) == before
+    assert cli("render", gguf.path, "--switch-model-config").code == 0
+    assert len(takes(gguf)) == len(before) + 4
+
+
+@pytest.mark.parametrize("name", ["models/maya1.gguf", "maya1.Q4_K_M.gguf", "models/maya1.Q4_K_M.gguf"])
+@pytest.mark.parametrize("copied", [False, True], ids=["moved", "copied"])
+def test_a_gguf_file_that_was_moved_or_renamed_is_known(
+    copied: bool, name: str, gguf: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    assert cli("render", gguf.path, "--switch-model-config").code == 0
+    spoken, old, new = len(fake_engine.texts), gguf.folder / "maya1.gguf", gguf.folder / name
+    new.parent.mkdir(exist_ok=True)
+    if copied:
+        shutil.copyfile(old, new)  # with another time
+        old.unlink()
+    else:
+        old.rename(new)
+    gguf.write(TEXT, render={"model": name, "codec": "./codec"})
+    for command in ("render", "status", "assemble"):
+        said = cli(command, gguf.path)
+        assert said.code == 0, said.err
+    assert len(fake_engine.texts) == spoken
+    assert "3 of 3 chunks rendered" in cli("status", gguf.path).out
+    assert cli("redo", gguf.path, "1:1").code == 0
+    assert lock(gguf)["current"] == f"./{name}"
+
+
+def test_a_book_is_moved_with_its_gguf_file(
+    gguf: TinyBook, fake_engine: FakeEngine, cli: Cli, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert cli("render", gguf.path, "--switch-model-config").code == 0
+    home, spoken = tmp_path_factory.mktemp("moved") / "home", len(fake_engine.texts)
+    gguf.folder.rename(home)
+    moved = TinyBook(home)
+    assert "3 of 3 chunks rendered" in cli("status", moved.path).out
+    assert "nothing to do" in cli("render", moved.path).err
+    assert len(fake_engine.texts) == spoken

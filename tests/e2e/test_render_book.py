@@ -192,7 +192,7 @@ def test_what_went_wrong_is_on_record_and_stays_there(
     fake_engine.batches.clear()
     assert kinds(render(tiny)) == expected
     assert fake_engine.batches == []
-    described = describe(book_state(tiny.plan(), Machine()), takes=True)
+    described = describe(book_state(tiny.plan(), Machine()), Machine(), takes=True)
     assert [line.split(":")[1] for line in described.chapters[0].problems] == ["1 cap", "2 broken", "3 silent"]
     assert any(problems_recorded("3 problems") in line for line in summarize(result))
 

@@ -20,6 +20,7 @@ from maya_batch.manifest import (
     output_folder,
     read_manuscript,
 )
+from maya_batch.manifest.one_line import is_hub_id
 
 HEAD = "title: T\nvoices: {anna: A voice, tom: Another}\n"
 CHAPTERS = "chapters:\n  - {title: One, text: Hello.}\n"
@@ -203,6 +204,9 @@ BAD_NAMES = [
     (BOOK + "render: {model: ./a/../b}\n", "5:17: './a/../b' is not a path inside"),
     (BOOK + "render: {model: maya}\n", "5:17: 'maya' is not a model; write `demo`, a hub id"),
     (BOOK + "render: {model: a/b/c}\n", "5:17: 'a/b/c' is not a model"),
+    (BOOK + "render: {model: /models/x.gguf}\n", "5:17: '/models/x.gguf' is not a path inside the manifest's"),
+    (BOOK + "render: {model: ../x.gguf}\n", "5:17: '../x.gguf' is not a path inside"),
+    (BOOK + "render: {codec: org/x.gguf}\n", "5:17: 'org/x.gguf' is a GGUF file, which contains no codec; delete"),
 ]  # fmt: skip
 
 
@@ -231,6 +235,13 @@ def test_what_to_do_about_it_is_said() -> None:
 def test_names_of_models(name: str) -> None:
     book = sound(BOOK + f"render: {{model: '{name}', codec: '{name}'}}\n").book
     assert (book.render.model, book.render.codec) == (name, name)
+
+
+@pytest.mark.parametrize("name", ["maya1.gguf", "./maya1.gguf", "models/maya1.gguf", "a/b/c.gguf", "org/x.gguf@main"])
+@pytest.mark.usefixtures("folder")
+def test_a_gguf_file_need_not_be_there_and_is_no_hub_id(name: str) -> None:
+    assert sound(BOOK + f"render: {{model: '{name}'}}\n").book.render.model == name
+    assert is_hub_id(name) == name.endswith("@main")
 
 
 @pytest.mark.parametrize("text", ["[a]\n", "just words\n", "~\n"])
@@ -400,6 +411,7 @@ def test_links_that_lead_out_are_refused_for_folders_too(folder: Path) -> None:
         f"{name!r} leads out of the manifest's folder through a symbolic link; `{flag}` takes any path"
         for name, flag in [("up/x", "--output"), ("./up/m", "--model"), ("./up/c", "--codec")]
     ]
+    assert "'up/m.gguf' leads out of the manifest's folder through" in only(BOOK + "render: {model: up/m.gguf}\n")
 
 
 def test_a_manifest_that_cannot_be_read(folder: Path) -> None:

@@ -228,12 +228,32 @@ def write_model(folder: Path, layout: Mapping[str, object] | None = None) -> Pat
     return folder
 
 
+def write_gguf(path: Path, content: bytes = b"GGUF") -> Path:
+    """A file that passes for a GGUF model as long as nobody reads it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
 def write_codec(folder: Path) -> Path:
     """A folder that passes for a codec as long as nobody loads it."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     (folder / "pytorch_model.bin").write_bytes(b"weights")
     return folder
+
+
+def write_hub_gguf(cache: Path, repo: str, commit: str, *names: str) -> Path:
+    """GGUF files in the hub's cache, each a link to a blob of another name; the snapshot's folder."""
+    home = cache / f"models--{repo.replace('/', '--')}"
+    snapshot = home / "snapshots" / commit
+    for name in names:
+        blob = write_gguf(home / "blobs" / name.removesuffix(".gguf"), name.encode())
+        (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot / name).symlink_to(blob)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(commit)
+    return snapshot
 
 
 def write_hub_model(cache: Path, repo: str, commit: str, branch: str | None = "main") -> Path:
