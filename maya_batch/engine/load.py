@@ -14,19 +14,21 @@ from maya_batch.errors import UsageError
 
 
 def engine_for(name: str, path: Path) -> Literal["hf", "gguf"]:
-    """The engine that loads the checkpoint at `path`, by the setting `engine`: auto, hf or gguf.
+    """The engine that renders with the checkpoint at `path`, where the settings say `name`: auto, hf or gguf.
 
     Raises:
-        UsageError: the engine asked for does not load checkpoints of this kind.
+        UsageError: the engine does not load checkpoints of this kind.
     """
-    if name == "gguf" and not is_gguf(path):
+    if is_gguf(path):
+        if name == "hf":
+            raise UsageError(f"engine hf needs a folder or a hub id, and {path} is a .gguf file; use --engine gguf")
+        return "gguf"
+    if name == "gguf":
         raise UsageError(
-            f"engine gguf needs a GGUF file, and {path} is a folder; make a file with `maya-batch convert`, or use "
+            f"engine gguf needs a .gguf file, and {path} is none; make one with `maya-batch convert`, or use "
             "--engine hf"
         )
-    if name == "hf" and is_gguf(path):
-        raise UsageError(f"engine hf does not load {path}, a GGUF file; use --engine gguf")
-    return "gguf" if is_gguf(path) else "hf"
+    return "hf"
 
 
 def load_engine(name: str, path: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None) -> Engine:
@@ -46,25 +48,6 @@ def load_engine(name: str, path: Path, *, device: str, dtype: str, quantization:
             pool.submit(warm_up, path, device, dtype, quantization)
             from maya_batch.engine.hf_loader import load_hf_engine  # and transformers; both take seconds
     return load_hf_engine(path, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)
-
-
-def engine_for(name: str, path: Path) -> Literal["hf", "gguf"]:
-    """The engine that renders with the checkpoint at `path`, where the settings say `name`: auto, hf or gguf.
-
-    Raises:
-        UsageError: the engine does not load checkpoints of this kind.
-    """
-    # For the merge: load_engine, whose file this is, has the same function.
-    if is_gguf(path):
-        if name == "hf":
-            raise UsageError(f"engine hf needs a folder or a hub id, and {path} is a .gguf file; use --engine gguf")
-        return "gguf"
-    if name == "gguf":
-        raise UsageError(
-            f"engine gguf needs a .gguf file, and {path} is none; make one with `maya-batch convert`, or use "
-            "--engine hf"
-        )
-    return "hf"
 
 
 @contextmanager

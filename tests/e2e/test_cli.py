@@ -391,10 +391,10 @@ def test_a_gpu_that_is_not_there(cli: Cli, tiny: TinyBook) -> None:
     assert line.endswith("or use --device cpu")
 
 
-def test_an_engine_that_is_no_part_of_this_version(cli: Cli, tiny: TinyBook) -> None:
+def test_an_engine_that_does_not_load_the_model(cli: Cli, tiny: TinyBook) -> None:
     tiny.write(TEXT)
     line = error_of_render(cli("render", tiny.path, "--engine", "gguf"), 2)
-    assert line == "engine gguf: not in this version; use --engine hf"
+    assert line.startswith(f"engine gguf needs a .gguf file, and {tiny.folder / 'lm'} is none; ")
 
 
 def test_a_model_that_is_not_there(cli: Cli, tiny: TinyBook, hub: Path) -> None:

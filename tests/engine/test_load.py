@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maya_batch.engine.load import _few_collections, load_engine
+from maya_batch.engine.load import _few_collections, engine_for, load_engine
 from maya_batch.errors import UsageError
 
 
@@ -46,6 +46,12 @@ def test_a_collector_that_was_switched_off_stays_so() -> None:
         gc.enable()
 
 
-def test_an_engine_that_is_not_there_is_a_mistake() -> None:
-    with pytest.raises(UsageError, match="engine gguf: "):
-        load_engine("gguf", Path(), device="cpu", dtype="auto", quantization="none", batch_size=None)
+@pytest.mark.parametrize(("name", "path"), [("gguf", "lm"), ("hf", "x.gguf")])
+def test_an_engine_that_does_not_load_this_checkpoint_is_a_mistake(name: str, path: str) -> None:
+    with pytest.raises(UsageError, match=f"engine {name} needs a .*{path}"):
+        load_engine(name, Path(path), device="cpu", dtype="auto", quantization="none", batch_size=None)
+
+
+def test_auto_is_the_engine_that_loads_the_checkpoint() -> None:
+    assert engine_for("auto", Path("x.gguf")) == engine_for("gguf", Path("x.gguf")) == "gguf"
+    assert engine_for("auto", Path("lm")) == engine_for("hf", Path("lm")) == "hf"
