@@ -28,8 +28,8 @@ def convert(
         typer.Option(
             "--type",
             metavar="|".join(get_args(FileType)),
-            help="Number format of the weights. f16 speaks as the checkpoint does; the smaller ones take less memory, and "
-            "their speech differs a little.",
+            help="Number format of the weights. f16 speaks as the checkpoint does; the smaller ones take less memory, "
+            "and their speech differs a little.",
         ),
     ] = "f16",
 ) -> None:
