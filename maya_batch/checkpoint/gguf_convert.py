@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from maya_batch.checkpoint.gguf_config import read_gguf_config
+from maya_batch.checkpoint.gguf_file import read_gguf
 from maya_batch.checkpoint.gguf_quantize import check_llama_cpp, quantize
 from maya_batch.checkpoint.gguf_weights import Stored
 from maya_batch.checkpoint.gguf_writer import write_gguf
 from maya_batch.checkpoint.locate import Checkpoint, is_gguf
-from maya_batch.errors import MachineError, UsageError, first_line
+from maya_batch.errors import UsageError
 from maya_batch.files.atomic_write import part_of, remove_part, sync_folder, write_errors
 
 FileType = Literal["f32", "f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m"]
@@ -79,14 +81,11 @@ def _types(path: Path) -> dict[str, Counter[str]]:
     """The types of a file's tensors.
 
     Raises:
-        MachineError: the file ends too early.
+        MachineError: the file is not whole.
     """
-    from gguf import GGUFReader
-
+    file = read_gguf(path)
+    read_gguf_config(file)
     types: dict[str, Counter[str]] = {}
-    try:
-        for tensor in GGUFReader(path).tensors:
-            types.setdefault(_BLOCK.sub("", tensor.name), Counter())[tensor.tensor_type.name] += 1
-    except (ValueError, IndexError, KeyError) as error:
-        raise MachineError(f"{path}: the file was not written whole ({first_line(error)})") from error
+    for tensor in file.tensors:
+        types.setdefault(_BLOCK.sub("", tensor.name), Counter())[tensor.type] += 1
     return types

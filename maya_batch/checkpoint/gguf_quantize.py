@@ -16,14 +16,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from maya_batch.checkpoint.gguf_writer import Progress, missing_extra
+from maya_batch.checkpoint.gguf_writer import Progress, missing_extra, number_of
 from maya_batch.errors import MachineError, first_line
 from maya_batch.files.atomic_write import remove_part, sync_file
 
 Quantized = Literal["q8_0", "q6_k", "q5_k_m", "q4_k_m"]
-
-#: llama.cpp's numbers of these types (llama_ftype in llama.h).
-_FILE_TYPES: dict[Quantized, int] = {"q8_0": 7, "q6_k": 18, "q5_k_m": 17, "q4_k_m": 15}
 
 #: The most bytes of a tensor that llama.cpp converts at once; by default it takes 8 GiB.
 _MOST_BUFFER = 2**28
@@ -112,7 +109,7 @@ def _quantize_here(source: str, part: str, kind: Quantized) -> int:
     callback = llama_cpp.llama_log_callback(hear)
     llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
     options = llama_cpp.llama_model_quantize_default_params()
-    options.ftype = _FILE_TYPES[kind]
+    options.ftype = number_of(kind)
     options.nthread = len(os.sched_getaffinity(0))
     options.max_buf_size = _MOST_BUFFER
     failed = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(part), ctypes.byref(options))

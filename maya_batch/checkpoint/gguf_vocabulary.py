@@ -86,6 +86,8 @@ def _texts(vocab: dict[str, Any], added: list[dict[str, Any]], rows: int) -> dic
             raise ValueError(f"the id of {quoted(token)} is {quoted(id_)}, but the embedding has {rows} rows")
         if not isinstance(token, str):
             raise ValueError(f"the text of id {id_} is {quoted(token)}")
+        if not token or "\0" in token:
+            raise ValueError(f"the text of id {id_} is empty or has a NUL")
         texts[id_] = token
     ids: dict[str, int] = {}
     for id_, token in texts.items():

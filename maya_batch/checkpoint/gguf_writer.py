@@ -7,18 +7,20 @@ has no normalizer, and `maya_batch.token_layout`.
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from maya_batch.checkpoint.gguf_tokens import HF_JSON
+from maya_batch.checkpoint.gguf_types import FILE_TYPES
 from maya_batch.checkpoint.gguf_vocabulary import read_vocabulary
 from maya_batch.checkpoint.gguf_weights import Stored, Weight, read_weights
 from maya_batch.checkpoint.hf_config import HfConfig, read_hf_config
 from maya_batch.checkpoint.locate import Checkpoint
-from maya_batch.checkpoint.token_layout import FRAME_ORDER, LAYOUT_FILE, SLOTS, TokenLayout, read_layout
+from maya_batch.checkpoint.token_layout import FRAME_ORDER, LAYOUT_FILE, LAYOUT_KEY, SLOTS, TokenLayout, read_layout
 from maya_batch.checkpoint.weights_header import check_weights
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.files.atomic_write import write_synced
@@ -32,14 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LAYOUT_KEY = "maya_batch.token_layout"
-TOKENIZER_KEY = "tokenizer.huggingface.json"
-
 Progress = Callable[[int, int], None]
 """Called with how much is done, and of how much."""
-
-#: llama.cpp's numbers of file types (llama_ftype in llama.h).
-_FILE_TYPES: Mapping[Stored | None, int] = {"F32": 0, "F16": 1, "BF16": 32, None: 32}
 
 #: The defaults of transformers for keys that a config.json may lack.
 _CONTEXT, _EPSILON, _THETA = 2048, 1e-6, 10000.0
@@ -50,6 +46,11 @@ _LLAMA3 = ("factor", "low_freq_factor", "high_freq_factor", "original_max_positi
 def missing_extra(what: str) -> MachineError:
     """The error for a package of the extra `gguf` that is not installed."""
     return MachineError(f"{what} is not installed; run `{install_hint('gguf')}`, which needs a C++ compiler and cmake")
+
+
+def number_of(file_type: str) -> int:
+    """llama.cpp's number of a file type like `f16`."""
+    return next(number for number, name in FILE_TYPES.items() if name == file_type)
 
 
 def write_gguf(checkpoint: Checkpoint, path: Path, kind: Stored | None, progress: Progress) -> None:
@@ -81,7 +82,7 @@ def write_gguf(checkpoint: Checkpoint, path: Path, kind: Stored | None, progress
         )
     writer = GGUFWriter(None, "llama")
     writer.add_name(printable(Path(checkpoint.name).name if Path(checkpoint.name).is_absolute() else checkpoint.name))
-    writer.add_file_type(_FILE_TYPES[kind])
+    writer.add_file_type(number_of((kind or "BF16").lower()))
     _add_shape(writer, config, theta)
     _add_tokens(writer, folder, config, layout)
     if factors is not None:
@@ -182,7 +183,7 @@ def _add_tokens(writer: "GGUFWriter", folder: Path, config: HfConfig, layout: To
     writer.add_eos_token_id(layout.eos)
     writer.add_pad_token_id(layout.pad)
     writer.add_add_bos_token(False)
-    writer.add_string(TOKENIZER_KEY, vocabulary.json)
+    writer.add_string(HF_JSON, vocabulary.json)
     writer.add_string(LAYOUT_KEY, _layout_json(folder, layout))
 
 
