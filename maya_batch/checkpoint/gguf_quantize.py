@@ -29,7 +29,7 @@ _MOST_BUFFER = 2**28
 _PROBE = bytes(2**20)
 
 #: llama.cpp's level of errors (ggml_log_level in ggml.h), and what it logs before each tensor.
-_ERROR, _TENSOR = 3, re.compile(rb"\[ *(\d+)/ *(\d+)\]")
+_ERROR, _TENSOR = 4, re.compile(rb"\[ *(\d+)/ *(\d+)\]")
 
 
 def check_llama_cpp() -> None:

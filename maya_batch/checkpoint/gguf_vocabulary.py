@@ -78,7 +78,7 @@ def _texts(vocab: dict[str, Any], added: list[dict[str, Any]], rows: int) -> dic
     """The text of each id.
 
     Raises:
-        ValueError: an id is not one of the embedding's, or two ids have the same text.
+        ValueError: an id is not one of the embedding's, or two ids have the same text, or an id has two.
     """
     texts: dict[int, str] = {}
     for token, id_ in [*vocab.items(), *((entry["content"], entry["id"]) for entry in added)]:
@@ -88,7 +88,8 @@ def _texts(vocab: dict[str, Any], added: list[dict[str, Any]], rows: int) -> dic
             raise ValueError(f"the text of id {id_} is {quoted(token)}")
         if not token or "\0" in token:
             raise ValueError(f"the text of id {id_} is empty or has a NUL")
-        texts[id_] = token
+        if texts.setdefault(id_, token) != token:
+            raise ValueError(f"the id {id_} is both {quoted(texts[id_])} and {quoted(token)}")
     ids: dict[str, int] = {}
     for id_, token in texts.items():
         if ids.setdefault(token, id_) != id_:
