@@ -26,9 +26,16 @@ _MEND = "fetch the model again"
 
 
 @dataclass(frozen=True)
-class _Tensor:
+class StoredTensor:
+    """A tensor as the header of a safetensors file describes it; none of it is checked."""
+
+    path: Path
     dtype: object
     shape: object
+    offsets: object
+    """Where its bytes begin and end, counted from the end of the header."""
+    data: int
+    """The end of the header, in bytes from the start of the file."""
 
 
 def check_weights(folder: Path, config: HfConfig) -> None:
@@ -37,7 +44,7 @@ def check_weights(folder: Path, config: HfConfig) -> None:
     Raises:
         MachineError: they do not, or there are none.
     """
-    tensors = _read_headers(folder)
+    tensors = read_headers(folder)
     shapes = _shapes(config)
     missing = sorted(name for name in shapes if f"{name}.weight" not in tensors)
     if missing:
@@ -69,7 +76,7 @@ def number_formats(folder: Path) -> Counter[str]:
     Raises:
         MachineError: they do not begin as safetensors files do.
     """
-    return Counter(str(tensor.dtype)[:20] for tensor in _read_headers(folder).values())
+    return Counter(str(tensor.dtype)[:20] for tensor in read_headers(folder).values())
 
 
 def _shapes(config: HfConfig) -> dict[str, list[int]]:
@@ -106,14 +113,19 @@ def _weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def _read_headers(folder: Path) -> dict[str, _Tensor]:
-    tensors: dict[str, _Tensor] = {}
+def read_headers(folder: Path) -> dict[str, StoredTensor]:
+    """The tensors in the files that transformers loads, by their names without the prefix `model.`.
+
+    Raises:
+        MachineError: there are no such files, or they do not begin as safetensors files do.
+    """
+    tensors: dict[str, StoredTensor] = {}
     for path in _weight_files(folder):
         tensors.update(_read_header(path))
     return tensors
 
 
-def _read_header(path: Path) -> dict[str, _Tensor]:
+def _read_header(path: Path) -> dict[str, StoredTensor]:
     """The tensors in a file's header. safetensors itself checks that they lie within the file.
 
     Raises:
@@ -128,7 +140,9 @@ def _read_header(path: Path) -> dict[str, _Tensor]:
                 raise ValueError("not a safetensors file")
             header: Mapping[str, Any] = json.loads(file.read(size))
         return {
-            name.removeprefix("model."): _Tensor(tensor["dtype"], tensor["shape"])
+            name.removeprefix("model."): StoredTensor(
+                path, tensor["dtype"], tensor["shape"], tensor.get("data_offsets"), 8 + size
+            )
             for name, tensor in header.items()
             if name != "__metadata__"
         }

@@ -12,6 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from maya_batch.cli import inspect, other_commands, render, review
+from maya_batch.cli.convert import convert
 from maya_batch.cli.session import Session
 from maya_batch.errors import (
     EXIT_ENVIRONMENT,
@@ -48,6 +49,7 @@ for _command in (
     inspect.clean,
     other_commands.say,
     other_commands.fetch,
+    convert,
     other_commands.doctor,
     other_commands.bench,
     other_commands.tags,
