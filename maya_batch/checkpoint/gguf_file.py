@@ -170,7 +170,7 @@ class _Reader:
             if after > end:
                 raise self._short()
             try:
-                found.append(str(data[start:after], "utf-8"))
+                found.append(data[start:after].decode())
             except UnicodeDecodeError:
                 raise ValueError(f"the text at byte {start:,} is not UTF-8") from None
             at = after

@@ -113,7 +113,7 @@ class Gguf:
             header += text(name) + struct.pack(f"<I{len(tensor.shape)}Q", len(tensor.shape), *tensor.shape)
             code = TENSORS[tensor.type][0] if isinstance(tensor.type, str) else tensor.type
             header += struct.pack("<IQ", code, offset)
-            data += (bytes(tensor.size()) if tensor.data is None else tensor.data)
+            data += bytes(tensor.size()) if tensor.data is None else tensor.data
             data += bytes(-len(data) % self.alignment)
         return header + bytes(-len(header) % self.alignment) + data
 
@@ -222,4 +222,4 @@ def _random_tensor(shape: tuple[int, ...], type: str, draw: random.Random) -> Te
 
 
 def _uniform(count: int, draw: random.Random) -> Iterable[float]:
-    return (draw.uniform(-0.1, 0.1) for _ in range(count))
+    return draw.choices([draw.uniform(-0.1, 0.1) for _ in range(1000)], k=count)
