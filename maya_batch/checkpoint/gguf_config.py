@@ -208,8 +208,10 @@ def _check_tensors(file: GgufFile, config: GgufConfig) -> None:
             raise ValueError(f"it has the tensor {quoted(tensor.name)}, which Maya1 has not")
         if tensor.shape != shape:
             raise ValueError(f"the shape of {tensor.name} is {tensor.shape}, but {shape} by its numbers")
-        if tensor.type != "F32" if len(shape) == 1 else tensor.type not in MATRICES:
-            raise ValueError(f"{tensor.name} has the type {tensor.type}, which llama.cpp does not multiply")
+        if len(shape) == 1 and tensor.type != "F32":
+            raise ValueError(f"{tensor.name} has the type {tensor.type}; it must be F32")
+        if tensor.type not in MATRICES:
+            raise ValueError(f"{tensor.name} has the type {tensor.type}, which a Maya1 file cannot have")
     missing = needed.keys() - {tensor.name for tensor in file.tensors}
     if missing:
         raise ValueError(f"it lacks {plural(len(missing), 'tensor')} of the model, for example {min(missing)}")

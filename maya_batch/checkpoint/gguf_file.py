@@ -120,7 +120,7 @@ class _Reader:
         counts = {"tensors": self._u64(), "keys": self._u64()}
         for name, count in counts.items():
             if count > _MOST_ITEMS:
-                raise ValueError(f"it counts {quoted(count)} {name}; {_MOST_ITEMS:,} at most are supported")
+                raise ValueError(f"its number of {name} is {quoted(count)}; it must be at most {_MOST_ITEMS:,}")
         metadata: dict[str, object] = {}
         types: dict[str, str] = {}
         for _ in range(counts["keys"]):
@@ -170,7 +170,7 @@ class _Reader:
             if after > end:
                 raise self._short()
             try:
-                found.append(str(data[start:after], "utf-8"))
+                found.append(data[start:after].decode())
             except UnicodeDecodeError:
                 raise ValueError(f"the text at byte {start:,} is not UTF-8") from None
             at = after
@@ -182,7 +182,9 @@ class _Reader:
         start = self._at
         size = self._u64()
         if not 1 <= size <= longest:
-            raise ValueError(f"the {kind} at byte {start:,} has {quoted(size)} bytes; it must have 1 to {longest:,}")
+            raise ValueError(
+                f"the length of the {kind} at byte {start:,} is {quoted(size)}; it must be 1 to {longest:,}"
+            )
         raw = self._bytes(size)
         name = raw.decode("ascii", "replace")
         if not raw.isascii() or not name.isprintable():
@@ -227,7 +229,8 @@ class _Reader:
             raise ValueError(f"the tensor {quoted(name)} has a dimension of 0")
         if shape[0] % values:
             raise ValueError(
-                f"the tensor {quoted(name)} has rows of {quoted(shape[0])} values; {kind} needs a multiple of {values}"
+                f"the row length of the tensor {quoted(name)} is {quoted(shape[0])}; {kind} needs a multiple "
+                f"of {values}"
             )
         size *= prod(shape) // values
         if size > len(self._data):

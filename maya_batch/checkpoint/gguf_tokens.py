@@ -75,14 +75,14 @@ def check_vocabulary(file: GgufFile) -> int:
     if model in ("none", "no_vocab"):
         if not json:
             raise ValueError("it has no vocabulary")
-        count = size
+        count = _needed(file, _SIZE, "u32")
     elif model == "gpt2":
         count = _check_tokens(file)
         _check_special(file, count)
         _check_merges(file)
     else:
         raise ValueError(f"{_MODEL} is {quoted(model)}, but Maya1's is gpt2")
-    if count is None or not 1 <= count <= MOST_TOKENS:
+    if not 1 <= count <= MOST_TOKENS:
         raise ValueError(f"it has {quoted(count)} tokens; it must have 1 to {MOST_TOKENS:,}")
     if size is not None and size != count:
         raise ValueError(f"{_SIZE} is {size}, but it has {plural(count, 'token')}")

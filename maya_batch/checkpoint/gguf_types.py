@@ -54,17 +54,10 @@ TENSORS = {
     41: ("Q1_0", 128, 18),
 }
 
-MATRICES = frozenset(name for name, _, _ in TENSORS.values()) - {
-    "Q8_1",
-    "Q8_K",
-    "NVFP4",
-    "I8",
-    "I16",
-    "I32",
-    "I64",
-    "F64",
-}
-"""The types of matrices that llama.cpp multiplies on a CPU; with others it loads them and ends the process later.
+_NO_MATRICES = {"Q8_1", "Q8_K", "NVFP4", "I8", "I16", "I32", "I64", "F64"}
+
+MATRICES = frozenset(name for name, _, _ in TENSORS.values()) - _NO_MATRICES
+"""The types of matrices that llama.cpp multiplies on a CPU. It ends the process when it meets another in a batch.
 
 NVFP4 needs tensors of scales, which no Maya1 file has.
 """

@@ -28,7 +28,6 @@ LAYOUT_KEY = "maya_batch.token_layout"
 #: What parsing raises for content that is not a layout.
 _INVALID = (OSError, ValueError, TypeError, KeyError, OverflowError)
 
-
 #: The slots of a frame by SNAC level, in the order the model writes them (as in Orpheus-3B).
 FRAME_ORDER = ("L1", "L2a", "L3a", "L3b", "L2b", "L3c", "L3d")
 SLOTS = len(FRAME_ORDER)

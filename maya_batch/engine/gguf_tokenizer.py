@@ -13,6 +13,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from maya_batch.checkpoint.gguf_file import GgufFile
+from maya_batch.checkpoint.gguf_tokens import HF_JSON
 from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.engine.llama_model import LlamaModel
 from maya_batch.engine.prompts import TextTokenizer
@@ -21,14 +22,16 @@ from maya_batch.torch_errors import translated_load_errors
 
 log = logging.getLogger(__name__)
 
-#: The metadata key of a whole tokenizer.json (gguf.Keys.Tokenizer.HF_JSON).
-HF_JSON = "tokenizer.huggingface.json"
-
 #: The most bytes of a tokenizer.json; Llama's vocabulary takes 17 MB.
 _MOST_BYTES = 64_000_000
 
 #: Kinds of tokens in a GGUF file that are not text: llama.cpp's LLAMA_TOKEN_TYPE_CONTROL and _USER_DEFINED.
 _SPECIAL_TYPES = (3, 4)
+
+#: The characters that stand for the 256 bytes in a vocabulary like GPT-2's: printable ones for themselves, the others
+#: for the next from U+0100 on.
+_PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
+_BYTES = (*map(chr, _PRINTABLE), *(chr(0x100 + number) for number in range(256 - len(_PRINTABLE))))
 
 _SPECIALS = ("soh", "bos", "eot", "eoh", "soa", "sos", "eos", "pad")
 
@@ -130,15 +133,20 @@ class VocabularyTokenizer:
 
 
 def _check_specials(file: GgufFile, layout: TokenLayout) -> None:
-    """Refuse a vocabulary in which an id of the layout is an ordinary text, or no token at all."""
-    types = file.metadata.get("tokenizer.ggml.token_type")
-    if not isinstance(types, np.ndarray):
+    """Refuse a vocabulary in which an id of the layout is an ordinary text, or no token at all.
+
+    Without a token for each byte, llama.cpp would drop texts silently.
+    """
+    tokens, types = file.metadata.get("tokenizer.ggml.tokens"), file.metadata.get("tokenizer.ggml.token_type")
+    if not isinstance(types, np.ndarray) or not isinstance(tokens, tuple):
         raise MachineError(f"{file.path}: it has no vocabulary; put the model's tokenizer.json next to it")
     lacking = [
         f"{name} ({getattr(layout, name)})"
         for name in _SPECIALS
         if getattr(layout, name) >= len(types) or types[getattr(layout, name)] not in _SPECIAL_TYPES
     ]
+    if len(set(_BYTES) & set(tokens)) < len(_BYTES):
+        raise MachineError(f"{file.path}: its vocabulary lacks bytes; put the model's tokenizer.json next to it")
     if lacking:
         raise MachineError(
             f"{file.path}: its vocabulary lacks special tokens of Maya1: {', '.join(lacking)}; use the file of a Maya1 "

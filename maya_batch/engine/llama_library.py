@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import os
 from collections import deque
 from functools import cache
 from types import ModuleType
@@ -59,6 +60,8 @@ def llama_library() -> LlamaLibrary:
     Raises:
         MachineError: llama-cpp-python is not installed, or its library does not load.
     """
+    # On an abort, llama.cpp would start a debugger, for which a child process waits for ever.
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     try:
         from llama_cpp import llama_cpp
     except ModuleNotFoundError as error:

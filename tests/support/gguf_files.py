@@ -222,4 +222,4 @@ def _random_tensor(shape: tuple[int, ...], type: str, draw: random.Random) -> Te
 
 
 def _uniform(count: int, draw: random.Random) -> Iterable[float]:
-    return (draw.uniform(-0.1, 0.1) for _ in range(count))
+    return draw.choices([draw.uniform(-0.1, 0.1) for _ in range(1000)], k=count)
