@@ -31,6 +31,9 @@ _PROBE = bytes(2**20)
 #: llama.cpp's level of errors (ggml_log_level in ggml.h), and what it logs before each tensor.
 _ERROR, _TENSOR = 4, re.compile(rb"\[ *(\d+)/ *(\d+)\]")
 
+#: How the child process says that to its parent.
+_PROGRESS = re.compile(rb"(\d{1,9})/(\d{1,9})\n")
+
 
 def check_llama_cpp() -> None:
     """Raise a MachineError if llama-cpp-python is not installed."""
@@ -72,8 +75,8 @@ def _run(source: Path, part: Path, kind: Quantized, progress: Progress) -> None:
         assert child.stdout is not None  # a pipe, see above
         try:
             for line in child.stdout:
-                done, _, total = line.partition(b"/")
-                progress(int(done), int(total))
+                if found := _PROGRESS.fullmatch(line):
+                    progress(int(found[1]), int(found[2]))
             status = child.wait()
         finally:
             child.kill()  # does nothing if it has exited
