@@ -63,7 +63,10 @@ def quantize(source: Path, part: Path, kind: Quantized, progress: Progress) -> N
 def _run(source: Path, part: Path, kind: Quantized, progress: Progress) -> None:
     """Run this module as a program, and kill it if anything is raised meanwhile."""
     # The same modules as here, but not those of the working directory.
-    env = os.environ | {"GGML_NO_BACKTRACE": "1", "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    env = os.environ | {
+        "GGML_NO_BACKTRACE": "1",
+        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
+    }
     command = [sys.executable, "-P", "-m", __name__, str(source), str(part), kind]
     with tempfile.TemporaryFile() as log:
         try:

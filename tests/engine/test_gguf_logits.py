@@ -65,7 +65,7 @@ def test_the_logits_of_the_demo_voice_are_those_of_transformers(
     require_llama_cpp()
     path = tmp_path / "demo.gguf"
     convert(find_checkpoint(DEMO, "model"), path, kind, lambda *done: None)
-    ids = engine.layout.prompt(engine.prompts.tokenizer.encode(PROMPT, add_special_tokens=False))
+    ids = engine.layout.prompt(engine.prompts.tokenizer.encode([PROMPT])[0])
     # Some speech, too, so that the positions go further.
     ids += [engine.layout.slot_start(place % 7) + place * 37 % engine.layout.codebook_size for place in range(140)]
     ours, theirs = gguf_logits(path, ids), hf_logits(engine.model, ids)
