@@ -21,6 +21,7 @@ from maya_batch.files.builtin_files import builtin
 from maya_batch.run.loading import Loaders
 from tests.support.demo import MANIFESTS, Rendered, load_demo, render_once
 from tests.support.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_model
+from tests.support.llama_checkpoint import require_llama_cpp
 
 # Before torch is imported, here and in all processes that tests start: two threads are faster by a fifth alone, but
 # wait for each other in a loop, and beside any other process on two cores they are slower many times over.
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 #: Fixtures that load the demo voice or render with it, start a browser, or run a whole command.
-_SLOW_FIXTURES = {"engine", "codec", "demo", "emotions", "page", "cli"}
+_SLOW_FIXTURES = {"engine", "hf_engine", "demo_gguf", "codec", "demo", "emotions", "page", "cli"}
 
 
 def _is_fast_loop(config: pytest.Config) -> bool:
@@ -177,9 +178,31 @@ def _untouched_process() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def engine() -> "HfEngine":
+def hf_engine() -> "HfEngine":
     """The demo voice on the CPU."""
     return load_demo()
+
+
+@pytest.fixture(scope="session")
+def engine(hf_engine: "HfEngine") -> "HfEngine":
+    """The demo voice on the CPU; a module that tests several engines has a fixture of this name with each of them."""
+    return hf_engine
+
+
+@pytest.fixture(scope="session")
+def demo_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo voice as a GGUF file of f16, made by the first worker that asks for it."""
+    require_llama_cpp()
+    from maya_batch.checkpoint.gguf_convert import convert
+    from maya_batch.checkpoint.locate import DEMO, find_checkpoint
+
+    folder = _shared_folder(tmp_path_factory, "gguf")
+    path = folder / "demo-f16.gguf"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            convert(find_checkpoint(DEMO, "model"), path, "f16", lambda *done: None)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -190,11 +213,17 @@ def codec(engine: "HfEngine") -> "Codec":
     return load_codec(builtin("assets", "demo-voice", "codec"), engine.layout, engine.device)
 
 
+def _shared_folder(temporary: pytest.TempPathFactory, name: str) -> Path:
+    """A folder that all workers of this run see."""
+    own = temporary.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def _rendered_once(name: str, temporary: pytest.TempPathFactory) -> Rendered:
     """A book of manifests/, rendered by the first worker that asks for it, where all of them see it."""
-    own = temporary.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / f"rendered-{name}"
-    folder.mkdir(exist_ok=True)
+    folder = _shared_folder(temporary, f"rendered-{name}")
     manifest, output, printed = MANIFESTS / f"{name}.yaml", folder / name, folder / "stderr"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

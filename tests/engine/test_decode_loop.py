@@ -1,68 +1,18 @@
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from maya_batch.checkpoint.token_layout import SLOTS
-from maya_batch.engine.api import Decoding, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import EngineStats, Generation, Request, Sampling
 from maya_batch.engine.frame_runner import FrameRunner
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.paged_cache import PagedCache
 from maya_batch.engine.sequence_state import SequenceState
 from maya_batch.errors import MachineError
-from tests.support.demo import FEMALE, MALE
-
-TEXTS = ["Yes.", "Come in, my friend.", "He ran.", "<sigh> Well.", "Who is it?", "Go on.", "Stop now.", "The rain."]
-MAX_FRAMES = [4, 4, 4, 4, 4, 4, 30, 7, 5, 6, 7, 5]
-
-
-def request(number: int, frames: int) -> Request:
-    """Prompts of many lengths."""
-    voice = (FEMALE, MALE, "Female.", f"{MALE} Slow pacing.", "Male voice.")[number % 5]
-    text = "No!" if frames == 30 else TEXTS[number % len(TEXTS)]
-    return Request(f"{number}", voice, text, 100 + number, frames)
-
-
-REQUESTS = [request(number, frames) for number, frames in enumerate(MAX_FRAMES)]
-
-
-def generate(
-    engine: HfEngine,
-    requests: Sequence[Request],
-    sampling: Sampling,
-    batch_size: int,
-    tick: Callable[[], None] | None = None,
-    stats: EngineStats | None = None,
-    retries: Callable[[], Sequence[Request]] | None = None,
-) -> Iterator[list[Generation]]:
-    """Generate with at most so many sequences together."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "batch_size", batch_size)
-        patch.setattr(engine, "stats", stats or EngineStats())
-        yield from engine.generate(requests, sampling, "framed", tick, retries)
-
-
-def generate_all(
-    engine: HfEngine, requests: Sequence[Request], sampling: Sampling, batch_size: int
-) -> dict[str, Generation]:
-    finished = [generation for found in generate(engine, requests, sampling, batch_size) for generation in found]
-    assert sorted(generation.key for generation in finished) == sorted(request.key for request in requests)
-    return {generation.key: generation for generation in finished}
-
-
-def assert_same(found: dict[str, Generation], wanted: dict[str, Generation]) -> None:
-    for key, generation in found.items():
-        assert generation.finish == wanted[key].finish
-        assert np.array_equal(generation.codes, wanted[key].codes), key
-
-
-SAMPLED = Sampling(temperature=1.0, top_p=1.0, repetition_penalty=1.1)
+from tests.support.sequences import REQUESTS, SAMPLED, assert_same, generate, generate_all, request
 
 
 @pytest.fixture(scope="module", params=[1.0, 1.1])
@@ -78,52 +28,6 @@ def alone(engine: HfEngine, sampling: Sampling) -> dict[str, Generation]:
     assert [found[request.key].finish for request in REQUESTS] == ["cap"] * 6 + ["eos"] + ["cap"] * 5
     assert all(len(found[request.key].codes) == request.max_frames for request in REQUESTS if request.max_frames < 30)
     return found
-
-
-@pytest.mark.parametrize("batch_size", [3, 8, 16])
-def test_a_sequence_is_the_same_in_any_batch(
-    batch_size: int, engine: HfEngine, sampling: Sampling, alone: dict[str, Generation]
-) -> None:
-    assert_same(generate_all(engine, REQUESTS, sampling, batch_size), alone)
-    if batch_size == 3:
-        assert_same(generate_all(engine, REQUESTS[::-1], sampling, batch_size), alone)
-
-
-@settings(max_examples=4, deadline=None, derandomize=True)
-@given(order=st.permutations(REQUESTS), count=st.integers(2, len(REQUESTS)), batch_size=st.integers(2, 12))
-def test_a_sequence_is_the_same_in_any_order_with_any_others_left_out(
-    engine: HfEngine,
-    sampling: Sampling,
-    alone: dict[str, Generation],
-    order: list[Request],
-    count: int,
-    batch_size: int,
-) -> None:
-    assert_same(generate_all(engine, order[:count], sampling, batch_size), alone)
-
-
-@pytest.mark.parametrize("decoding", ["framed", "free"])
-def test_what_is_asked_again_joins_the_batch_before_all_that_wait(decoding: Decoding, engine: HfEngine) -> None:
-    first, second = [request(number, 4) for number in range(6)], replace(request(0, 4), seed=7)
-    came: list[Generation] = []
-    asked = False
-
-    def retries() -> list[Request]:
-        nonlocal asked
-        if asked or not came:
-            return []
-        asked = True
-        return [second]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "batch_size", 2)
-        for found in engine.generate(first, SAMPLED, decoding, None, retries):
-            came += found
-    assert Counter(generation.key for generation in came) == Counter(["0", "0", "1", "2", "3", "4", "5"])
-    again = max(at for at, generation in enumerate(came) if generation.key == "0")
-    assert 0 < again < 4
-    if decoding == "framed":
-        assert_same({"0": came[again]}, generate_all(engine, [second], SAMPLED, 1))
 
 
 def test_no_retry_joins_after_the_memory_was_full(engine: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,72 +52,6 @@ def test_no_retry_joins_after_the_memory_was_full(engine: HfEngine, monkeypatch:
         came += generations
     assert Counter(generation.key for generation in came) == Counter(["0", "1", "2"])
     assert again
-
-
-def test_a_sequence_comes_out_as_soon_as_it_has_ended(engine: HfEngine) -> None:
-    ticks = 0
-
-    def tick() -> None:
-        nonlocal ticks
-        ticks += 1
-
-    requests = [request(7, 10), request(1, 4), request(2, 4)]
-    came = [([generation.key for generation in found], ticks) for found in generate(engine, requests, SAMPLED, 2, tick)]
-    # The next frame decides whether a sequence ends after its last frame, and `tick` is called before that.
-    assert came == [(["1"], 4), (["2"], 9), (["7"], 10)]
-
-
-def test_a_run_that_a_tick_stops_has_been_given_what_has_ended(engine: HfEngine) -> None:
-    came: list[str] = []
-    ticks = 0
-
-    def tick() -> None:
-        nonlocal ticks
-        ticks += 1
-        if ticks == 5:
-            raise TimeoutError
-
-    assert len(list(generate(engine, [request(1, 4)], SAMPLED, 2, tick))) == 1  # its end comes before the fifth
-    assert ticks == 4
-    ticks = 0
-    decoding = generate(engine, [request(1, 4), request(7, 10)], SAMPLED, 2, tick)
-    with pytest.raises(TimeoutError):
-        came.extend(generation.key for found in decoding for generation in found)
-    assert came == ["1"]
-
-
-def test_a_sequence_that_has_ended_makes_room_at_once(engine: HfEngine) -> None:
-    """The others do not wait for the longest."""
-    stats = EngineStats()
-    requests = [request(7, 16), *(request(number, 4) for number in range(1, 7))]
-    finished = [generation for found in generate(engine, requests, SAMPLED, 3, stats=stats) for generation in found]
-    lengths = {generation.key: len(generation.codes) for generation in finished}
-    assert lengths == {"7": lengths["7"]} | dict.fromkeys("123456", 4)
-    assert lengths["7"] > 12
-    assert stats.steps == max(lengths["7"] + 1, 3 * 5) * SLOTS
-
-
-def test_ticks_come_once_a_frame_and_may_end_the_run(engine: HfEngine) -> None:
-    stats, ticks = EngineStats(), []
-
-    def tick() -> None:
-        ticks.append(stats.steps)
-        if len(ticks) == 3:
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        list(generate(engine, REQUESTS[:2], SAMPLED, 2, tick, stats))
-    assert ticks == [SLOTS, 2 * SLOTS, 3 * SLOTS]
-    assert stats.steps == 3 * SLOTS
-
-
-def test_a_run_that_was_left_leaves_nothing_behind(engine: HfEngine) -> None:
-    requests = [request(0, 4), request(1, 6)]
-    whole = generate_all(engine, requests, SAMPLED, 2)
-    left = generate(engine, requests, SAMPLED, 2)
-    assert [generation.key for generation in next(left)] == ["0"]
-    left.close()  # type: ignore[attr-defined]
-    assert_same(generate_all(engine, requests, SAMPLED, 2), whole)
 
 
 @pytest.mark.parametrize(("batch_size", "together"), [(1, 1), (3, 3), (5, 5), (100, 9)])
