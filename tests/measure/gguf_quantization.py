@@ -4,6 +4,9 @@ llama.cpp quantizes the weights and this script reads them back with the package
 matrix is multiplied with the same normal input in float32. The error is the norm of the difference from the product of
 the unquantized weights, divided by the norm of that product.
 
+llama.cpp stores attn_v and ffn_down as Q6_K here, and in a whole model in about half of the layers; the others have
+Q4_K there, too.
+
 python -m tests.measure.gguf_quantization [--degrees 4] [--tokens 64]
 """
 
@@ -11,6 +14,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import gguf
@@ -23,11 +27,15 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from maya_batch.checkpoint.gguf_convert import convert
 from maya_batch.checkpoint.locate import find_checkpoint
+from maya_batch.checkpoint.token_layout import FRAME_ORDER, SLOTS, TokenLayout
 
 Array = NDArray[np.float32]
 
 #: Maya1's width and heads, and the standard deviation of Llama's weights before training.
 HIDDEN, INNER, HEADS, KV_HEADS, HEAD_DIM, SCALE = 3072, 8192, 24, 8, 128, 0.02
+
+#: Enough for the letters and a small token layout; the embedding is not compared.
+VOCABULARY = 512
 
 #: llama.cpp's names of the matrices, and the checkpoint's; rows are outputs.
 MATRICES = {
@@ -42,7 +50,7 @@ MATRICES = {
 
 CONFIG = {
     "model_type": "llama",
-    "vocab_size": 256,
+    "vocab_size": VOCABULARY,
     "hidden_size": HIDDEN,
     "num_hidden_layers": 1,
     "num_attention_heads": HEADS,
@@ -115,18 +123,19 @@ def _convert(folder: Path, weights: Mapping[str, Array], rng: np.random.Generato
     tensors = {f"model.layers.0.{MATRICES[name][0]}.weight": weight for name, weight in weights.items()}
     for name in ("model.norm", "model.layers.0.input_layernorm", "model.layers.0.post_attention_layernorm"):
         tensors[f"{name}.weight"] = np.ones(HIDDEN, np.float32)
-    tensors["model.embed_tokens.weight"] = rng.standard_normal((256, HIDDEN), dtype=np.float32)
+    tensors["model.embed_tokens.weight"] = rng.standard_normal((VOCABULARY, HIDDEN), dtype=np.float32)
     save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
-    tokenizer = Tokenizer(
-        models.BPE({letter: id_ for id_, letter in enumerate(pre_tokenizers.ByteLevel.alphabet())}, [])
-    )
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer = Tokenizer(models.BPE({letter: id_ for id_, letter in enumerate(sorted(letters))}, []))
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(str(folder / "tokenizer.json"))
-    layout = {"bos": 0, "eot": 1, "soh": 2, "eoh": 3, "soa": 4, "sos": 5, "eos": 6, "pad": 7}
-    (folder / "maya_tokens.json").write_text(
-        json.dumps(layout | {"first_code": 8, "codebook_size": 8, "tags": []}), encoding="utf-8"
-    )
+    first = len(letters)
+    names = ("bos", "eot", "soh", "eoh", "soa", "sos", "eos", "pad")
+    specials = {name: first + number for number, name in enumerate(names)}
+    layout = asdict(TokenLayout(**specials, code_offset=first + 8, codebook_size=16, tags=()))
+    layout |= {"tokens_per_frame": SLOTS, "frame_order": FRAME_ORDER}
+    (folder / "maya_tokens.json").write_text(json.dumps(layout), encoding="utf-8")
     path = folder / "layer.gguf"
     convert(find_checkpoint(str(folder), "model"), path, "q4_k_m", lambda *done: None)
     return path
