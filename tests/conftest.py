@@ -14,7 +14,7 @@ import pytest
 
 from maya_batch.book import plan
 from maya_batch.checkpoint.hf_config import positions_of
-from maya_batch.checkpoint.locate import is_gguf
+from maya_batch.checkpoint.locate import DEMO, find_checkpoint, is_gguf
 from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.engine.api import Engine
 from maya_batch.files.builtin_files import builtin
@@ -190,22 +190,6 @@ def engine(hf_engine: "HfEngine") -> "HfEngine":
 
 
 @pytest.fixture(scope="session")
-def demo_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo voice as a GGUF file of f16, made by the first worker that asks for it."""
-    require_llama_cpp()
-    from maya_batch.checkpoint.gguf_convert import convert
-    from maya_batch.checkpoint.locate import DEMO, find_checkpoint
-
-    folder = _shared_folder(tmp_path_factory, "gguf")
-    path = folder / "demo-f16.gguf"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            convert(find_checkpoint(DEMO, "model"), path, "f16", lambda *done: None)
-    return path
-
-
-@pytest.fixture(scope="session")
 def codec(engine: "HfEngine") -> "Codec":
     """The demo voice's codec on the CPU."""
     from maya_batch.audio.snac_codec import load_codec
@@ -213,23 +197,37 @@ def codec(engine: "HfEngine") -> "Codec":
     return load_codec(builtin("assets", "demo-voice", "codec"), engine.layout, engine.device)
 
 
-def _shared_folder(temporary: pytest.TempPathFactory, name: str) -> Path:
-    """A folder that all workers of this run see."""
+@contextmanager
+def _shared_folder(name: str, temporary: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that all workers see; one of them at a time is in here."""
     own = temporary.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
     folder.mkdir(exist_ok=True)
-    return folder
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
 
 
 def _rendered_once(name: str, temporary: pytest.TempPathFactory) -> Rendered:
     """A book of manifests/, rendered by the first worker that asks for it, where all of them see it."""
-    folder = _shared_folder(temporary, f"rendered-{name}")
-    manifest, output, printed = MANIFESTS / f"{name}.yaml", folder / name, folder / "stderr"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _shared_folder(f"rendered-{name}", temporary) as folder:
+        manifest, output, printed = MANIFESTS / f"{name}.yaml", folder / name, folder / "stderr"
         if not printed.exists():
             printed.write_text(render_once(manifest, output).stderr, encoding="utf-8")
     return Rendered(manifest, output, printed.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def demo_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo voice as a GGUF file of f16; the test is skipped where llama.cpp or the package gguf is missing."""
+    require_llama_cpp()
+    from maya_batch.checkpoint.gguf_convert import convert
+
+    with _shared_folder("demo-gguf", tmp_path_factory) as folder:
+        path = folder / "demo.gguf"
+        if not path.exists():
+            convert(find_checkpoint(DEMO, "model"), path, "f16", lambda *done: None)
+    return path
 
 
 @pytest.fixture(scope="session")

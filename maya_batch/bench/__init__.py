@@ -1,4 +1,5 @@
-"""The benchmark: renders a book of some hours with the real `render`, and optionally runs plain `generate` on it.
+"""The benchmark: renders a book of some hours with the real `render`, and optionally runs plain `generate` on it, or
+`create_completion` for a GGUF file.
 
 Each measurement runs in a fresh process, without warm caches.
 """
@@ -10,12 +11,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context, resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from maya_batch.bench.results import Metrics
 from maya_batch.bench.workload import write_book
 from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.locate import DEMO
+from maya_batch.engine.load import engine_for
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.interrupt import signals_blocked
 from maya_batch.manifest import Render
@@ -42,15 +44,36 @@ class Options:
         """Whether the model has random weights, which never end a text."""
         return self.model is None
 
+    @property
+    def engine(self) -> Literal["hf", "gguf"]:
+        """The engine that is measured.
+
+        Raises:
+            UsageError: it does not load this model, or has no use for another option.
+        """
+        if self.model is None:
+            if self.machine.engine == "gguf":
+                raise UsageError(
+                    "--engine gguf needs --model with a .gguf file: random weights are for the engine hf; "
+                    "`maya-batch convert` makes a .gguf file"
+                )
+            return "hf"
+        engine = engine_for(self.machine.engine, Path(self.model))
+        if engine == "gguf" and self.gpu_memory is not None:
+            raise UsageError("--gpu-memory limits the engine hf only; drop this option")
+        return engine
+
 
 def bench(options: Options, say: Callable[[str], None]) -> Metrics:
     """Measure, and report each step to `say`.
 
     Raises:
         MachineError: the disk is full, the measured process was killed, or as in `render`.
-        UsageError: there is no GPU for a model of Maya1's shape, or for a memory limit.
+        UsageError: there is no GPU for a model of Maya1's shape, or for a memory limit, or the options do not fit the
+            engine.
         Interruption: a signal arrived.
     """
+    engine = options.engine
     with tempfile.TemporaryDirectory(prefix="maya-batch-bench-") as name:
         folder = Path(name)
         model, codec = options.model, options.codec
@@ -65,8 +88,12 @@ def bench(options: Options, say: Callable[[str], None]) -> Metrics:
         baselines = {}
         if options.baseline:
             say(f"{Metrics.of(run, {})}\n")  # before a baseline can fail
-            say("running the same model with plain `generate`: one sequence at a time, then padded batches")
-            baselines = _alone(_baselines, book, flags, options, round(run.sequences), run.dtype)
+            if engine == "gguf":
+                say("running the same model with plain `create_completion`: one text at a time")
+                baselines = _alone(_gguf_baseline, book, flags, options)
+            else:
+                say("running the same model with plain `generate`: one sequence at a time, then padded batches")
+                baselines = _alone(_baselines, book, flags, options, round(run.sequences), run.dtype)
         return Metrics.of(run, baselines)
 
 
@@ -109,3 +136,9 @@ def _baselines(book: Path, flags: Render, options: Options, batch_size: int, dty
 
     sizes = [batch_size] if options.gpu_memory or options.model == DEMO else [64, 128, 256, 512]
     return measure(book, flags, options.machine, dtype, sizes, options.random_weights)
+
+
+def _gguf_baseline(book: Path, flags: Render, options: Options) -> dict[str, dict[str, float]]:
+    from maya_batch.bench.gguf_baseline import measure
+
+    return measure(book, flags, options.machine)

@@ -6,7 +6,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from maya_batch.bench.drawn_lengths import load_with_drawn_lengths
 from maya_batch.book.plan import make_plan
@@ -32,7 +32,10 @@ _COPIES = 20
 class Run:
     """The measurements of a run, in seconds, bytes and tokens of speech."""
 
+    engine: str
     device: str
+    memory: Literal["GPU", "process"]
+    """Whose memory `peak_bytes` and `planned_bytes` are; both are 0 for Hugging Face on a CPU."""
     dtype: str
     quantization: str
     seconds_of_speech: float
@@ -43,7 +46,7 @@ class Run:
     steps: int
     bytes_read: int
     bandwidth: float
-    """Bytes that a copy reads and writes in a second."""
+    """Bytes that a copy reads and writes in a second; 0 if it cannot be measured."""
     peak_bytes: int
     planned_bytes: int
     gpu_waits: int
@@ -62,7 +65,7 @@ def render(
 ) -> Run:
     """Render a book into a folder next to it. Nothing is imported before `render` imports it.
 
-    With `random_weights`, sequences end at drawn lengths.
+    `gpu_memory` is a limit in GiB; llama.cpp has none. With `random_weights`, sequences end at drawn lengths.
     """
     log_to_terminal(quiet=True, verbose=False)
     # Takes of random weights are noise, whose problems would fill thousands of lines.
@@ -77,27 +80,29 @@ def render(
         result = render_book(plan, machine, LogProgress(), Path(folder), report=False, loaders=loaders)
     import torch
 
-    from maya_batch.engine.device import choose_device
+    from maya_batch.engine.compute_device import compute_device
 
-    stats, device = result.engine_stats, choose_device(machine.device)
-    if device.type == "cuda":
-        gc.collect()
+    engine, dtype, quantization = result.engine.split()
+    stats, device = result.engine_stats, compute_device(engine, machine.device)
+    gc.collect()
+    if gpu_memory is not None:
+        torch.cuda.set_per_process_memory_fraction(1.0, device.torch_device)
+    if device.is_gpu:
         torch.cuda.empty_cache()
-        torch.cuda.set_per_process_memory_fraction(1.0, device)
     tokens = result.speech * plan.layout.tokens_per_second
     return Run(
-        device=torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"CPU, {torch.get_num_threads()} threads",
-        dtype=result.engine.split()[1],
-        quantization=result.engine.split()[2],
+        engine=engine,
+        device=device.description,
+        memory="process" if engine == "gguf" and not device.is_gpu else "GPU",
+        dtype=dtype,
+        quantization=quantization,
         seconds_of_speech=result.speech,
         tokens=tokens,
         sequences=tokens / stats.steps if stats.steps else 0.0,
         max_sequences=stats.max_sequences,
         steps=stats.steps,
         bytes_read=stats.bytes_read,
-        bandwidth=_bandwidth(device),
+        bandwidth=0.0 if device.torch_device is None else _bandwidth(device.torch_device),
         peak_bytes=result.peak_gpu_bytes,
         planned_bytes=stats.planned_bytes,
         gpu_waits=stats.gpu_waits,
@@ -123,7 +128,10 @@ def _limit(gibibytes: float, name: str) -> None:
 def _bandwidth(device: "torch.device") -> float:
     import torch
 
-    source = torch.ones(_COPIED[device.type], dtype=torch.uint8, device=device)
+    size = _COPIED[device.type]
+    if device.type == "cuda":
+        size = min(size, torch.cuda.mem_get_info(device)[0] // 4)
+    source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
     seconds = []
     for _ in range(_COPIES):

@@ -49,11 +49,16 @@ CODEC = {
 }
 
 
-def save_random_maya(folder: Path, device: str) -> Path:
-    """Write model and tokenizer. Random weights never end a text, so `drawn_lengths` ends their sequences."""
+def save_random_maya(folder: Path, device: str, layers: int | None = None) -> Path:
+    """Write model and tokenizer. Random weights never end a text, so `drawn_lengths` ends their sequences.
+
+    Fewer `layers` than Maya1's make a smaller model, for tests.
+    """
     torch.manual_seed(0)
     with torch.device(device):
-        model = LlamaForCausalLM._from_config(LlamaConfig(**SHAPE), dtype=torch.bfloat16)
+        model = LlamaForCausalLM._from_config(
+            LlamaConfig(**SHAPE | ({"num_hidden_layers": layers} if layers else {})), dtype=torch.bfloat16
+        )
     model.save_pretrained(folder, max_shard_size="5GB")
     # Maya1's repository has its tokenizer in this folder.
     _tokenizer().save_pretrained(folder / "tokenizer")

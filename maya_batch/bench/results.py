@@ -1,6 +1,7 @@
 """The results of a benchmark: a table, JSON, and the speed that `plan` estimates with."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from maya_batch.checkpoint.token_layout import SLOTS
 if TYPE_CHECKING:
     from maya_batch.bench.measured_run import Run
 
+#: The width of the table's first column; a longer name makes it wider.
+_NAME_WIDTH = 32
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -18,6 +22,7 @@ class Metrics:
     `x_realtime` is for the whole render without loading the model. Speeds do not count padding.
     """
 
+    engine: str
     device: str
     dtype: str
     quantization: str
@@ -30,8 +35,13 @@ class Metrics:
     x_realtime: float
     ms_per_step: float
     floor_share: float
-    """The share of the decoding time for reading weights, keys and values once a step at the measured bandwidth."""
+    """The share of the decoding time for reading weights, keys and values once a step at the measured bandwidth; 0 if
+    that is 0.
+    """
     bandwidth_gb_per_s: float
+    """Of a copy; 0 on a GPU that only llama.cpp sees."""
+    memory: str
+    """Whose memory follows: GPU or process."""
     peak_gib: float
     planned_gib: float
     gpu_waited: float
@@ -48,6 +58,7 @@ class Metrics:
         """The metrics of a measured run."""
         model, finishing = run.stages["model"], run.stages["finishing"]
         return cls(
+            engine=run.engine,
             device=run.device,
             dtype=run.dtype,
             quantization=run.quantization,
@@ -57,8 +68,9 @@ class Metrics:
             tokens_per_s=round(run.tokens / model, 1),
             x_realtime=round(run.seconds_of_speech / (model + finishing), 2),
             ms_per_step=round(model / run.steps * 1e3, 3),
-            floor_share=round(run.bytes_read / run.bandwidth / model, 3),
+            floor_share=round(run.bytes_read / run.bandwidth / model, 3) if run.bandwidth else 0.0,
             bandwidth_gb_per_s=round(run.bandwidth / 1e9, 1),
+            memory=run.memory,
             peak_gib=round(run.peak_bytes / 2**30, 2),
             planned_gib=round(run.planned_bytes / 2**30, 2),
             gpu_waited=round(run.gpu_waits * SLOTS / run.steps, 4),
@@ -69,29 +81,34 @@ class Metrics:
         )
 
     def __str__(self) -> str:
-        lines = [
-            f"{self.device}, {self.dtype}, quantization {self.quantization}, {self.hours:.3g} hours of speech",
-            "",
-            f"{'x real time, whole render':32}{self.x_realtime:10.1f}",
-            f"{'tokens/s':32}{self.tokens_per_s:10.0f}",
-            f"{'batch size, mean (max)':32}{self.rows:10.1f} ({self.most_rows})",
-            f"{'ms/step':32}{self.ms_per_step:10.2f}",
-            f"{'share of the bandwidth floor':32}{self.floor_share:10.2f} (of {self.bandwidth_gb_per_s:.0f} GB/s)",
-            f"{'start to first frame, s':32}{self.start_s:10.1f}",
-        ]
-        if self.peak_gib:  # on a GPU
-            lines += [
-                f"{'peak GPU memory, GiB':32}{self.peak_gib:10.2f} ({self.planned_gib:.2f} planned)",
-                f"{'frames the GPU waited for':32}{self.gpu_waited:10.2%}, preemptions {self.restarts}",
-            ]
-        lines += [f"{f'stage {name}, s':32}{seconds:10.1f}" for name, seconds in self.stages.items()]
+        rows = [*self._rows(), *self._baseline_rows()]
+        width = max(_NAME_WIDTH, *(len(name) + 1 for name, _ in rows))
+        head = f"{self.device}, {self.dtype}, quantization {self.quantization}, {self.hours:.3g} hours of speech"
+        return "\n".join([head, "", *(f"{name:{width}}{value}" for name, value in rows)])
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        """The lines of the table about the run: a name, and a number with its unit or a note after it."""
+        yield "x real time, whole render", f"{self.x_realtime:10.1f}"
+        yield "tokens/s", f"{self.tokens_per_s:10.0f}"
+        yield "batch size, mean (max)", f"{self.rows:10.1f} ({self.most_rows})"
+        yield "ms/step", f"{self.ms_per_step:10.2f}"
+        if self.bandwidth_gb_per_s:
+            yield "share of the bandwidth floor", f"{self.floor_share:10.2f} (of {self.bandwidth_gb_per_s:.0f} GB/s)"
+        yield "start to first frame, s", f"{self.start_s:10.1f}"
+        if self.peak_gib:
+            yield f"peak {self.memory} memory, GiB", f"{self.peak_gib:10.2f} ({self.planned_gib:.2f} planned)"
+            if self.memory == "GPU":
+                yield "frames the GPU waited for", f"{self.gpu_waited:10.2%}, preemptions {self.restarts}"
+        for name, seconds in self.stages.items():
+            yield f"stage {name}, s", f"{seconds:10.1f}"
+
+    def _baseline_rows(self) -> Iterator[tuple[str, str]]:
         for name, baseline in self.baselines.items():
             times = self.tokens_per_s / baseline["tokens_per_s"]
-            batch = f"batch size {baseline['rows']:.0f}"
-            lines.append(
-                f"{f'against {name} ({batch})':32}{times:10.1f} times its {baseline['tokens_per_s']:.0f} tokens/s"
+            yield (
+                f"against {name} (batch size {baseline['rows']:.0f})",
+                f"{times:10.1f} times its {baseline['tokens_per_s']:.0f} tokens/s",
             )
-        return "\n".join(lines)
 
     def as_json(self) -> str:
         """All metrics, as JSON."""

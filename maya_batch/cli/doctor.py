@@ -5,17 +5,21 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maya_batch.audio.ffmpeg import FfmpegError, ffmpeg_program, run
 from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ, Kind, find_checkpoint
 from maya_batch.errors import MachineError, MayaBatchError, first_line
-from maya_batch.messages.install_hint import install_hint
+from maya_batch.messages.install_hint import install_hint, rebuild_hint
 from maya_batch.quality.whisper import default_recognizer, load_recognizer, recognizer_installed, recognizers_here
 
 if TYPE_CHECKING:
     import torch
+
+_LLAMA_CPP = "llama-cpp-python"
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ def checks() -> Iterator[Check]:
         yield _cuda()
         yield from _kernels()
         yield from _bitsandbytes()
+        yield _llama_cpp()
     yield _checkpoint(DEMO, "model")
     yield _checkpoint(DEMO, "codec")
     yield _checkpoint(MAYA1, "model", needed=False)
@@ -137,6 +142,35 @@ def _bitsandbytes() -> Iterator[Check]:
             continue
         # nf4 keeps a normal weight to about 9 %.
         yield Check(name, error < 0.2, f"bitsandbytes {bitsandbytes.__version__} ran, {error:.0%} off", needed=False)
+
+
+def _llama_cpp() -> Check:
+    """What the build of llama.cpp that runs GGUF files can use. A GPU that only PyTorch can use makes it fail."""
+    import torch
+
+    from maya_batch.engine.ggml_devices import CUDA_BUILD, ggml_devices
+    from maya_batch.engine.llama_library import llama_library
+
+    if find_spec("llama_cpp") is None:
+        return Check("llama.cpp", False, f"not installed: {install_hint('gguf')}", needed=False)
+    try:
+        library = llama_library()
+        gpus = [f"{device.name} {device.description}" for device in ggml_devices(library) if device.is_gpu]
+        features = _features(library.functions.llama_print_system_info())
+    except (MachineError, AttributeError, OSError) as error:
+        return Check("llama.cpp", False, first_line(error), needed=False)
+    seen = f"llama-cpp-python {version(_LLAMA_CPP)}, CPU with {features}, GPU: {', '.join(gpus) or 'none'}"
+    if torch.cuda.is_available() and not gpus:
+        how = rebuild_hint(_LLAMA_CPP, CUDA_BUILD)
+        return Check("llama.cpp", False, f"{seen}; to use the GPU, install the CUDA toolkit and run: {how}", False)
+    return Check("llama.cpp", True, seen, needed=False)
+
+
+def _features(system_info: bytes) -> str:
+    """What is on in llama.cpp's list, like `CPU : AVX = 1 | AVX2 = 1 | OPENMP = 1 | `."""
+    parts = [part.rpartition(":")[2].partition("=") for part in system_info.decode("utf-8", "replace").split("|")]
+    on = [name.strip() for name, _, value in parts if value.strip() not in ("", "0")]
+    return " ".join(on) or "no special instructions"
 
 
 def _recognizer() -> Check:

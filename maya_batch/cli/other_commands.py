@@ -11,7 +11,7 @@ import typer
 
 from maya_batch.book.machine_speed import save_speed
 from maya_batch.book.settings import flags_of, sound_settings
-from maya_batch.checkpoint.locate import DEMO, MAYA1, MAYA1_GGUF, SNAC_24KHZ
+from maya_batch.checkpoint.locate import DEMO, MAYA1, MAYA1_GGUF, SNAC_24KHZ, is_gguf
 from maya_batch.cli.options import Codec, Json, MachineFlags, Model, Quiet, Verbose, finish, takes_flags
 from maya_batch.cli.session import Session
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError, UsageError
@@ -169,24 +169,35 @@ def _check_machine() -> None:
         raise MachineError(f"this machine cannot render yet: {', '.join(lacking)}")
 
 
-@takes_flags("machine_flags", MachineFlags, "config", "device", "dtype", "quantization", "batch_size")
+@takes_flags("machine_flags", MachineFlags, "config", "engine", "device", "dtype", "quantization", "batch_size")
 def bench(
     context: typer.Context,
     machine_flags: MachineFlags,
     hours: Annotated[
-        float | None, typer.Option(min=0.001, help="Hours of speech to render. Default: 1; with `--model demo`, 0.02.")
+        float | None,
+        typer.Option(
+            min=0.001, help="Hours of speech to render. Default: 1; with a .gguf file, 0.1; with `--model demo`, 0.02."
+        ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Model to measure. Default: random weights of Maya1's shape.")
+        str | None,
+        typer.Option(
+            help="Model to measure: `demo`, a hub id, a folder, or a .gguf file. Default: random weights of Maya1's "
+            "shape."
+        ),
     ] = None,
     codec: Codec = None,
-    gpu_memory: Annotated[float | None, typer.Option(min=1, help="Limit the GPU memory to this many GiB.")] = None,
-    baseline: Annotated[bool, typer.Option("--baseline", help="Also measure plain `generate`.")] = False,
+    gpu_memory: Annotated[float | None, typer.Option(min=1, help="Limit the GPU memory to this many GiB (hf).")] = None,
+    baseline: Annotated[
+        bool,
+        typer.Option("--baseline", help="Also measure plain `generate`; with a .gguf file, `create_completion`."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure how fast this machine renders; `plan` then shows the expected rendering time.
 
-    Example: `maya-batch bench --hours 10 --baseline`. On a CPU: `maya-batch bench --model demo`.
+    Example: `maya-batch bench --hours 10 --baseline`. On a CPU: `maya-batch bench --model demo`, or
+    `maya-batch bench --model maya1.gguf`.
     """
     from maya_batch.bench import Options
     from maya_batch.bench import bench as measure
@@ -195,7 +206,7 @@ def bench(
     machine = replace(machine_flags, decoding="framed").machine()
     if model == DEMO:
         codec = codec or DEMO
-    hours = hours or (0.02 if model == DEMO else 1.0)
+    hours = hours or (0.02 if model == DEMO else 0.1 if model is not None and is_gguf(model) else 1.0)
     with guarded(context.ensure_object(Session).stop):
         figures = measure(Options(hours, machine, model, codec, gpu_memory, baseline), _say_now)
     print(figures.as_json() if as_json else figures)

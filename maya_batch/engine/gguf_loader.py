@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from maya_batch.checkpoint.gguf_config import read_gguf_config
+from maya_batch.checkpoint.gguf_config import GgufConfig, read_gguf_config
 from maya_batch.checkpoint.gguf_file import read_gguf
 from maya_batch.checkpoint.hf_config import CONTEXT
 from maya_batch.checkpoint.token_layout import read_layout
@@ -30,10 +30,7 @@ def load_gguf_engine(path: Path, *, device: str, dtype: str, quantization: str, 
     """
     file = read_gguf(path)
     config, layout = read_gguf_config(file), read_layout(path)
-    if dtype not in ("auto", GgufEngine.dtype):
-        raise UsageError(f"a GGUF file has its own number format; remove --dtype {dtype}")
-    if quantization not in ("none", config.file_type):
-        raise UsageError(f"{path} is stored as {config.file_type}; remove --quantization {quantization}")
+    check_number_format(path, config, dtype, quantization)
     if config.vocabulary < layout.vocabulary:
         raise MachineError(
             f"{path}: the embedding has {config.vocabulary} rows, too few for speech codes up to "
@@ -54,3 +51,11 @@ def load_gguf_engine(path: Path, *, device: str, dtype: str, quantization: str, 
     tokenizer = load_gguf_tokenizer(file, layout, model)
     prompts = Prompts(tokenizer, layout, min(CONTEXT, config.context), config.vocabulary)
     return GgufEngine(model, config, prompts, placement, batch_size or BATCH_SIZES["cpu" if chosen is None else "gpu"])
+
+
+def check_number_format(path: Path, config: GgufConfig, dtype: str, quantization: str) -> None:
+    """Raise a UsageError if another number format or quantization than that of the file was asked for."""
+    if dtype not in ("auto", GgufEngine.dtype):
+        raise UsageError(f"a GGUF file has its own number format; remove --dtype {dtype}")
+    if quantization not in ("none", config.file_type):
+        raise UsageError(f"{path} is stored as {config.file_type}; remove --quantization {quantization}")

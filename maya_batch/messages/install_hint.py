@@ -6,7 +6,7 @@ The program is on no package index: by its name, pip would install another progr
 import json
 import shlex
 import sys
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +24,15 @@ def install_hint(extra: str) -> str:
             [sys.executable, "-m", "pip", "install", *(name.partition(";")[0].strip() for name in needed)]
         )
     return _in_clone(clone, editable, extra)
+
+
+def rebuild_hint(package: str, setting: str) -> str:
+    """The command that compiles an installed package again, in the same version, with an environment variable set.
+
+    pip keeps what it compiled before, and would install that.
+    """
+    again = ["--force-reinstall", "--no-cache-dir", "--no-deps", f"{package}=={version(package)}"]
+    return f"{setting} {shlex.join([sys.executable, '-m', 'pip', 'install', *again])}"
 
 
 def _clone(program: Distribution) -> tuple[Path | None, bool]:

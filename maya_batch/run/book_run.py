@@ -20,7 +20,7 @@ from maya_batch.messages.plural import plural
 from maya_batch.run.chapters import write_chapter_files
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.engine_inbox import EngineInbox
-from maya_batch.run.generate import TakeGenerator, engine_name
+from maya_batch.run.generate import TakeGenerator, engine_name, peak_in_process
 from maya_batch.run.loading import Loaders, load_book_codec, pin_config, start_engine
 from maya_batch.run.pace_check import VoiceCheck
 from maya_batch.run.pipeline_messages import ExaminedAll, Generated, TakeRequest, Unexamined
@@ -146,6 +146,7 @@ class BookRun:
             if engine is not None and generator is not None:
                 self.result.first_frame = generator.first_frame
                 self.result.peak_gpu_bytes = engine.peak_memory()
+                self.result.peak_in_process = peak_in_process(engine, self._machine)
                 self.result.engine_stats, self.result.engine = engine.stats, engine_name(engine)
 
     def _threaded(self) -> bool:

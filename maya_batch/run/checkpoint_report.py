@@ -5,28 +5,23 @@ before is already there.
 """
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from maya_batch.book.settings import Machine, Sound
-from maya_batch.checkpoint.hf_config import FILE, HfConfig, positions_of, read_hf_config
-from maya_batch.checkpoint.locate import Checkpoint, find_checkpoint
-from maya_batch.checkpoint.token_layout import LAYOUT_FILE, SLOTS, TokenLayout, read_layout
-from maya_batch.checkpoint.weights_header import check_weights, number_formats
-from maya_batch.files.json_file import read_json
+from maya_batch.checkpoint.locate import Checkpoint, find_checkpoint, is_gguf
+from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout, read_layout
 from maya_batch.interrupt import Stop
 from maya_batch.messages.plural import plural
 from maya_batch.messages.quoting import quoted
 from maya_batch.run.checkpoint_page import in_milliseconds, page_line, public_name
 from maya_batch.run.checkpoint_speech import CheckpointSpeech, SpeechOptions
+from maya_batch.run.model_files import MOST_LISTED, ModelFiles, read_model_files
 from maya_batch.torch_errors import translated_load_errors
 
-_PACKAGES = ("torch", "transformers", "snac", "bitsandbytes")
+_PACKAGES, _GGUF_PACKAGES = ("torch", "transformers", "snac", "bitsandbytes"), ("llama-cpp-python",)
 _SPECIALS = ("bos", "eot", "soh", "eoh", "soa", "sos", "pad")
-
-#: The most entries that a list on the page has.
-_MOST_LISTED = 12
 
 
 def report_checkpoint(
@@ -43,11 +38,10 @@ def report_checkpoint(
     """
     model, codec = find_checkpoint(sound.model, "model"), find_checkpoint(sound.codec, "codec")
     layout = read_layout(model.path)
-    config = read_hf_config(model.path)
-    check_weights(model.path, config)
-    for line in (*_program(machine), "", *_model(model, config, machine), *_codec(codec), ""):
+    files = read_model_files(model.path, machine)
+    for line in (*_program(machine, model), "", *_model(model, files), *_codec(codec), ""):
         tell(line)
-    lines, known, problems = _tokens(model.path, layout, config)
+    lines, known, problems = _tokens(model.path, layout, files)
     for line in lines:
         tell(line)
     if speech is not None:
@@ -56,14 +50,14 @@ def report_checkpoint(
         problems += speaker.report(model.path, codec.path, tell, stop)
     tell("")
     tell(page_line("problems", "none" if not problems else str(len(problems))))
-    for problem in problems[:_MOST_LISTED]:
+    for problem in problems[:MOST_LISTED]:
         tell(f"  {problem}")
-    if len(problems) > _MOST_LISTED:
-        tell(f"  … and {len(problems) - _MOST_LISTED} more")
+    if len(problems) > MOST_LISTED:
+        tell(f"  … and {len(problems) - MOST_LISTED} more")
     return len(problems)
 
 
-def _program(machine: Machine) -> list[str]:
+def _program(machine: Machine, model: Checkpoint) -> list[str]:
     """The versions of the program and its libraries, and the machine."""
     import torch
 
@@ -75,7 +69,8 @@ def _program(machine: Machine) -> list[str]:
         where = f"{found.name} ({found.major}.{found.minor}), {found.total_memory / 2**30:.1f} GiB"
     else:
         where = f"CPU, {plural(torch.get_num_threads(), 'thread')}"
-    packages = ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)
+    names = (*_PACKAGES, *_GGUF_PACKAGES) if is_gguf(model.path) else _PACKAGES
+    packages = ", ".join(f"{name} {_version(name)}" for name in names)
     return [
         page_line("program", f"maya-batch {_version('maya-batch')}, Python {platform.python_version()}, {packages}"),
         page_line("machine", f"{platform.system()} {platform.machine()}; {where}"),
@@ -89,25 +84,13 @@ def _version(package: str) -> str:
         return "(not installed)"
 
 
-def _model(model: Checkpoint, config: HfConfig, machine: Machine) -> list[str]:
+def _model(model: Checkpoint, files: ModelFiles) -> list[str]:
     """What the model's files contain, and how it is loaded on this machine."""
-    from maya_batch.engine.device import choose_device, choose_dtype
-
-    formats = number_formats(model.path).most_common()
-    tensors = ", ".join(f"{name} ({plural(count, 'tensor')})" for name, count in formats[:_MOST_LISTED])
-    device = choose_device(machine.device)
-    scheme = config.saved or machine.quantization or "none"
-    dtype = str(choose_dtype(machine.dtype, device, scheme)).removeprefix("torch.")
     return [
         page_line("model", _name_and_size(model)),
-        page_line(
-            "shape",
-            f"{config.layers} layers of width {config.hidden}, {config.heads} heads ({config.kv_heads} of keys) of "
-            f"{config.head_dim}, {config.intermediate} between gate and up, {config.vocabulary} tokens, "
-            f"context {positions_of(model.path)}",
-        ),
-        page_line("weights", f"{tensors}; {f'saved as {config.saved}' if config.saved else 'not quantized'}"),
-        page_line("loads as", f"{device}, {dtype}, quantization {scheme}"),
+        page_line("shape", files.shape),
+        page_line("weights", files.weights),
+        page_line("loads as", files.loads_as),
     ]
 
 
@@ -128,7 +111,7 @@ def _name_and_size(checkpoint: Checkpoint) -> str:
     return f"{public_name(checkpoint.name)}{revision}, {plural(len(sizes), 'file')}, {sum(sizes) / 2**20:,.1f} MiB"
 
 
-def _tokens(folder: Path, layout: TokenLayout, config: HfConfig) -> tuple[list[str], list[str], list[str]]:
+def _tokens(path: Path, layout: TokenLayout, files: ModelFiles) -> tuple[list[str], list[str], list[str]]:
     """The lines about the token layout, the emotion tags that are one token, and the problems.
 
     Raises:
@@ -136,15 +119,14 @@ def _tokens(folder: Path, layout: TokenLayout, config: HfConfig) -> tuple[list[s
     """
     from maya_batch.engine.tokenizers import load_tokenizer
 
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(path)
 
     def named(*ids: int) -> list[str]:
-        with translated_load_errors(folder, "the tokenizer"):
+        with translated_load_errors(path, "the tokenizer"):
             names = [tokenizer.name(id_) for id_ in ids]
         return [quoted(name) if name else "no token" for name in names]
 
-    found = LAYOUT_FILE if (folder / LAYOUT_FILE).is_file() else f"Maya1's (there is no {LAYOUT_FILE})"
-    languages = ", ".join(layout.languages[:_MOST_LISTED])
+    languages = ", ".join(layout.languages[:MOST_LISTED])
     first, last = layout.slot_start(0), layout.slot_start(SLOTS) - 1
     codes = f"{first} {named(first)[0]} to {last} {named(last)[0]}, {SLOTS} slots of {layout.codebook_size}"
     specials = [getattr(layout, name) for name in _SPECIALS]
@@ -152,31 +134,22 @@ def _tokens(folder: Path, layout: TokenLayout, config: HfConfig) -> tuple[list[s
     known = [tag for tag in layout.tags if tokenizer.known(f"<{tag}>") is not None]
     unknown = [tag for tag in layout.tags if tag not in known]
     lines = [
-        page_line("layout", f"{found}; languages {languages}"),
+        page_line("layout", f"{files.layout}; languages {languages}"),
         page_line("codes", codes),
-        page_line("vocabulary", f"{config.vocabulary} tokens of the model, {len(tokenizer)} of the tokenizer"),
+        page_line("vocabulary", f"{files.vocabulary} tokens of the model, {len(tokenizer)} of the tokenizer"),
+        *([page_line("", f"the tokenizer is {files.tokenizer}")] if files.tokenizer else []),
         page_line("prompt", ", ".join(shown[:3])),
         page_line("", ", ".join(shown[3:])),
-        page_line("EOS", f"{layout.eos} {named(layout.eos)[0]}; {_eos_in(folder, FILE)}"),
-        page_line("", f"{_eos_in(folder, 'generation_config.json')} (not used)"),
+        page_line("EOS", f"{layout.eos} {named(layout.eos)[0]}; {files.eos[0]}"),
+        *(page_line("", eos) for eos in files.eos[1:]),
         page_line("tags", f"{len(known)} of {len(layout.tags)} are one token"),
         page_line("clip start", f"the layout drops {in_milliseconds(layout.clip_start_samples, layout)} of each clip"),
     ]
     problems = []
-    if config.vocabulary < layout.vocabulary:
-        problems.append(f"the layout needs {layout.vocabulary} tokens, and the model has {config.vocabulary}")
+    if files.vocabulary < layout.vocabulary:
+        problems.append(f"the layout needs {layout.vocabulary} tokens, and the model has {files.vocabulary}")
     if unknown:
-        listed = ", ".join(f"<{tag}>" for tag in unknown[:_MOST_LISTED])
-        more = f" and {len(unknown) - _MOST_LISTED} more" if len(unknown) > _MOST_LISTED else ""
+        listed = ", ".join(f"<{tag}>" for tag in unknown[:MOST_LISTED])
+        more = f" and {len(unknown) - MOST_LISTED} more" if len(unknown) > MOST_LISTED else ""
         problems.append(f"tags that are not one token would be read aloud: {listed}{more}")
     return lines, known, problems
-
-
-def _eos_in(folder: Path, name: str) -> str:
-    """The EOS ids in a JSON file of the checkpoint."""
-    try:
-        found = read_json(folder / name)["eos_token_id"]
-    except (OSError, ValueError, TypeError, LookupError):
-        return f"{name} has none"
-    ids = found if isinstance(found, Sequence) and not isinstance(found, str) else [found]
-    return f"{name} has {', '.join(quoted(id_) for id_ in ids[:_MOST_LISTED])}"

@@ -26,7 +26,7 @@ from maya_batch.quality.audio_checks import check_sound
 from maya_batch.quality.code_checks import check_codes
 from maya_batch.quality.transcriber import Transcriber
 from maya_batch.run.checkpoint_page import SpokenClip, clip_lines, cost_lines, grammar_lines, page_line
-from maya_batch.run.generate import sequence_seed
+from maya_batch.run.generate import peak_in_process, sequence_seed
 from maya_batch.run.loading import LEAST_IN_GRAMMAR, Loaders, decoding_for
 from maya_batch.run.samples import sample_paths
 from maya_batch.text.emotion_tags import TAG
@@ -134,10 +134,11 @@ class CheckpointSpeech:
             self._inspect(line, generations[request.key], waveform, layout)
             for line, request, waveform in zip(self._lines, requests, waveforms, strict=True)
         ]
+        gpu = 0 if peak_in_process(engine, machine) else engine.peak_memory()
         process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         for told in (
             *clip_lines(clips, layout),
-            *cost_lines(clips, layout, generated, decoded, engine.peak_memory(), process),
+            *cost_lines(clips, layout, generated, decoded, gpu, process),
         ):
             tell(told)
         if self._paths:

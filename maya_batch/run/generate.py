@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 from maya_batch.book.plan import Plan
+from maya_batch.book.settings import Machine
 from maya_batch.book.take_store import Take
 from maya_batch.engine.api import Decoding, Engine, Generation, Request
 from maya_batch.quality.code_checks import check_form
@@ -98,3 +99,15 @@ def sequence_seed(key: str, attempt: int) -> int:
 def engine_name(engine: Engine) -> str:
     """Engine, number format and quantization, in three words."""
     return f"{engine.name} {engine.dtype} {engine.quantization}"
+
+
+def peak_in_process(engine: Engine, machine: Machine) -> bool:
+    """Whether `engine.peak_memory()` is the memory of this process: with llama.cpp on a CPU it is, else it is a GPU's.
+
+    `machine` is what the engine was loaded for.
+    """
+    if engine.name != "gguf":
+        return False
+    from maya_batch.engine.compute_device import compute_device
+
+    return not compute_device(engine.name, machine.device).is_gpu

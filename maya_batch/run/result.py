@@ -47,6 +47,8 @@ class RunResult:
     incomplete: list[Chapter] = field(default_factory=list)
     stages: StageTimes = field(default_factory=StageTimes)
     peak_gpu_bytes: int = 0
+    """The most memory that the engine held: of the GPU, or, if `peak_in_process`, of this process."""
+    peak_in_process: bool = False
     first_frame: float = 0.0
     """Seconds from the start of the process to the first frame; 0 where none was generated."""
     engine_stats: EngineStats = field(default_factory=EngineStats)

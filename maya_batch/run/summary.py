@@ -21,7 +21,8 @@ def summarize(result: RunResult) -> list[str]:
     if lines:
         lines.append(f"{spent:.1f} s: {_stages(result, IN_TURN)} ({_stages(result, IN_BACKGROUND)})")
         if result.peak_gpu_bytes:
-            lines.append(f"peak GPU memory {result.peak_gpu_bytes / 2**30:.2f} GiB")
+            whose = "process" if result.peak_in_process else "GPU"
+            lines.append(f"peak {whose} memory {result.peak_gpu_bytes / 2**30:.2f} GiB")
     if result.incomplete:
         lines.append(incomplete(plural(len(result.incomplete), "chapter")))
     elif not lines and not result.files:

@@ -1,5 +1,6 @@
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maya_batch.bench.baselines import _extrapolated
-from maya_batch.bench.drawn_lengths import DrawnLengths, drawn_frames
+from maya_batch.bench.drawn_lengths import DrawnLengths, drawn_frames, load_with_drawn_lengths
 from maya_batch.bench.measured_run import Run, render
 from maya_batch.bench.results import Metrics
 from maya_batch.bench.workload import DEMO_WORDS, PACE, WORDS, write_book
@@ -19,11 +20,14 @@ from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS, TokenLayout
 from maya_batch.engine.api import Request, Sampling
 from maya_batch.manifest import Render
+from tests.conftest import Said
 from tests.support.demo import environment, maya
 from tests.support.fakes import FakeEngine, TinyBook
 
 RUN = Run(
+    engine="hf",
     device="A card",
+    memory="GPU",
     dtype="bfloat16",
     quantization="none",
     seconds_of_speech=7200.0,
@@ -80,6 +84,29 @@ def test_the_metrics_are_those_of_the_run() -> None:
 def test_a_table_of_a_cpu_has_no_gpu_in_it() -> None:
     assert "GPU" in str(Metrics.of(RUN, {}))
     assert "GPU" not in str(Metrics.of(replace(RUN, peak_bytes=0), {}))
+
+
+def test_a_table_of_llama_cpp_on_a_cpu_names_the_memory_of_the_process() -> None:
+    metrics = Metrics.of(replace(RUN, engine="gguf", dtype="gguf", quantization="q4_k_m", memory="process"), {})
+    table = str(metrics)
+    assert "A card, gguf, quantization q4_k_m, 2 hours of speech" in table
+    assert "peak process memory, GiB             16.00 (17.00 planned)" in table
+    assert "GPU" not in table
+    assert (metrics.engine, metrics.memory, metrics.peak_gib) == ("gguf", "process", 16.0)
+
+
+def test_a_bandwidth_that_cannot_be_measured_is_not_in_the_table() -> None:
+    metrics = Metrics.of(replace(RUN, bandwidth=0.0), {})
+    assert (metrics.floor_share, metrics.bandwidth_gb_per_s) == (0.0, 0.0)
+    assert "bandwidth" not in str(metrics)
+
+
+def test_the_numbers_of_a_table_stay_in_one_column_next_to_a_long_name() -> None:
+    completion = {"rows": 1, "tokens_per_s": 100.0, "x_realtime": 1.2}
+    lines = str(Metrics.of(RUN, {"create_completion": completion})).splitlines()[2:]
+    assert lines[-1] == "against create_completion (batch size 1)      196.9 times its 100 tokens/s"
+    width = len("against create_completion (batch size 1) ")
+    assert all(line[width - 1] == " " and line[width : width + 10].strip()[0].isdigit() for line in lines)
 
 
 def old_drawn_end(seed: int, text: str, pace: tuple[int, int]) -> int:
@@ -195,3 +222,53 @@ def test_maya1s_shape_is_measured_on_a_gpu_only() -> None:
     done = maya("bench", "--hours", "0.01", env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "a model of Maya1's shape needs a GPU; on a CPU use --model demo"
+
+
+def test_the_demo_voice_as_a_gguf_file_is_measured_and_plans_tell_how_long_it_takes(
+    demo_gguf: Path, tmp_path: Path
+) -> None:
+    env = environment(XDG_CACHE_HOME=str(tmp_path / "cache"))
+    model = ("--model", demo_gguf, "--codec", "demo")
+    done = maya("bench", *model, "--device", "cpu", "--hours", "0.001", "--baseline", "--json", env=env)
+    assert done.returncode == 0, done.stderr
+    assert "llama" not in done.stderr.lower()
+    figures = json.loads(done.stdout)
+    assert (figures["engine"], figures["dtype"], figures["quantization"]) == ("gguf", "gguf", "f16")
+    assert (figures["memory"], figures["device"].split(",")[0]) == ("process", "CPU")
+    assert figures["peak_gib"] > 0.1
+    assert figures["planned_gib"] > 0.1
+    assert figures["floor_share"] > 0
+    assert list(figures["baselines"]) == ["create_completion"]
+    assert figures["baselines"]["create_completion"]["rows"] == 1
+    assert figures["baselines"]["create_completion"]["tokens_per_s"] > 0
+    book = write_book(tmp_path / "book.yaml", 0.01, "demo")
+    planned = maya("plan", book, *model, "--json", env=env)
+    assert json.loads(planned.stdout)["render_minutes"] > 0
+    assert "run `maya-batch bench` to measure it" in maya("plan", book, "--model", "demo", env=env).stderr
+
+
+def test_drawn_lengths_end_the_sequences_of_a_gguf_file(demo_gguf: Path) -> None:
+    engine = load_with_drawn_lengths("auto", demo_gguf, device="cpu", dtype="auto", quantization="none", batch_size=2)
+    requests = [Request(str(seed), "A voice.", "They waited.", seed, 90) for seed in range(3)]
+    frames = {
+        generation.key: len(generation.codes)
+        for generations in engine.generate(requests, Sampling(), "framed")
+        for generation in generations
+    }
+    assert engine.name == "gguf"
+    assert frames == {request.key: drawn_frames(request.seed, request.text) for request in requests}
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (["--engine", "gguf"], "--engine gguf needs --model with a .gguf file: random weights are for the engine hf; "),
+        (["--engine", "gguf", "--model", "demo"], "engine gguf needs a .gguf file, and demo is none; "),
+        (["--engine", "hf", "--model", "x.gguf"], "engine hf needs a folder or a hub id, and x.gguf is a .gguf file; "),
+        (["--model", "x.gguf", "--gpu-memory", "8"], "--gpu-memory limits the engine hf only; drop this option"),
+    ],
+)
+def test_options_that_do_not_fit_the_engine_are_one_line(flags: list[str], why: str, cli: Callable[..., Said]) -> None:
+    said = cli("bench", *flags)
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert said.err.startswith(why)

