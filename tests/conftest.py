@@ -16,7 +16,7 @@ from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.engine.api import Engine
 from maya_batch.files.builtin_files import builtin
 from maya_batch.run.loading import Loaders
-from tests.support.demo import MANIFESTS, Rendered, load_demo, render_once
+from tests.support.demo import MANIFESTS, Rendered, Run, interpreter, load_demo, maya, render_once, write_book
 from tests.support.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_model
 
 # Before torch is imported, here and in all processes that tests start: two threads are faster by a fifth alone, but
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 #: Fixtures that load the demo voice or render with it, start a browser, or run a whole command.
-_SLOW_FIXTURES = {"engine", "codec", "demo", "emotions", "page", "cli"}
+_SLOW_FIXTURES = {"engine", "codec", "demo", "emotions", "short", "page", "cli"}
 
 
 def _is_fast_loop(config: pytest.Config) -> bool:
@@ -178,26 +178,44 @@ def codec(engine: "HfEngine") -> "Codec":
     return load_codec(builtin("assets", "demo-voice", "codec"), engine.layout, engine.device)
 
 
-def _rendered_once(name: str, temporary: pytest.TempPathFactory) -> Rendered:
-    """A book of manifests/, rendered by the first worker that asks for it, where all of them see it."""
+@contextmanager
+def _shared(name: str, temporary: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that all workers see, and one at a time is in."""
     own = temporary.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / f"rendered-{name}"
     folder.mkdir(exist_ok=True)
-    manifest, output, printed = MANIFESTS / f"{name}.yaml", folder / name, folder / "stderr"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not printed.exists():
-            printed.write_text(render_once(manifest, output).stderr, encoding="utf-8")
+        yield folder
+
+
+def _rendered_once(manifest: Path, folder: Path, run: Run) -> Rendered:
+    """A book, rendered by the first worker that asks for it."""
+    output, printed = folder / manifest.stem, folder / "stderr"
+    if not printed.exists():
+        printed.write_text(render_once(manifest, output, run=run).stderr, encoding="utf-8")
     return Rendered(manifest, output, printed.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
-    """The demo book: two speakers, two chapters, WAV and MP3; rendered by a process that finds no program."""
-    return _rendered_once("demo", tmp_path_factory)
+    """The demo book: two speakers, two chapters, WAV and MP3; rendered by a new interpreter that finds no program."""
+    with _shared("demo", tmp_path_factory) as folder:
+        return _rendered_once(MANIFESTS / "demo.yaml", folder, interpreter)
 
 
 @pytest.fixture(scope="session")
 def emotions(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """The book of emotions: a tag in every other sentence."""
-    return _rendered_once("emotions", tmp_path_factory)
+    with _shared("emotions", tmp_path_factory) as folder:
+        return _rendered_once(MANIFESTS / "emotions.yaml", folder, maya)
+
+
+@pytest.fixture(scope="session")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """A book of five short chunks in two chapters, WAV and MP3, for what needs no more."""
+    chapters = [["The night was dark.", "Who goes there? <sigh>", "No man."], ["Come in.", "The dog ran."]]
+    with _shared("short", tmp_path_factory) as folder:
+        if not (manifest := folder / "short.yaml").exists():
+            write_book(manifest, chapters, formats=["wav", "mp3"])
+        return _rendered_once(manifest, folder, maya)
