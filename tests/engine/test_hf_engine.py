@@ -331,7 +331,7 @@ def test_other_models_decode_unconstrained_and_their_broken_frames_are_told(tmp_
     """One breaks out of a frame after a while, the other in its very first."""
     book = write_book(
         tmp_path / "book.yaml",
-        [["He ran.", "Come in."]],
+        [["The night was dark.", "The river was high."]],
         render={"codec": "demo", "repetition_penalty": 1.0, "attempts": 1},
     )
 

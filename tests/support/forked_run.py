@@ -2,6 +2,7 @@
 load those of a run with stand-ins for model and codec, and ten to load those of the demo voice.
 """
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+import huggingface_hub.constants
 
 _PATIENCE = 60.0
 
@@ -46,6 +49,7 @@ def _run_demo(arguments: list[str], env: dict[str, str], cwd: str, out: str, err
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     os.environ.clear()
     os.environ.update(env)
+    importlib.reload(huggingface_hub.constants)  # it reads the environment
     os.chdir(cwd)
     sys.argv = ["maya-batch", *arguments]
     from maya_batch.__main__ import main
