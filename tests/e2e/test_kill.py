@@ -18,34 +18,8 @@ from tests.support.forked_run import launch_demo
 #: Two books are rendered and killed side by side, each by a process of one thread.
 TRACKS = 2
 CHAPTERS = [
-    [
-        "Yes.",
-        "No.",
-        "Go on.",
-        "Stop.",
-        "Come in.",
-        "Who?",
-        "Wait.",
-        "Look up.",
-        "Not now.",
-        "Sit down.",
-        "He ran.",
-        "Go.",
-    ],
-    [
-        "Why?",
-        "Oh!",
-        "Run.",
-        "I see.",
-        "Come back.",
-        "Good.",
-        "We know.",
-        "Never.",
-        "Stand up.",
-        "My dog.",
-        "Well?",
-        "End.",
-    ],
+    ["Yes.", "Go on.", "Stop.", "Come in.", "Who?", "Look up.", "Not now.", "He ran."],
+    ["Why?", "Oh!", "I see.", "Come back.", "Good.", "Never.", "My dog.", "End."],
 ]
 CHUNKS = sum(map(len, CHAPTERS))
 
@@ -77,7 +51,7 @@ def ended(process: ForkServerProcess, seconds: float) -> bool:
 
 
 def finish(process: ForkServerProcess, folder: Path) -> None:
-    assert ended(process, 300), "it does not end"
+    assert ended(process, 900), "it does not end"
     assert process.exitcode == 0, folder.with_suffix(".log").read_text(encoding="utf-8")
 
 
