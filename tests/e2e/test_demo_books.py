@@ -252,12 +252,12 @@ def test_clips_do_not_hear_each_other(short: Rendered, codec: "Codec", engine: "
     assert codec.decode(np.asarray(takes[4].codes), 0).tobytes() != forwards[4]  # the noise is there
 
 
-def test_chapters_are_their_clips_in_order(short: Rendered, codec: "Codec") -> None:
+def test_chapters_are_their_clips_in_order(demo: Rendered, codec: "Codec") -> None:
     """The middle half of each clip is found in the chapter's file, sample for sample, behind the one before."""
-    for number, stem in enumerate(PARTS, start=1):
-        sound, _ = soundfile.read(short.folder / f"{stem}.wav")
+    for number, stem in enumerate(STEMS, start=1):
+        sound, _ = soundfile.read(demo.folder / f"{stem}.wav")
         at = 0
-        for chunk, take in short.takes():
+        for chunk, take in demo.takes():
             if chunk.chapter != number:
                 continue
             clip = codec.decode(np.asarray(take.codes), noise_seed(take.key, take.attempt)).astype(np.float64)
