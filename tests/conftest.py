@@ -19,7 +19,7 @@ from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.engine.api import Engine
 from maya_batch.files.builtin_files import builtin
 from maya_batch.run.loading import Loaders
-from tests.support.demo import MANIFESTS, Rendered, load_demo, render_once
+from tests.support.demo import MANIFESTS, Rendered, Run, interpreter, load_demo, maya, render_once, write_book
 from tests.support.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_model
 from tests.support.llama_checkpoint import require_llama_cpp
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 #: Fixtures that load the demo voice or render with it, start a browser, or run a whole command.
-_SLOW_FIXTURES = {"engine", "hf_engine", "demo_gguf", "codec", "demo", "emotions", "page", "cli"}
+_SLOW_FIXTURES = {"engine", "hf_engine", "demo_gguf", "codec", "demo", "emotions", "short", "page", "cli"}
 
 
 def _is_fast_loop(config: pytest.Config) -> bool:
@@ -208,12 +208,11 @@ def _shared_folder(name: str, temporary: pytest.TempPathFactory) -> Iterator[Pat
         yield folder
 
 
-def _rendered_once(name: str, temporary: pytest.TempPathFactory) -> Rendered:
-    """A book of manifests/, rendered by the first worker that asks for it, where all of them see it."""
-    with _shared_folder(f"rendered-{name}", temporary) as folder:
-        manifest, output, printed = MANIFESTS / f"{name}.yaml", folder / name, folder / "stderr"
-        if not printed.exists():
-            printed.write_text(render_once(manifest, output).stderr, encoding="utf-8")
+def _rendered_once(manifest: Path, folder: Path, run: Run) -> Rendered:
+    """A book, rendered by the first worker that asks for it."""
+    output, printed = folder / manifest.stem, folder / "stderr"
+    if not printed.exists():
+        printed.write_text(render_once(manifest, output, run=run).stderr, encoding="utf-8")
     return Rendered(manifest, output, printed.read_text(encoding="utf-8"))
 
 
@@ -232,11 +231,23 @@ def demo_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
-    """The demo book: two speakers, two chapters, WAV and MP3; rendered by a process that finds no program."""
-    return _rendered_once("demo", tmp_path_factory)
+    """The demo book: two speakers, two chapters, WAV and MP3; rendered by a new interpreter that finds no program."""
+    with _shared_folder("demo", tmp_path_factory) as folder:
+        return _rendered_once(MANIFESTS / "demo.yaml", folder, interpreter)
 
 
 @pytest.fixture(scope="session")
 def emotions(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """The book of emotions: a tag in every other sentence."""
-    return _rendered_once("emotions", tmp_path_factory)
+    with _shared_folder("emotions", tmp_path_factory) as folder:
+        return _rendered_once(MANIFESTS / "emotions.yaml", folder, maya)
+
+
+@pytest.fixture(scope="session")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """A book of five short chunks in two chapters, WAV and MP3, for what needs no more."""
+    chapters = [["The night was dark.", "Who goes there? <sigh>", "No man."], ["Come in.", "The dog ran."]]
+    with _shared_folder("short", tmp_path_factory) as folder:
+        if not (manifest := folder / "short.yaml").exists():
+            write_book(manifest, chapters, formats=["wav", "mp3"])
+        return _rendered_once(manifest, folder, maya)

@@ -1,5 +1,4 @@
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -216,12 +215,6 @@ def test_a_limit_of_gpu_memory_without_a_gpu_is_a_mistake() -> None:
     done = maya("bench", "--model", "demo", "--hours", "0.001", "--gpu-memory", "8", "--device", "cpu")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "--gpu-memory: no GPU is used; drop this option"
-
-
-def test_maya1s_shape_is_measured_on_a_gpu_only() -> None:
-    done = maya("bench", "--hours", "0.01", env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "a model of Maya1's shape needs a GPU; on a CPU use --model demo"
 
 
 def test_the_demo_voice_as_a_gguf_file_is_measured_and_plans_tell_how_long_it_takes(

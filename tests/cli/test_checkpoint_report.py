@@ -1,11 +1,13 @@
 """`doctor --model`: the page about a checkpoint, as a person posts it."""
 
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from tests.conftest import Said
 from tests.e2e.test_cli import one_line
 from tests.support.demo import CHECKPOINT, CODEC, FEMALE, ROOT, environment, maya, write_book
 from tests.support.fakes import FakeCodec, FakeEngine, unexpected
+from tests.support.forked_run import launch_demo
 
 pytestmark = pytest.mark.slow
 
@@ -392,19 +395,18 @@ def test_flags_that_would_do_nothing_are_refused(args: list[str], needed: str, c
 
 
 @pytest.mark.parametrize("after", ["program", "decoding"])
-def test_a_signal_ends_it_in_one_line(after: str) -> None:
-    command = [sys.executable, "-m", "maya_batch", "doctor", "--model", "demo", "--speak"]
-    with subprocess.Popen(
-        command, env=environment(), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as run:
-        assert run.stdout is not None
-        for line in run.stdout:
-            if line.startswith(after):
-                break
-        run.send_signal(signal.SIGINT)
-        _, said = run.communicate(timeout=120)
-    assert run.returncode == 4
-    assert [line for line in said.splitlines() if not line.startswith("words are not checked")] == ["stopped"]
+def test_a_signal_ends_it_in_one_line(after: str, tmp_path: Path) -> None:
+    out, err = tmp_path / "out", tmp_path / "err"
+    run = launch_demo("doctor", "--model", "demo", "--speak", env=environment(), cwd=ROOT, out=out, err=err)
+    while not (out.exists() and f"\n{after}" in f"\n{out.read_text()}"):
+        assert run.is_alive(), err.read_text()
+        time.sleep(0.01)
+    assert run.pid is not None
+    os.kill(run.pid, signal.SIGINT)
+    run.join(120)
+    assert run.exitcode == 4
+    said = err.read_text().splitlines()
+    assert [line for line in said if not line.startswith("words are not checked")] == ["stopped"]
 
 
 @pytest.mark.parametrize(

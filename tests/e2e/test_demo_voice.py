@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Hertz, of the demo voice's two speakers.
 PITCH = {FEMALE: 172.0, MALE: 83.0}
 SAMPLING = Sampling(0.4, 0.9, 1.0)
-SEEDS = range(10)
+SEEDS = range(5)
 SOUNDING = json.loads((CHECKPOINT / "maya_tokens.json").read_text(encoding="utf-8"))["sound_tags"]
 
 
@@ -89,7 +89,7 @@ def test_swapped_descriptions_are_swapped_voices(engine: "HfEngine", codec: "Cod
 
 @pytest.fixture(scope="module")
 def tagged(engine: "HfEngine") -> dict[tuple[str, int], int]:
-    """Frames of the same word untagged ("") and with each of the sounding tags, ten seeds each."""
+    """Frames of the same word untagged ("") and with each of the sounding tags, five seeds each."""
     requests = []
     for tag in ["", *SOUNDING]:
         text = f"Well. <{tag}>" if tag else "Well."
@@ -113,4 +113,4 @@ def test_a_tag_is_heard(tag: str, tagged: dict[tuple[str, int], int], engine: "H
     longer = sum(tagged[tag, seed] > tagged["", seed] for seed in SEEDS)
     more = median(tagged[tag, seed] - tagged["", seed] for seed in SEEDS)
     print(f"\n<{tag}>: longer in {longer} of {len(SEEDS)}, by {more} frames in the median")
-    assert longer >= 9
+    assert longer == len(SEEDS)

@@ -19,8 +19,6 @@ from tests.e2e.test_cli import Cli
 from tests.support.fakes import FakeEngine, TinyBook, write_codec, write_model
 from tests.support.forked_run import Night, start
 
-KILLS = 50
-AT_ONCE = 20
 TEXT = {
     "One": ["The night was dark.", "The river was high.", "The road was long.", "A dog ran."],
     "Two": ["The rain was gone.", "The wind was strong.", "The day was new.", "A cat sat.", "It slept."],
@@ -82,15 +80,16 @@ class Killed:
     finished: list[Path] = field(default_factory=list)
 
 
+@pytest.mark.parametrize("kills", [12, pytest.param(50, marks=pytest.mark.soak)])
 def test_killed_at_any_moment(
-    tiny: TinyBook, undisturbed: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+    kills: int, tiny: TinyBook, undisturbed: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny.write(TEXT)
     randomly, killed = random.Random(8), Killed()
     slow = {"FAKE_LOAD": 0.05, "FAKE_BATCH": 0.05, "FAKE_CLIP": 0.02}
     began = time.monotonic()
     folder = tiny.folder / "0"
-    while len(killed.stored) < KILLS:
+    while len(killed.stored) < kills:
         run = start(tiny.path, "--output", folder, env=slow)
         if run.ended(randomly.uniform(0.1, 0.9)):
             assert run.end() == 0, run.said()
@@ -106,14 +105,15 @@ def test_killed_at_any_moment(
         assert left_over(finished) == []
     between = sum(0 < count < CHUNKS for count in killed.stored)
     with capsys.disabled():
-        print(f"\n{KILLS} kills, {between} between the first and the last take; {time.monotonic() - began:.0f} s")
-    assert between >= KILLS // 4
+        print(f"\n{kills} kills, {between} between the first and the last take; {time.monotonic() - began:.0f} s")
+    assert between >= kills // 4
 
 
-def test_two_runs_started_at_the_same_instant(tiny: TinyBook, undisturbed: dict[str, bytes]) -> None:
+@pytest.mark.parametrize("times", [6, pytest.param(20, marks=pytest.mark.soak)])
+def test_two_runs_started_at_the_same_instant(times: int, tiny: TinyBook, undisturbed: dict[str, bytes]) -> None:
     tiny.write(TEXT)
     codes = set()
-    for number in range(AT_ONCE):
+    for number in range(times):
         folder = tiny.folder / str(number)
         runs = [start(tiny.path, "--output", folder, FAKE_BATCH=0.02) for _ in range(2)]
         ends = sorted(run.end() for run in runs)
@@ -198,7 +198,7 @@ def test_a_full_disk_at_every_write(tiny: TinyBook, disk: Disk, undisturbed: dic
             break
         assert code == 5, run.said()
         ends.append(run.said())
-        if pages % 5 == 0:
+        if pages % 10 == 0:
             completes(tiny, undisturbed, disk.output)
             assert whole <= takes(disk.output)
     assert audio(disk.output) == undisturbed

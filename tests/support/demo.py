@@ -4,10 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from maya_batch.book.chunk import Chunk
@@ -17,6 +17,7 @@ from maya_batch.book.state import book_state
 from maya_batch.book.take_store import Take
 from maya_batch.files.builtin_files import builtin
 from maya_batch.manifest import Render
+from tests.support.forked_run import launch_demo
 
 if TYPE_CHECKING:
     from maya_batch.engine.hf_engine import HfEngine
@@ -30,19 +31,41 @@ FEMALE = "Realistic female voice in the 30s age with american accent. Normal pit
 MALE = "Realistic male voice in the 40s age with american accent. Low pitch, deep timbre, conversational pacing."
 
 
+MOST_SECONDS = 900
+
+
 def environment(**more: str) -> dict[str, str]:
     """What a process is given: no program is on its path."""
     return {**os.environ, "PATH": "/nonexistent", **more}
 
 
 def maya(*arguments: object, env: dict[str, str] | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """`maya-batch` in a process of its own."""
+    """`maya-batch` in a process of its own that has all modules loaded."""
+    with TemporaryDirectory() as folder:
+        out, err = (Path(folder) / name for name in ("out", "err"))
+        process = launch_demo(*arguments, env=env or environment(), cwd=cwd, out=out, err=err)
+        process.join(MOST_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired([*map(str, arguments)], MOST_SECONDS)
+        said = (path.read_text(encoding="utf-8") for path in (out, err))
+        return subprocess.CompletedProcess([*map(str, arguments)], process.exitcode, *said)
+
+
+def interpreter(
+    *arguments: object, env: dict[str, str] | None = None, cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """`maya-batch` in a new interpreter: ten seconds more, for what depends on how modules are loaded."""
     command = [sys.executable, "-m", "maya_batch", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=env or environment(), cwd=cwd, timeout=900)
+    env = env or environment()
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=MOST_SECONDS)
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def without_module(folder: Path, *names: str) -> dict[str, str]:
-    """An environment in which nobody can import these modules."""
+    """An environment in which a new interpreter cannot import these modules."""
     for name in names:
         (folder / f"{name}.py").write_text(f"raise AssertionError('{name} was imported')\n", encoding="utf-8")
     return environment(PYTHONPATH=str(folder))
@@ -72,18 +95,12 @@ class Rendered:
         return (self.folder / ".maya" / "render.log").read_text(encoding="utf-8").splitlines()
 
 
-def render_once(manifest: Path, folder: Path, *flags: object) -> Rendered:
+def render_once(manifest: Path, folder: Path, *flags: object, run: Run = maya) -> Rendered:
     """Render a book; anything but a whole one is an error."""
-    done = maya("render", manifest, "--output", folder, *flags)
+    done = run("render", manifest, "--output", folder, *flags)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     return Rendered(manifest, folder, done.stderr)
-
-
-def render_side_by_side(books: Sequence[tuple[Path, Path]], *flags: object) -> list[Rendered]:
-    """Render books (manifest, folder) at the same time."""
-    with ThreadPoolExecutor(len(books)) as pool:
-        return list(pool.map(lambda book: render_once(*book, *flags), books))
 
 
 def write_book(

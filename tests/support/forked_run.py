@@ -1,5 +1,8 @@
-"""Runs with stand-ins for model and codec, each in a real process that is forked from one with all modules loaded."""
+"""Runs, each in a real process that is forked from one with all modules loaded: a new interpreter takes a second to
+load those of a run with stand-ins for model and codec, and ten to load those of the demo voice.
+"""
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -10,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+import huggingface_hub.constants
 
 _PATIENCE = 60.0
 
@@ -28,6 +33,28 @@ _MODULES += [
     "maya_batch.report.page",
     "maya_batch.run.samples",
 ]
+#: What the demo voice needs.
+_MODULES += [
+    "maya_batch.__main__",
+    "maya_batch.engine.hf_loader",
+    "snac",
+    "transformers.loss.loss_utils",
+    "transformers.models.llama.modeling_llama",
+]
+
+
+def _run_demo(arguments: list[str], env: dict[str, str], cwd: str, out: str, err: str) -> None:
+    """In the new process: `maya-batch` with the model, the codec and the environment of a person."""
+    for stream, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+    os.environ.clear()
+    os.environ.update(env)
+    importlib.reload(huggingface_hub.constants)  # it reads the environment
+    os.chdir(cwd)
+    sys.argv = ["maya-batch", *arguments]
+    from maya_batch.__main__ import main
+
+    main()
 
 
 def _run(arguments: list[str], env: dict[str, str], log: str, prepare: Callable[[], None] | None) -> None:
@@ -113,11 +140,20 @@ def launch(
 
     `env` are variables of `tests.support.fake_run`.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_MODULES)
     count = len(list(folder.glob("run-*.log")))
     log, steps = folder / f"run-{count}-{time.monotonic_ns()}.log", folder / f"steps-{time.monotonic_ns()}"
     values = {name: str(value) for name, value in {**(env or {}), "FAKE_SAY": steps}.items()}
-    process = context.Process(target=_run, args=([*map(str, arguments)], values, str(log), prepare))
+    return Night(_process(_run, [*map(str, arguments)], values, str(log), prepare), log, steps)
+
+
+def launch_demo(*arguments: object, env: Mapping[str, str], cwd: Path, out: Path, err: Path) -> ForkServerProcess:
+    """Start a command with nothing but real parts; what it prints is appended to files."""
+    return _process(_run_demo, [*map(str, arguments)], dict(env), str(cwd), str(out), str(err))
+
+
+def _process(target: Callable[..., None], *args: object) -> ForkServerProcess:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_MODULES)
+    process = context.Process(target=target, args=args)
     process.start()
-    return Night(process, log, steps)
+    return process
