@@ -14,7 +14,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import gguf
@@ -133,7 +133,7 @@ def _convert(folder: Path, weights: Mapping[str, Array], rng: np.random.Generato
     first = len(letters)
     names = ("bos", "eot", "soh", "eoh", "soa", "sos", "eos", "pad")
     specials = {name: first + number for number, name in enumerate(names)}
-    layout = asdict(replace(TokenLayout(tags=()), **specials, code_offset=first + 8, codebook_size=16))
+    layout = asdict(TokenLayout(tags=())) | specials | {"code_offset": first + 8, "codebook_size": 16}
     layout |= {"tokens_per_frame": SLOTS, "frame_order": FRAME_ORDER}
     (folder / "maya_tokens.json").write_text(json.dumps(layout), encoding="utf-8")
     path = folder / "layer.gguf"
