@@ -235,7 +235,7 @@ def test_the_demo_voice_as_a_gguf_file_is_measured_and_plans_tell_how_long_it_ta
     assert figures["baselines"]["create_completion"]["rows"] == 1
     assert figures["baselines"]["create_completion"]["tokens_per_s"] > 0
     book = write_book(tmp_path / "book.yaml", 0.01, "demo")
-    planned = maya("plan", book, *model, "--json", env=env)
+    planned = maya("plan", book, "--model", demo_gguf, "--json", env=env)
     assert json.loads(planned.stdout)["render_minutes"] > 0
     assert "run `maya-batch bench` to measure it" in maya("plan", book, "--model", "demo", env=env).stderr
 

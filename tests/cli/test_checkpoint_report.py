@@ -288,7 +288,8 @@ def test_a_gguf_file_says_a_text_and_auditions_voices(demo_gguf: Path, cli: Cli,
     other = cli("say", "They waited.", "-o", tmp_path / "y.wav", *model, "--engine", "hf")
     assert one_line(other, 2).startswith("engine hf needs a folder or a hub id, and ")
     book = write_book(tmp_path / "book.yaml", [["They waited."]])
-    said = cli("audition", book, *model, "--engine", "gguf", "--output", tmp_path / "voices")
+    voice = ("--voice", "narrator", "--seeds", 1, "--output", tmp_path / "voices")
+    said = cli("audition", book, *voice, *model, "--engine", "gguf")
     assert said.code in (0, 3)
     assert list((tmp_path / "voices").glob("*.wav"))
 

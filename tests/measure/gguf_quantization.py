@@ -133,7 +133,7 @@ def _convert(folder: Path, weights: Mapping[str, Array], rng: np.random.Generato
     first = len(letters)
     names = ("bos", "eot", "soh", "eoh", "soa", "sos", "eos", "pad")
     specials = {name: first + number for number, name in enumerate(names)}
-    layout = asdict(TokenLayout(tags=())) | specials | {"code_offset": first + 8, "codebook_size": 16}
+    layout = asdict(TokenLayout(code_offset=first + len(names), codebook_size=16, tags=())) | specials
     layout |= {"tokens_per_frame": SLOTS, "frame_order": FRAME_ORDER}
     (folder / "maya_tokens.json").write_text(json.dumps(layout), encoding="utf-8")
     path = folder / "layer.gguf"
