@@ -14,13 +14,14 @@ import pytest
 
 from maya_batch.book import plan
 from maya_batch.checkpoint.hf_config import positions_of
-from maya_batch.checkpoint.locate import is_gguf
+from maya_batch.checkpoint.locate import DEMO, find_checkpoint, is_gguf
 from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.engine.api import Engine
 from maya_batch.files.builtin_files import builtin
 from maya_batch.run.loading import Loaders
 from tests.support.demo import MANIFESTS, Rendered, load_demo, render_once
 from tests.support.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_model
+from tests.support.llama_checkpoint import require_llama_cpp
 
 # Before torch is imported, here and in all processes that tests start: two threads are faster by a fifth alone, but
 # wait for each other in a loop, and beside any other process on two cores they are slower many times over.
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 #: Fixtures that load the demo voice or render with it, start a browser, or run a whole command.
-_SLOW_FIXTURES = {"engine", "codec", "demo", "emotions", "page", "cli"}
+_SLOW_FIXTURES = {"engine", "codec", "demo", "demo_gguf", "emotions", "page", "cli"}
 
 
 def _is_fast_loop(config: pytest.Config) -> bool:
@@ -190,17 +191,37 @@ def codec(engine: "HfEngine") -> "Codec":
     return load_codec(builtin("assets", "demo-voice", "codec"), engine.layout, engine.device)
 
 
-def _rendered_once(name: str, temporary: pytest.TempPathFactory) -> Rendered:
-    """A book of manifests/, rendered by the first worker that asks for it, where all of them see it."""
+@contextmanager
+def _shared_folder(name: str, temporary: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that all workers see; one of them at a time is in here."""
     own = temporary.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / f"rendered-{name}"
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
     folder.mkdir(exist_ok=True)
-    manifest, output, printed = MANIFESTS / f"{name}.yaml", folder / name, folder / "stderr"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
+def _rendered_once(name: str, temporary: pytest.TempPathFactory) -> Rendered:
+    """A book of manifests/, rendered by the first worker that asks for it, where all of them see it."""
+    with _shared_folder(f"rendered-{name}", temporary) as folder:
+        manifest, output, printed = MANIFESTS / f"{name}.yaml", folder / name, folder / "stderr"
         if not printed.exists():
             printed.write_text(render_once(manifest, output).stderr, encoding="utf-8")
     return Rendered(manifest, output, printed.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def demo_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo voice as a GGUF file of f16; the test is skipped where llama.cpp or the package gguf is missing."""
+    require_llama_cpp()
+    from maya_batch.checkpoint.gguf_convert import convert
+
+    with _shared_folder("demo-gguf", tmp_path_factory) as folder:
+        path = folder / "demo.gguf"
+        if not path.exists():
+            convert(find_checkpoint(DEMO, "model"), path, "f16", lambda *done: None)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,9 @@ _MODULES += [
 ]
 
 
-def _run(arguments: list[str], env: dict[str, str], log: str, prepare: Callable[[], None] | None) -> None:
+def _run(
+    arguments: list[str], env: dict[str, str], log: str, prepare: Callable[[], None] | None, stand_ins: bool
+) -> None:
     """In the new process: `maya-batch` as its entry point runs it."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
@@ -39,8 +41,10 @@ def _run(arguments: list[str], env: dict[str, str], log: str, prepare: Callable[
     sys.argv = ["maya-batch", *arguments]
     if prepare is not None:
         prepare()
-    from tests.support.fake_run import main
-
+    if stand_ins:
+        from tests.support.fake_run import main
+    else:
+        from maya_batch.__main__ import main
     main()
 
 
@@ -108,16 +112,17 @@ def launch(
     *arguments: object,
     prepare: Callable[[], None] | None = None,
     env: Mapping[str, object] | None = None,
+    stand_ins: bool = True,
 ) -> Night:
     """Start a command, with its log in `folder`; `prepare`, a function of a module, is called in the new process first.
 
-    `env` are variables of `tests.support.fake_run`.
+    `env` are variables of `tests.support.fake_run`. Without `stand_ins` model and codec are real.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_MODULES)
     count = len(list(folder.glob("run-*.log")))
     log, steps = folder / f"run-{count}-{time.monotonic_ns()}.log", folder / f"steps-{time.monotonic_ns()}"
     values = {name: str(value) for name, value in {**(env or {}), "FAKE_SAY": steps}.items()}
-    process = context.Process(target=_run, args=([*map(str, arguments)], values, str(log), prepare))
+    process = context.Process(target=_run, args=([*map(str, arguments)], values, str(log), prepare, stand_ins))
     process.start()
     return Night(process, log, steps)
