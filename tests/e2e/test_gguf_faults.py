@@ -268,7 +268,7 @@ def test_llama_decode_that_fails_ends_the_run_in_one_line_with_its_takes_stored(
 
 
 def test_logits_that_are_not_finite_end_the_run_with_its_takes_stored(
-    demo_gguf: Path, undisturbed: dict[str, bytes], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    demo_gguf: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, folder = book(tmp_path, demo_gguf), tmp_path / "out"
     decode = LlamaContext.decode
@@ -285,7 +285,6 @@ def test_logits_that_are_not_finite_end_the_run_with_its_takes_stored(
     assert said.code == 5, said.err
     assert one_line(said).startswith("the model's logits are not finite")
     assert 0 < takes(folder) < CHUNKS
-    completes(path, folder, undisturbed)
 
 
 # --- files that change between two runs --------------------------------------------------------------------------
