@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maya_batch.checkpoint.gguf_file import GgufFile, read_gguf
 from maya_batch.engine.gguf_memory import usable_memory
 from maya_batch.engine.llama_model import ContextSize, LlamaContext, LlamaModel
 from maya_batch.errors import MachineError
@@ -159,6 +158,7 @@ def test_a_run_is_stopped_in_llama_cpp(
     completes(path, tmp_path / "out", undisturbed)
 
 
+@pytest.mark.soak  # the stand-ins show the same
 def test_a_deadline_ends_the_run_with_its_takes_stored(
     demo_gguf: Path, undisturbed: dict[str, bytes], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,11 +191,11 @@ def _leave(megabytes: int) -> None:
 
 
 def little_memory_for_the_model() -> None:
-    def limited(path: Path) -> GgufFile:
+    def limited() -> int:
         _leave(40)
-        return read_gguf(path)
+        return usable_memory()
 
-    patch("maya_batch.engine.gguf_loader.read_gguf", limited).start()
+    patch("maya_batch.engine.gguf_memory.usable_memory", limited).start()
 
 
 def little_memory_for_the_context() -> None:
