@@ -23,7 +23,8 @@ from maya_batch.errors import MachineError
 
 #: The message for a model whose logits are NaN or infinite.
 NON_FINITE_LOGITS = (
-    "the model's logits are not finite (NaN or infinite); try --dtype bfloat16 or float32, or fetch the weights again"
+    "the model's logits are not finite (NaN or infinite); try another number format (--dtype bfloat16 or float32, or "
+    "another type of GGUF file), or fetch the weights again"
 )
 
 #: On a GPU, waiting sequences are admitted when they are at least one twentieth of the running ones: a pass of prompts

@@ -11,7 +11,7 @@ from maya_batch.checkpoint.hf_config import CONTEXT
 from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.engine.ggml_devices import CUDA_BUILD, choose_ggml_device, ggml_devices
 from maya_batch.engine.gguf_engine import GgufEngine, Placement
-from maya_batch.engine.gguf_memory import BATCH_SIZES, layers_on_gpu
+from maya_batch.engine.gguf_memory import BATCH_SIZES, check_model_fits, layers_on_gpu
 from maya_batch.engine.gguf_tokenizer import load_gguf_tokenizer
 from maya_batch.engine.llama_library import llama_library
 from maya_batch.engine.llama_model import LlamaModel
@@ -40,6 +40,7 @@ def load_gguf_engine(path: Path, *, device: str, dtype: str, quantization: str, 
     chosen = choose_ggml_device(library, device)
     threads = torch.get_num_threads()
     if chosen is None:
+        check_model_fits(path, config)
         if torch.cuda.is_available() and device == "auto" and not any(one.is_gpu for one in ggml_devices(library)):
             log.warning("this build of llama.cpp cannot use the GPU; install it again with `%s`", CUDA_BUILD)
         model, placement = LlamaModel(path, gpu_layers=0), Placement(threads)

@@ -24,6 +24,9 @@ _LIKELY_SEQUENCES, _LIKELY_POSITIONS = 8, 2048
 #: GPU memory for CUDA itself and its kernels.
 _GPU_SLACK = 600 * 2**20
 
+#: Memory for the vocabulary and the buffers that llama.cpp has besides the weights; without it, it ends the process.
+_LOADING = 64 * 2**20
+
 #: cgroup limits of this process's memory, version 2.
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -66,6 +69,16 @@ def plan_context(
     )
 
 
+def check_model_fits(path: Path, config: GgufConfig) -> None:
+    """Raise a MachineError if the machine's memory is too small for the weights."""
+    needed, available = config.weight_bytes + _LOADING, usable_memory()
+    if needed > available:
+        raise MachineError(
+            f"{path}: the memory is too small for the model, which needs {needed / 2**30:.1f} GiB "
+            f"({available / 2**30:.1f} GiB are free); close other programs, or use a smaller GGUF type"
+        )
+
+
 def layers_on_gpu(file: GgufFile, config: GgufConfig, free: int) -> int:
     """How many of the last layers fit into `free` bytes of GPU memory; all and the output embedding: layers + 1."""
     likely = ContextSize(_LIKELY_SEQUENCES, _LIKELY_POSITIONS, exact=False)
@@ -106,7 +119,9 @@ def resident_memory() -> int:
 
 def peak_resident_memory() -> int:
     """The most bytes of the machine's memory that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not getrusage: its peak includes that of the process which started this one.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 def _pages(field: int) -> int:

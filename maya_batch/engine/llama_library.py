@@ -74,5 +74,6 @@ def llama_library() -> LlamaLibrary:
             f"llama.cpp's library does not load ({first_line(error)}); install it again with "
             f"`{install_hint('gguf')} --force-reinstall --no-deps llama-cpp-python`"
         ) from error
+    library = LlamaLibrary(llama_cpp)  # first, because the backends log, too
     llama_cpp.llama_backend_init()
-    return LlamaLibrary(llama_cpp)
+    return library

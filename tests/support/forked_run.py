@@ -57,7 +57,9 @@ def _run_demo(arguments: list[str], env: dict[str, str], cwd: str, out: str, err
     main()
 
 
-def _run(arguments: list[str], env: dict[str, str], log: str, prepare: Callable[[], None] | None) -> None:
+def _run(
+    arguments: list[str], env: dict[str, str], log: str, prepare: Callable[[], None] | None, stand_ins: bool
+) -> None:
     """In the new process: `maya-batch` as its entry point runs it."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
@@ -66,8 +68,10 @@ def _run(arguments: list[str], env: dict[str, str], log: str, prepare: Callable[
     sys.argv = ["maya-batch", *arguments]
     if prepare is not None:
         prepare()
-    from tests.support.fake_run import main
-
+    if stand_ins:
+        from tests.support.fake_run import main
+    else:
+        from maya_batch.__main__ import main
     main()
 
 
@@ -135,15 +139,16 @@ def launch(
     *arguments: object,
     prepare: Callable[[], None] | None = None,
     env: Mapping[str, object] | None = None,
+    stand_ins: bool = True,
 ) -> Night:
     """Start a command, with its log in `folder`; `prepare`, a function of a module, is called in the new process first.
 
-    `env` are variables of `tests.support.fake_run`.
+    `env` are variables of `tests.support.fake_run`. Without `stand_ins` model and codec are real.
     """
     count = len(list(folder.glob("run-*.log")))
     log, steps = folder / f"run-{count}-{time.monotonic_ns()}.log", folder / f"steps-{time.monotonic_ns()}"
     values = {name: str(value) for name, value in {**(env or {}), "FAKE_SAY": steps}.items()}
-    return Night(_process(_run, [*map(str, arguments)], values, str(log), prepare), log, steps)
+    return Night(_process(_run, [*map(str, arguments)], values, str(log), prepare, stand_ins), log, steps)
 
 
 def launch_demo(*arguments: object, env: Mapping[str, str], cwd: Path, out: Path, err: Path) -> ForkServerProcess:
