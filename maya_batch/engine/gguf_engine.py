@@ -18,13 +18,16 @@ from maya_batch.engine.gguf_memory import (
     resident_memory,
     usable_memory,
 )
-from maya_batch.engine.gguf_runner import GgufBackend
+from maya_batch.engine.gguf_runner import LEAST_TOGETHER, GgufBackend
 from maya_batch.engine.gguf_unconstrained import decode_unconstrained
 from maya_batch.engine.llama_model import ContextSize, LlamaContext, LlamaModel
 from maya_batch.engine.prompts import Prompts
 from maya_batch.errors import MachineError
 
 log = logging.getLogger(__name__)
+
+#: The file types whose sums do not depend on the batch.
+_UNQUANTIZED = ("f32", "f16", "bf16")
 
 #: Sequences whose first frames `in_grammar_probabilities` measures.
 _PROBED = 8
@@ -52,6 +55,7 @@ class GgufEngine:
         self.quantization, self.batch_size = config.file_type, batch_size
         self.stats = EngineStats()
         self._exact = config.file_type == "f32"
+        self._least = LEAST_TOGETHER if config.file_type in _UNQUANTIZED else 1
         self._context: LlamaContext | None = None
         self._gpu_peak = 0
 
@@ -110,7 +114,7 @@ class GgufEngine:
     ) -> DecodeLoop:
         context = self._context_for(requests, prompts)
         size, cost = context.size, position_bytes(self._config, self._exact)
-        backend = GgufBackend(context, self.layout, self._config.weight_bytes, cost)
+        backend = GgufBackend(context, self.layout, self._config.weight_bytes, cost, self._least)
         sequences = min(size.sequences, self.batch_size, len(requests))
         budget = BatchBudget(sequences, size.positions, size.sequences, 0)
         return DecodeLoop(backend, self.layout, requests, sampling, budget, self.stats, tick, retries)
@@ -128,7 +132,7 @@ class GgufEngine:
         size = min(context.size.sequences, self.batch_size)
         while waiting := [*retries(), *waiting]:
             batch, waiting = waiting[:size], waiting[size:]
-            yield decode_unconstrained(context, self.layout, batch, self.prompts.of(batch), sampling, tick)
+            yield decode_unconstrained(context, self.layout, batch, self.prompts.of(batch), sampling, self._least, tick)
 
     def _context_for(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> LlamaContext:
         """A context that is large enough for these requests: the last one, or a new one in its place."""

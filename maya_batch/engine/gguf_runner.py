@@ -10,7 +10,8 @@ from maya_batch.engine.llama_model import LlamaContext
 from maya_batch.engine.sampling import in_grammar_probability
 from maya_batch.engine.sequence_state import SequenceState
 
-#: The fewest sequences that are computed together. One alone goes through other products, which sum in another order.
+#: The fewest sequences that are computed together where sums must not depend on their number: one alone goes through
+#: other products, which sum in another order. In quantized types, sums depend on the number anyway.
 LEAST_TOGETHER = 2
 
 
@@ -112,15 +113,18 @@ class GgufRunner:
 class GgufBackend:
     """A model that llama.cpp computes. Tokens are drawn on the CPU, wherever its layers are."""
 
-    def __init__(self, context: LlamaContext, layout: TokenLayout, layer_bytes: int, position_bytes: int) -> None:
-        self._context, self._layout = context, layout
+    def __init__(
+        self, context: LlamaContext, layout: TokenLayout, layer_bytes: int, position_bytes: int, least: int
+    ) -> None:
+        """`least` is the fewest sequences that are computed together."""
+        self._context, self._layout, self._least = context, layout, least
         self.device = torch.device("cpu")
         self.layer_bytes, self.position_bytes = layer_bytes, position_bytes
         self.prompt_tokens = 0
 
     def padded(self, sequences: int) -> int:
         """The batch size that a frame of so many sequences is computed with."""
-        return max(sequences, LEAST_TOGETHER)
+        return max(sequences, self._least)
 
     def runner(self, budget: BatchBudget, state: SequenceState) -> GgufRunner:
         """Start a batch of this size."""

@@ -8,7 +8,6 @@ import torch
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.api import Generation, Request, Sampling
 from maya_batch.engine.decode_loop import NON_FINITE_LOGITS
-from maya_batch.engine.gguf_runner import LEAST_TOGETHER
 from maya_batch.engine.llama_model import LlamaContext
 from maya_batch.engine.unconstrained import UnconstrainedSampler, parse_generation
 from maya_batch.errors import MachineError
@@ -20,14 +19,15 @@ def decode_unconstrained(
     requests: Sequence[Request],
     prompts: Sequence[Sequence[int]],
     sampling: Sampling,
+    least: int,
     tick: Callable[[], None] | None,
 ) -> list[Generation]:
-    """Generate for these requests together. Between tokens it calls `tick`.
+    """Generate for these requests together, computing at least `least` sequences. Between tokens it calls `tick`.
 
     Raises:
         MachineError: llama.cpp fails, or the logits are not finite.
     """
-    count = max(len(requests), LEAST_TOGETHER)
+    count = max(len(requests), least)
     limits = np.array([request.max_frames * SLOTS + 1 for request in requests])
     seeds = [request.seed for request in requests]
     sampler = UnconstrainedSampler(layout, sampling, seeds, int(limits.max()), torch.device("cpu"))

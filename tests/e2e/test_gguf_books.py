@@ -6,18 +6,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 import pytest
 
-from maya_batch.book.plan import make_plan
+from maya_batch.checkpoint.gguf_convert import FileType, convert
+from maya_batch.checkpoint.locate import DEMO, find_checkpoint
 from maya_batch.engine.load import load_engine
-from maya_batch.manifest import Render
 from maya_batch.text.emotion_tags import MAYA1_TAGS
 from tests.conftest import Said
+from tests.measure.gguf_words import pooled_word_error
 from tests.support.asr import transcribe, word_error, words
-from tests.support.demo import FEMALE, MANIFESTS, ROOT, Rendered, environment, maya, render_once, write_book
+from tests.support.demo import CHECKPOINT, FEMALE, ROOT, environment, maya, write_book
+from tests.support.llama_checkpoint import require_llama_cpp
 
 if TYPE_CHECKING:
     from maya_batch.engine.hf_engine import HfEngine
@@ -31,21 +32,12 @@ TAGGED = [
 ]
 #: The word error may be larger than with Hugging Face by this share of the words.
 POINTS = 0.02
-READINGS = 3
 
 Cli = Callable[..., Said]
 
 
 def takes(folder: Path) -> int:
     return len(list(folder.rglob("*.npz")))
-
-
-def errors(book: Rendered) -> float:
-    """The word error of all chapters together."""
-    plan = make_plan(book.manifest, Render())
-    reference = [word for chunk in plan.chunks() for word in words(chunk.text)]
-    heard = [word for chapter in plan.chapters for word in transcribe(book.folder / f"{chapter.stem}.wav")]
-    return word_error(reference, heard)
 
 
 # --- commands ----------------------------------------------------------------------------------------------------
@@ -188,26 +180,13 @@ def test_no_tag_is_read_aloud(name: str, demo_gguf: Path, cli: Cli, tmp_path: Pa
 
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", ["f16", "q8_0"])
-def test_the_words_of_the_book_are_heard_as_with_hugging_face(kind: str, demo_gguf: Path, tmp_path: Path) -> None:
-    """One reading of the book has 239 words, and the word errors of two readings by one engine differ by 2 points."""
+def test_the_words_of_the_book_are_heard_as_with_hugging_face(kind: FileType, tmp_path: Path) -> None:
+    require_llama_cpp()
     model = tmp_path / "voice.gguf"
-    if kind == "f16":
-        shutil.copy(demo_gguf, model)
-    else:
-        assert maya("convert", "demo", "-o", model, "--type", kind).returncode == 0
-    text = (MANIFESTS / "demo.yaml").read_text(encoding="utf-8")
-    assert text.count("model: demo\n") == 1
-    means = {}
-    for name in ("demo", model.name):
-        found = []
-        for seed in range(READINGS):
-            sound = f"model: {name}\n  codec: demo\n  repetition_penalty: 1\n  seed: {seed}\n"
-            book = tmp_path / f"{name}-{seed}.yaml"
-            book.write_text(text.replace("model: demo\n", sound), encoding="utf-8")
-            found.append(errors(render_once(book, book.with_suffix(""))))
-        means[name] = fmean(found)
-        print(f"\nword errors of the demo book, {kind if name != 'demo' else 'Hugging Face'}: {found}")
-    assert means[model.name] <= means["demo"] + POINTS
+    convert(find_checkpoint(DEMO, "model"), model, kind, lambda *done: None)
+    found, with_hf = pooled_word_error(model), pooled_word_error(CHECKPOINT)
+    print(f"\nword error of the demo book: {kind} {found:.2%}, Hugging Face {with_hf:.2%}")
+    assert found <= with_hf + POINTS
 
 
 # --- memory ------------------------------------------------------------------------------------------------------
