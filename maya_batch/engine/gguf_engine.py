@@ -11,6 +11,8 @@ from maya_batch.engine.batch_budget import BatchBudget, SequenceNeed
 from maya_batch.engine.decode_loop import DecodeLoop
 from maya_batch.engine.ggml_devices import GgmlDevice, ggml_devices
 from maya_batch.engine.gguf_memory import (
+    CODEC_BYTES,
+    RESERVED_SHARE,
     context_bytes,
     peak_resident_memory,
     plan_context,
@@ -140,11 +142,13 @@ class GgufEngine:
             SequenceNeed(len(prompt), request.max_frames, request.likely_frames)
             for prompt, request in zip(prompts, requests, strict=True)
         ]
-        wanted = plan_context(self._config, needs, self.batch_size, self._free_memory(), self._exact)
+        # Takes are decoded to sound meanwhile; on a GPU the codec has its own share.
+        clip = CODEC_BYTES if self._placement.gpu is None else 0
+        present = context_bytes(self._config, self._context.size) if self._context is not None else 0
+        wanted = plan_context(self._config, needs, self.batch_size, self._free_memory() + present - clip, self._exact)
         if self._context is None or not self._context.size.holds(wanted):
             self._context = None  # its memory goes to the new one
-            wanted = plan_context(self._config, needs, self.batch_size, self._free_memory(), self._exact)
-            planned = self._held() + context_bytes(self._config, wanted)
+            planned = self._held() + context_bytes(self._config, wanted) + clip
             self._context = self._new_context(wanted)
             self.stats.planned_bytes = planned
             if self._placement.gpu is not None:
@@ -166,7 +170,9 @@ class GgufEngine:
     def _free_memory(self) -> int:
         """Bytes that a context may take: of the GPU if all layers are there, else of the machine."""
         gpu = self._gpu_now()
-        return gpu.free if gpu is not None and self._model.gpu_layers > self._config.layers else usable_memory()
+        if gpu is None or self._model.gpu_layers <= self._config.layers:
+            return usable_memory()
+        return int(gpu.free * (1 - RESERVED_SHARE))
 
     def _held(self) -> int:
         """Bytes that are held before a context is made: by the model on the GPU, or by this process."""

@@ -263,6 +263,7 @@ def test_a_damaged_gguf_file_is_one_line(demo_gguf: Path, tmp_path: Path, cli: C
     assert line.startswith(f"{short}: not a GGUF file that this program can use (the tensor ")
 
 
+@pytest.mark.soak
 def test_what_a_gguf_file_speaks_is_measured(demo_gguf: Path, cli: Cli, hub: Path, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     said = cli("doctor", "--model", demo_gguf, "--codec", "demo", "--device", "cpu", "--speak", "--output", clips)
