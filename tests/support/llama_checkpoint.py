@@ -62,12 +62,14 @@ def tokenizer() -> dict[str, Any]:
     texts = [*letters(), "th", "the"]
     added = ["<laugh>", "<sigh>", *(f"<|special_{number}|>" for number in range(8))]
     added += [f"<custom_token_{number}>" for number in range(7 * 16)]
+    matched_as_it_is = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return {
         "added_tokens": [
-            {"id": id_, "content": text, "special": text != "<laugh>"} for id_, text in enumerate(added, len(texts))
+            {"id": id_, "content": text, "special": text != "<laugh>", **matched_as_it_is}
+            for id_, text in enumerate(added, len(texts))
         ],
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False},
-        "decoder": {"type": "ByteLevel"},
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
         "model": {
             "type": "BPE",
             "vocab": {text: id_ for id_, text in enumerate(texts)},
