@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from maya_batch.audio.ffmpeg import FfmpegError, ffmpeg_program, run
 from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ, Kind, find_checkpoint
 from maya_batch.errors import MachineError, MayaBatchError, first_line
-from maya_batch.messages.install_hint import install_hint, rebuild_hint
+from maya_batch.messages.install_hint import install_hint
 from maya_batch.quality.whisper import default_recognizer, load_recognizer, recognizer_installed, recognizers_here
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _llama_cpp() -> Check:
     """What the build of llama.cpp that runs GGUF files can use. A GPU that only PyTorch can use makes it fail."""
     import torch
 
-    from maya_batch.engine.ggml_devices import CUDA_BUILD, ggml_devices
+    from maya_batch.engine.ggml_devices import cuda_build_hint, ggml_devices
     from maya_batch.engine.llama_library import llama_library
 
     if find_spec("llama_cpp") is None:
@@ -161,7 +161,7 @@ def _llama_cpp() -> Check:
         return Check("llama.cpp", False, first_line(error), needed=False)
     seen = f"llama-cpp-python {version(_LLAMA_CPP)}, CPU with {features}, GPU: {', '.join(gpus) or 'none'}"
     if torch.cuda.is_available() and not gpus:
-        how = rebuild_hint(_LLAMA_CPP, CUDA_BUILD)
+        how = cuda_build_hint()
         return Check("llama.cpp", False, f"{seen}; to use the GPU, install the CUDA toolkit and run: {how}", False)
     return Check("llama.cpp", True, seen, needed=False)
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from maya_batch.engine.llama_library import LlamaLibrary
 from maya_batch.errors import MachineError
+from maya_batch.messages.install_hint import rebuild_hint
 
 #: ggml's numbers for a GPU with its own memory, and one that shares the machine's.
 _GPU_TYPES = (1, 2)
 
-#: What makes pip build llama.cpp for NVIDIA's GPUs.
-CUDA_BUILD = "CMAKE_ARGS=-DGGML_CUDA=on"
+_CUDA = "CMAKE_ARGS=-DGGML_CUDA=on"
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,11 @@ class GgmlDevice:
     is_gpu: bool
     free: int
     total: int
+
+
+def cuda_build_hint() -> str:
+    """The command that compiles the installed llama.cpp again for NVIDIA's GPUs."""
+    return rebuild_hint("llama-cpp-python", _CUDA)
 
 
 def ggml_devices(library: LlamaLibrary) -> list[GgmlDevice]:
@@ -54,6 +59,6 @@ def choose_ggml_device(library: LlamaLibrary, name: str) -> tuple[int, GgmlDevic
         return None
     number = int(name.partition(":")[2] or 0)
     if number >= len(gpus):
-        what = f"it sees {len(gpus)}" if gpus else f"install it again with `{CUDA_BUILD}`, or use --device cpu"
+        what = f"it sees {len(gpus)}" if gpus else f"compile it for one with `{cuda_build_hint()}`, or use --device cpu"
         raise MachineError(f"device {name}: this build of llama.cpp has no such GPU; {what}")
     return number, gpus[number]

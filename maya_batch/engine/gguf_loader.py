@@ -9,7 +9,7 @@ from maya_batch.checkpoint.gguf_config import GgufConfig, read_gguf_config
 from maya_batch.checkpoint.gguf_file import read_gguf
 from maya_batch.checkpoint.hf_config import CONTEXT
 from maya_batch.checkpoint.token_layout import read_layout
-from maya_batch.engine.ggml_devices import CUDA_BUILD, choose_ggml_device, ggml_devices
+from maya_batch.engine.ggml_devices import choose_ggml_device, cuda_build_hint, ggml_devices
 from maya_batch.engine.gguf_engine import GgufEngine, Placement
 from maya_batch.engine.gguf_memory import BATCH_SIZES, check_model_fits, layers_on_gpu
 from maya_batch.engine.gguf_tokenizer import load_gguf_tokenizer
@@ -42,7 +42,7 @@ def load_gguf_engine(path: Path, *, device: str, dtype: str, quantization: str, 
     if chosen is None:
         check_model_fits(path, config)
         if torch.cuda.is_available() and device == "auto" and not any(one.is_gpu for one in ggml_devices(library)):
-            log.warning("this build of llama.cpp cannot use the GPU; install it again with `%s`", CUDA_BUILD)
+            log.warning("this build of llama.cpp cannot use the GPU; compile it for one with `%s`", cuda_build_hint())
         model, placement = LlamaModel(path, gpu_layers=0), Placement(threads)
     else:
         number, gpu = chosen
