@@ -1,4 +1,4 @@
-"""Quantizes a GGUF file with llama.cpp, in a process of its own.
+"""Quantizes a GGUF file with llama.cpp, in a child process.
 
 llama.cpp cannot be stopped, and aborts the process on some errors; a child process can be killed, and an abort in it is
 an error of one line.

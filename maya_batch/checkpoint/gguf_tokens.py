@@ -10,6 +10,11 @@ from maya_batch.messages.quoting import quoted
 HF_JSON = "tokenizer.huggingface.json"
 """The key of a whole tokenizer.json."""
 
+IN_FILE = "the tokenizer.json in the file"
+NEXT_TO_FILE = "the tokenizer.json next to the file"
+OF_LLAMA_CPP = "llama.cpp's, with the vocabulary in the file"
+"""Where the tokenizer of a GGUF file is from."""
+
 MOST_TOKENS = 2**22
 """A bound far above Maya1's 156,940 tokens."""
 
@@ -57,6 +62,16 @@ _BOOLEANS = (
     "normalizer.lowercase",
     "normalizer.strip_accents",
 )
+
+
+def tokenizer_source(file: GgufFile) -> str:
+    """Where the file's tokenizer is from: `IN_FILE`, `NEXT_TO_FILE` or `OF_LLAMA_CPP`.
+
+    A tokenizer.json comes first, because llama.cpp knows no normalizers.
+    """
+    if isinstance(file.metadata.get(HF_JSON), str):
+        return IN_FILE
+    return NEXT_TO_FILE if (file.path.parent / "tokenizer.json").is_file() else OF_LLAMA_CPP
 
 
 def check_vocabulary(file: GgufFile) -> int:

@@ -9,6 +9,7 @@ import torch
 from maya_batch.audio.decode_window import BYTES_A_SAMPLE, CLIP_BYTES_A_SAMPLE, CONTEXT, window_frames
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.admission import BlockForecast
+from maya_batch.engine.api import Request
 from maya_batch.engine.paged_cache import BLOCK_SIZE
 
 if TYPE_CHECKING:
@@ -83,6 +84,14 @@ class SequenceNeed:
     def max_positions(self) -> int:
         """The most positions that it can take."""
         return self.prompt_tokens + (self.max_frames + _UNSEEN_FRAMES) * SLOTS
+
+
+def sequence_needs(requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> list[SequenceNeed]:
+    """The lengths of these requests' sequences."""
+    return [
+        SequenceNeed(len(prompt), request.max_frames, request.likely_frames)
+        for prompt, request in zip(prompts, requests, strict=True)
+    ]
 
 
 def plan_budget(

@@ -9,11 +9,11 @@ reads the status after the previous one.
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from maya_batch.checkpoint.token_layout import Codes, TokenLayout
+from maya_batch.checkpoint.token_layout import MIN_FRAMES, Codes, TokenLayout
 from maya_batch.engine.api import EngineStats, Generation, Request, Sampling
 from maya_batch.engine.backend import Backend, prompt_batches
 from maya_batch.engine.batch_budget import BatchBudget
@@ -30,6 +30,14 @@ NON_FINITE_LOGITS = (
 #: On a GPU, waiting sequences are admitted when they are at least one twentieth of the running ones: a pass of prompts
 #: costs the GPU about a step and the host a thousand calls, however short the prompts are.
 _ADMIT_SHARE = 20
+
+#: Sequences whose first frames are measured.
+_PROBED = 8
+
+
+def probes_of(requests: Sequence[Request], batch_size: int) -> list[Request]:
+    """The requests whose first frames `in_grammar_probabilities` measures."""
+    return [replace(request, max_frames=MIN_FRAMES) for request in requests[: min(batch_size, _PROBED)]]
 
 
 @dataclass

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from maya_batch.checkpoint.gguf_config import GgufConfig
-from maya_batch.checkpoint.token_layout import MIN_FRAMES
 from maya_batch.engine.api import Decoding, EngineStats, Generation, Request, Sampling
-from maya_batch.engine.batch_budget import BatchBudget, SequenceNeed
-from maya_batch.engine.decode_loop import DecodeLoop
+from maya_batch.engine.batch_budget import BatchBudget, sequence_needs
+from maya_batch.engine.decode_loop import DecodeLoop, probes_of
 from maya_batch.engine.ggml_devices import GgmlDevice, ggml_devices
 from maya_batch.engine.gguf_memory import (
     CODEC_BYTES,
@@ -30,9 +29,6 @@ log = logging.getLogger(__name__)
 
 #: The file types whose sums do not depend on the batch.
 _UNQUANTIZED = ("f32", "f16", "bf16")
-
-#: Sequences whose first frames `in_grammar_probabilities` measures.
-_PROBED = 8
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class GgufEngine:
         """How likely, in the first frames of these requests, an unconstrained token is of its slot: a mean for each of
         the 7 slots.
         """
-        probes = [replace(request, max_frames=MIN_FRAMES) for request in requests[: min(self.batch_size, _PROBED)]]
+        probes = probes_of(requests, self.batch_size)
         prompts = self.prompts.of(probes)
         return self._decode_loop(probes, prompts, sampling).in_grammar_probabilities(prompts)
 
@@ -99,12 +95,10 @@ class GgufEngine:
             yield from self._generate_unconstrained(requests, sampling, tick, retries or (lambda: ()))
             return
 
-        def retries_with_prompts() -> list[tuple[Request, list[int]]]:
-            due = retries() if retries is not None else ()
-            return list(zip(due, self.prompts.of(due), strict=True)) if due else []
-
         prompts = self.prompts.of(requests)
-        yield from self._decode_loop(requests, prompts, sampling, tick, retries_with_prompts).decode(prompts)
+        due = retries or (lambda: ())
+        loop = self._decode_loop(requests, prompts, sampling, tick, lambda: self.prompts.with_requests(due()))
+        yield from loop.decode(prompts)
 
     def _decode_loop(
         self,
@@ -138,10 +132,7 @@ class GgufEngine:
 
     def _context_for(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> LlamaContext:
         """A context that is large enough for these requests: the last one, or a new one in its place."""
-        needs = [
-            SequenceNeed(len(prompt), request.max_frames, request.likely_frames)
-            for prompt, request in zip(prompts, requests, strict=True)
-        ]
+        needs = sequence_needs(requests, prompts)
         # Takes are decoded to sound meanwhile; on a GPU the codec has its own share.
         clip = CODEC_BYTES if self._placement.gpu is None else 0
         present = context_bytes(self._config, self._context.size) if self._context is not None else 0

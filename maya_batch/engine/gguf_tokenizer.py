@@ -13,7 +13,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from maya_batch.checkpoint.gguf_file import GgufFile
-from maya_batch.checkpoint.gguf_tokens import HF_JSON
+from maya_batch.checkpoint.gguf_tokens import HF_JSON, IN_FILE, NEXT_TO_FILE, tokenizer_source
 from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.engine.llama_model import LlamaModel
 from maya_batch.engine.prompts import TextTokenizer
@@ -42,18 +42,17 @@ def load_gguf_tokenizer(file: GgufFile, layout: TokenLayout, model: LlamaModel |
     Raises:
         MachineError: it does not load, or the file's own vocabulary lacks special tokens of Maya1.
     """
-    inside, next_to_it = file.metadata.get(HF_JSON), file.path.parent / "tokenizer.json"
-    if isinstance(inside, str):
-        log.debug("%s: the tokenizer is the tokenizer.json in the file", file.path)
-        return JsonTokenizer(inside, file.path)
-    if next_to_it.is_file():
-        log.info("%s: the tokenizer is %s", file.path.name, next_to_it)
+    source = tokenizer_source(file)
+    log.log(logging.DEBUG if source == IN_FILE else logging.INFO, "%s: the tokenizer is %s", file.path.name, source)
+    if source == IN_FILE:
+        return JsonTokenizer(file.value(HF_JSON, "str"), file.path)
+    if source == NEXT_TO_FILE:
+        next_to_it = file.path.parent / "tokenizer.json"
         if next_to_it.stat().st_size > _MOST_BYTES:
             raise MachineError(f"{next_to_it}: larger than {_MOST_BYTES:,} bytes; fetch it again")
         with translated_load_errors(next_to_it, "the tokenizer"):
             text = next_to_it.read_text(encoding="utf-8")
         return JsonTokenizer(text, next_to_it)
-    log.info("%s: the tokenizer is llama.cpp's, with the vocabulary in the file", file.path.name)
     _check_specials(file, layout)
     return VocabularyTokenizer(model or LlamaModel(file.path, gpu_layers=0, vocabulary_only=True))
 

@@ -3,7 +3,6 @@
 import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -14,10 +13,10 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS
+from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.engine.api import Decoding, EngineStats, Generation, Request, Sampling
-from maya_batch.engine.batch_budget import SequenceNeed, plan_budget, predicted_peak
-from maya_batch.engine.decode_loop import NON_FINITE_LOGITS, DecodeLoop
+from maya_batch.engine.batch_budget import plan_budget, predicted_peak, sequence_needs
+from maya_batch.engine.decode_loop import NON_FINITE_LOGITS, DecodeLoop, probes_of
 from maya_batch.engine.frame_runner import TorchBackend
 from maya_batch.engine.generate_hooks import MaxFramesCriteria, SamplingProcessor
 from maya_batch.engine.kernels.llama_layers import LlamaLayers
@@ -29,9 +28,6 @@ from maya_batch.errors import MachineError
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-
-#: Sequences whose first frames `in_grammar_probabilities` measures.
-_PROBED = 8
 
 
 class HfEngine:
@@ -70,7 +66,7 @@ class HfEngine:
         """How likely, in the first frames of these requests, an unconstrained token is of its slot: a mean for each of
         the 7 slots.
         """
-        probes = [replace(request, max_frames=MIN_FRAMES) for request in requests[: min(self.batch_size, _PROBED)]]
+        probes = probes_of(requests, self.batch_size)
         prompts = self.prompts.of(probes)
         loop = self._decode_loop(probes, prompts, sampling)
         return self._run(probes, prompts, loop.in_grammar_probabilities)
@@ -137,12 +133,8 @@ class HfEngine:
         tick: Callable[[], None] | None,
         retries: Callable[[], Sequence[Request]],
     ) -> Iterator[list[Generation]]:
-        def retries_with_prompts() -> list[tuple[Request, list[int]]]:
-            due = retries()
-            return list(zip(due, self.prompts.of(due), strict=True)) if due else []
-
         prompts = self.prompts.of(requests)
-        loop = self._decode_loop(requests, prompts, sampling, tick, retries_with_prompts)
+        loop = self._decode_loop(requests, prompts, sampling, tick, lambda: self.prompts.with_requests(retries()))
         yield from self._run(requests, prompts, loop.decode)
 
     def _decode_loop(
@@ -153,10 +145,7 @@ class HfEngine:
         tick: Callable[[], None] | None = None,
         retries: Callable[[], list[tuple[Request, list[int]]]] | None = None,
     ) -> DecodeLoop:
-        needs = [
-            SequenceNeed(len(prompt), request.max_frames, request.likely_frames)
-            for prompt, request in zip(prompts, requests, strict=True)
-        ]
+        needs = sequence_needs(requests, prompts)
         budget = plan_budget(self._llama, self.layout, needs, self.batch_size, self._paged)
         if self.device.type == "cuda":
             # The plan has room for a clip of max_frames, but most clips are shorter.

@@ -66,6 +66,14 @@ class Prompts:
                 )
         return prompts
 
+    def with_requests(self, requests: Sequence[Request]) -> list[tuple[Request, list[int]]]:
+        """These requests with their prompts.
+
+        Raises:
+            MachineError: as in `of`.
+        """
+        return list(zip(requests, self.of(requests), strict=True)) if requests else []
+
     def tags(self) -> tuple[str, ...]:
         """The emotion tags that are one token of this checkpoint."""
         return tuple(tag for tag in self.layout.tags if self.tokenizer.known(f"<{tag}>") is not None)

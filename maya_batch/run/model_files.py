@@ -8,7 +8,7 @@ from pathlib import Path
 from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.gguf_config import GgufConfig, read_gguf_config
 from maya_batch.checkpoint.gguf_file import GgufFile, read_gguf
-from maya_batch.checkpoint.gguf_tokens import HF_JSON
+from maya_batch.checkpoint.gguf_tokens import tokenizer_source
 from maya_batch.checkpoint.hf_config import FILE, HfConfig, positions_of, read_hf_config
 from maya_batch.checkpoint.locate import is_gguf
 from maya_batch.checkpoint.token_layout import LAYOUT_FILE, LAYOUT_KEY
@@ -74,12 +74,6 @@ def _of_gguf(path: Path, machine: Machine) -> ModelFiles:
     file = read_gguf(path)
     config = read_gguf_config(file)
     check_number_format(path, config, machine.dtype, machine.quantization or "none")
-    if isinstance(file.metadata.get(HF_JSON), str):
-        tokenizer = "the tokenizer.json in the file"
-    elif (path.parent / "tokenizer.json").is_file():
-        tokenizer = "the tokenizer.json next to the file"
-    else:
-        tokenizer = "llama.cpp's, with the vocabulary in the file"
     return ModelFiles(
         shape=_shape(config, positions_of(path)),
         weights=f"{_counted(Counter(tensor.type for tensor in file.tensors))}; stored as {config.file_type}",
@@ -87,7 +81,7 @@ def _of_gguf(path: Path, machine: Machine) -> ModelFiles:
         vocabulary=config.vocabulary,
         layout="in the file" if LAYOUT_KEY in file.metadata else f"Maya1's (there is no {LAYOUT_KEY} in the file)",
         eos=(_eos_of_gguf(file),),
-        tokenizer=tokenizer,
+        tokenizer=tokenizer_source(file),
     )
 
 
