@@ -45,7 +45,10 @@ _LLAMA3 = ("factor", "low_freq_factor", "high_freq_factor", "original_max_positi
 
 def missing_extra(what: str) -> MachineError:
     """The error for a package of the extra `gguf` that is not installed."""
-    return MachineError(f"{what} is not installed; run `{install_hint('gguf')}`, which needs a C++ compiler and cmake")
+    return MachineError(
+        f"{what} is not installed; run `{install_hint('gguf')}`, which needs a C++ compiler and "
+        "cmake (`apt install build-essential cmake`)"
+    )
 
 
 def number_of(file_type: str) -> int:

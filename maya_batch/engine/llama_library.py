@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 
+from maya_batch.checkpoint.gguf_writer import missing_extra
 from maya_batch.errors import MachineError, first_line
 from maya_batch.messages.install_hint import install_hint
 
@@ -90,10 +91,7 @@ def llama_library() -> LlamaLibrary:
         with _few_spins():
             from llama_cpp import llama_cpp
     except ModuleNotFoundError as error:
-        raise MachineError(
-            f"GGUF files need llama-cpp-python, which is not installed; install it with `{install_hint('gguf')}` (it "
-            "compiles llama.cpp, which needs cmake and a C++ compiler: `apt install build-essential cmake`)"
-        ) from error
+        raise missing_extra("llama-cpp-python") from error
     except (ImportError, OSError, RuntimeError) as error:
         raise MachineError(
             f"llama.cpp's library does not load ({first_line(error)}); install it again with "

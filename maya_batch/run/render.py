@@ -10,6 +10,7 @@ from maya_batch.book.plan import Plan
 from maya_batch.book.run_lock import lock_book
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, begun_state, hidden_folder
+from maya_batch.engine.load import engine_for
 from maya_batch.errors import EXIT_STOPPED, MachineError, exit_code_of
 from maya_batch.interrupt import Stop
 from maya_batch.messages.logs import log_to_book
@@ -50,13 +51,14 @@ def render_book(
 
     Raises:
         UsageError: the folder belongs to another book, a file in the way is not this program's, or the book has another
-            model config than is asked for.
+            model config than is asked for, or the engine does not load this kind of model.
         BusyError: another run has locked the book.
         StoppedError: the deadline passed before all takes were generated. Here and below, finished takes are saved.
         Interruption: a signal came.
         GpuLostError: the GPU failed.
         MachineError: a model, the GPU, the disk or ffmpeg is missing or failed.
     """
+    engine_for(machine.engine, Path(plan.sound.model))  # also where nothing is left to render
     allowed = take_over or TakeOver()
     hidden = hidden_folder(writable_state(plan, machine, output, allowed).folder)
     if keep_log:

@@ -393,8 +393,16 @@ def test_a_gpu_that_is_not_there(cli: Cli, tiny: TinyBook) -> None:
 
 def test_an_engine_that_does_not_load_the_model(cli: Cli, tiny: TinyBook) -> None:
     tiny.write(TEXT)
-    line = error_of_render(cli("render", tiny.path, "--engine", "gguf"), 2)
+    line = one_line(cli("render", tiny.path, "--engine", "gguf"), 2)
     assert line.startswith(f"engine gguf needs a .gguf file, and {tiny.folder / 'lm'} is none; ")
+
+
+def test_an_engine_that_does_not_load_the_model_of_a_whole_book(
+    cli: Cli, tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    tiny.write(TEXT)
+    assert cli("render", tiny.path).code == 0
+    assert one_line(cli("render", tiny.path, "--engine", "gguf"), 2).startswith("engine gguf needs a .gguf file")
 
 
 def test_a_model_that_is_not_there(cli: Cli, tiny: TinyBook, hub: Path) -> None:
