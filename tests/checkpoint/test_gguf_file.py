@@ -319,10 +319,9 @@ def test_a_lying_size_anywhere_takes_little_memory_and_time(at: int, number: int
 
 
 @pytest.mark.parametrize("read_all", [read_gguf, lambda path: read_gguf_config(read_gguf(path))])
-def test_a_header_like_maya1s_is_read_in_a_second(read_all: Callable[[Path], object], tmp_path: Path) -> None:
+@pytest.mark.timeout(60)  # two seconds where the time grows with the header, hours where it grows with its square
+def test_a_header_like_maya1s_is_read(read_all: Callable[[Path], object], tmp_path: Path) -> None:
     whole = random_llama(layers=1, width=2, heads=1, kv_heads=1, inner=2, count=156_940)
     merges = [f"Ġab{number:x} cd{number:x}" for number in range(280_147)]
     path = whole.changed({"tokenizer.ggml.merges": ("[str]", merges)}).write(tmp_path / "x.gguf")
-    begun = time.process_time()
     read_all(path)
-    assert time.process_time() - begun < 1.5
