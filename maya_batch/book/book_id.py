@@ -8,13 +8,15 @@ from typing import Any
 
 import yaml
 
+from maya_batch.book.model_lock_file import read_lock
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import write_atomic
 from maya_batch.files.safe_open import safe_read
+from maya_batch.text.rules import TEXT_RULES
 
-#: The current rules for cutting and reading texts, and for assembling chapters. A folder keeps the versions that it was
+#: The current rules for assembling chapters. A folder keeps the versions of these and of the text rules that it was
 #: started with; version 0.1, which wrote no book.yaml, had version 1 of both.
-TEXT_RULES, AUDIO_RULES = 1, 1
+AUDIO_RULES = 1
 
 _VERSION = 1
 _HEAD = "# Which book this folder belongs to; written by maya-batch at the first render.\n"
@@ -69,6 +71,20 @@ def read_book_id(hidden: Path) -> BookId | None:
     if book.text_rules > TEXT_RULES or book.audio_rules > AUDIO_RULES:
         raise MachineError(f"{path}: this book was started with a later version of maya-batch; use that version")
     return book
+
+
+def text_rules_of(folder: Path) -> int:
+    """The version of the text rules that the book in an output folder was begun with; the newest for a new book.
+
+    Raises:
+        MachineError: a file of the folder `.maya` is not valid.
+    """
+    hidden = folder / ".maya"
+    book = read_book_id(hidden)
+    if book is not None:
+        return book.text_rules
+    begun = read_lock(hidden / "model.lock")["model"]
+    return 1 if begun else TEXT_RULES
 
 
 def write_book_id(hidden: Path, book: BookId) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.settings import Sound
 from maya_batch.engine.api import Sampling
+from maya_batch.text.passage import Change
 
 #: Raised when the meaning of anything in a key changes; then old takes no longer match.
 _KEY_VERSION = 1
@@ -36,6 +37,8 @@ class Chunk:
     pause: float
     """Silence after it, in seconds."""
     words: int
+    changes: tuple[Change, ...] = ()
+    """What is spoken in another form than written; their offsets are those of the chapter's text."""
 
     @property
     def ref(self) -> str:

@@ -12,17 +12,20 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from maya_batch.book.book_id import text_rules_of
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.settings import Sound, sound_settings
 from maya_batch.checkpoint.hf_config import CONTEXT, positions_of
 from maya_batch.checkpoint.locate import find_checkpoint
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout, read_layout
 from maya_batch.errors import Finding, MachineError, ManifestError, UsageError, listed_lines
-from maya_batch.manifest import Book, ChapterText, Manuscript, Render, read_manuscript
+from maya_batch.manifest import Book, ChapterText, Manuscript, Render, output_folder, read_manuscript
 from maya_batch.manifest.source_text import Lines, control_offsets, control_words
 from maya_batch.text.chunking import Piece, chunk_script
 from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import TextProblem
+from maya_batch.text.rewriting import Rewriter, rewrite
+from maya_batch.text.rules import TEXT_RULES
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
 from maya_batch.text.typography import finish_description, speakable
 
@@ -47,6 +50,8 @@ class Plan:
     warnings: tuple[str, ...]
     allowed: tuple[str, ...] = ()
     """The flags without which this book is refused."""
+    text_rules: int = TEXT_RULES
+    """The version of the text rules by which it is made."""
 
     @property
     def book(self) -> Book:
@@ -65,18 +70,30 @@ class Plan:
         return spoken + pauses.chapter_start + pauses.chapter_end
 
 
-def make_plan(path: Path, flags: Render, allow_unknown_tags: bool = False, allow_language: bool = False) -> Plan:
-    """The plan of the book at `path`.
+def make_plan(
+    path: Path,
+    flags: Render,
+    allow_unknown_tags: bool = False,
+    allow_language: bool = False,
+    output: Path | None = None,
+    upgrade_text: bool = False,
+) -> Plan:
+    """The plan of the book at `path`, by the text rules that its folder (`output`, if given) was begun with.
+
+    With `upgrade_text`, by the newest ones.
 
     Raises:
         ManifestError: all mistakes of the book, each with file:line:column.
+        UsageError: a setting is not valid.
+        MachineError: a file of the folder `.maya` is not valid.
     """
     manuscript, findings = read_manuscript(path)
     if manuscript is None:
         raise ManifestError(findings)
     try:
         sound = sound_settings(manuscript.book.render, manuscript.folder, flags)
-        return plan_manuscript(manuscript, sound, allow_unknown_tags, findings, allow_language)
+        rules = TEXT_RULES if upgrade_text else text_rules_of(output_folder(manuscript, output))
+        return plan_manuscript(manuscript, sound, allow_unknown_tags, findings, allow_language, rules)
     except ManifestError:
         raise
     except UsageError:
@@ -91,8 +108,9 @@ def plan_manuscript(
     allow_unknown_tags: bool = False,
     known: Sequence[Finding] = (),
     allow_language: bool = False,
+    rules: int = TEXT_RULES,
 ) -> Plan:
-    """The plan of a manuscript; `known` are the mistakes found in it before.
+    """The plan of a manuscript by a version of the text rules; `known` are the mistakes found in it before.
 
     Unknown tags and an unknown language are warnings of the plan if allowed, else mistakes.
 
@@ -123,7 +141,7 @@ def plan_manuscript(
     for chapter in manuscript.chapters:
         if len(findings) > _ENOUGH:
             break
-        pieces, problems = _pieces(chapter, manuscript.book, sound, layout, context)
+        pieces, problems = _pieces(chapter, manuscript.book, sound, layout, context, rules)
         chunks += len(pieces)
         if chunks > MOST_CHUNKS:
             what = f"the book has more than {MOST_CHUNKS:,} chunks up to here"
@@ -137,7 +155,13 @@ def plan_manuscript(
     chapters = _chapters(drafts, manuscript.book, sound)
     for planned in chapters:
         os.fsencode(planned.stem)  # fails now, not during the run, if the locale cannot encode it
-    return Plan(manuscript, sound, layout, chapters, tuple(listed_lines(warnings)), tuple(allowed))
+    lines = listed_lines(warnings)
+    if rules < TEXT_RULES:
+        lines.append(
+            f"this book was begun with text rules {rules} and keeps them; `render --upgrade-text` switches it to rules "
+            f"{TEXT_RULES}, which changes some chunks"
+        )
+    return Plan(manuscript, sound, layout, chapters, tuple(lines), tuple(allowed), rules)
 
 
 def speech_plan(text: str, description: str, sound: Sound, language: str = "en") -> list[Chunk]:
@@ -168,7 +192,7 @@ def speech_plan(text: str, description: str, sound: Sound, language: str = "en")
     except ValidationError as error:
         raise UsageError(f"--description {error.errors(include_url=False)[0]['msg']}") from error
     chapter = ChapterText(1, "1", "1", "voice", text, place)
-    pieces, problems = _pieces(chapter, book, sound, layout, context)
+    pieces, problems = _pieces(chapter, book, sound, layout, context, TEXT_RULES)
     if problems:
         raise ManifestError([Finding(*place(problem.offset), problem.what, problem.mend) for problem in problems])
     return list(_chapters([(chapter, pieces)], book, sound)[0].chunks)
@@ -184,20 +208,29 @@ def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
 
 
 def _pieces(
-    chapter: ChapterText, book: Book, sound: Sound, layout: TokenLayout, context: int
+    chapter: ChapterText, book: Book, sound: Sound, layout: TokenLayout, context: int, rules: int
 ) -> tuple[list[Piece], list[TextProblem]]:
     """One chapter's pieces, and the problems of its text."""
-    passages, problems = parse_script(chapter.text, book.voices.keys(), layout.tags)
+    passages, problems = parse_script(chapter.text, book.voices.keys(), layout.tags, rules)
     if sum(not problem.tag for problem in problems) >= _ENOUGH:
         return [], problems
+    passages, refused = rewrite(passages, _rewriters(chapter, book, rules))
     pieces, misfits = chunk_script(
         chapter.text,
         passages,
         words=sound.chunk_words,
         fits=_budget(chapter, book, sound, context),
         language=book.language,
+        rules=rules,
     )
-    return pieces, [*problems, *misfits]
+    return pieces, [*problems, *refused, *misfits]
+
+
+def _rewriters(chapter: ChapterText, book: Book, rules: int) -> list[Rewriter]:
+    """What changes the text of a chapter before it is cut, in this order; rules 1 change nothing."""
+    if rules == 1:
+        return []
+    return []
 
 
 def _budget(chapter: ChapterText, book: Book, sound: Sound, context: int) -> Callable[[str, str | None], bool]:
@@ -248,6 +281,7 @@ def _chapters(drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: 
                     max_frames=_frames(cap_tokens(spoken, description, book.language)),
                     pause=_pause(piece, following, book),
                     words=piece.words,
+                    changes=piece.changes,
                 )
             )
         chapters.append(Chapter(text.number, text.title, f"{text.number:0{digits}}-{text.slug}", tuple(chunks)))
@@ -258,9 +292,10 @@ def _pause(piece: Piece, following: Piece | None, book: Book) -> float:
     """The silence between two pieces, in seconds; each scene break adds the pause of a paragraph."""
     if following is None:
         return 0.0
-    if following.paragraph == piece.paragraph:
-        return book.pauses.sentence
-    return book.pauses.paragraph * (1 + piece.scene_breaks_after)
+    usual = book.pauses.sentence
+    if following.paragraph != piece.paragraph:
+        usual = book.pauses.paragraph * (1 + piece.scene_breaks_after)
+    return usual if piece.pause_after is None else piece.pause_after
 
 
 def _frames(tokens: int) -> int:

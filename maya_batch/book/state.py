@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.writers import FORMATS, Target
-from maya_batch.book.book_id import AUDIO_RULES, TEXT_RULES, BookId, read_book_id
+from maya_batch.book.book_id import AUDIO_RULES, BookId, read_book_id
 from maya_batch.book.chapter_loudness import ChapterStats
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.model_lock import ModelConfig, ModelLock
@@ -18,6 +18,7 @@ from maya_batch.book.take_store import Take, TakeStore
 from maya_batch.errors import UsageError
 from maya_batch.manifest import output_folder
 from maya_batch.quality import Problem
+from maya_batch.text.rules import TEXT_RULES
 
 COMMENT_PREFIX = "maya-batch "
 """The start of every chapter file's comment; a digest of what the file is made of follows."""

@@ -157,7 +157,9 @@ def _model_config(state: BookState, text: str) -> tuple[str, ModelConfig]:
 def _other(name: str, state: BookState) -> BookState:
     """The state of another book that was rendered into this book's folder."""
     other = book_state(
-        make_plan(Path(name), Render(), allow_unknown_tags=True, allow_language=True), Machine(), state.folder
+        make_plan(Path(name), Render(), allow_unknown_tags=True, allow_language=True, output=state.folder),
+        Machine(),
+        state.folder,
     )
     other.lock = state.lock  # it names models by their path from this book's folder
     return other
@@ -167,7 +169,7 @@ def _look(
     book: Path, output: Path | None, book_flags: BookFlags, machine: Machine, any_language: bool = True
 ) -> BookState:
     """The state of a book on disk; nothing is written."""
-    return book_state(book_flags.plan(book, any_language), machine, output)
+    return book_state(book_flags.plan(book, output, any_language), machine, output)
 
 
 def _print(description: Description, as_json: bool) -> None:

@@ -135,8 +135,10 @@ class BookFlags:
     verbose: Verbose = False
     log_file: LogFile = None
 
-    def plan(self, book: Path, any_language: bool = True) -> Plan:
-        """Start the log, plan the book and log its warnings.
+    def plan(
+        self, book: Path, output: Path | None = None, any_language: bool = True, upgrade_text: bool = False
+    ) -> Plan:
+        """Start the log, plan the book for its `output` folder and log its warnings.
 
         Commands that generate speech refuse languages that the model does not speak, unless a flag allows them.
         """
@@ -144,7 +146,9 @@ class BookFlags:
         if self.log_file is not None:
             log_to_file(self.log_file)
         sound = flags_of(model=self.model, codec=self.codec, attempts=self.attempts)
-        made = make_plan(book, sound, self.allow_unknown_tags, self.allow_language or any_language)
+        made = make_plan(
+            book, sound, self.allow_unknown_tags, self.allow_language or any_language, output, upgrade_text
+        )
         for warning in made.warnings:
             log.warning("%s", warning)
         return made

@@ -82,7 +82,7 @@ def render(
     stop = session.stop
     with stop.interrupts(RESUMABLE), notifying(notify) as notice:
         deadline = deadline_of(until, max_minutes)
-        plan = book_flags.plan(book, any_language=False)
+        plan = book_flags.plan(book, output, any_language=False, upgrade_text=upgrade_text)
         machine = machine_flags.machine()
         notice.page = output_folder(plan.manuscript, output) / PAGE_NAME
         with guarded(stop, RESUMABLE, deadline) as guard:
@@ -114,7 +114,7 @@ def assemble(
     """
     from maya_batch.run.render import assemble_book
 
-    plan, machine = book_flags.plan(book), machine_flags.machine()
+    plan, machine = book_flags.plan(book, output), machine_flags.machine()
     session = context.ensure_object(Session)
     with guarded(session.stop, RESUMABLE) as guard:
         result = assemble_book(plan, machine, LogProgress(), output, stop=guard.stop, loaders=session.loaders)

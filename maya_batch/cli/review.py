@@ -62,7 +62,7 @@ def redo(
     if seed is not None and keep is not None:
         raise UsageError("--seed makes a new take and --keep uses a stored one; use only one of the two")
     attempt = None if keep is None else _attempt(keep)
-    plan = book_flags.plan(book, any_language=keep is not None)
+    plan = book_flags.plan(book, output, any_language=keep is not None)
     machine = machine_flags.machine()
     session = context.ensure_object(Session)
     with guarded(session.stop, f"{STOPPED}; {SAVED}") as guard:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from maya_batch.messages.quoting import shorten
 from maya_batch.text.break_points import Cuts, before_tags, count_words, is_cut
-from maya_batch.text.passage import Passage, TextProblem
+from maya_batch.text.passage import Change, Passage, TextProblem
+from maya_batch.text.rules import TEXT_RULES
 from maya_batch.text.sentences import sentences
 
 _STRETCH = 1.5
@@ -42,6 +43,10 @@ class Piece:
     """Words as `count_words` counts them."""
     scene_breaks_after: int = 0
     """Scene breaks between this piece and the next."""
+    pause_after: float | None = None
+    """Seconds of silence that the text asks for after this piece."""
+    changes: tuple[Change, ...] = ()
+    """What is spoken in another form than written."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ def chunk_script(
     words: int,
     fits: Callable[[str, str | None], bool],
     language: str,
+    rules: int = TEXT_RULES,
 ) -> tuple[list[Piece], list[TextProblem]]:
     """Cut passages into pieces of up to `words` words, whose clean text `fits` the token budget of its voice.
 
@@ -101,6 +107,7 @@ class _Chunker:
         starts = [passage.start] + [passage.source_offset(unit.start) for unit in units[1:]]
         ends = [*starts[1:], passage.end]
         for unit, start, end in zip(units, starts, ends, strict=True):
+            is_last = unit is units[-1]
             yield Piece(
                 paragraph=passage.paragraph,
                 voice=passage.voice,
@@ -108,7 +115,9 @@ class _Chunker:
                 end=end,
                 text=self._slice(unit.start, unit.end),
                 words=unit.words,
-                scene_breaks_after=passage.scene_breaks_after if unit is units[-1] else 0,
+                scene_breaks_after=passage.scene_breaks_after if is_last else 0,
+                pause_after=passage.pause_after if is_last else None,
+                changes=tuple(change for change in passage.changes if start <= change.start < end),
             )
 
     def _packed(self) -> list[_Unit]:

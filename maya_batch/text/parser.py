@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from maya_batch.messages.quoting import shorten
 from maya_batch.text.emotion_tags import TAG, nearest
 from maya_batch.text.passage import Passage, TextProblem
+from maya_batch.text.rules import TEXT_RULES
 
 # A line that is not blank, and the lines after it up to a blank one.
 _PARAGRAPH = re.compile(r"\S[^\n]*+(?:\n(?=[^\S\n]*+\S)[^\n]*+)*+")
@@ -82,7 +83,7 @@ class _Run:
 
 
 def parse_script(
-    source: str, voices: Collection[str], tags: Collection[str]
+    source: str, voices: Collection[str], tags: Collection[str], rules: int = TEXT_RULES
 ) -> tuple[list[Passage], list[TextProblem]]:
     r"""Parse a chapter's source text, whose lines end in "\n" alone.
 
