@@ -119,6 +119,7 @@ def test_the_words_of_the_book_are_heard(demo: Rendered) -> None:
     assert error <= 0.18
 
 
+@pytest.mark.soak
 def test_the_mp3_says_the_same(demo: Rendered) -> None:
     stem = STEMS[0]
     assert word_error(transcribe(demo.folder / f"{stem}.wav"), transcribe(demo.folder / f"{stem}.mp3")) <= 0.15
@@ -205,6 +206,7 @@ def test_a_changed_word_is_rendered_anew_and_nothing_else(short: Rendered, tmp_p
     assert "comes" not in transcribe(short.folder / f"{PARTS[0]}.wav")
 
 
+@pytest.mark.soak  # test_contract shows it of each sequence
 def test_rendered_twice_is_the_same_to_the_byte(short: Rendered, tmp_path: Path) -> None:
     """A new interpreter has its own hash seed, and a smaller batch other neighbours."""
     one, other = short, render_once(short.manifest, tmp_path / "other", "--batch-size", 3, run=interpreter)

@@ -263,6 +263,7 @@ def test_the_crontab_line_works_in_crons_environment(book: Path) -> None:
     assert sorted(path.name for path in (book / "audio").glob("*.wav")) == ["01-the-ferry.wav", "02-the-hill.wav"]
 
 
+@pytest.mark.soak  # it renders a book, as the crontab line does
 def test_the_unit_and_its_timer_work_in_systemds_environment(book: Path, tmp_path: Path) -> None:
     service, timer = blocks("ini", section("Running at night", MACHINE))
     program = f"{sys.executable} -m maya_batch"

@@ -15,7 +15,7 @@ from maya_batch.errors import MachineError
 from tests.support.sequences import REQUESTS, SAMPLED, assert_same, generate, generate_all, request
 
 
-@pytest.fixture(scope="module", params=[1.0, 1.1])
+@pytest.fixture(scope="module", params=[1.1, pytest.param(1.0, marks=pytest.mark.soak)])
 def sampling(request: pytest.FixtureRequest) -> Sampling:
     """Hot, so that rounding would soon turn a draw."""
     return Sampling(temperature=1.0, top_p=1.0, repetition_penalty=request.param)

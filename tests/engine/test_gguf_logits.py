@@ -1,6 +1,5 @@
 """The demo voice as a GGUF file computes what its checkpoint computes."""
 
-import ctypes
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from maya_batch.checkpoint.gguf_convert import FileType, convert
 from maya_batch.checkpoint.locate import DEMO, find_checkpoint
 from maya_batch.engine.hf_engine import HfEngine
+from maya_batch.engine.llama_library import llama_library
 from tests.support.llama_checkpoint import CONFIG, LlamaCheckpoint, random_weights, require_llama_cpp
 
 PROMPT = '<description="Deep male voice"> The rain was <sigh> gone, and the river was high.'
@@ -19,13 +19,9 @@ PROMPT = '<description="Deep male voice"> The rain was <sigh> gone, and the rive
 
 def gguf_logits(path: Path, ids: list[int]) -> NDArray[np.float32]:
     """The logits that llama.cpp computes after each token, [tokens, vocabulary]."""
-    llama_cpp: Any = require_llama_cpp()
-
-    def ignore(level: int, text: bytes, data: object) -> None:
-        pass
-
-    silent = llama_cpp.llama_log_callback(ignore)
-    llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
+    require_llama_cpp()
+    # Through the program's own loader: llama.cpp has one log callback for the process, and it must not be freed.
+    llama_cpp: Any = llama_library().functions
     model = llama_cpp.llama_model_load_from_file(bytes(path), llama_cpp.llama_model_default_params())
     options = llama_cpp.llama_context_default_params()
     options.n_ctx, options.n_batch, options.n_threads, options.n_threads_batch = 512, 512, 1, 1

@@ -203,4 +203,4 @@ def test_wrong_arguments_are_refused() -> None:
 def test_hostile_text_takes_linear_time(unit: str) -> None:
     begun = time.process_time()
     chunk(unit * 10_000 + "end")
-    assert time.process_time() - begun < 3  # a quadratic chunker takes minutes
+    assert time.process_time() - begun < 30  # a quadratic chunker takes minutes
