@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from maya_batch.messages.quoting import shorten
 from maya_batch.text.break_points import Cuts, before_tags, count_words, is_cut
+from maya_batch.text.cut_rules import cut_rules
 from maya_batch.text.passage import Change, Passage, TextProblem
 from maya_batch.text.rules import TEXT_RULES
 from maya_batch.text.sentences import sentences
@@ -70,7 +71,7 @@ def chunk_script(
     """Cut passages into pieces of up to `words` words, whose clean text `fits` the token budget of its voice.
 
     `language` is a code of sentencex, which treats unknown codes as English. A sentence may have up to 1.5 times
-    `words` before it is split. Returns the pieces, which partition `source`, and a problem for each word that
+    `words` before it is split. `rules` is the version of the text rules. Returns the pieces, which partition `source`, and a problem for each word that
     does not fit by itself (its piece is returned, too).
 
     Raises:
@@ -83,7 +84,7 @@ def chunk_script(
     pieces: list[Piece] = []
     problems: list[TextProblem] = []
     for passage in passages:
-        chunker = _Chunker(passage, words, fits, language)
+        chunker = _Chunker(passage, words, fits, language, rules)
         pieces += chunker.pieces()
         problems += chunker.problems
     return pieces, problems
@@ -92,12 +93,15 @@ def chunk_script(
 class _Chunker:
     """Cuts one passage."""
 
-    def __init__(self, passage: Passage, words: int, fits: Callable[[str, str | None], bool], language: str) -> None:
+    def __init__(
+        self, passage: Passage, words: int, fits: Callable[[str, str | None], bool], language: str, rules: int
+    ) -> None:
         self.passage = passage
         self.text = passage.text
         self.words = words
         self.fits = fits
         self.language = language
+        self.rules = cut_rules(rules)
         self.problems: list[TextProblem] = []
 
     def pieces(self) -> Iterator[Piece]:
@@ -121,7 +125,7 @@ class _Chunker:
             )
 
     def _packed(self) -> list[_Unit]:
-        whole = _Unit(0, len(self.text), count_words(self.text))
+        whole = _Unit(0, len(self.text), self._count(self.text))
         if self._suits(whole, 1):
             return [whole]
         packed: list[_Unit] = []
@@ -146,6 +150,9 @@ class _Chunker:
         short = unit.words <= self.words * stretch
         return short and self.fits(self._slice(unit.start, unit.end), self.passage.voice)
 
+    def _count(self, text: str) -> int:
+        return count_words(text, self.rules)
+
     def _slice(self, start: int, end: int) -> str:
         return self.text[start:end].strip()
 
@@ -155,15 +162,14 @@ class _Chunker:
         at = 0
         for sentence in sentences(self.text, self.language):
             places.append(at)
-            if _QUOTE.search(sentence) and count_words(sentence) > self.words:
+            if _QUOTE.search(sentence) and self._count(sentence) > self.words:
                 places += self._inside_quotes(sentence, at)
             at += len(sentence)
-        places = before_tags(self.text, places, 0, len(self.text))
-        cuts = [0, *dict.fromkeys(cut for cut in places if is_cut(self.text, cut))]
+        cuts = self._sentence_starts(before_tags(self.text, places, 0, len(self.text), self.rules))
         units: list[_Unit] = []
         pending: int | None = None
         for start, end in zip(cuts, [*cuts[1:], len(self.text)], strict=True):
-            count = count_words(self.text[start:end])
+            count = self._count(self.text[start:end])
             if count:
                 units.append(_Unit(start if pending is None else pending, end, count))
                 pending = None
@@ -175,6 +181,16 @@ class _Chunker:
             last = units.pop() if units else _Unit(0, 0, 0)
             units.append(_Unit(last.start, len(self.text), last.words))
         return units
+
+    def _sentence_starts(self, places: list[int]) -> list[int]:
+        """Return 0, and those of the ascending `places` where the rules start a sentence."""
+        starts = [0]
+        for place in places:
+            if is_cut(self.text, place, self.rules):
+                start = self.rules.sentence_start(self.text, place)
+                if start is not None and start > starts[-1]:
+                    starts.append(start)
+        return starts
 
     def _inside_quotes(self, sentence: str, offset: int) -> Iterator[int]:
         """Yield where sentences start inside quoted speech, which sentencex does not split."""
@@ -192,7 +208,7 @@ class _Chunker:
         """Split a sentence until each part is short enough and fits; report parts that cannot be split."""
         if self._suits(sentence, _STRETCH):
             return [sentence]
-        cuts = Cuts(self.text, sentence.start, sentence.end)
+        cuts = Cuts(self.text, sentence.start, sentence.end, self.rules)
         done: list[_Unit] = []
         # A stack, not recursion: the depth depends on the text.
         todo = [sentence]
