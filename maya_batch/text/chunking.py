@@ -3,16 +3,15 @@
 Pieces partition the source: each character of a passage is in exactly one piece.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from maya_batch.messages.quoting import shorten
-from maya_batch.text.break_points import Cuts, before_tags, count_words, is_cut
+from maya_batch.text.break_points import Cuts, count_words
 from maya_batch.text.cut_rules import cut_rules
 from maya_batch.text.passage import Change, Passage, TextProblem
 from maya_batch.text.rules import TEXT_RULES
-from maya_batch.text.sentences import sentences
+from maya_batch.text.sentences import sentence_starts
 
 _STRETCH = 1.5
 """A sentence is split if it has more than this many times the words of a piece."""
@@ -20,9 +19,6 @@ _TAIL_WORDS = 3
 """A last piece of at most this many words joins the one before it: Maya1 is unreliable on very short texts."""
 _TAIL_STRETCH = 1.25
 """The joined piece may have at most this many times the words of a piece."""
-_OPENING_QUOTES = '“‘„‟«‹"'
-_QUOTE = re.compile(f"[{_OPENING_QUOTES}]")
-_NO_QUOTES = str.maketrans(dict.fromkeys(_OPENING_QUOTES + "”»›", " "))
 _QUOTED = 30
 """Characters of the text quoted in a problem."""
 
@@ -158,14 +154,7 @@ class _Chunker:
 
     def _sentences(self) -> list[_Unit]:
         """Return the sentences, each with a word unless the passage has none."""
-        places: list[int] = []
-        at = 0
-        for sentence in sentences(self.text, self.language):
-            places.append(at)
-            if _QUOTE.search(sentence) and self._count(sentence) > self.words:
-                places += self._inside_quotes(sentence, at)
-            at += len(sentence)
-        cuts = self._sentence_starts(before_tags(self.text, places, 0, len(self.text), self.rules))
+        cuts = sentence_starts(self.text, self.language, self.words, self.rules)
         units: list[_Unit] = []
         pending: int | None = None
         for start, end in zip(cuts, [*cuts[1:], len(self.text)], strict=True):
@@ -181,28 +170,6 @@ class _Chunker:
             last = units.pop() if units else _Unit(0, 0, 0)
             units.append(_Unit(last.start, len(self.text), last.words))
         return units
-
-    def _sentence_starts(self, places: list[int]) -> list[int]:
-        """Return 0, and those of the ascending `places` where the rules start a sentence."""
-        starts = [0]
-        for place in places:
-            if is_cut(self.text, place, self.rules):
-                start = self.rules.sentence_start(self.text, place)
-                if start is not None and start > starts[-1]:
-                    starts.append(start)
-        return starts
-
-    def _inside_quotes(self, sentence: str, offset: int) -> Iterator[int]:
-        """Yield where sentences start inside quoted speech, which sentencex does not split."""
-        at = 0
-        for inner in sentences(sentence.translate(_NO_QUOTES), self.language)[:-1]:
-            at += len(inner)
-            if sentence[at].islower():
-                continue  # “No!” she cried
-            cut = at
-            while cut and sentence[cut - 1] in _OPENING_QUOTES:
-                cut -= 1
-            yield offset + cut
 
     def _split(self, sentence: _Unit) -> list[_Unit]:
         """Split a sentence until each part is short enough and fits; report parts that cannot be split."""

@@ -37,7 +37,9 @@ _ENUMERATOR_HERE = re.compile(
 )
 _BRACKETED = re.compile(r"(?:^|[\s—–“‘\"'\[])((?:[•⁃‣◦▪·]\s?)?\(?(?:\d{1,3}|[A-Za-z]|[ivxlcIVXLC]{1,6})\.?\))$")
 _NUMBERED = re.compile(r"(?:^|[\s—–“‘\"'\[(•⁃‣◦▪·])((\d{1,3}|[A-Za-z]|[ivxlc]{2,6}|[IVXLC]{2,6})\.)$")
-_BULLETS = "•⁃‣◦▪·"
+_BULLET = re.compile(r"[•⁃‣◦▪·]\s?$")
+_STARTS_AFTER = "“‘\"'(\\[—–:;.!?…)]”’"
+_COUNTS = re.compile(r"\(?\d{1,3}[.)]\)?\s")
 _SEQUENCE = 400
 """How many characters back the number before an enumerator's is looked for."""
 
@@ -63,19 +65,15 @@ def enumerator_start(text: str, end: int) -> int | None:
     if found is None:
         return None
     start = base + found.start(1)
-    before = start
-    while before and before > start - BACK and (text[before - 1].isspace() or text[before - 1] in _BULLETS):
-        before -= 1
-    if before and text[before - 1] not in "“‘\"'(\\[—–:;.!?…)]”’":
+    bullet = _BULLET.search(text, max(0, start - 4), start)
+    if bullet:
+        return bullet.start()
+    before = _end_before(text, start)
+    if before and text[before - 1] not in _STARTS_AFTER:
         return start if _follows_another(text, start, found[2]) else None
-    if found_before := _STOPPED.search(text[max(0, before - BACK) : before]):
-        if found_before[1].replace(".", "").lower() in ABBREVIATIONS:
-            return None  # "p. 12."
-    while start > before and text[start - 1 : start] and text[start - 1] in _BULLETS + " " and any(
-        bullet in text[before:start] for bullet in _BULLETS
-    ):
-        start -= 1
-    return start + len(text[start:end]) - len(text[start:end].lstrip())
+    earlier = _STOPPED.search(text, max(0, before - BACK), before)
+    is_counted = earlier is not None and earlier[1].replace(".", "").lower() in ABBREVIATIONS  # "p. 12."
+    return None if is_counted else start
 
 
 def tears(text: str, end: int, cut: int) -> bool:
@@ -119,7 +117,7 @@ def _belongs(token: str, following: str, ahead: re.Match[str], tail: str, text: 
     if _CONSONANTS.fullmatch(token) and short not in _SOUNDS:
         return True
     is_short = len(token) <= 4 or any(character.isdigit() for character in token)
-    return following[0].isdigit() and is_short and not _starts_numbered(text, cut)
+    return following[0].isdigit() and is_short and _COUNTS.match(text, cut) is None
 
 
 def _is_title(token: str) -> bool:
@@ -131,8 +129,11 @@ def _is_initial(before: str) -> bool:
     return _FIRST_PERSON.search(before) is not None
 
 
-def _starts_numbered(text: str, cut: int) -> bool:
-    return re.compile(r"\d{1,3}\.\)?\s").match(text, cut) is not None
+def _end_before(text: str, position: int) -> int:
+    least = max(0, position - BACK)
+    while position > least and text[position - 1].isspace():
+        position -= 1
+    return position
 
 
 def _follows_another(text: str, start: int, mark: str) -> bool:
