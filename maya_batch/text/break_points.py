@@ -37,30 +37,39 @@ def before_tags(text: str, cuts: list[int], start: int, end: int, rules: CutRule
     return moved
 
 
+class Words:
+    """A text, and where its words start."""
+
+    def __init__(self, text: str, rules: CutRules) -> None:
+        self.text = text
+        self.rules = rules
+        self.starts = [found.start() for found in rules.word.finditer(_without_tags(text))]
+
+    def count(self, start: int, end: int) -> int:
+        """Count the words that start in text[start:end]."""
+        return bisect_left(self.starts, end) - bisect_left(self.starts, start)
+
+
 class Cuts:
     """The places where one sentence may be cut so that both sides have words."""
 
-    def __init__(self, text: str, start: int, end: int, rules: CutRules) -> None:
-        """Find the places in text[start:end]; positions are those of `text` throughout."""
-        blank = _without_tags(text[start:end])
+    def __init__(self, words: Words, start: int, end: int) -> None:
+        """Find the places in text[start:end]; positions are those of the whole text throughout."""
+        text, rules = words.text, words.rules
         self._passes = rules.passes
-        self._words = [start + found.start() for found in rules.word.finditer(blank)]
+        self._words = words
         self._cuts: list[list[int]] = [[] for _ in Rank]
         places = [found.start() for found in rules.place.finditer(text, start + 1, end)]
         for cut, moved in zip(places, before_tags(text, places, start, end, rules), strict=True):
             if cut == moved:
                 self._cuts[rules.rank(text, cut)].append(cut)
 
-    def words(self, start: int, end: int) -> int:
-        """Count the words between two positions."""
-        return bisect_left(self._words, end) - bisect_left(self._words, start)
-
     def best(self, start: int, end: int) -> int | None:
         """Return the best place to cut text[start:end], or None if there is none.
 
         It is the place of the strongest rank that the first of the rules' passes finds, the nearest to the middle.
         """
-        total = self.words(start, end)
+        total = self._words.count(start, end)
         for each in self._passes:
             for rank in range(each.strongest, each.weakest - 1, -1):
                 cut = self._nearest(rank, start, end, total, each.least(total))
@@ -72,10 +81,11 @@ class Cuts:
         """Return the cut of a rank nearest the middle, by words, with at least `least` on either side."""
         if total < 2 * least:
             return None
-        first = bisect_left(self._words, start)
+        starts = self._words.starts
+        first = bisect_left(starts, start)
         cuts = self._cuts[rank]
-        low = bisect_right(cuts, self._words[first + least - 1])
-        high = bisect_right(cuts, self._words[first + total - least], low)
+        low = bisect_right(cuts, starts[first + least - 1])
+        high = bisect_right(cuts, starts[first + total - least], low)
         # `cuts` and the word counts before them ascend: the middle is between two neighbours.
         middle = bisect_left(cuts, 2 * first + total, low, high, key=self._doubled)
         around = [cuts[i] for i in (middle - 1, middle) if low <= i < high]
@@ -84,7 +94,7 @@ class Cuts:
         return min(around, key=lambda cut: abs(self._doubled(cut) - 2 * first - total))
 
     def _doubled(self, cut: int) -> int:
-        return 2 * bisect_left(self._words, cut)
+        return 2 * bisect_left(self._words.starts, cut)
 
 
 def _without_tags(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from maya_batch.messages.quoting import shorten
-from maya_batch.text.break_points import Cuts, count_words
+from maya_batch.text.break_points import Cuts, Words
 from maya_batch.text.cut_rules import cut_rules
 from maya_batch.text.passage import Change, Passage, TextProblem
 from maya_batch.text.rules import TEXT_RULES
@@ -66,9 +66,9 @@ def chunk_script(
 ) -> tuple[list[Piece], list[TextProblem]]:
     """Cut passages into pieces of up to `words` words, whose clean text `fits` the token budget of its voice.
 
-    `language` is a code of sentencex, which treats unknown codes as English. A sentence may have up to 1.5 times
-    `words` before it is split. `rules` is the version of the text rules. Returns the pieces, which partition `source`, and a problem for each word that
-    does not fit by itself (its piece is returned, too).
+    `language` is a code of sentencex, which treats unknown codes as English; `rules` is the version of the text rules.
+    A sentence may have up to 1.5 times `words` before it is split. Returns the pieces, which partition `source`, and a
+    problem for each word that does not fit by itself (its piece is returned, too).
 
     Raises:
         ValueError: `words` is less than 1, or the passages are not those of `source`.
@@ -97,7 +97,7 @@ class _Chunker:
         self.words = words
         self.fits = fits
         self.language = language
-        self.rules = cut_rules(rules)
+        self.counted = Words(passage.text, cut_rules(rules))
         self.problems: list[TextProblem] = []
 
     def pieces(self) -> Iterator[Piece]:
@@ -121,7 +121,7 @@ class _Chunker:
             )
 
     def _packed(self) -> list[_Unit]:
-        whole = _Unit(0, len(self.text), self._count(self.text))
+        whole = _Unit(0, len(self.text), len(self.counted.starts))
         if self._suits(whole, 1):
             return [whole]
         packed: list[_Unit] = []
@@ -146,19 +146,16 @@ class _Chunker:
         short = unit.words <= self.words * stretch
         return short and self.fits(self._slice(unit.start, unit.end), self.passage.voice)
 
-    def _count(self, text: str) -> int:
-        return count_words(text, self.rules)
-
     def _slice(self, start: int, end: int) -> str:
         return self.text[start:end].strip()
 
     def _sentences(self) -> list[_Unit]:
         """Return the sentences, each with a word unless the passage has none."""
-        cuts = sentence_starts(self.text, self.language, self.words, self.rules)
+        cuts = sentence_starts(self.counted, self.language, self.words)
         units: list[_Unit] = []
         pending: int | None = None
         for start, end in zip(cuts, [*cuts[1:], len(self.text)], strict=True):
-            count = self._count(self.text[start:end])
+            count = self.counted.count(start, end)
             if count:
                 units.append(_Unit(start if pending is None else pending, end, count))
                 pending = None
@@ -175,7 +172,7 @@ class _Chunker:
         """Split a sentence until each part is short enough and fits; report parts that cannot be split."""
         if self._suits(sentence, _STRETCH):
             return [sentence]
-        cuts = Cuts(self.text, sentence.start, sentence.end, self.rules)
+        cuts = Cuts(self.counted, sentence.start, sentence.end)
         done: list[_Unit] = []
         # A stack, not recursion: the depth depends on the text.
         todo = [sentence]
@@ -184,7 +181,7 @@ class _Chunker:
             if self._suits(unit, _STRETCH):
                 done.append(unit)
             elif (cut := cuts.best(unit.start, unit.end)) is not None:
-                words = cuts.words(unit.start, cut)
+                words = self.counted.count(unit.start, cut)
                 todo.append(_Unit(cut, unit.end, unit.words - words))
                 todo.append(_Unit(unit.start, cut, words))
             else:

@@ -24,9 +24,7 @@ _UNSPACED = "\u3040-\u30ff\u3400-\u9fff"
 _STOPS, _PAUSES = "。！？｡।॥", "、，；："
 _UNSPACED_CLOSERS = "」』】》〉）”’"
 # Possessive, as in rules 1. A word also ends at a stop after which no space stands.
-WORD = re.compile(
-    rf"[{_UNSPACED}]|[^\W_{_UNSPACED}](?:[^\s{DASHES}{_UNSPACED}{_STOPS}{_PAUSES}-]++|-(?!-))*+"
-)
+WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}](?:[^\s{DASHES}{_UNSPACED}{_STOPS}{_PAUSES}-]++|-(?!-))*+")
 # After whitespace; after a dash between words; after a stop of a script that has no spaces, and its closing brackets.
 _NEXT = r"[\w“‘<(「『《〈（【]"
 PLACE = re.compile(
@@ -36,12 +34,14 @@ PLACE = re.compile(
 )
 _OPENERS = "“‘„‚«‹([{「『《〈（【"
 _NEVER_FIRST = ".,;:!?…)]}”»。、，！？；：」』）"
+_QUOTATIVES = "とっ"
+"""How the words start that belong to the quoted speech before them in Japanese: 「はい。」と言う."""
 _LAST_WORD = re.compile(r"[^\W_](?:\w|[’'.](?=\w))*+$")
 _ROMAN = re.compile(r"[IVXLC]+")
 _DATE_COMMA = re.compile(r"\d(?:st|nd|rd|th)?,$|^\d{4}")
-_SUFFIXES = frozenset("jr sr esq m.d ph.d m.p d.d ll.d b.a m.a q.c k.c".split())
-_LETTERS_AROUND = 200
-"""How many characters around a full stop are searched for a capital letter."""
+_SUFFIXES = frozenset(["jr", "sr", "esq", "m.d", "ph.d", "m.p", "d.d", "ll.d", "b.a", "m.a", "q.c", "k.c"])
+_LETTERS_AROUND = 2000
+"""How many characters around a full stop are searched for a capital letter: some texts have none."""
 
 
 class Rank(IntEnum):
@@ -99,6 +99,10 @@ def _end_before(text: str, cut: int) -> int:
     return end
 
 
+def _is_unbreakable(spaces: str) -> bool:
+    return spaces != " " and any(character in UNBREAKABLE for character in spaces)
+
+
 def _after_dash(text: str, end: int) -> Rank:
     start = end
     while start and end - start < BACK and (text[start - 1] in DASHES or text[start - 1] == "-"):
@@ -115,6 +119,8 @@ def _after_punctuation(text: str, end: int, cut: int) -> Rank:
     while end and text[end - 1] in CLOSERS + _UNSPACED_CLOSERS:
         end -= 1
     last = text[end - 1 : end]
+    if closed > end and text[cut] in _QUOTATIVES:
+        return Rank.POOR
     if last and last in "!?…‽！？":
         if not starts_lower(text, cut):
             return Rank.STOP
@@ -140,11 +146,11 @@ def _after_full_stop(text: str, end: int, closed: int, cut: int) -> Rank:
         if not starts_lower(text, cut):
             return Rank.STOP
         return Rank.POOR if closed > end else Rank.COMMA
-    if any(character in UNBREAKABLE for character in text[closed:cut]) or tears(text, closed, cut):
+    if _is_unbreakable(text[closed:cut]) or tears(text, closed, cut):
         return Rank.TORN
     if starts_lower(text, cut):
         around = text[max(0, cut - _LETTERS_AROUND) : cut + _LETTERS_AROUND]
-        return Rank.POOR if any(map(str.isupper, around)) else Rank.STOP
+        return Rank.STOP if around == around.lower() else Rank.POOR
     return Rank.STOP
 
 
@@ -162,17 +168,22 @@ def _between_words(text: str, end: int, cut: int) -> Rank:
     """The rank of a place without punctuation before it."""
     if is_enumerator(text, cut):
         return Rank.COMMA
-    if any(character in UNBREAKABLE for character in text[end:cut]):
+    if _is_unbreakable(text[end:cut]):
         return Rank.TORN
-    found = _LAST_WORD.search(text, max(0, end - BACK), end)
+    before = text[text.rfind(" ", max(0, end - BACK), end) + 1 : end]
+    if not before.isalnum():
+        found = _LAST_WORD.search(text, max(0, end - BACK), end)
+        before = found[0] if found else ""
+    small = before.lower()
+    if small in NEVER_LAST:
+        return Rank.POOR
     ahead = AHEAD.match(text, cut)
     if ahead is None:
         return Rank.SPACE
-    before, after, then = found[0] if found else "", ahead[1], ahead[3] or ""
+    after, then = ahead[1], ahead[3] or ""
     if before[-1:].isnumeric() and after[0].isnumeric():
         return Rank.TORN
-    small = before.lower()
-    if small in NEVER_LAST or _is_joined(before, small, after, then):
+    if _is_joined(before, small, after, then):
         return Rank.POOR
     following, second = after.lower(), then.lower()
     if following in CLAUSE_STARTS:

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 from sentencex import segment
 
-from maya_batch.text.break_points import before_tags, count_words, is_cut
-from maya_batch.text.cut_rules import CutRules
+from maya_batch.text.break_points import Words, before_tags, is_cut
 
 #: From each opening mark on, sentencex looks for the closing one, up to the end of the text if there is none.
 _PAIRS = (("“", "”"), ("„", "“"), ("‘", "’"), ("«", "»"), ("»", "«"), ("‹", "›"), ("「", "」"), ("《", "》"))
@@ -19,19 +18,20 @@ _UNSPACED = re.compile(r"\S{4096}")
 
 _OPENING_QUOTES = '“‘„‟«‹"'
 _QUOTE = re.compile(f"[{_OPENING_QUOTES}]")
-_NO_QUOTES = str.maketrans(dict.fromkeys(_OPENING_QUOTES + "”»›", " "))
+_ANY_QUOTE = re.compile(f"[{_OPENING_QUOTES}”»›]")
 
 
-def sentence_starts(text: str, language: str, words: int, rules: CutRules) -> list[int]:
-    """Return the ascending positions in `text` where sentences start, 0 first.
+def sentence_starts(counted: Words, language: str, words: int) -> list[int]:
+    """Return the ascending positions in a text where sentences start, 0 first.
 
     Those inside quoted speech count only in a sentence of more than `words` words. `language` is as in `sentences`.
     """
+    text, rules = counted.text, counted.rules
     places: list[int] = []
     at = 0
     for sentence in sentences(text, language):
         places.append(at)
-        if _QUOTE.search(sentence) and count_words(sentence, rules) > words:
+        if counted.count(at, at + len(sentence)) > words and _QUOTE.search(sentence):
             places += _inside_quotes(sentence, language, at)
         at += len(sentence)
     starts = [0]
@@ -46,7 +46,7 @@ def sentence_starts(text: str, language: str, words: int, rules: CutRules) -> li
 def _inside_quotes(sentence: str, language: str, offset: int) -> Iterator[int]:
     """Yield where sentences start inside quoted speech, which sentencex does not split."""
     at = 0
-    for inner in sentences(sentence.translate(_NO_QUOTES), language)[:-1]:
+    for inner in sentences(_ANY_QUOTE.sub(" ", sentence), language)[:-1]:
         at += len(inner)
         if sentence[at].islower():
             continue  # “No!” she cried

@@ -9,6 +9,8 @@ from maya_batch.text.emotion_tags import TAG
 BACK = 32
 """How many characters before a cut are looked at; no abbreviation or enumerator is longer."""
 _OPENERS = "“‘„‚«‹\"'(\\[{「『《〈（【_*"
+_LONGEST = 6
+"""The most letters of an abbreviation in lower case."""
 _QUOTES = "”’»›\"'"
 AHEAD = re.compile(
     rf"(?:{TAG.pattern}\s*+){{0,4}}[{_OPENERS}—–-]{{0,4}}+([^\W_](?:\w|[’'.](?=\w)){{0,24}}+)(\.?)(?:\s++([^\W_]\w{{0,24}}+))?"
@@ -18,9 +20,11 @@ _STOPPED = re.compile(r"([^\W_](?:\w|[.’'&](?=\w))*+)\.([\"'”’»›)\]}]*+
 _ROMAN = re.compile(r"[IVXLC]{2,8}|[VX]")
 
 #: Words that are abbreviations only before a number: "He said no. Five men came."
-_WORDS = frozenset("no nos art par ed fig figs sect chap chaps op c p v ca lib ver".split())
+_WORDS = frozenset(
+    ["no", "nos", "art", "par", "ed", "fig", "figs", "sect", "chap", "chaps", "op", "c", "p", "v", "ca", "lib", "ver"]
+)
 #: Without a vowel, and no abbreviations.
-_SOUNDS = frozenset("hm hmm mm mmm sh shh psst pst tsk pfft brr grr zzz".split())
+_SOUNDS = frozenset(["hm", "hmm", "mm", "mmm", "sh", "shh", "psst", "pst", "tsk", "pfft", "brr", "grr", "zzz"])
 _CONSONANTS = re.compile(r"[B-DF-HJ-NP-TV-XZ][b-df-hj-np-tv-xz]{1,5}")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,3}\.){1,6}[^\W\d_]{1,3}")
 _HALF_DAYS = frozenset(("a.m", "p.m"))
@@ -30,7 +34,9 @@ _CALENDAR = re.compile(
     re.IGNORECASE,
 )
 _FIRST_PERSON = re.compile(r"(?:^|[“‘(\[]|[A-Z][\w’']*+\.?\s)I\.$")
-_HEADED = re.compile(r"\b(?:chapter|chap\.|book|part|act|scene|canto|section|volume|letter|stave)\s+\w+\.$", re.IGNORECASE)
+_HEADED = re.compile(
+    r"\b(?:chapter|chap\.|book|part|act|scene|canto|section|volume|letter|stave)\s+\w+\.$", re.IGNORECASE
+)
 
 _ENUMERATOR_HERE = re.compile(
     r"(?:[•⁃‣◦▪·]\s?)?(?:\((?:\d{1,3}|[A-Za-z]|[ivxlcIVXLC]{1,6})\.?\)|(?:\d{1,2}|[A-Za-z]|[ivx]{1,4})\.?\))\s"
@@ -46,11 +52,11 @@ _SEQUENCE = 400
 
 def is_enumerator(text: str, start: int) -> bool:
     """Whether an enumerator in brackets, like "(a)" or "2)", starts here."""
-    return _ENUMERATOR_HERE.match(text, start) is not None
+    return ")" in text[start : start + 12] and _ENUMERATOR_HERE.match(text, start) is not None
 
 
 def enumerator_start(text: str, end: int) -> int | None:
-    """Where the enumerator starts that ends at `end`: "(a)", "1.)", or "1." that starts a sentence; None if there is none."""
+    """Where an enumerator starts that ends at `end`, or None: "(a)", "1.)", or "1." at the start of a sentence."""
     base = max(0, end - BACK)
     tail = text[base:end]
     if tail.endswith(")"):
@@ -78,6 +84,9 @@ def enumerator_start(text: str, end: int) -> int | None:
 
 def tears(text: str, end: int, cut: int) -> bool:
     """Whether a cut separates what belongs together; `end` is where the text before the spaces before `cut` ends."""
+    word = text[max(0, end - _LONGEST - 2) : end - 1]
+    if len(word) > _LONGEST and word.isalpha() and word.islower():
+        return False
     if enumerator_start(text, end) is not None:
         return True
     tail = text[max(0, end - BACK) : end]
@@ -87,7 +96,9 @@ def tears(text: str, end: int, cut: int) -> bool:
         return False
     token, closers, following = found[1], found[2], ahead[1]
     if len(token) == 1 and token.isalpha():
-        return not any(closer in _QUOTES for closer in closers) and (token != "I" or _is_initial(tail[: found.end(1) + 1]))
+        return not any(closer in _QUOTES for closer in closers) and (
+            token != "I" or _is_initial(tail[: found.end(1) + 1])
+        )
     if closers and not _is_title(token):
         return False
     return _HEADED.search(tail) is not None or _belongs(token, following, ahead, tail, text, cut)

@@ -14,9 +14,10 @@ DEMO = Path(__file__).parents[2] / "manifests" / "demo.yaml"
 
 # fmt: off
 WORDS = [
-    "the", "old man", "went to", "Mr. Smith", "Ms. Alder", "“No.”", "vol. 3", "and so", "(a)", "he said,", "it was", "late.",
-    "Then", "a.m.", "U.S. Army", "thirteen per cent.", "of it;", "who", "J. R.", "Tolkien", "1.", "Eggs", "<sigh>", "well—",
-    "so", "“Mr. Vane!”", "she cried.", "5", "wait...", "for", "Henry VIII.", "漢字。仮名。", "–", "no --", "--yes", "Ph.D.",
+    "the", "old man", "went to", "Mr. Smith", "Ms. Alder", "“No.”", "vol. 3", "and so", "(a)", "he said,",
+    "it was", "late.", "Then", "a.m.", "U.S. Army", "thirteen per cent.", "of it;", "who", "J. R.", "Tolkien",
+    "1.", "Eggs", "<sigh>", "well—", "so", "“Mr. Vane!”", "she cried.", "5", "wait...", "for", "Henry VIII.",
+    "漢字。仮名。", "–", "no --", "--yes", "Ph.D.",
 ]
 # fmt: on
 
@@ -62,7 +63,8 @@ def test_the_pieces_of_the_demo_book_by_rules_1_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("mixed", "464e221d7b536631"), ("no full stops", "cd66271bb16a88f5"), ("quoted", "94bcf63f0841815a")]
+    ("name", "expected"),
+    [("mixed", "464e221d7b536631"), ("no full stops", "cd66271bb16a88f5"), ("quoted", "94bcf63f0841815a")],
 )
 def test_the_pieces_of_texts_by_rules_1_stay_as_they_are(name: str, expected: str) -> None:
     assert digest(TEXTS[name], []) == expected
