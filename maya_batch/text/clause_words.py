@@ -15,7 +15,7 @@ CLAUSE_STARTS_BEFORE_SUBJECTS = _words("for so as")
 """These start a clause only if its subject follows: "for he knew", but "looked for water"."""
 
 SUBJECTS = _words(
-    "i he she it we they you there this that these those the a an his her my our their its your if though nobody "
+    "i he she it we they you there this that these those the a an his her my our their its your if though "
     "everybody everyone nothing everything"
 )
 

@@ -113,10 +113,10 @@ def test_no_abbreviation_is_torn_wherever_a_long_sentence_is_cut(lead: str) -> N
 def test_long_sentences_without_punctuation_are_cut_before_clauses(words: int) -> None:
     source = (
         "He rode on through the dust and the heat of the long day and he did not look behind him for he knew "
-        "what was there and he knew what it would cost him to look and so he kept his eyes on the mule in "
-        "front of him and on the rope that went from its halter to the hand of the boy who walked beside it "
-        "and who had not spoken since the morning when they had found the well dry and the bucket gone and "
-        "the old woman sitting in the door of the house with her apron over her head."
+        "what was there and he knew what it would cost him to look and so he kept his eyes on the mule in front "
+        "of him and on the rope that went from its halter to the hand of the boy who walked beside it and who "
+        "had not spoken since the morning when they had found the well dry and the bucket gone and the old "
+        "woman sitting in the door of the house with her apron over her head."
     )
     pieces = texts(source, words)
     assert len(pieces) > 1
@@ -133,14 +133,50 @@ def test_no_piece_ends_in_a_word_that_belongs_to_the_next(words: int) -> None:
             assert piece.split()[-1] not in {"the", "to", "and", "at", "that", "in", "while", "his"}
 
 
+@pytest.mark.parametrize(
+    ("source", "unbroken"),
+    [
+        (
+            "The meeting had run on long past supper, and most of the parents had gone home by the time the "
+            "head teacher came down the stairs with her coat over her arm and said that she would see Ms. Alder "
+            "in the morning. Nobody answered.",
+            "Ms. Alder",
+        ),
+        (
+            "The letters were found in the attic by the grandson of the printer, who gave them to the county "
+            "library, where they lay unread for fifty years until they were set in type and came out as part of "
+            "vol. 3 of the papers. I have read them all twice, and I think that the best of them are in ch. 7 "
+            "of that book.",
+            "vol. 3",
+        ),
+        (
+            "Nobody in the village could say for certain when the mill had been built, but the oldest of the "
+            "stones had a name cut into it, and those who had good eyes said that the name was that of Wm. "
+            "Harrow, who was drowned.",
+            "Wm. Harrow",
+        ),
+    ],
+)
+@pytest.mark.parametrize("words", [40, 20])
+def test_an_abbreviation_near_the_end_of_a_piece_stays_with_its_name(source: str, unbroken: str, words: int) -> None:
+    assert any(unbroken in text for text in texts(source, words))
+
+
 def test_a_sentence_is_cut_before_an_enumerator() -> None:
     source = (
         "The board of the water company agreed after four meetings and a great deal of talk in which the "
         "chairman himself took no part at all that the old pipes had to be dug up (a) before the frost came "
-        "down from the hills upon the town and (b) before the money that the county had lent them was asked "
-        "for again in full."
+        "down from the hills upon the town and (b) before the money that the county had lent them was asked for "
+        "again in full."
     )
     assert texts(source)[1].startswith("(a) before the frost")
+    rule = (
+        "Whoever wants to keep bees in the town has to show the council in writing and before the first of May "
+        "that he owns or rents the ground on which (1) the hives are to stand and (2) the water for the bees is "
+        "to be kept and that nobody who lives within forty yards of that ground has ever been stung so badly "
+        "that a doctor had to come."
+    )
+    assert texts(rule)[1].startswith("(2) the water")
     assert texts(source.replace("(a)", "(2)"))[1].startswith("(2) before the frost")
     assert texts(source.replace("(a)", "iv.)"))[1].startswith("iv.) before the frost")
 

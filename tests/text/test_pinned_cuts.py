@@ -42,14 +42,11 @@ def digest(source: str, voices: list[str]) -> str:
     passages, _ = parse_script(source, voices, MAYA1_TAGS, rules=1)
     found = hashlib.sha256()
     for words, length in ((5, 400), (12, 60), (40, 2000)):
-        pieces, _ = chunk_script(
-            source,
-            passages,
-            words=words,
-            fits=lambda text, _voice, most=length: len(text) <= most,
-            language="en",
-            rules=1,
-        )
+
+        def fits(text: str, _voice: str | None, most: int = length) -> bool:
+            return len(text) <= most
+
+        pieces, _ = chunk_script(source, passages, words=words, fits=fits, language="en", rules=1)
         for piece in pieces:
             found.update(f"{piece.start} {piece.end} {piece.words} {piece.text}\n".encode())
     return found.hexdigest()[:16]
