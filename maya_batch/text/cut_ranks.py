@@ -64,8 +64,10 @@ def sentence_start(text: str, position: int) -> int | None:
     enumerator = enumerator_start(text, _end_before(text, position))
     if enumerator is not None:
         position = enumerator
-        if not position or not PLACE.match(text, position):
-            return position
+        while position and enumerator - position < BACK and text[position - 1] in _OPENERS + "\"'":
+            position -= 1
+        if not PLACE.match(text, position):
+            return None
     found = rank(text, position)
     good = found == Rank.STOP or (found >= Rank.SPACE and not starts_lower(text, position))
     return position if good else None

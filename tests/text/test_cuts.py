@@ -63,6 +63,7 @@ def sentences_of(text: str, rules: int = 2, language: str = "en") -> list[str]:
         "Mr. <sigh> Smith came.",
         "So said Smith et al. Then in those days.",
         "George I. Smith came.",
+        "It sank in '50. Do ye think of it?",
         "(a) before",
         "1. Eggs",
         "a.) Eggs",
