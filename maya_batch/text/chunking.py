@@ -3,15 +3,15 @@
 Pieces partition the source: each character of a passage is in exactly one piece.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from maya_batch.messages.quoting import shorten
-from maya_batch.text.break_points import Cuts, before_tags, count_words, is_cut
+from maya_batch.text.break_points import Cuts, Words
+from maya_batch.text.cut_rules import cut_rules
 from maya_batch.text.passage import Change, Passage, TextProblem
 from maya_batch.text.rules import TEXT_RULES
-from maya_batch.text.sentences import sentences
+from maya_batch.text.sentences import sentence_starts
 
 _STRETCH = 1.5
 """A sentence is split if it has more than this many times the words of a piece."""
@@ -19,9 +19,6 @@ _TAIL_WORDS = 3
 """A last piece of at most this many words joins the one before it: Maya1 is unreliable on very short texts."""
 _TAIL_STRETCH = 1.25
 """The joined piece may have at most this many times the words of a piece."""
-_OPENING_QUOTES = '“‘„‟«‹"'
-_QUOTE = re.compile(f"[{_OPENING_QUOTES}]")
-_NO_QUOTES = str.maketrans(dict.fromkeys(_OPENING_QUOTES + "”»›", " "))
 _QUOTED = 30
 """Characters of the text quoted in a problem."""
 
@@ -69,9 +66,9 @@ def chunk_script(
 ) -> tuple[list[Piece], list[TextProblem]]:
     """Cut passages into pieces of up to `words` words, whose clean text `fits` the token budget of its voice.
 
-    `language` is a code of sentencex, which treats unknown codes as English. A sentence may have up to 1.5 times
-    `words` before it is split. Returns the pieces, which partition `source`, and a problem for each word that
-    does not fit by itself (its piece is returned, too).
+    `language` is a code of sentencex, which treats unknown codes as English; `rules` is the version of the text rules.
+    A sentence may have up to 1.5 times `words` before it is split. Returns the pieces, which partition `source`, and a
+    problem for each word that does not fit by itself (its piece is returned, too).
 
     Raises:
         ValueError: `words` is less than 1, or the passages are not those of `source`.
@@ -83,7 +80,7 @@ def chunk_script(
     pieces: list[Piece] = []
     problems: list[TextProblem] = []
     for passage in passages:
-        chunker = _Chunker(passage, words, fits, language)
+        chunker = _Chunker(passage, words, fits, language, rules)
         pieces += chunker.pieces()
         problems += chunker.problems
     return pieces, problems
@@ -92,12 +89,15 @@ def chunk_script(
 class _Chunker:
     """Cuts one passage."""
 
-    def __init__(self, passage: Passage, words: int, fits: Callable[[str, str | None], bool], language: str) -> None:
+    def __init__(
+        self, passage: Passage, words: int, fits: Callable[[str, str | None], bool], language: str, rules: int
+    ) -> None:
         self.passage = passage
         self.text = passage.text
         self.words = words
         self.fits = fits
         self.language = language
+        self.counted = Words(passage.text, cut_rules(rules))
         self.problems: list[TextProblem] = []
 
     def pieces(self) -> Iterator[Piece]:
@@ -121,7 +121,7 @@ class _Chunker:
             )
 
     def _packed(self) -> list[_Unit]:
-        whole = _Unit(0, len(self.text), count_words(self.text))
+        whole = _Unit(0, len(self.text), len(self.counted.starts))
         if self._suits(whole, 1):
             return [whole]
         packed: list[_Unit] = []
@@ -151,19 +151,11 @@ class _Chunker:
 
     def _sentences(self) -> list[_Unit]:
         """Return the sentences, each with a word unless the passage has none."""
-        places: list[int] = []
-        at = 0
-        for sentence in sentences(self.text, self.language):
-            places.append(at)
-            if _QUOTE.search(sentence) and count_words(sentence) > self.words:
-                places += self._inside_quotes(sentence, at)
-            at += len(sentence)
-        places = before_tags(self.text, places, 0, len(self.text))
-        cuts = [0, *dict.fromkeys(cut for cut in places if is_cut(self.text, cut))]
+        cuts = sentence_starts(self.counted, self.language, self.words)
         units: list[_Unit] = []
         pending: int | None = None
         for start, end in zip(cuts, [*cuts[1:], len(self.text)], strict=True):
-            count = count_words(self.text[start:end])
+            count = self.counted.count(start, end)
             if count:
                 units.append(_Unit(start if pending is None else pending, end, count))
                 pending = None
@@ -176,23 +168,11 @@ class _Chunker:
             units.append(_Unit(last.start, len(self.text), last.words))
         return units
 
-    def _inside_quotes(self, sentence: str, offset: int) -> Iterator[int]:
-        """Yield where sentences start inside quoted speech, which sentencex does not split."""
-        at = 0
-        for inner in sentences(sentence.translate(_NO_QUOTES), self.language)[:-1]:
-            at += len(inner)
-            if sentence[at].islower():
-                continue  # “No!” she cried
-            cut = at
-            while cut and sentence[cut - 1] in _OPENING_QUOTES:
-                cut -= 1
-            yield offset + cut
-
     def _split(self, sentence: _Unit) -> list[_Unit]:
         """Split a sentence until each part is short enough and fits; report parts that cannot be split."""
         if self._suits(sentence, _STRETCH):
             return [sentence]
-        cuts = Cuts(self.text, sentence.start, sentence.end)
+        cuts = Cuts(self.counted, sentence.start, sentence.end)
         done: list[_Unit] = []
         # A stack, not recursion: the depth depends on the text.
         todo = [sentence]
@@ -201,7 +181,7 @@ class _Chunker:
             if self._suits(unit, _STRETCH):
                 done.append(unit)
             elif (cut := cuts.best(unit.start, unit.end)) is not None:
-                words = cuts.words(unit.start, cut)
+                words = self.counted.count(unit.start, cut)
                 todo.append(_Unit(cut, unit.end, unit.words - words))
                 todo.append(_Unit(unit.start, cut, words))
             else:

@@ -5,17 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maya_batch.text.break_points import Cuts, count_words
+from maya_batch.text.break_points import Cuts, Words, count_words
 from maya_batch.text.chunking import Piece, chunk_script
+from maya_batch.text.cut_rules import NEWEST
 from maya_batch.text.emotion_tags import MAYA1_TAGS, TAG
 from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import Passage
 
 DASHES = "—―–-"
+NO_SPACE_AFTER = "。！？、，；：।」』）”’"
 # fmt: off
 FRAGMENTS = [
     "word", "and", "so", "Mr. Smith", "“No.” ", "She left. ", "It was—well—late. ", "wait --no", "3–5",
     "...", "… ", "? ", "! ", ". ", ", ", "; ", ": ", ".” ", "e.g. ", "$1,250.75", "naïve", "漢字",
+    "。", "！」", "「仮名", "、", "No. ", "1. ", "(a) ",
     "e\u0301", "don’t", "“", "”", "(", r"\[", r"\]", r"\<", r"\>", "\\", "[anna]", "<laugh>",
     " <sigh> ", "<gasp> ", "go<gulp>on", ". <cry> ",
     "\n", "\n\n", "\t", "\u00a0", "\u2028", "\n\n***\n\n", "\n\n[anna] ", *[" "] * 8,
@@ -70,12 +73,12 @@ def test_pieces_partition_the_source_and_repeat_or_lose_nothing(source: str, wor
 
 
 def check_cuts(text: str, pieces: list[Piece]) -> None:
-    """Every cut of `text` is at whitespace or right after a dash, and outside of tags."""
+    """Every cut of `text` is at whitespace, or after a dash or a stop of a script without spaces; none is in a tag."""
     inside_tags = {i for tag in TAG.finditer(text) for i in range(tag.start() + 1, tag.end())}
     at = 0
     for number, piece in enumerate(pieces):
         gap = len(text[at:]) - len(text[at:].lstrip())
-        assert gap or number == 0 or text[at - 1] in DASHES
+        assert gap or number == 0 or text[at - 1] in DASHES + NO_SPACE_AFTER
         at += gap
         assert at not in inside_tags
         assert text.startswith(piece.text, at)
@@ -89,7 +92,7 @@ def check_size(piece: Piece, words: int, fits: Callable[[str], bool], reported: 
     assert piece.words or "<" in piece.text
     if piece.words > 1.5 * words or not fits(piece.text):
         # Only what has no place to cut it may be too long, and what does not fit is reported.
-        assert Cuts(piece.text, 0, len(piece.text)).best(0, len(piece.text)) is None
+        assert Cuts(Words(piece.text, NEWEST), 0, len(piece.text)).best(0, len(piece.text)) is None
         assert fits(piece.text) or reported
 
 
