@@ -14,6 +14,7 @@ from maya_batch.text.typography import speakable
 GOLDEN = Path(__file__).parents[1] / "data" / "text_rules_1.json"
 VOICES, TAGS = ("anna", "narrator"), ("laugh", "sigh")
 # fmt: off
+# ruff: noqa: E501
 SOURCES = [
     "He was _very_ tired, and **she** was not.¹ The king† was old.\n\n# Chapter One\n\nName | Age\n-----|----\nAnna | 31",
     "The pre\u00ad\nrequisites were gen\u00ad\nerally good. It was a one\u2011\nsided fight, self-\nevident to all.",
@@ -41,8 +42,18 @@ def described(source: str) -> list[object]:
     passages, problems = parse_script(source, VOICES, TAGS, 1)
     return [
         [
-            [passage.paragraph, passage.voice, passage.start, passage.end, passage.text, passage.scene_breaks_after]
-            + [[passage.source_offset(at) for at in range(0, len(passage.text) + 1, 3)], speakable(passage.text)]
+            [
+                *(
+                    passage.paragraph,
+                    passage.voice,
+                    passage.start,
+                    passage.end,
+                    passage.text,
+                    passage.scene_breaks_after,
+                ),
+                [passage.source_offset(at) for at in range(0, len(passage.text) + 1, 3)],
+                speakable(passage.text),
+            ]
             for passage in passages
         ],
         [[problem.offset, problem.what, problem.mend, problem.tag] for problem in problems],
