@@ -16,8 +16,6 @@ _RULE = "entity"
 _ENTITY = re.compile(
     r"&(?:amp;)*+(?:#(?:[0-9]{1,8}|[xX][0-9A-Fa-f]{1,8});?|(?P<name>[A-Za-z][A-Za-z0-9]{1,31})(?P<end>;?))"
 )
-    r"&(?:amp;)*+(?:#(?:[0-9]{1,8}|[xX][0-9A-Fa-f]{1,8});?|(?P<name>[A-Za-z][A-Za-z0-9]{1,31})(?P<end>;?))"
-)
 _AMPERSAND = re.compile(r"&(?:amp;)++")
 _WHITE_SPACE = frozenset("\t\n\f\r")
 _MOST_PROBLEMS = 1000
