@@ -30,7 +30,7 @@ _FIRST_PARTS = re.compile(
 """First parts of words that English writes with a hyphen."""
 _LAST_PARTS = re.compile(
     "in|on|up|off|out|by|down|like|eyed|haired|handed|hearted|headed|minded|faced|legged|footed|looking|made|born|"
-    "bred|known|year|years|old|class|room|side|time|called|than|free|wide|proof|to|be|fashioned"
+    "bred|known|year|years|old|class|room|side|time|called|than|free|wide|proof|fashioned"
 )
 """Last parts of words that English writes with a hyphen."""
 
@@ -59,7 +59,7 @@ def join_divided_words(source: str) -> Rewriter:
             following = bisect_left(ends, found.start("gap"))
             if following == len(ends) or ends[following] >= found.end():
                 continue
-            before = _LEFT.search(text[max(last, found.start() - _LONGEST) : found.start()])
+            before = _LEFT.search(text[max(0, found.start() - _LONGEST) : found.start()])
             after = _WORD.match(text, found.end(), found.end() + _LONGEST)
             if after is None or after.group().lower() in _SUSPENDED:
                 continue
@@ -72,7 +72,9 @@ def join_divided_words(source: str) -> Rewriter:
             else:
                 stays, is_known = _hyphen_stays(left, right, words())
                 hyphen, rule = mark if stays else "", "divided word" if is_known else "divided word (guess)"
-            replacements.append(Replacement(found.start() - len(left), after.end(), left + hyphen + right, rule))
+            start = max(last, found.start() - len(left))  # the part before may end another division
+            whole = text[start : found.start()] + hyphen + right
+            replacements.append(Replacement(start, after.end(), whole, rule))
             last = after.end()
         return replacements, []
 

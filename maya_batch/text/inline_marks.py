@@ -78,7 +78,11 @@ def _report_runs(report: MarkReport, runs: list[_Run]) -> None:
     """Report the pairs, then what is left over."""
     waiting: dict[str, list[_Run]] = {}
     alone: list[_Run] = []
+    parts = _parts_of_words(report.passage.text, runs)
     for run in runs:
+        if run in parts:
+            report.found(run.start, run.end, _PAIRED[run.sign[0]][len(run.sign) > 1], is_told=parts[run])
+            continue
         openers = waiting.setdefault(run.sign, [])
         if run.closes and openers:
             opener = openers.pop()
@@ -96,6 +100,24 @@ def _report_runs(report: MarkReport, runs: list[_Run]) -> None:
     if has_quotes:  # ``as TeX writes it''
         for found in re.finditer("''", report.passage.text):
             report.changed(*found.span(), "”", "quotation mark")
+
+
+def _parts_of_words(text: str, runs: list[_Run]) -> dict[_Run, bool]:
+    """The pairs of which one is inside a word and the other at its edge, `_news_paper`; true for the first of a pair."""
+    words: list[list[_Run]] = []
+    for run in runs:
+        if words and text[words[-1][-1].end : run.start].isalnum():
+            words[-1].append(run)
+        else:
+            words.append([run])
+    parts: dict[_Run, bool] = {}
+    for word in words:
+        first, last = word[0], word[-1]
+        if len(word) == 2 and first.sign == last.sign and first.sign[0] in "*_":
+            inside = [not (run.opens or run.closes) for run in word]
+            if (first.opens and inside[1]) or (last.closes and inside[0]):
+                parts |= {first: True, last: False}
+    return parts
 
 
 def _report_alone(report: MarkReport, run: _Run) -> None:

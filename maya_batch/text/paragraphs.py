@@ -126,7 +126,7 @@ def is_scene_break(content: str) -> bool:
 
 def _is_ornament(line: str) -> bool:
     """Whether a line between lines of text is a scene break."""
-    if not is_scene_break(line):
+    if not is_scene_break(line) or "`" in line:  # a line of backticks is the edge of code
         return False
     signs = [character for character in _signs(line) if not character.isspace()]
     rest = set(signs) - _DIALOGUE - _ASKING
