@@ -10,10 +10,12 @@ from maya_batch.text.passage import Passage, Replacement, TextProblem
 from maya_batch.text.rewriting import Rewriter
 
 _SOFT, _FIRM = "\u00ad", "\u2011"
+_LETTER = "[^\\W_\u00b9\u00b2\u00b3\u2070-\u209f]"
+"""A letter or a digit, but no mark of a note."""
 _DIVISION = re.compile(rf"(?<=[^\W_])(?:{_SOFT}++|[-\u2010{_FIRM}])(?P<gap>\s++)(?=[^\W_])")
 _DIVIDED = re.compile(rf"[^\W_]+(?:[-\u2010{_FIRM}]|{_SOFT}+)\s*\n\s*[^\W_]+")
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-_LEFT = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*$")
+_WORD = re.compile(rf"{_LETTER}+(?:['’-]{_LETTER}+)*")
+_LEFT = re.compile(rf"{_LETTER}+(?:['’-]{_LETTER}+)*$")
 _HYPHENS = str.maketrans({"\u2010": "-", _FIRM: "-", _SOFT: None})
 _LONGEST = 60
 """Characters of a part of a word that are examined."""

@@ -103,7 +103,7 @@ def _report_runs(report: MarkReport, runs: list[_Run]) -> None:
 
 
 def _parts_of_words(text: str, runs: list[_Run]) -> dict[_Run, bool]:
-    """The pairs of which one is inside a word and the other at its edge, `_news_paper`; true for the first of a pair."""
+    """The pairs of which one is inside a word and the other at its edge: `_news_paper`; true for the first of each."""
     words: list[list[_Run]] = []
     for run in runs:
         if words and text[words[-1][-1].end : run.start].isalnum():

@@ -76,6 +76,7 @@ def test_each_change_is_on_record_with_its_place_and_its_rule() -> None:
             "The prerequisites were generally good. It was a one\u2011sided fight, self-evident to all.",
         ),
         ("The prere-\nquisites", "The prerequisites."),
+        ("The prere-\nquisites¹ x", "The prerequisites¹ x."),
         ("The prere‐\n   quisites", "The prerequisites."),
         ("A moon-\nlit moonlit night", "A moonlit moonlit night."),
         ("A moon-\nlit night, moon-lit.", "A moon-lit night, moon-lit."),
