@@ -238,7 +238,7 @@ PAUSES = [
     ("One.\n\n[pause 3 seconds]\n\nTwo.", [("One.", 3.0), ("Two.", None)]),
     ("One.\n\n[Pause .5 s] Two. [pause 60s]", [("One.", 0.5), ("Two.", 60.0)]),
     ("One.\n\n* * *\n\n[pause\n2s] Two.", [("One.", 2.0), ("Two.", None)]),
-    ("“One[pause 1s]” “[pause 2s]Two”", [("“One”", 3.0), ("“Two”", None)]),
+    ("“One[pause 1s] [pause 2s]Two[pause 1s]”", [("“One", 3.0), ("Two”", 1.0)]),
     ("[anna] [pause 1s] One. [narrator] Two.", [("One.", None), ("Two.", None)]),
     ("One. [anna] Two. [pause 2s] [narrator] Three.", [("One.", None), ("Two.", 2.0), ("Three.", None)]),
 ]
