@@ -35,8 +35,10 @@ class Chunk:
     expected_frames: int
     max_frames: int
     pause: float
-    """Silence after it, in seconds."""
+    """Silence after it, in seconds; after the last one of a chapter, what is added to `chapter_end`."""
     words: int
+    pause_before: float = 0.0
+    """Silence before it, in seconds: what the first one of a chapter adds to `chapter_start`."""
     changes: tuple[Change, ...] = ()
     """What is spoken in another form than written; their offsets are those of the chapter's text."""
 

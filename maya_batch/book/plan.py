@@ -22,12 +22,14 @@ from maya_batch.errors import Finding, MachineError, ManifestError, UsageError, 
 from maya_batch.manifest import Book, ChapterText, Manuscript, Render, output_folder, read_manuscript
 from maya_batch.manifest.source_text import Lines, control_offsets, control_words
 from maya_batch.text.chunking import Piece, chunk_script
+from maya_batch.text.marks import has_marks, mark_strippers
 from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import TextProblem
 from maya_batch.text.rewriting import Rewriter, rewrite
 from maya_batch.text.rules import TEXT_RULES
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
 from maya_batch.text.typography import finish_description, speakable
+from maya_batch.text.typography_mending import mendings
 
 #: The most chunks of a book: a month of speech; the Bible has 20,000.
 MOST_CHUNKS = 200_000
@@ -67,6 +69,7 @@ class Plan:
         """The expected length of a chapter's audio."""
         pauses = self.book.pauses
         spoken = sum(self.layout.seconds(chunk.expected_frames) + chunk.pause for chunk in chapter.chunks)
+        spoken += chapter.chunks[0].pause_before
         return spoken + pauses.chapter_start + pauses.chapter_end
 
 
@@ -157,9 +160,12 @@ def plan_manuscript(
         os.fsencode(planned.stem)  # fails now, not during the run, if the locale cannot encode it
     lines = listed_lines(warnings)
     if rules < TEXT_RULES:
+        marks = ""
+        if any(has_marks(c.text, parse_script(c.text, manuscript.book.voices, layout.tags, 1)[0]) for c, _ in drafts):
+            marks = ", and marks like _ and * reach the voice"
         lines.append(
-            f"this book was begun with text rules {rules} and keeps them; `render --upgrade-text` switches it to rules "
-            f"{TEXT_RULES}, which changes some chunks"
+            f"this book was begun with text rules {rules} and keeps them{marks}; `render --upgrade-text` switches it "
+            f"to rules {TEXT_RULES}, which changes some chunks"
         )
     return Plan(manuscript, sound, layout, chapters, tuple(lines), tuple(allowed), rules)
 
@@ -230,7 +236,10 @@ def _rewriters(chapter: ChapterText, book: Book, rules: int) -> list[Rewriter]:
     """What changes the text of a chapter before it is cut, in this order; rules 1 change nothing."""
     if rules == 1:
         return []
-    return []
+    return [
+        *mendings(chapter.text, book.language),
+        *mark_strippers(chapter.text, book.marks),
+    ]
 
 
 def _budget(chapter: ChapterText, book: Book, sound: Sound, context: int) -> Callable[[str, str | None], bool]:
@@ -281,6 +290,7 @@ def _chapters(drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: 
                     max_frames=_frames(cap_tokens(spoken, description, book.language)),
                     pause=_pause(piece, following, book),
                     words=piece.words,
+                    pause_before=piece.pause_before,
                     changes=piece.changes,
                 )
             )
@@ -289,11 +299,15 @@ def _chapters(drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: 
 
 
 def _pause(piece: Piece, following: Piece | None, book: Book) -> float:
-    """The silence between two pieces, in seconds; each scene break adds the pause of a paragraph."""
-    if following is None:
-        return 0.0
+    """The silence after a piece, in seconds; each scene break adds the pause of a paragraph.
+
+    What the text asks for takes the place of the usual silence. After a chapter's last piece it is added to
+    `chapter_end`, as the stitcher does.
+    """
     usual = book.pauses.sentence
-    if following.paragraph != piece.paragraph:
+    if following is None:
+        usual = 0.0
+    elif following.paragraph != piece.paragraph:
         usual = book.pauses.paragraph * (1 + piece.scene_breaks_after)
     return usual if piece.pause_after is None else piece.pause_after
 

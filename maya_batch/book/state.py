@@ -153,7 +153,7 @@ class BookState:
                 for chunk in chapter.chunks
                 if not self.omitted(chunk)
             ],
-            "edges": [book.pauses.chapter_start, book.pauses.chapter_end],
+            "edges": [book.pauses.chapter_start + chapter.chunks[0].pause_before, book.pauses.chapter_end],
             "tags": [chapter.title, book.title, book.author, chapter.number, len(self.plan.chapters)],
             "formats": [[format_.type, format_.bitrate] for format_ in book.output.formats],
         }

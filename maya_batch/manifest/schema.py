@@ -179,6 +179,8 @@ class Book(Part):
     voices: Annotated[dict[VoiceName, Voice], Field(min_length=1)]
     voice: Line | None = None
     chapters: Annotated[tuple[Chapter, ...], Field(min_length=1)]
+    #: What is done with marks like `_emphasis_`, `# heading` and `[12]`: `strip` takes them out, `error` refuses them.
+    marks: Literal["strip", "error"] = "strip"
     pauses: Pauses = Pauses()
     output: Output = Output()
     render: Render = Render()

@@ -14,8 +14,9 @@ LIMIT_BYTES = 20_000_000
 
 _BOM = b"\xef\xbb\xbf"
 _MOST_FINDINGS = 10  # a binary file would have thousands
-# The characters that YAML calls unprintable. In a book they are always damage, and no model was trained on them.
-_CONTROL = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# The characters that YAML calls unprintable, but for the form feed: a page break is white space. In a book the others
+# are always damage, and no model was trained on them.
+_CONTROL = re.compile("[^\t\n\f\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BREAK = re.compile(r"\r\n|\r|\n")
 
 

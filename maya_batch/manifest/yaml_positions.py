@@ -94,6 +94,7 @@ def load(raw: bytes, file: str) -> tuple[YamlSource | None, list[Finding]]:
     text, findings = decode(raw, file)
     if findings:
         return None, findings
+    text = text.replace("\f", " ")  # a page break is white space, which YAML does not know
     lines = Lines(text)
     builder = _Builder(file, lines)
     try:

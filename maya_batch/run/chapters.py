@@ -66,7 +66,7 @@ def assemble_chapter(
 
     pcm = stitch(
         clips(),
-        start=book.pauses.chapter_start,
+        start=book.pauses.chapter_start + chapter.chunks[0].pause_before,
         end=book.pauses.chapter_end,
         sampling_rate=layout.sampling_rate,
     )

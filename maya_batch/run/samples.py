@@ -187,7 +187,8 @@ def _record(
             )
             problems += [(chunk, problem) for problem in found]
             clips.append(Clip(audible(waveform), chunk.pause))
-        pcm = stitch(clips, start=_EDGE, end=_EDGE, sampling_rate=layout.sampling_rate)
+        start = _EDGE + file.lines[0].chunk.pause_before
+        pcm = stitch(clips, start=start, end=_EDGE, sampling_rate=layout.sampling_rate)
         with stop.deferred():
             target = Target(file.path, file.path.suffix[1:])
             seconds = write_chapter(pcm, [target], file.tags, layout.sampling_rate)
@@ -235,6 +236,6 @@ def _reading(plan: Plan, voice: Voice, text: str | None, seed: int) -> list[Chun
     if text is None and first is not None:
         name = (first.description, first.text, seed)
         equals = sum((chunk.description, chunk.text, chunk.seed) == name for chunk in before)
-        return [replace(first, seed=seed, occurrence=equals + 1, pause=0.0)]
+        return [replace(first, seed=seed, occurrence=equals + 1, pause=0.0, pause_before=0.0)]
     chunks = speech_plan(_STOCK_TEXT if text is None else text, voice.description, plan.sound, plan.book.language)
     return [replace(chunk, seed=seed) for chunk in chunks]

@@ -40,6 +40,8 @@ class Piece:
     """Words as `count_words` counts them."""
     scene_breaks_after: int = 0
     """Scene breaks between this piece and the next."""
+    pause_before: float = 0.0
+    """Seconds of silence that the text asks for at the chapter's start, before its first piece."""
     pause_after: float | None = None
     """Seconds of silence that the text asks for after this piece."""
     changes: tuple[Change, ...] = ()
@@ -116,6 +118,7 @@ class _Chunker:
                 text=self._slice(unit.start, unit.end),
                 words=unit.words,
                 scene_breaks_after=passage.scene_breaks_after if is_last else 0,
+                pause_before=passage.pause_before if unit is units[0] else 0.0,
                 pause_after=passage.pause_after if is_last else None,
                 changes=tuple(change for change in passage.changes if start <= change.start < end),
             )

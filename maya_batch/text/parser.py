@@ -1,32 +1,31 @@
-r"""Parses a chapter's source text: paragraphs, speakers, tags and escapes.
+r"""Parses a chapter's source text: paragraphs, speakers, pauses, tags and escapes.
 
-Blank lines separate paragraphs, `[anna]` gives the rest of a paragraph to another voice, `<laugh>` is a
-tag of the model, and `\[ \] \< \> \\` stand for the characters themselves. The passages partition the
-source, so that nothing is dropped unnoticed; what cannot be parsed is a `TextProblem`.
+`[anna]` gives the rest of a paragraph to another voice, `[pause 2s]` is a silence, `<laugh>` is a tag of the model,
+and `\[ \] \< \> \\` stand for the characters themselves, as do `\* \_ \# \| \~ \&` and an escaped backtick. The
+passages partition the source, so that nothing is dropped unnoticed; what cannot be parsed is a `TextProblem`.
 """
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection
 
 from maya_batch.messages.quoting import shorten
 from maya_batch.text.emotion_tags import TAG, nearest
+from maya_batch.text.note_marks import NOTE_IN_BRACKETS
+from maya_batch.text.paragraphs import paragraphs
 from maya_batch.text.passage import Passage, TextProblem
+from maya_batch.text.passage_builder import PassageBuilder
+from maya_batch.text.pauses import MOST_PAUSE, PAUSE_LIKE, pause_problem, pause_seconds
 from maya_batch.text.rules import TEXT_RULES
+from maya_batch.text.spoken_signs import WORDS_FOR, words_for
 
-# A line that is not blank, and the lines after it up to a blank one.
-_PARAGRAPH = re.compile(r"\S[^\n]*+(?:\n(?=[^\S\n]*+\S)[^\n]*+)*+")
 _MARKED = re.compile(r"[\\\[<]")
-_MARKUP = re.compile(
-    rf"(?P<escape>\\[\[\]<>\\])|(?P<voice>\[[^\[\]\\<]*\])|(?P<open>\[)|(?P<tag>{TAG.pattern})|(?P<less><)"
-)
+_MARKUP_AFTER_ESCAPES = rf"(?P<voice>\[[^\[\]\\<]*\])|(?P<open>\[)|(?P<tag>{TAG.pattern})|(?P<less><)"
+_MARKUP = {
+    1: re.compile(rf"(?P<escape>\\[\[\]<>\\])|{_MARKUP_AFTER_ESCAPES}"),  # pinned
+    2: re.compile(rf"(?P<escape>\\[\[\]<>\\*_#|~&`])|{_MARKUP_AFTER_ESCAPES}"),
+}
 _TAG_LIKE = re.compile(r"<\s*+/?\s*+([A-Za-z][\w -]{0,30}?)\s*/?>")
-_SPEAKABLE = re.compile(r"[^\W_]")
-_SCENE_BREAK = frozenset("*-–—_#~•·⁂.")
-# Spoken as words, because the tokenizer would take `<...>` for a tag or a special token.
-_WORDS_FOR = {"<": "less than", ">": "greater than"}
-_NO_SPACE_AFTER = frozenset("([{“‘\"'")
-_NO_SPACE_BEFORE = frozenset(".,;:!?)]}”’\"'")
+_BREAKS = str.maketrans("\n\f", "  ")
 _QUOTED = 30
 """Characters of the source quoted in a problem."""
 _GLANCE = 1000
@@ -35,51 +34,6 @@ _MOST_PASSAGES = 200_000
 """The most passages of a text: weeks of speech."""
 _MOST_PROBLEMS = 10_000
 """The most problems reported, of tags and of others each: a file of the wrong kind has millions."""
-
-
-@dataclass
-class _Run:
-    """A passage being parsed: its clean text so far, and where each part of it came from."""
-
-    start: int
-    voice: str | None = None
-    paragraph: int = 0
-    scene_breaks: int = 0
-    parts: list[str] = field(default_factory=list)
-    length: int = 0
-    text_marks: list[int] = field(default_factory=list)
-    source_marks: list[int] = field(default_factory=list)
-
-    def add(self, text: str, offset: int) -> None:
-        """Append `text`, which equals the source from `offset` on."""
-        if text:
-            self.text_marks.append(self.length)
-            self.source_marks.append(offset)
-            self.parts.append(text)
-            self.length += len(text)
-
-    def add_for(self, text: str, start: int, end: int) -> None:
-        """Append `text` in place of source[start:end]: its first character maps to `start`, the rest to `end`."""
-        self.add(text[0], start)
-        self.text_marks += (self.length, self.length + len(text) - 1)
-        self.source_marks += (end, end)
-        if len(text) > 1:
-            self.parts.append(text[1:])
-            self.length += len(text) - 1
-
-    def passage(self, end: int) -> Passage:
-        text = "".join(self.parts)
-        lead = len(text) - len(text.lstrip())
-        return Passage(
-            paragraph=self.paragraph,
-            voice=self.voice,
-            start=self.start,
-            end=end,
-            text=text.strip(),
-            scene_breaks_after=self.scene_breaks,
-            text_marks=tuple(mark - lead for mark in self.text_marks),
-            source_marks=tuple(self.source_marks),
-        )
 
 
 def parse_script(
@@ -92,74 +46,100 @@ def parse_script(
     nothing to speak is a problem and no passage; a tag that is a problem with `tag=True` stays in the text
     as written.
     """
-    reader = _Reader(source, voices, tags)
-    runs: list[_Run] = []
-    paragraph = 0
-    for found in _PARAGRAPH.finditer(source):
-        start = found.start()
-        content = found.group().rstrip()
-        if _is_scene_break(content):
-            if runs:
-                runs[-1].scene_breaks += 1
+    reader = _Reader(source, voices, tags, rules)
+    number = 0
+    for paragraph in paragraphs(source, rules):
+        if paragraph.is_scene_break:
+            if reader.runs:
+                reader.runs[-1].scene_breaks += 1
             continue
-        for run in reader.runs(start, start + len(content)):
-            run.paragraph = paragraph
-            runs.append(run)
-        if len(runs) > _MOST_PASSAGES:
+        reader.read(paragraph.start, paragraph.end, number)
+        if len(reader.runs) > _MOST_PASSAGES:
             mend = "split the book into several"
-            return [], [TextProblem(start, f"the text has more than {_MOST_PASSAGES:,} paragraphs", mend)]
-        paragraph += 1
+            return [], [TextProblem(paragraph.start, f"the text has more than {_MOST_PASSAGES:,} paragraphs", mend)]
+        number += 1
     problems = sorted(reader.problems, key=lambda problem: problem.offset)
+    runs = reader.runs
     if not runs:
         if not problems:
             problems = [TextProblem(0, "the chapter has no text to speak")]
         return [], problems
     runs[0].start = 0
+    runs[0].pause_before = reader.opening
     ends = [run.start for run in runs[1:]] + [len(source)]
     return [run.passage(end) for run, end in zip(runs, ends, strict=True)], problems
-
-
-def _is_scene_break(content: str) -> bool:
-    if content[0] not in _SCENE_BREAK:
-        return False
-    used = set(content)
-    dots = content.count(".") if "." in used else 3
-    return dots >= 3 and all(c in _SCENE_BREAK or c.isspace() for c in used)
 
 
 class _Reader:
     """Parses the paragraphs of one source and collects their problems."""
 
-    def __init__(self, source: str, voices: Collection[str], tags: Collection[str]) -> None:
+    def __init__(self, source: str, voices: Collection[str], tags: Collection[str], rules: int) -> None:
         self.source = source
         self.voices = voices
         self.tags = tags
+        self.rules = rules
+        self.runs: list[PassageBuilder] = []
+        self.opening = 0.0  # seconds of the pauses before the first run
         self.problems: list[TextProblem] = []
         self.told = {True: 0, False: 0}
 
-    def runs(self, start: int, end: int) -> Iterator[_Run]:
-        """Yield the speakable runs of the paragraph source[start:end]."""
-        run = _Run(start)
+    def read(self, start: int, end: int, paragraph: int) -> None:
+        """Append the speakable runs of the paragraph source[start:end]."""
+        run = PassageBuilder(start, paragraph=paragraph)
         at = start
         if _MARKED.search(self.source, start, end):
-            for found in _MARKUP.finditer(self.source, start, end):
+            for found in _MARKUP[min(self.rules, 2)].finditer(self.source, start, end):
                 self._keep(run, at, found.start())
                 at = found.end()
-                if found.lastgroup == "voice" and found.group()[1:-1] in self.voices:
-                    if found.start() > start and self._is_speakable(run, found.start()):
-                        yield run
-                    run = _Run(found.start(), voice=found.group()[1:-1])
+                raw = found.group()
+                if found.lastgroup == "voice" and raw[1:-1] in self.voices:
+                    if found.start() > start:
+                        self._end(run, found.start())
+                    run = PassageBuilder(found.start(), voice=raw[1:-1], paragraph=paragraph)
+                elif self.rules > 1 and found.lastgroup == "voice" and PAUSE_LIKE.fullmatch(raw):
+                    run = self._pause(run, found.start(), at, raw)
                 else:
                     self._read(run, found)
         self._keep(run, at, end)
-        if self._is_speakable(run, end):
-            yield run
+        self._end(run, end)
 
-    def _read(self, run: _Run, found: re.Match[str]) -> None:
+    def _pause(self, run: PassageBuilder, start: int, end: int, raw: str) -> PassageBuilder:
+        """Read a pause; return the run that goes on after it."""
+        seconds = pause_seconds(raw)
+        if seconds is None:
+            self._problem(start, *pause_problem(raw))
+            return run
+        after = run
+        if run.is_speakable():
+            self.runs.append(run)
+            after = PassageBuilder(end, voice=run.voice, paragraph=run.paragraph, is_continued=True)
+        if self.runs:
+            self.runs[-1].add_pause(seconds)
+        else:
+            self.opening += seconds
+        if (self.runs[-1].pause_after if self.runs else self.opening) > MOST_PAUSE:  # type: ignore[operator]
+            what = f"the pauses up to here come to more than {MOST_PAUSE:.0f} seconds"
+            self._problem(start, what, "write shorter ones")
+        return after
+
+    def _end(self, run: PassageBuilder, end: int) -> None:
+        """Append a run that can be spoken, and report any other that has text or a voice."""
+        if run.is_speakable():
+            self.runs.append(run)
+        elif run.is_continued:
+            self.runs[-1].join(run)  # a closing quote, after a pause
+        elif any(not part.isspace() for part in run.parts):
+            what = f"nothing here can be spoken: {_quote(self.source[run.start : end])}"
+            self._problem(run.start, what, "write words, or delete it")
+        elif run.voice is not None:
+            mend = "write text after the name, or delete the name"
+            self._problem(run.start, f"[{run.voice}] says nothing", mend)
+
+    def _read(self, run: PassageBuilder, found: re.Match[str]) -> None:
         """Add one piece of markup, other than a speaker's name, to the run."""
         start, end, raw = found.start(), found.end(), found.group()
         match found.lastgroup:
-            case "escape" if raw[1] in _WORDS_FOR:
+            case "escape" if raw[1] in WORDS_FOR:
                 self._say(run, raw[1], start, end)
             case "escape":
                 run.add_for(raw[1], start, end)
@@ -171,33 +151,22 @@ class _Reader:
             case "less":
                 self._stray(start)
                 self._say(run, "<", start, end)
+            case "voice" if self.rules > 1 and NOTE_IN_BRACKETS.fullmatch(raw):
+                self._keep(run, start, end)  # the marks are stripped or refused later
             case _:
                 self._bracket(start, raw)
                 self._keep(run, start, end)
 
-    def _keep(self, run: _Run, start: int, end: int) -> None:
+    def _keep(self, run: PassageBuilder, start: int, end: int) -> None:
         """Append source[start:end] unchanged."""
-        run.add(self.source[start:end].replace("\n", " "), start)
+        run.add(self.source[start:end].translate(_BREAKS), start)
 
-    def _say(self, run: _Run, character: str, start: int, end: int) -> None:
+    def _say(self, run: PassageBuilder, character: str, start: int, end: int) -> None:
         """Append the words for `character` in place of source[start:end], set off by spaces."""
         before = run.parts[-1][-1] if run.parts else " "
-        after = self.source[end : end + 1] or " "
-        if not before.isspace() and before not in _NO_SPACE_AFTER:
-            run.add(" ", start)
-        space = "" if after.isspace() or after in _NO_SPACE_BEFORE else " "
-        run.add_for(_WORDS_FOR[character] + space, start, end)
-
-    def _is_speakable(self, run: _Run, end: int) -> bool:
-        if any(map(_SPEAKABLE.search, run.parts)):
-            return True
-        if any(not part.isspace() for part in run.parts):
-            what = f"nothing here can be spoken: {_quote(self.source[run.start : end])}"
-            self._problem(run.start, what, "write words, or delete it")
-        elif run.voice is not None:
-            mend = "write text after the name, or delete the name"
-            self._problem(run.start, f"[{run.voice}] says nothing", mend)
-        return False
+        lead, words = words_for(character, before, self.source[end : end + 1] or " ")
+        run.add(lead, start)
+        run.add_for(words, start, end)
 
     def _check_tag(self, offset: int, raw: str) -> bool:
         """Report a tag that the model does not have; return whether its raw text may stay."""

@@ -45,6 +45,8 @@ class Passage:
     """Clean text, stripped: escapes resolved, newlines as spaces, `<` only as part of a tag."""
     scene_breaks_after: int = 0
     """Scene breaks between this passage and the next."""
+    pause_before: float = 0.0
+    """Seconds of silence that the text asks for at the chapter's start, before its first passage."""
     pause_after: float | None = None
     """Seconds of silence that the text asks for after this passage."""
     text_marks: tuple[int, ...] = field(default=(0,), repr=False)

@@ -9,7 +9,7 @@ import pytest
 
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.model_lock import ModelConfig
-from maya_batch.book.plan import Plan, make_plan, speech_plan
+from maya_batch.book.plan import Plan, make_plan, plan_manuscript, speech_plan
 from maya_batch.book.settings import Sound
 from maya_batch.checkpoint.hf_config import CONTEXT
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
@@ -299,6 +299,66 @@ def test_the_length_of_a_chapter_is_its_speech_and_pauses(tiny: TinyBook) -> Non
 def test_a_scene_break_is_a_longer_pause(tiny: TinyBook) -> None:
     tiny.write({"One": ["Yes.", "* * *", "No.", "Oh."]}, pauses={"paragraph": 1})
     assert [chunk.pause for chunk in tiny.plan().chunks()] == [2.0, 1.0, 0.0]
+
+
+def test_a_pause_takes_the_place_of_the_usual_one(tiny: TinyBook) -> None:
+    text = ["Yes. [pause 3s] No.", "Oh. [pause 0.2s]", "* * *", "[pause 4s]", "Ah.", "End."]
+    tiny.write({"One": text}, pauses={"sentence": 0.5, "paragraph": 1})
+    assert [chunk.pause for chunk in tiny.plan().chunks()] == [3.0, 1.0, 4.2, 1.0, 0.0]
+
+
+def test_pauses_at_a_chapters_edges_are_added_to_its_silences(tiny: TinyBook) -> None:
+    edges = {"chapter_start": 1, "chapter_end": 3}
+    tiny.write({"One": ["Yes."]}, pauses=edges)
+    plain = tiny.plan()
+    tiny.write({"One": ["[pause 2s] Yes. [pause 5s]"]}, pauses=edges)
+    plan = tiny.plan()
+    (chunk,) = plan.chunks()
+    assert (chunk.text, chunk.pause_before, chunk.pause) == ("Yes.", 2.0, 5.0)
+    assert plan.seconds(plan.chapters[0]) == pytest.approx(plain.seconds(plain.chapters[0]) + 7)
+    assert keys(plan) == keys(plain)
+
+
+def test_marks_and_typography_are_mended_in_books_and_single_texts(tiny: TinyBook) -> None:
+    text = "The _ﬁrst_ pre-\nrequisites¹ &mdash; so."
+    tiny.write({"One": [text]})
+    sound = Sound(model=str(tiny.folder / "lm"))
+    spoken = "The first prerequisites — so."
+    assert texts(tiny.plan()) == [chunk.text for chunk in speech_plan(text, "A voice", sound)] == [spoken]
+    assert {change.rule for chunk in tiny.plan().chunks() for change in chunk.changes} == {
+        *("ligature", "divided word (guess)", "emphasis", "note mark", "entity")
+    }
+
+
+def test_marks_are_refused_if_the_book_says_so(tiny: TinyBook) -> None:
+    tiny.write({"One": ["It is _so_.", "# Two"]}, marks="error")
+    with pytest.raises(ManifestError) as caught:
+        tiny.plan()
+    first, second = str(caught.value).splitlines()
+    assert ": _ marks emphasis; delete it" in first
+    assert ": # marks a heading; delete it" in second
+
+
+@pytest.mark.parametrize(("text", "told"), [("It is _so_.", True), ("It is so.", False)])
+def test_a_book_under_rules_1_keeps_its_marks_and_says_so(text: str, told: bool, tiny: TinyBook) -> None:
+    tiny.write({"One": [text]})
+    made = tiny.plan()
+    old = plan_manuscript(made.manuscript, made.sound, rules=1)
+    assert texts(old) == [text]
+    (warning,) = old.warnings
+    assert ("marks like _ and * reach the voice" in warning) is told
+
+
+def test_a_form_feed_is_white_space(tiny: TinyBook) -> None:
+    (tiny.folder / "one.txt").write_text("First page ends here.\n\fSecond page.\n")
+    tiny.write({"One": ["x"]})
+    tiny.path.write_text(tiny.path.read_text().replace("text: x", "file: one.txt"))
+    assert texts(tiny.plan()) == ["First page ends here. Second page."]
+    tiny.path.write_text(
+        tiny.path.read_text().replace("file: one.txt", "text: |\n    First page.\n    \fSecond <lagh> page.")
+    )
+    with pytest.raises(ManifestError, match=r"book.yaml:\d+:13: <lagh> is not a tag"):
+        tiny.plan()
 
 
 def test_a_single_text_is_planned_like_a_book(tiny: TinyBook) -> None:

@@ -2,6 +2,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from maya_batch.audio.chapter_file import write_chapter
 from maya_batch.audio.metadata import TrackTags
@@ -53,6 +54,20 @@ def test_a_book_that_was_not_begun(tiny: TinyBook) -> None:
         state.key(next(state.plan.chunks()))
     assert files(tiny) == ["missing", "missing"]
     assert not tiny.output.exists()
+
+
+@pytest.mark.parametrize("edge", ["[pause 2s] {}", "{} [pause 2s]"])
+def test_a_pause_at_a_chapters_edge_makes_its_file_longer_and_renders_nothing(edge: str, rendered: TinyBook) -> None:
+    (file,) = rendered.output.glob("01-*.wav")
+    before = soundfile.info(file).duration
+    first, *rest = TEXT["One"]
+    text = [edge.format("\n\n".join([first, *rest]))]
+    rendered.write(TEXT | {"One": text})
+    assert files(rendered) == ["outdated", "current"]
+    assert not any(state_of(rendered).needs_take(chunk) for chunk in rendered.plan().chunks())
+    render_book(rendered.plan(), Machine(), Events(), loaders=rendered.loaders)
+    assert soundfile.info(file).duration == pytest.approx(before + 2, abs=0.05)
+    assert files(rendered) == ["current", "current"]
 
 
 def test_looking_hashes_nothing(rendered: TinyBook, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,7 +184,131 @@ def test_tags() -> None:
     assert nearest("x" * 1000, MAYA1_TAGS) is None
 
 
-@pytest.mark.parametrize("unit", ["[", "<", "\\", "<a", "[a", "<b>", "[anna]", "\n", " \n", "*\n\n", "a<sigh>", r"\<"])
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "❦",
+        "===",
+        "+ + +",
+        "◆ ◆ ◆",
+        "———",
+        "🌸",
+        "❤\ufe0f",
+        "❧ ☙",
+        "<><>",
+        r"\* \* \*",
+        "…",
+        "“…”",
+        "-oOo-",
+        "x x x",
+        "§",
+        "***\n***",
+    ],
+)
+def test_a_line_of_signs_alone_is_a_scene_break(mark: str) -> None:
+    for source in (f"One.\n\n{mark}\n\nTwo.", f"One.\n\n  {mark}  \n\nTwo."):
+        passages = clean(source)
+        assert [p.text for p in passages] == ["One.", "Two."]
+        assert passages[0].scene_breaks_after == 1 + mark.count("\n")
+    _, problems = parse_script("One.\n\n❦\n\nTwo.", VOICES, MAYA1_TAGS, 1)
+    assert "nothing here can be spoken: ❦" in problems[0].what  # rules 1 refuse it
+
+
+@pytest.mark.parametrize("mark", ["***", "* * *", "❦", "===", "~~~", "-----"])
+def test_a_line_of_signs_between_lines_of_text_is_a_scene_break(mark: str) -> None:
+    assert [(p.paragraph, p.text, p.scene_breaks_after) for p in clean(f"One.\n{mark}\nTwo.")] == [
+        (0, "One.", 1),
+        (1, "Two.", 0),
+    ]
+
+
+@pytest.mark.parametrize("line", ["—", "...", ". . .", "”", "&", "-", "(?)"])
+def test_a_sign_that_was_wrapped_alone_on_a_line_is_part_of_its_sentence(line: str) -> None:
+    assert [p.text for p in clean(f"One\n{line}\ntwo.")] == [f"One {line} two."]
+
+
+@pytest.mark.parametrize("marks", ["?!", "!!!", "“?”", "…?", "(!)"])
+def test_question_and_exclamation_marks_alone_are_a_problem(marks: str) -> None:
+    assert "nothing here can be spoken" in the_problem(f"One.\n\n{marks}\n\nTwo.").what
+
+
+PAUSES = [
+    ("One. [pause 2s] Two.", [("One.", 2.0), ("Two.", None)]),
+    ("One [pause 0.5s][pause 500ms] two.", [("One", 1.0), ("two.", None)]),
+    ("One.\n\n[pause 3 seconds]\n\nTwo.", [("One.", 3.0), ("Two.", None)]),
+    ("One.\n\n[Pause .5 s] Two. [pause 60s]", [("One.", 0.5), ("Two.", 60.0)]),
+    ("One.\n\n* * *\n\n[pause\n2s] Two.", [("One.", 2.0), ("Two.", None)]),
+    ("“One[pause 1s] [pause 2s]Two[pause 1s]”", [("“One", 3.0), ("Two”", 1.0)]),
+    ("[anna] [pause 1s] One. [narrator] Two.", [("One.", None), ("Two.", None)]),
+    ("One. [anna] Two. [pause 2s] [narrator] Three.", [("One.", None), ("Two.", 2.0), ("Three.", None)]),
+]
+
+
+@pytest.mark.parametrize(("source", "expected"), PAUSES)
+def test_a_pause_ends_the_passage_before_it(source: str, expected: list[tuple[str, float | None]]) -> None:
+    passages = clean(source)
+    assert [(p.text, p.pause_after) for p in passages] == expected
+    assert "".join(source[p.start : p.end] for p in passages) == source
+
+
+def test_the_voice_goes_on_after_a_pause() -> None:
+    passages = clean("[anna] One. [pause 1s] Two.\n\nThree.")
+    assert [(p.voice, p.paragraph) for p in passages] == [("anna", 0), ("anna", 0), (None, 1)]
+
+
+def test_pauses_before_the_first_passage_are_those_of_the_chapters_start() -> None:
+    passages = clean("[pause 2s]\n\n[anna] [pause 1s] One. Two.\n\nThree.")
+    assert [p.pause_before for p in passages] == [3.0, 0.0]
+    assert [p.pause_after for p in passages] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "pause",
+    ["[pause]", "[pause 2]", "[pause 0s]", "[pause 61s]", "[pause -1s]", "[pause: 2s]", "[pause 2m]", "[pause 1e1s]"],
+)
+def test_a_pause_without_a_valid_length_is_a_problem(pause: str) -> None:
+    problem = the_problem(f"One {pause} two.")
+    assert problem.offset == 4
+    assert problem.what.startswith(pause)
+    assert "[pause 2s]" in problem.mend
+
+
+def test_pauses_in_a_row_have_a_limit() -> None:
+    assert "more than 600 seconds" in the_problem("One." + " [pause 60s]" * 11 + " Two.").what
+
+
+def test_a_voice_may_have_the_name_of_a_pause() -> None:
+    passages, problems = parse_script("One. [pause 2s] Two.", ("pause 2s",), ())
+    assert problems == []
+    assert [(p.voice, p.pause_after) for p in passages] == [(None, None), ("pause 2s", None)]
+
+
+def test_notes_in_brackets_are_left_to_the_marks_and_years_are_not() -> None:
+    assert [p.text for p in clean("One [12], two.[^a]")] == ["One [12], two.[^a]"]
+    assert "[1984] names no voice" in the_problem("In [1984] it").what
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "[",
+        "<",
+        "\\",
+        "<a",
+        "[a",
+        "<b>",
+        "[anna]",
+        "\n",
+        " \n",
+        "*\n\n",
+        "a<sigh>",
+        r"\<",
+        "[pause 1s]",
+        "a [pause 1s] ",
+        "❦\n",
+        "a\n\n\f",
+    ],
+)
 def test_hostile_text_takes_linear_time(unit: str) -> None:
     begun = time.process_time()
     parse(unit * 20_000)
