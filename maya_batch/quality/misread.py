@@ -21,9 +21,44 @@ _SIZES = frozenset(("hundred", "thousand", "million", "billion"))
 
 #: The words of which numbers are said.
 _NUMBER_WORDS = frozenset(
-    ("zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-    + ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty", "forty")
-    + ("fifty", "sixty", "seventy", "eighty", "ninety", *_SIZES, "and", "a", "point", "half", "quarter", "third")
+    (
+        "zero",
+        "oh",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
+        "thirty",
+        "forty",
+        "fifty",
+        "sixty",
+        "seventy",
+        "eighty",
+        "ninety",
+        *_SIZES,
+        "and",
+        "a",
+        "point",
+        "half",
+        "quarter",
+        "third",
+    )
 )
 
 

@@ -12,9 +12,9 @@ from maya_batch.quality.normalization import Part, Sound
 #: piece. A single equal word may stand there by accident.
 _ANCHOR = 2
 
-#: The most pairs of places that a search looks at, for each word of its piece. A good take needs about 10; beyond it
-#: the most likely readings stay. It bounds the time for transcripts that have nothing in common with the text.
-_BUDGET = 150
+#: The most pairs of nodes that are searched, in all and in one piece; what is left then stays in its most likely reading.
+#: Of 6,614 right transcripts of book passages none needs more than 400. It bounds the time for transcripts that have nothing of the text.
+_MOST, _MOST_IN_PIECE = 10_000, 5_000
 
 _Span = tuple[int, int]
 
@@ -29,10 +29,14 @@ def choose_readings(
     """
     expected: list[Sound] = []
     heard: list[Sound] = []
+    left = _MOST
     for start, end, begin, finish in _pieces(text, transcript, remarks):
         some, others = text[start:end], transcript[begin:finish]
         inside = [(a - begin, b - begin) for a, b in remarks if begin <= a and b <= finish]
-        ways = _search(_Lattice(some), _Lattice(others, inside)) if _is_open(some, others, inside) else None
+        ways = None
+        if left > 0 and _is_open(some, others, inside):
+            ways, searched = _search(_Lattice(some), _Lattice(others, inside), min(left, _MOST_IN_PIECE))
+            left -= searched
         if ways is None:
             ways = [part.readings[0] for part in some], _without_remarks(some, others, inside)
         for sounds, parts, words in ((expected, some, ways[0]), (heard, others, ways[1])):
@@ -136,14 +140,14 @@ _Step = tuple[int, _Edge | None, _Edge | None]
 """From which pair of nodes, and over which edges."""
 
 
-def _search(text: _Lattice, transcript: _Lattice) -> tuple[_Ways, _Ways] | None:
-    """The ways to read each part with the fewest wrong, missing and extra words; None if the budget is spent.
+def _search(text: _Lattice, transcript: _Lattice, most: int) -> tuple[tuple[_Ways, _Ways] | None, int]:
+    """The ways to read each part with the fewest wrong, missing and extra words, and how many pairs of nodes were
+    searched; None if there are more than `most`.
 
     A breadth-first search over pairs of nodes: steps over equal words and over remarks cost nothing and come first.
     """
     width = len(transcript.edges)
     goal = text.end * width + transcript.end
-    budget = _BUDGET * (len(text.parts) + len(transcript.parts))
     came: dict[int, _Step] = {}
     queue: deque[tuple[int, _Step]] = deque([(0, (0, None, None))])
     while queue:
@@ -152,9 +156,9 @@ def _search(text: _Lattice, transcript: _Lattice) -> tuple[_Ways, _Ways] | None:
             continue
         came[at] = step
         if at == goal:
-            return _ways(text, transcript, came, goal)
-        if len(came) > budget:
-            return None
+            return _ways(text, transcript, came, goal), len(came)
+        if len(came) >= most:
+            return None, len(came)
         i, j = divmod(at, width)
         ours, theirs = text.edges[i], transcript.edges[j]
         for other in theirs:
