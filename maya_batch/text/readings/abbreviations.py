@@ -6,10 +6,43 @@ from maya_batch.text.abbreviations import ABBREVIATIONS
 from maya_batch.text.readings.ways import unique
 from maya_batch.text.readings.written import Rule, Written, group
 
-_TITLES = frozenset(["mr", "mrs", "ms", "messrs", "mme", "mlle", "dr", "prof", "rev", "capt", "col", "lt", "sgt", "gen", "hon"])
+_TITLES = frozenset(
+    ["mr", "mrs", "ms", "messrs", "mme", "mlle", "dr", "prof", "rev", "capt", "col", "lt", "sgt", "gen", "hon"]
+)
 """Titles that British books write without a full stop."""
 _WORDS = frozenset(
-    ["art", "no", "par", "ed", "al", "rep", "sen", "sec", "op", "ca", "c", "p", "v", "vv", "ll", "lib", "ver", "pt", "bk", "ch", "fig", "figs", "ma", "ba", "co", "mar", "sun", "sat", "mon", "wed"]
+    [
+        "art",
+        "no",
+        "par",
+        "ed",
+        "al",
+        "rep",
+        "sen",
+        "sec",
+        "op",
+        "ca",
+        "c",
+        "p",
+        "v",
+        "vv",
+        "ll",
+        "lib",
+        "ver",
+        "pt",
+        "bk",
+        "ch",
+        "fig",
+        "figs",
+        "ma",
+        "ba",
+        "co",
+        "mar",
+        "sun",
+        "sat",
+        "mon",
+        "wed",
+    ]
 )
 """Short forms that are words or letters, too: they count as short forms before a number alone, or with a capital before a name."""
 _DAYS = frozenset(["mon", "tue", "tues", "wed", "thu", "thurs", "fri", "sat", "sun"])

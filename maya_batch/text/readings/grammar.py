@@ -6,20 +6,33 @@ from functools import lru_cache
 from maya_batch.text.abbreviations import ABBREVIATIONS
 from maya_batch.text.emotion_tags import TAG
 from maya_batch.text.language import base_language, is_british
-from maya_batch.text.readings import abbreviations, dates, figures, roman, sums, wording
-from maya_batch.text.readings.fractions import SIGNS as FRACTIONS
+from maya_batch.text.readings import (
+    abbreviations,
+    addresses,
+    dates,
+    figures,
+    fractions,
+    letters,
+    money,
+    roman,
+    signs,
+    times,
+)
 from maya_batch.text.readings.numbers import LONGEST, digit_ways, words
-from maya_batch.text.readings.signs import SIGNS
 from maya_batch.text.readings.ways import unique
 from maya_batch.text.readings.written import Rule, Written
 
 _TABLE: tuple[Rule, ...] = (
-    *sums.RULES,
-    *wording.RULES[:2],
+    *addresses.RULES,
+    *money.RULES,
+    *dates.RULES,
+    *times.RULES,
+    *fractions.RULES,
     *figures.RULES,
-    *wording.RULES[2:-2],
+    *roman.RULES,
     *abbreviations.RULES,
-    *wording.RULES[-2:],
+    *letters.RULES,
+    *signs.RULES,
 )
 """All rules, in the order in which they are tried at a place."""
 _BY_START = {starts: tuple(rule for rule in _TABLE if rule.starts == starts) for starts in ("digit", "letter", "sign")}
@@ -27,7 +40,7 @@ _BY_START = {starts: tuple(rule for rule in _TABLE if rule.starts == starts) for
 _TOKEN = re.compile(r"\S+")
 _START = re.compile(r"[^\W\d_]++|\d|[^\w\s]|_")
 _WORD = re.compile(r"[^\W\d_]+")
-_MARKED = re.compile(rf"[\d{FRACTIONS}{re.escape(''.join(SIGNS))}]|\w\.\w|[A-Z]{{2}}")
+_MARKED = re.compile(rf"[\d{fractions.SIGNS}{re.escape(''.join(signs.SIGNS))}]|\w\.\w|[A-Z]{{2}}")
 _KEYWORDS = frozenset(
     {
         *dates.MONTHS,

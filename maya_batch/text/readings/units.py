@@ -3,6 +3,7 @@
 import re
 
 from maya_batch.text.readings.ways import plural, unique
+from maya_batch.text.readings.written import Written
 
 _UNITS = {
     "ft": "foot", "in": "inch", "yd": "yard", "yds": "yard", "mi": "mile", "km": "kilometer", "m": "meter",
@@ -88,6 +89,15 @@ UNIT = re.compile(
     re.VERBOSE,
 )
 """A unit after a number, with the space between them. Units that are words ("in", "pt") need a full stop, or no space."""
+
+
+def with_unit(found: re.Match[str], number: list[Written], british: bool, one: bool = False) -> list[Written]:
+    """The written things of a number that is a match, and of the unit after it, if there is one; `one` after 1."""
+    unit = UNIT.match(found.string, found.end()) if number else None
+    if unit is None:
+        return number
+    start = unit.end() - len(unit[0].lstrip())
+    return [*number, Written(start, unit.end(), tuple(unit_ways(unit, one, british)), "measure")]
 
 
 def unit_ways(found: re.Match[str], one: bool, british: bool) -> list[str]:
