@@ -4,7 +4,7 @@ import re
 
 from num2words import num2words
 
-from maya_batch.text.word_count import NUM2WORDS_ERRORS
+from maya_batch.text.readings.numbers import NUM2WORDS_ERRORS
 
 #: The most digits of a number that is read as a whole.
 _LONGEST = 15

@@ -87,7 +87,7 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
         return []
     if key in _WORDS and not numbered and not (short[0].isupper() and named):
         return []
-    if (entry.follows == "name" or key in _DAYS) and not short[0].isupper() and key not in ("mr", "mrs", "dr"):
+    if (entry.follows == "name" or key in _DAYS) and not short[0].isupper() and key not in ("mr", "mrs", "dr", "st"):
         return []
     ways = list(entry.readings)
     ambiguous = key in _MAYBE_NAMES or key in _DAYS

@@ -10,7 +10,7 @@ MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-_SHORT = {month[:3]: month for month in MONTHS} | {"sept": "september"}
+SHORT = {month[:3]: month for month in MONTHS} | {"sept": "september"}
 MONTH = (
     r"(?i:January|February|March|April|May|June|July|August|September|October|November|December"
     r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)\b\.?)"
@@ -21,7 +21,7 @@ DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 def month(written: str) -> str:
     """The name of a month, of its name or a short form, in lower case."""
     short = written.rstrip(".").lower()
-    return _SHORT.get(short, short)
+    return SHORT.get(short, short)
 
 
 def day_ways(day: str, of_month: str, british: bool, day_first: bool) -> list[str]:
@@ -39,7 +39,7 @@ def figure_ways(first: str, second: str, year: str, british: bool) -> list[str]:
     ways: list[str] = []
     for day, number in orders if british else orders[::-1]:
         if 1 <= number <= 12 and 1 <= day <= 31:
-            ways += joined(day_ways(str(day), MONTHS[number - 1], british, british)[:4], year_ways[:2])
+            ways += joined(day_ways(str(day), MONTHS[number - 1], british, british)[:4], year_ways[:3])
     figures = [words(int(first)), words(int(second))]
     return unique([*ways, *(f"{figures[0]}{slash}{figures[1]}{slash}{year_ways[0]}" for slash in (" ", " slash "))])
 
@@ -47,7 +47,7 @@ def figure_ways(first: str, second: str, year: str, british: bool) -> list[str]:
 def short_year_ways(year: str, british: bool) -> list[str]:
     """The ways to say a year of two digits: "twelve", "oh five"."""
     ways = [words(int(year))]
-    return [f"oh {ways[0]}", f"o {ways[0]}"] if year[0] == "0" else ways
+    return [f"{zero} {ways[0]}" for zero in ("oh", "zero", "o")] if year[0] == "0" else ways
 
 
 def _figures(found: re.Match[str], british: bool) -> list[Written]:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from maya_batch.text.readings.numbers import cardinals, words
+from maya_batch.text.readings.numbers import cardinals, ordinals, words
 from maya_batch.text.readings.units import with_unit
 from maya_batch.text.readings.ways import joined, plural, unique
 from maya_batch.text.readings.written import NUMBER, Rule, Written, group
@@ -21,6 +21,11 @@ def fraction_ways(above: str, below: str) -> list[str]:
     """The ways to say a fraction: "one half", "a half", "half a", "three quarters", "three fourths"."""
     count, over = int(above), int(below)
     said, under = words(count), words(over)
+    if over > 99:
+        parts = [plural(way) if count > 1 else way for way in ordinals(below)]
+        return unique(
+            [*joined(cardinals(above), [*parts, f"over {under}"]), *joined([said], [under, f"slash {under}"])]
+        )
     names = {1: [under], 2: ["half"], 4: ["quarter", "fourth"]}.get(over, [words(over, "en", "ordinal")])
     if over == 1:
         return [f"{said} over one"]
@@ -39,8 +44,7 @@ def fraction_ways(above: str, below: str) -> list[str]:
 def mixed_ways(whole: str, above: str, below: str, british: bool) -> list[str]:
     """The ways to say a whole number and a fraction: "two and a half"."""
     ways = fraction_ways(above, below)
-    parts = [way for way in ways if way.partition(" ")[2] and not way.endswith((" a", " an"))]
-    parts = [way for way in parts if " of" not in way and "slash" not in way and "and" not in way][:5]
+    parts = [way for way in ways if " " in way and not re.search(r" (?:a|an|of|slash|and \w+pence)\b", way)][:5]
     parts.sort(key=lambda way: not way.startswith("a "))
     return unique([*joined(cardinals(whole, british)[:4], ["and"], parts), *joined(cardinals(whole)[:1], parts)])
 

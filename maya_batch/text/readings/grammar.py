@@ -40,10 +40,11 @@ _BY_START = {starts: tuple(rule for rule in _TABLE if rule.starts == starts) for
 _TOKEN = re.compile(r"\S+")
 _START = re.compile(r"[^\W\d_]++|\d|[^\w\s]|_")
 _WORD = re.compile(r"[^\W\d_]+")
-_MARKED = re.compile(rf"[\d{fractions.SIGNS}{re.escape(''.join(signs.SIGNS))}]|\w\.\w|[A-Z]{{2}}")
+_MARKED = re.compile(rf"[\d{fractions.SIGNS}{re.escape(''.join(signs.SIGNS))}]|\w\.\w|[A-Z]{{2}}|\A[-–—−]\Z")
 _KEYWORDS = frozenset(
     {
         *dates.MONTHS,
+        *dates.SHORT,
         *roman.NUMBERED.split("|"),
         *roman.REGNAL.lower().split("|"),
         "mr",
@@ -55,7 +56,25 @@ _KEYWORDS = frozenset(
         "world",
         "super",
     }
-    | {"messrs", "mme", "mlle", "prof", "rev", "capt", "col", "lt", "sgt", "gen", "hon"}
+    | {
+        "messrs",
+        "mme",
+        "mlle",
+        "prof",
+        "rev",
+        "capt",
+        "col",
+        "lt",
+        "sgt",
+        "gen",
+        "hon",
+        "gmt",
+        "est",
+        "edt",
+        "pst",
+        "cst",
+        "mst",
+    }
 )
 
 

@@ -3,6 +3,7 @@
 import re
 from functools import lru_cache
 
+from maya_batch.text.readings.numbers import words
 from maya_batch.text.readings.ways import unique
 from maya_batch.text.readings.written import Rule, Written, group
 
@@ -33,4 +34,22 @@ def _acronym(found: re.Match[str], british: bool) -> list[Written]:
     return group(found, 0, acronym_ways(found[1], "s" if found[2] else ""), "acronym")
 
 
-RULES = (Rule("letter", _ACRONYM, _acronym),)
+def _era(found: re.Match[str], british: bool) -> list[Written]:
+    return group(found, 0, [" ".join(found[0].lower()), found[0]], "abbreviation")
+
+
+def _quarter(found: re.Match[str], british: bool) -> list[Written]:
+    count, rank = words(int(found[1])), words(int(found[1]), "en", "ordinal")
+    return group(found, 0, [f"q {count}", f"{rank} quarter", f"{rank} quarter of", f"the {rank} quarter of"], "acronym")
+
+
+def _by(found: re.Match[str], british: bool) -> list[Written]:
+    return group(found, 0, ["by", "times", "x"], "sign")
+
+
+RULES = (
+    Rule("letter", re.compile(r"(?<=\d)(?:BCE?|CE|AD)\b"), _era),
+    Rule("letter", re.compile(r"\bQ([1-4])\b"), _quarter),
+    Rule("letter", re.compile(r"(?<=\d)x(?=\d)|(?<=\d\s)x(?=\s\d)"), _by),
+    Rule("letter", _ACRONYM, _acronym),
+)

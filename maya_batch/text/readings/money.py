@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from maya_batch.text.readings.numbers import cardinals, decimals, pairs, scaled, words
+from maya_batch.text.readings.units import with_unit
 from maya_batch.text.readings.ways import joined, unique
 from maya_batch.text.readings.written import DASH, NUMBER, Rule, Written, group
 
@@ -100,7 +101,7 @@ def _old_money(found: re.Match[str], british: bool) -> list[Written]:
 
 
 def _money(found: re.Match[str], british: bool) -> list[Written]:
-    return group(found, 0, _ways(found, british, ""), "money")
+    return with_unit(found, group(found, 0, _ways(found, british, ""), "money"), british)
 
 
 def _range(found: re.Match[str], british: bool) -> list[Written]:

@@ -25,7 +25,7 @@ def words(number: int, language: str = "en", to: str = "cardinal") -> str:
 
 def digit_ways(digits: str, language: str = "en") -> list[str]:
     """Digits one by one; in English, 0 is "zero" or "oh"."""
-    one_by_one = " ".join(words(int(digit), language) for digit in digits[:1000])
+    one_by_one = " ".join(words(int(digit), language) for digit in digits)
     if language != "en" or "0" not in digits:
         return [one_by_one]
     return [one_by_one, one_by_one.replace("zero", "oh"), one_by_one.replace("zero", "o")]
@@ -133,9 +133,12 @@ def _and_a_half(whole: int, scale: str) -> list[str]:
 
 
 def _with_and(ways: Iterable[str], british: bool) -> list[str]:
-    """Each way with "and" and without it, in the order of the country."""
+    """Each way with "and", without it, and with the last one alone, in the order of the country."""
     both = []
     for way in ways:
         without = way.replace(" and ", " ")
         both += [way, without] if british else [without, way]
+        if way.count(" and ") > 1:
+            head, _, last = way.rpartition(" and ")
+            both.append(f"{head.replace(' and ', ' ')} and {last}")
     return list(dict.fromkeys(both))
