@@ -6,8 +6,26 @@ from maya_batch.text.abbreviations import ABBREVIATIONS
 from maya_batch.text.readings.ways import unique
 from maya_batch.text.readings.written import Rule, Written, group
 
-_TITLES = frozenset(
-    ["mr", "mrs", "ms", "messrs", "mme", "mlle", "dr", "prof", "rev", "capt", "col", "lt", "sgt", "gen", "hon"]
+TITLES = frozenset(
+    (
+        "mr",
+        "mrs",
+        "ms",
+        "messrs",
+        "mme",
+        "mlle",
+        "dr",
+        "prof",
+        "rev",
+        "capt",
+        "col",
+        "lt",
+        "sgt",
+        "gen",
+        "hon",
+        "st",
+        "mt",
+    )
 )
 """Titles that British books write without a full stop."""
 _WORDS = frozenset(
@@ -79,7 +97,7 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
     entry = ABBREVIATIONS.get(key)
     if entry is None or not entry.readings:
         return []
-    if not stopped and not (key in (*_TITLES, "st", "mt") and short[0].isupper()):
+    if not stopped and not (key in TITLES and short[0].isupper()):
         return []
     numbered = _NEXT_NUMBER.match(text, end) is not None
     named = _NEXT_NAME.match(text, end) is not None

@@ -87,6 +87,7 @@ def half_of_day(found: re.Match[str]) -> list[Written]:
     return group(half, "half", [f"{half['letter'].lower()} m", f"{half['letter'].lower()}m"], "time") if half else []
 
 
+ZONES = frozenset(("gmt", "est", "edt", "cst", "cdt", "mst", "mdt", "pst", "pdt"))
 _HALF = re.compile(r"\s?(?P<half>(?P<letter>[ap])(?:\.\s?m\b\.?|m\b\.?))", re.IGNORECASE)
 _BEFORE_HALF = r"(?=\s?[apAP](?:\.\s?[mM]\b|[mM]\b))"
 RULES = (
