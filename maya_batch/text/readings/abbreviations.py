@@ -6,10 +6,61 @@ from maya_batch.text.abbreviations import ABBREVIATIONS
 from maya_batch.text.readings.ways import unique
 from maya_batch.text.readings.written import Rule, Written, group
 
-_TITLES = frozenset(["mr", "mrs", "ms", "messrs", "mme", "mlle", "dr", "prof", "rev", "capt", "col", "lt", "sgt", "gen", "hon"])
+TITLES = frozenset(
+    (
+        "mr",
+        "mrs",
+        "ms",
+        "messrs",
+        "mme",
+        "mlle",
+        "dr",
+        "prof",
+        "rev",
+        "capt",
+        "col",
+        "lt",
+        "sgt",
+        "gen",
+        "hon",
+        "st",
+        "mt",
+    )
+)
 """Titles that British books write without a full stop."""
 _WORDS = frozenset(
-    ["art", "no", "par", "ed", "al", "rep", "sen", "sec", "op", "ca", "c", "p", "v", "vv", "ll", "lib", "ver", "pt", "bk", "ch", "fig", "figs", "ma", "ba", "co", "mar", "sun", "sat", "mon", "wed"]
+    [
+        "art",
+        "no",
+        "par",
+        "ed",
+        "al",
+        "rep",
+        "sen",
+        "sec",
+        "op",
+        "ca",
+        "c",
+        "p",
+        "v",
+        "vv",
+        "ll",
+        "lib",
+        "ver",
+        "pt",
+        "bk",
+        "ch",
+        "fig",
+        "figs",
+        "ma",
+        "ba",
+        "co",
+        "mar",
+        "sun",
+        "sat",
+        "mon",
+        "wed",
+    ]
 )
 """Short forms that are words or letters, too: they count as short forms before a number alone, or with a capital before a name."""
 _DAYS = frozenset(["mon", "tue", "tues", "wed", "thu", "thurs", "fri", "sat", "sun"])
@@ -46,7 +97,7 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
     entry = ABBREVIATIONS.get(key)
     if entry is None or not entry.readings:
         return []
-    if not stopped and not (key in (*_TITLES, "st", "mt") and short[0].isupper()):
+    if not stopped and not (key in TITLES and short[0].isupper()):
         return []
     numbered = _NEXT_NUMBER.match(text, end) is not None
     named = _NEXT_NAME.match(text, end) is not None
@@ -54,7 +105,7 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
         return []
     if key in _WORDS and not numbered and not (short[0].isupper() and named):
         return []
-    if (entry.follows == "name" or key in _DAYS) and not short[0].isupper() and key not in ("mr", "mrs", "dr"):
+    if (entry.follows == "name" or key in _DAYS) and not short[0].isupper() and key not in ("mr", "mrs", "dr", "st"):
         return []
     ways = list(entry.readings)
     ambiguous = key in _MAYBE_NAMES or key in _DAYS
