@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rapidfuzz import fuzz
 
 from maya_batch.quality.normalization import Part, Sound
-from maya_batch.quality.word_alignment import Gap
+from maya_batch.quality.word_alignment import gaps
 
 #: The most words of a text of which all must be wrong.
 _SHORT = 2
@@ -13,52 +13,14 @@ _SHORT = 2
 #: The similarity, of 100, from which words may be the same words that ASR mishears.
 _LIKE = 50
 
-#: The fewest wrong words of a number that is read as another one. ASR mishears a single one.
-_WRONG = 2
-
 #: Words of a number without which it is another one.
 _SIZES = frozenset(("hundred", "thousand", "million", "billion"))
 
 #: The words of which numbers are said.
-_NUMBER_WORDS = frozenset(
-    (
-        "zero",
-        "oh",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-        "twenty",
-        "thirty",
-        "forty",
-        "fifty",
-        "sixty",
-        "seventy",
-        "eighty",
-        "ninety",
-        *_SIZES,
-        "and",
-        "a",
-        "point",
-        "half",
-        "quarter",
-        "third",
-    )
+_NUMBER_WORDS = _SIZES.union(
+    ("zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty", "forty"),
+    ("fifty", "sixty", "seventy", "eighty", "ninety", "and", "a", "point", "half", "quarter", "third"),
 )
 
 
@@ -69,24 +31,25 @@ def none_right(expected: Sequence[Sound], heard: Sequence[Sound]) -> bool:
 
 
 def misread_number(
-    written: Sequence[Part], expected: Sequence[Sound], heard: Sequence[Sound], gaps: Sequence[Gap]
+    written: Sequence[Part], expected: Sequence[Sound], heard: Sequence[Sound], pairs: Sequence[tuple[int, int]]
 ) -> tuple[Part, list[str]] | None:
-    """A part of the text in digits in whose place another number is heard, with the words that are heard."""
+    """A part of the text in digits in whose place another number is heard, with the words that are heard.
+
+    Words that are spelled alike ("fifteen", "fifty") may be misheard, and are not another number.
+    """
+    differing = gaps(pairs, len(expected), len(heard))
     for part in written:
-        if not part.number:
-            continue
-        inside = [i for i, sound in enumerate(expected) if sound.places == part.places]
-        if not inside:
-            continue
-        there = [gap for gap in gaps if gap.start <= inside[-1] and gap.end > inside[0]]
-        # The words around it are right, so what is heard between them stands for it.
-        if any(gap.start < inside[0] or gap.end > inside[-1] + 1 for gap in there):
+        inside = [i for i, sound in enumerate(expected) if sound.places == part.places] if part.number else []
+        there = [gap for gap in differing if inside and gap.start <= inside[-1] and gap.end > inside[0]]
+        # The words around the number are right, so what is heard between them stands for it.
+        if not there or there[0].start < inside[0] or there[-1].end > inside[-1] + 1:
             continue
         wrong = [expected[i].word for gap in there for i in range(gap.start, gap.end)]
-        words = [sound.word for gap in there for sound in heard[gap.begin : gap.finish]]
+        others = [j for gap in there for j in range(gap.begin, gap.finish)]
+        words = [heard[j].word for j in others]
         if not _NUMBER_WORDS.issuperset(words) or fuzz.ratio("".join(wrong), "".join(words)) >= _LIKE:
             continue
-        many = words and sum(gap.errors for gap in there) >= _WRONG
-        if many or (len(wrong) < len(inside) and not _SIZES.isdisjoint(wrong)):
-            return part, words or ["…"]
+        if words or (len(wrong) < len(inside) and not _SIZES.isdisjoint(wrong)):
+            found = sorted({*others, *(j for i, j in pairs if inside[0] <= i <= inside[-1])})
+            return part, [heard[j].word for j in found]
     return None

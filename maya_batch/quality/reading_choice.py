@@ -12,8 +12,8 @@ from maya_batch.quality.normalization import Part, Sound
 #: piece. A single equal word may stand there by accident.
 _ANCHOR = 2
 
-#: The most pairs of nodes that are searched, in all and in one piece; what is left then stays in its most likely reading.
-#: Of 6,614 right transcripts of book passages none needs more than 400. It bounds the time for transcripts that have nothing of the text.
+#: The most pairs of nodes that are searched, in all and in one piece; the most likely readings stay for the rest. Of
+#: 6,614 right transcripts of book passages none needs more than 400. Transcripts that have nothing of the text do.
 _MOST, _MOST_IN_PIECE = 10_000, 5_000
 
 _Span = tuple[int, int]

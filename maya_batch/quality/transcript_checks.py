@@ -85,7 +85,7 @@ def check_words(
         problems.append(Problem("words", f"{counts}; heard: {_quote(transcript)}"))
     elif heard and not pairs and none_right(expected, heard):
         problems.append(Problem("words", f"no word of {_quote(text)} is heard; heard: {_quote(transcript)}"))
-    elif (other := misread_number(written, expected, heard, differing)) is not None:
+    elif (other := misread_number(written, expected, heard, pairs)) is not None:
         number, words = (" ".join(text.split()[place] for place in other[0].places), " ".join(other[1]))
         problems.append(Problem("words", f"{_quote(number)} is heard as another number: {_quote(words)}"))
     return evidence, tuple(problems)

@@ -35,7 +35,7 @@ def fraction_ways(above: str, below: str) -> list[str]:
     else:
         many = ["halves"] if over == 2 else [plural(name) for name in names]
         ways = [*joined([said], many), *(f"{said} {name} of a" for name in many)]
-    ways += [f"{said} over {under}", f"{said} {under}", f"{said} slash {under}", f"{said} out of {under}"]
+    ways += [f"{said} over {under}", f"{said} slash {under}", f"{said} out of {under}"]
     if count < 20 and over < 12:
         ways += [f"{said} and {under}", f"{said} and {under}pence"]  # shillings and pence, 2/6
     return unique(ways)
