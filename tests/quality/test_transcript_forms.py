@@ -131,7 +131,10 @@ def test_a_text_of_one_or_two_words_is_wrong_if_all_its_words_are(text: str, hea
 
 @pytest.mark.parametrize(
     ("text", "heard"),
-    [("No.", "Know."), ("Hark!", "Mark."), ("Anna left.", "Hannah lift."), ("Dear Sirs.", "Dear, sir."), ("Oh!", "Oh")],
+    [
+        *(("No.", "Know."), ("Hark!", "Mark."), ("Anna left.", "Hannah lift."), ("Dear Sirs.", "Dear, sir.")),
+        *(("Oh!", "Oh"), ("I.", "Eye."), ("I don't.", "Hi John."), ("Alas!", "Eliza."), ("Already?", "All ready?")),
+    ],
 )
 def test_a_short_text_heard_alike_is_good(text: str, heard: str) -> None:
     assert problems(text, heard)[1] == []
