@@ -36,8 +36,6 @@ def spoken_words(text: str, language: str = "en") -> int:
     """
     if "<" in text:
         text = TAG.sub(" ", text)
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", INVISIBLE.sub("", text))
     count = at = 0
     for written in find_written(text, language):
         count += _plain_words(text[at : written.start]) + _longest(written.readings)
@@ -59,7 +57,8 @@ def _token_words(token: str) -> int:
     """Count the words of a token without spaces. Cached: a book of 120,000 words has some 15,000 tokens."""
     if _PLAIN.fullmatch(token):
         return 1
-    return sum(_word(found[0]) if found.lastgroup == "word" else 1 for found in _PART.finditer(token))
+    clean = unicodedata.normalize("NFC", INVISIBLE.sub("", token))
+    return sum(_word(found[0]) if found.lastgroup == "word" else 1 for found in _PART.finditer(clean))
 
 
 def _word(word: str) -> int:

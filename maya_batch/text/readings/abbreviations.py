@@ -62,15 +62,27 @@ _WORDS = frozenset(
         "wed",
     ]
 )
-"""Short forms that are words or letters, too: they count as short forms before a number alone, or with a capital before a name."""
+"""Words and letters, too: they are short forms before a number, or with a capital before a name."""
 _DAYS = frozenset(["mon", "tue", "tues", "wed", "thu", "thurs", "fri", "sat", "sun"])
 _MAYBE_NAMES = frozenset(["alex", "geo", "jos", "benj"])
 _DOTTED = {
-    "am": ("a m",), "pm": ("p m",), "bc": ("b c", "before christ"), "ad": ("a d", "anno domini"), "bce": ("b c e",), "ce": ("c e",),
-    "eg": ("for example", "e g"), "ie": ("that is", "i e"), "phd": ("p h d", "doctor of philosophy"), "md": ("m d", "doctor of medicine"),
-    "us": ("u s", "united states"), "usa": ("u s a", "united states of america"), "uk": ("u k", "united kingdom"),
-    "nb": ("n b", "nota bene"), "ps": ("p s", "postscript"), "qv": ("q v", "which see"),
-}  # fmt: skip
+    "am": ("a m",),
+    "pm": ("p m",),
+    "bc": ("b c", "before christ"),
+    "ad": ("a d", "anno domini"),
+    "bce": ("b c e",),
+    "ce": ("c e",),
+    "eg": ("for example", "e g"),
+    "ie": ("that is", "i e"),
+    "phd": ("p h d", "doctor of philosophy"),
+    "md": ("m d", "doctor of medicine"),
+    "us": ("u s", "united states"),
+    "usa": ("u s a", "united states of america"),
+    "uk": ("u k", "united kingdom"),
+    "nb": ("n b", "nota bene"),
+    "ps": ("p s", "postscript"),
+    "qv": ("q v", "which see"),
+}
 _NEXT_NUMBER = re.compile(r"\s*(?:\d|[IVXLC]+\b|[ivxl]+\b)")
 _NEXT_NAME = re.compile(r"\s+[“\"‘'(]?[^\W\d_a-z]")
 _BEFORE_NAME = re.compile(r"[A-Z][\w'’]*\s+$")
@@ -119,4 +131,12 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
     return group(found, 0, unique([*ways, key]), "title" if entry.follows == "name" else "abbreviation", ambiguous)
 
 
+def _title(found: re.Match[str], british: bool) -> list[Written]:
+    readings = _CERTAIN[found[1].lower()]
+    return [Written(found.start(), found.end(), readings, "title")]
+
+
+_CERTAIN = {title: (*ABBREVIATIONS[title].readings, title) for title in ("mr", "mrs", "messrs", "mlle", "mme")}
+TITLE_RULES = (Rule("letter", re.compile(r"(M(?:(?:rs?|R|RS)\b|(?:essrs|lle|me)\b))\.?(?!\w)"), _title),)
+"""Titles of one meaning; they are tried first, since they are by far the most frequent."""
 RULES = (Rule("letter", DOTTED, _dotted), Rule("letter", ABBREVIATION, _abbreviation))

@@ -10,15 +10,17 @@ _ADDRESS = re.compile(
     r"""
     (?: https?://[^\s<>]{1,300} | www\.[^\s<>]{1,300}
       | [\w.+-]{1,64}+ @ [\w-]{1,63} (?:\.[\w-]{1,63}){1,5}
-      | (?:[A-Za-z0-9][\w-]{0,62}\.){1,4} (?:com|org|net|edu|gov|io|ai|de|fr|uk|us|info|co)\b (?!\.\w) (?:/[^\s<>]{0,200})?
+      | (?:[A-Za-z0-9][\w-]{0,62}\.){1,4} (?:com|org|net|edu|gov|io|ai|de|fr|uk|us|info|co)\b (?!\.\w)
+        (?:/[^\s<>]{0,200})?
     ) (?<![.,;:!?)”’"'])
     """,
     re.VERBOSE,
 )
 _PART = re.compile(r"://|[^\W\d_]+|\d+|[^\w\s]|_")
-_SIGNS = {"://": "colon slash slash", ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", ":": "colon"} | {
-    "+": "plus", "~": "tilde", "?": "question mark", "=": "equals", "&": "and", "%": "percent", "#": "hash",
-}  # fmt: skip
+_SIGNS = {
+    **{"://": "colon slash slash", ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", ":": "colon"},
+    **{"+": "plus", "~": "tilde", "?": "question mark", "=": "equals", "&": "and", "%": "percent", "#": "hash"},
+}
 _VOWELS = frozenset("aeiouy")
 
 

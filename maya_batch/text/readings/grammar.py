@@ -21,6 +21,7 @@ from maya_batch.text.readings.suspects import suspects
 from maya_batch.text.readings.written import Rule, Written
 
 _TABLE: tuple[Rule, ...] = (
+    *abbreviations.TITLE_RULES,
     *addresses.RULES,
     *money.RULES,
     *dates.RULES,

@@ -12,7 +12,7 @@ _NUMBER = re.compile(r"(?P<whole>\d{1,3}(?:[.,\u00a0\u202f]\d{3})++(?!\d)|\d++)(
 def find_numbers(text: str, language: str) -> list[Written]:
     """The numbers of a text; none if num2words does not know the language.
 
-    Genders and cases are not told apart, so a number that ends in 1, and one that may be a year or a rank, is ambiguous.
+    Genders and cases are not told apart: a number that ends in 1, or may be a year or a rank, is ambiguous.
     """
     found = []
     for match in _NUMBER.finditer(text):

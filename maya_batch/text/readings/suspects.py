@@ -9,6 +9,7 @@ from maya_batch.text.abbreviations import ABBREVIATIONS
 from maya_batch.text.readings import abbreviations, dates, fractions, roman, signs, times
 
 _MARKED = re.compile(rf"[\d{fractions.SIGNS}{re.escape(''.join(signs.SIGNS))}]|\w\.\w|[A-Z]{{2}}|\A[-–—−]\Z")
+_PLAIN = re.compile(r"[“‘\"'(]*([A-Za-z][a-z]*+)(\.?)[,;:!?…”’\"')]*")
 _WORD = re.compile(r"[^\W\d_]+")
 _ALONE = abbreviations.TITLES | times.ZONES
 _WITH_NEXT = frozenset({*dates.MONTHS, *dates.SHORT, *roman.NUMBERED.split("|"), *roman.REGNAL.lower().split("|")})
@@ -43,6 +44,11 @@ def _suspicion(token: str) -> int:
 
     Cached: a book of 120,000 words has some 15,000 different tokens.
     """
+    if plain := _PLAIN.fullmatch(token):
+        key = plain[1].lower()
+        if key in _ALONE or (plain[2] and (len(key) == 1 or key in ABBREVIATIONS)):
+            return 1
+        return 2 if key in _WITH_NEXT else 0
     if _MARKED.search(token):
         return 1
     with_next = 0

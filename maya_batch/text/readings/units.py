@@ -9,23 +9,27 @@ from maya_batch.text.readings.written import Written
 _UNITS = {
     "ft": "foot", "in": "inch", "yd": "yard", "yds": "yard", "mi": "mile", "km": "kilometer", "m": "meter",
     "cm": "centimeter", "mm": "millimeter", "nm": "nanometer", "μm": "micrometer|micron", "µm": "micrometer|micron",
-    "dm": "decimeter", "lb": "pound", "lbs": "pound", "oz": "ounce", "kg": "kilogram|kilo", "g": "gram", "gr": "grain|gram",
-    "mg": "milligram", "cwt": "hundredweight", "t": "ton", "l": "liter", "ml": "milliliter", "mL": "milliliter",
-    "cl": "centiliter", "dl": "deciliter", "kl": "kiloliter", "gal": "gallon", "gals": "gallon", "pt": "pint",
-    "pts": "pint", "qt": "quart", "qts": "quart", "bu": "bushel", "doz": "dozen", "ha": "hectare", "ac": "acre",
-    "hr": "hour", "hrs": "hour", "h": "hour", "min": "minute", "mins": "minute", "sec": "second", "secs": "second",
-    "s": "second", "ms": "millisecond", "yr": "year", "yrs": "year", "wk": "week", "wks": "week", "mo": "month", "mos": "month",
-    "V": "volt", "kV": "kilovolt", "mV": "millivolt", "mv": "millivolt", "W": "watt", "kW": "kilowatt",
-    "MW": "megawatt", "mW": "milliwatt|megawatt", "GW": "gigawatt", "kWh": "kilowatt hour", "Wh": "watt hour",
-    "GWh": "gigawatt hour", "gWh": "gigawatt hour", "A": "amp|ampere", "Hz": "hertz", "kHz": "kilohertz",
-    "MHz": "megahertz", "GHz": "gigahertz", "kB": "kilobyte", "KB": "kilobyte", "kb": "kilobyte|kilobit",
-    "MB": "megabyte", "GB": "gigabyte", "TB": "terabyte", "PB": "petabyte", "pb": "petabyte", "kcal": "kilocalorie",
-    "cal": "calorie", "J": "joule", "kJ": "kilojoule", "N": "newton", "Pa": "pascal", "hPa": "hectopascal",
-    "kPa": "kilopascal", "hp": "horsepower", "dB": "decibel", "lm": "lumen", "mbps": "megabit per second", "ct": "carat", "au": "astronomical unit",
+    "dm": "decimeter", "lb": "pound", "lbs": "pound", "oz": "ounce", "kg": "kilogram|kilo", "g": "gram",
+    "gr": "grain|gram", "mg": "milligram", "cwt": "hundredweight", "t": "ton", "l": "liter", "ml": "milliliter",
+    "mL": "milliliter", "cl": "centiliter", "dl": "deciliter", "kl": "kiloliter", "gal": "gallon", "gals": "gallon",
+    "pt": "pint", "pts": "pint", "qt": "quart", "qts": "quart", "bu": "bushel", "doz": "dozen", "ha": "hectare",
+    "ac": "acre", "hr": "hour", "hrs": "hour", "h": "hour", "min": "minute", "mins": "minute", "sec": "second",
+    "secs": "second", "s": "second", "ms": "millisecond", "yr": "year", "yrs": "year", "wk": "week", "wks": "week",
+    "mo": "month", "mos": "month", "V": "volt", "kV": "kilovolt", "mV": "millivolt", "mv": "millivolt", "W": "watt",
+    "kW": "kilowatt", "MW": "megawatt", "mW": "milliwatt|megawatt", "GW": "gigawatt", "kWh": "kilowatt hour",
+    "Wh": "watt hour", "GWh": "gigawatt hour", "gWh": "gigawatt hour", "A": "amp|ampere", "Hz": "hertz",
+    "kHz": "kilohertz", "MHz": "megahertz", "GHz": "gigahertz", "kB": "kilobyte", "KB": "kilobyte",
+    "kb": "kilobyte|kilobit", "MB": "megabyte", "GB": "gigabyte", "TB": "terabyte", "PB": "petabyte",
+    "pb": "petabyte", "kcal": "kilocalorie", "cal": "calorie", "J": "joule", "kJ": "kilojoule", "N": "newton",
+    "Pa": "pascal", "hPa": "hectopascal", "kPa": "kilopascal", "hp": "horsepower", "dB": "decibel", "lm": "lumen",
+    "mbps": "megabit per second", "ct": "carat", "au": "astronomical unit",
 }  # fmt: skip
 """By the short form: the singular; other ways to say it follow after a bar."""
-_PLURALS = {"foot": "feet", "hundredweight": "hundredweight", "dozen": "dozen", "horsepower": "horsepower", "hertz": "hertz", "kilohertz": "kilohertz",
-            "megahertz": "megahertz", "gigahertz": "gigahertz", "megabit per second": "megabits per second"}  # fmt: skip
+_PLURALS = {
+    **{"foot": "feet", "megabit per second": "megabits per second"},
+    **{name: name for name in ("hundredweight", "dozen", "horsepower")},
+    **{name: name for name in ("hertz", "kilohertz", "megahertz", "gigahertz")},
+}
 _WHOLE = {
     "mph": ["miles per hour", "miles an hour", "mile per hour", "mile an hour", "m p h"],
     "kmh": ["kilometers per hour", "kilometers an hour"],
