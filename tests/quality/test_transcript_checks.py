@@ -47,6 +47,7 @@ def test_whatever_is_written_and_heard_is_judged(text: str, transcript: str) -> 
     assert all(0 <= place < len(text.split()) for place in heard.unheard)
 
 
+@settings(deadline=None)
 @given(st.integers(4, 12), st.integers(0, 1000), st.randoms(use_true_random=False))
 def test_words_dropped_in_a_row_are_missing_and_named(count: int, at: int, draw: random.Random) -> None:
     words = [f"{a}{b}" for a in ("ba", "de", "fi", "go", "mu") for b in ("rt", "lk", "mp", "nd", "x", "sh")]
