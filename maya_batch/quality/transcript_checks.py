@@ -15,6 +15,7 @@ from maya_batch.quality.reading_choice import choose_readings
 from maya_batch.quality.remarks import find_remarks
 from maya_batch.quality.spoken_tags import spoken_tag
 from maya_batch.quality.word_alignment import Gap, gaps, join_compounds, pair
+from maya_batch.text.language import base_language
 
 #: The number of unheard words at the end of a text from which the take counts as cut off. ASR may miss one that is
 #: spoken quietly; of 36 complete takes of the demo voice (14 to 22 words), tiny.en missed two in none.
@@ -59,7 +60,7 @@ def check_words(
     - `words`: more word errors than the share `quality.word_error` of the text's words plus `quality.wrong_words`, no
       right word in a text of one or two, or another number in the place of one.
     """
-    code = language.replace("_", "-").partition("-")[0].lower()
+    code = base_language(language)
     written, said = fold(text, code, respellings), fold(transcript, code)
     expected, heard = choose_readings(written, said, _remarks(said, transcript, text))
     expected, heard = join_compounds(expected, heard), join_compounds(heard, expected)
