@@ -39,6 +39,8 @@ class Chunk:
     words: int
     changes: tuple[Change, ...] = ()
     """What is spoken in another form than written; their offsets are those of the chapter's text."""
+    voice: str = ""
+    """The name of its voice in the manifest."""
 
     @property
     def ref(self) -> str:
