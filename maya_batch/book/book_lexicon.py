@@ -38,11 +38,17 @@ class LexiconUse:
     """The entries that are not spoken, each as `file:line:column: word`."""
 
     def __str__(self) -> str:
-        """One line for people."""
-        line = f"lexicon: {self.used} of {'1 entry' if self.entries == 1 else f'{self.entries} entries'} used"
-        line += f" in {plural(self.places, 'place')}"
+        """One line for people, which names the first unused entries."""
         more = f", and {len(self.unused) - _NAMED} more" if len(self.unused) > _NAMED else ""
-        return line + (f"; not used: {', '.join(self.unused[:_NAMED])}{more}" if self.unused else "")
+        return self._head() + (f"; not used: {', '.join(self.unused[:_NAMED])}{more}" if self.unused else "")
+
+    def lines(self) -> list[str]:
+        """Lines for people, one for each unused entry."""
+        return [self._head(), *(f"not used: {entry}" for entry in self.unused)]
+
+    def _head(self) -> str:
+        entries = "1 entry" if self.entries == 1 else f"{self.entries} entries"
+        return f"lexicon: {self.used} of {entries} used in {plural(self.places, 'place')}"
 
 
 def compile_lexicon(manuscript: Manuscript) -> tuple[Lexicon, list[Finding]]:

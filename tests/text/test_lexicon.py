@@ -2,18 +2,14 @@ import tracemalloc
 
 import pytest
 
-from maya_batch.text.lexicon import Entry, Lexicon, respellings, spoken_for
+from maya_batch.text.lexicon import Entry, Lexicon, respellings
 from maya_batch.text.passage import Passage
 from maya_batch.text.rewriting import rewrite
 
 
 def said(text: str, *entries: Entry, voice: str = "anna") -> str:
     """The text with the entries replaced."""
-    parts, at = [], 0
-    for start, end, entry in Lexicon(entries).find(text, voice):
-        parts += [text[at:start], spoken_for(entry, text[start:end])]
-        at = end
-    return "".join([*parts, text[at:]])
+    return Lexicon(entries).spoken(text, voice)
 
 
 ANNA = Entry("Anna", "Ah-na")
