@@ -1,31 +1,29 @@
-"""Turns texts into spoken words, to compare them: without case and punctuation, with numbers and short forms read."""
+"""Turns texts into spoken words, to compare them: without case and punctuation, with all readings of written forms."""
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from maya_batch.quality.numbers import NUMBER, number_readings
-from maya_batch.quality.spelling import long_forms, spell
+from maya_batch.quality.short_forms import long_forms
+from maya_batch.quality.spelling import spell
 from maya_batch.text.emotion_tags import TAG
+from maya_batch.text.readings import find_written
 
-#: How ASR writes sounds that are not words: [laughter], (sighs), *coughs*, ♪.
-_REMARK = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|♪")
-
-_SYMBOLS = {"&": "and", "%": "percent", "+": "plus", "=": "equals", "@": "at", "°": "degrees"}
+Reading = tuple[str, ...]
+"""Words as they are spoken, each in the one spelling that stands for all."""
 
 #: Scripts without spaces between words are compared character by character.
-_PART = re.compile(
-    rf"(?P<digits>{NUMBER.pattern})|(?P<sign>[\u3040-\u30ff\u3400-\u9fff])"
-    r"|(?P<word>(?:(?![\u3040-\u30ff\u3400-\u9fff])[^\W\d_])+(?:'[^\W\d_]+)*)|(?P<symbol>[&%+=@°])",
-    re.VERBOSE,
+_PLAIN = re.compile(
+    r"(?P<sign>[\u3040-\u30ff\u3400-\u9fff])"
+    r"|(?P<word>(?:(?![\u3040-\u30ff\u3400-\u9fff])[^\W\d_])+(?:'[^\W\d_]+)*|\d+)"
 )
-#: "$5 million" is read with "dollars" at the end.
-_MILLIONS = re.compile(r"([$£€])(\d[\d.,]*\s+(?:thousand|million|billion|trillion))\b", re.IGNORECASE)
-_COINS = {"$": "dollars", "£": "pounds", "€": "euros"}
-_DOTTED = re.compile(r"\b(?:[^\W\d_]\.){2,}")
-_ROMAN = re.compile(r"(?=[IVXLC]{2})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
-_ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+_WORD = re.compile(r"\S+")
+
+#: The written words whose readings are kept: books repeat their words. 10,000 take a few MB.
+_CACHED = 10_000
 
 
 @dataclass(frozen=True)
@@ -38,71 +36,132 @@ class Sound:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a word of a text, and the ways to read it, the most likely first."""
+    """A part of a text that is read as one, and the ways to read it, the most likely first."""
 
-    place: int
-    readings: tuple[tuple[str, ...], ...]
+    start: int
+    """Its offset in the text."""
+    places: tuple[int, ...]
+    """The words of the text that it covers, counted from 0; whitespace separates words."""
+    readings: tuple[Reading, ...]
+    """At least one; each has at least one word."""
+    number: bool = False
+    """Whether it is written in digits."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a single word with one reading."""
+        return len(self.readings) == 1 and len(self.readings[0]) == 1
 
 
-def fold(text: str, language: str) -> list[Part]:
-    """The spoken parts of a text, without tags; places count its words, which whitespace separates."""
-    if language == "en":
-        text = _MILLIONS.sub(lambda match: f"{match[2]}-{_COINS[match[1]]}", text)
-    return [
-        Part(place, readings)
-        for place, written in enumerate(text.split())
-        for readings in _parts(TAG.sub(" ", written), language)
+def fold(text: str, language: str, respellings: Mapping[str, str] | None = None) -> list[Part]:
+    """The spoken parts of a text, in order, without tags.
+
+    `language` is a code like "en". `respellings` of words that stand in the text, to the words they stand for: both
+    are readings.
+    """
+    words = _Words(text)
+    # Tags keep their length, so that offsets stay.
+    text = TAG.sub(lambda tag: " " * len(tag[0]), text)
+    parts: list[Part] = []
+    at = 0
+    for span in _spans(text, language, respellings or {}):
+        parts += _plain_parts(text, at, span.start, words, language)
+        parts.append(span.part(words.places(span.start, span.end)))
+        at = span.end
+    parts += _plain_parts(text, at, len(text), words, language)
+    return [part for part in parts if part.readings]
+
+
+def plain_words(text: str, language: str) -> list[str]:
+    """The spoken words of a text, each part in its most likely reading."""
+    return [word for part in fold(text, language) for word in part.readings[0]]
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A part of a text with the ways to read it, in plain letters."""
+
+    start: int
+    end: int
+    ways: Sequence[str]
+    number: bool = False
+
+    def part(self, places: tuple[int, ...]) -> Part:
+        return Part(self.start, places, _readings(self.ways), self.number)
+
+
+class _Words:
+    """The words of a text by their offsets."""
+
+    def __init__(self, text: str) -> None:
+        spans = [match.span() for match in _WORD.finditer(text)]
+        self._starts = [start for start, _ in spans]
+        self._ends = [end for _, end in spans]
+
+    def places(self, start: int, end: int) -> tuple[int, ...]:
+        return tuple(range(bisect_right(self._ends, start), bisect_left(self._starts, end)))
+
+
+def _spans(text: str, language: str, respellings: Mapping[str, str]) -> list[_Span]:
+    """The respellings of a text, and the written forms outside them."""
+    respelled = list(_respelled(text, language, respellings))
+    written = [
+        _Span(form.start, form.end, form.readings, any(map(str.isnumeric, text[form.start : form.end])))
+        for form in find_written(text, language)
+        if not any(span.start < form.end and form.start < span.end for span in respelled)
     ]
+    return sorted([*respelled, *written], key=lambda span: span.start)
 
 
-def fold_transcript(transcript: str, text: str, language: str) -> list[Part]:
-    """The parts of a transcript, without remarks on sounds that are not words, unless `text` has the same words."""
-    written = text.casefold()
-
-    def without(remark: re.Match[str]) -> str:
-        inner = remark[0].strip("[]()*♪ ").casefold()
-        return remark[0] if inner and inner in written else re.sub(r"\S+", ".", remark[0])
-
-    return fold(_REMARK.sub(without, transcript), language)
+def _respelled(text: str, language: str, respellings: Mapping[str, str]) -> Iterator[_Span]:
+    if not respellings:
+        return
+    longest_first = sorted(respellings, key=len, reverse=True)
+    for match in re.finditer(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", text):
+        ways = (_plain(match[0]), *(" ".join(way) for way in _whole_ways(respellings[match[0]], language)))
+        yield _Span(*match.span(), ways)
 
 
-def settle(parts: Sequence[Part], other: Sequence[Part]) -> list[Sound]:
-    """The words of `parts`, each read in the way that is found in `other`, else in the most likely way."""
-    others = f" {' '.join(word for part in other for word in part.readings[0])} "
-    return [
-        Sound(word, (part.place,))
-        for part in parts
-        for word in next((way for way in part.readings if f" {' '.join(way)} " in others), part.readings[0])
-    ]
+def _whole_ways(text: str, language: str) -> Iterator[Reading]:
+    """The most likely way to read a text, then those with another reading of one of its parts."""
+    parts = fold(text, language)
+    likely = [part.readings[0] for part in parts]
+    yield tuple(word for reading in likely for word in reading)
+    for at, part in enumerate(parts):
+        for reading in part.readings[1:]:
+            changed = [*likely[:at], reading, *likely[at + 1 :]]
+            yield tuple(word for one in changed for word in one)
 
 
-def _parts(written: str, language: str) -> Iterator[tuple[tuple[str, ...], ...]]:
-    """The readings of each part of a written word: hyphens separate parts, apostrophes do not."""
-    plain = written.replace("’", "'").replace("ʼ", "'")
-    plain = "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
-    plain = _DOTTED.sub(lambda match: match[0].replace(".", ""), plain)
-    for match in _PART.finditer(plain):
-        number = NUMBER.fullmatch(match[0]) if match["digits"] else None
-        if number is not None:
-            ways = number_readings(number, language) or [match[0]]
-        elif match["symbol"]:
-            ways = [_SYMBOLS[match[0]]] if language == "en" else []
-        else:
-            ways = _word_ways(match[0], language)
-        if ways:
-            yield tuple(dict.fromkeys(tuple(spell(word) for word in way.split()) for way in ways))
+def _readings(ways: Sequence[str]) -> tuple[Reading, ...]:
+    """Ways to read a part, in plain words of the one spelling each; those without words are left out."""
+    found = (tuple(spell(word.replace("'", "")) for word in _plain(way).split()) for way in ways)
+    return tuple(dict.fromkeys(reading for reading in found if reading))
 
 
-def _word_ways(word: str, language: str) -> list[str]:
-    ways = [word.casefold().replace("'", "")]
-    if language != "en":
-        return ways
-    ways += long_forms(word.casefold())
-    if _ROMAN.fullmatch(word):
-        values = [_ROMAN_DIGITS[letter] for letter in word]
-        after = [*values[1:], 0]
-        value = sum(-one if one < two else one for one, two in zip(values, after, strict=True))
-        for digits in (str(value), f"{value}th"):
-            match = NUMBER.fullmatch(digits)
-            ways += number_readings(match, language) if match is not None else []
-    return [way.replace("'", "") for way in ways]
+def _plain(text: str) -> str:
+    """Lower case without accents and hyphens; apostrophes are '."""
+    text = text.replace("’", "'").replace("ʼ", "'").replace("-", " ")
+    if text.isascii():
+        return text.casefold()
+    return "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+
+
+def _plain_parts(text: str, start: int, end: int, words: _Words, language: str) -> Iterator[Part]:
+    """The parts of a stretch without written forms: hyphens separate words, apostrophes do not."""
+    for match in _WORD.finditer(text, start, end):
+        places = words.places(*match.span())
+        for offset, readings in _word_readings(match[0], language):
+            yield Part(match.start() + offset, places, readings)
+
+
+@lru_cache(maxsize=_CACHED)
+def _word_readings(written: str, language: str) -> tuple[tuple[int, tuple[Reading, ...]], ...]:
+    """The spoken words of a written word: the offset of each, and the ways to read it."""
+    return tuple(
+        (
+            min(match.start(), len(written) - 1),
+            _readings([match[0], *(long_forms(match[0]) if language == "en" else ())]),
+        )
+        for match in _PLAIN.finditer(_plain(written))
+    )

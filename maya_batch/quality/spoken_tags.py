@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rapidfuzz import fuzz
 
 from maya_batch.quality import Problem
-from maya_batch.quality.normalization import Sound, fold, settle
+from maya_batch.quality.normalization import Sound, plain_words
 from maya_batch.quality.word_alignment import Gap
 from maya_batch.text.emotion_tags import TAG
 
@@ -31,7 +31,7 @@ def _name_heard(text: str, expected: Sequence[Sound], heard: Sequence[Sound]) ->
     """The problem if all words of a tag's name are heard and the text has no words like them."""
     spare = {sound.word for sound in heard} - {sound.word for sound in expected}
     for tag in TAG.findall(text):
-        parts = [sound.word for sound in settle(fold(_name(tag), "en"), ())]
+        parts = plain_words(_name(tag), "en")
         like = [next((word for word in spare if fuzz.ratio(part, word) >= _NAME), None) for part in parts]
         near = any(fuzz.ratio(part, sound.word) >= _NAME for part in parts for sound in expected)
         if parts and all(like) and not near:

@@ -1,14 +1,18 @@
 """Checks whether a take says its text: compares its transcript with the text, word by word."""
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 
 from rapidfuzz import fuzz
 
 from maya_batch.manifest.schema import Quality
 from maya_batch.messages.plural import plural
 from maya_batch.quality import Problem, Transcript
-from maya_batch.quality.normalization import Sound, fold, fold_transcript, settle
+from maya_batch.quality.misread import misread_number, none_right
+from maya_batch.quality.normalization import Part, Sound, fold
+from maya_batch.quality.reading_choice import choose_readings
+from maya_batch.quality.remarks import find_remarks
 from maya_batch.quality.spoken_tags import spoken_tag
 from maya_batch.quality.word_alignment import Gap, gaps, join_compounds, pair
 
@@ -23,6 +27,9 @@ _BRIDGE = 2
 #: repeated stretches are reported as repeated, the others as missing or added.
 _AGAIN = 80
 
+#: The fewest words that count as said twice, in a short text of which they are half: "Hello there! Hello there!".
+_FEWEST_TWICE = 2
+
 #: Sounds that ASR may write down, at any length, or leave out.
 _NOISE = re.compile(
     r"a?(?:[hj][aeiou]+h*){2,}|h(?:a+h*|e+h+|ee+|o+h*|i+h+)|[bm]wa+h*"  # a laugh
@@ -32,21 +39,29 @@ _NOISE = re.compile(
 
 
 def check_words(
-    text: str, transcript: str, recognizer_name: str, language: str, quality: Quality
+    text: str,
+    transcript: str,
+    recognizer_name: str,
+    language: str,
+    quality: Quality,
+    respellings: Mapping[str, str] | None = None,
 ) -> tuple[Transcript, tuple[Problem, ...]]:
     """Compare a take's `transcript` with its `text`; return both with the word error, and the problems.
 
-    Different spellings, numbers and short forms of a word are the same word; tags are not spoken. `language` is a code
-    like "en" or "en-GB"; short forms and spellings are English. There is at most one problem of each kind:
+    Different spellings, written forms and short forms of a word are the same word; tags are not spoken. `language` is a
+    code like "en" or "en-GB"; short forms and spellings are English. `respellings` of words that stand in the text, to
+    the words that they stand for: either may be heard. There is at most one problem of each kind:
 
     - `missing`: `quality.stretch_words` words in a row are not heard, or two words at the end;
-    - `repeated`, `added`: as many extra words, which are in the text or not; `added` also for extra words at a tag;
+    - `repeated`, `added`: as many extra words, which are in the text or not; `added` also for extra words at a tag, and
+      `repeated` for two or more words that are said twice if they are at least half of the text;
     - `tag`: a tag is read aloud;
-    - `words`: more word errors than the share `quality.word_error` of the text's words plus `quality.wrong_words`.
+    - `words`: more word errors than the share `quality.word_error` of the text's words plus `quality.wrong_words`, no
+      right word in a text of one or two, or another number in the place of one.
     """
     code = language.replace("_", "-").partition("-")[0].lower()
-    written, said = fold(text, code), fold_transcript(transcript, text, code)
-    expected, heard = settle(written, said), settle(said, written)
+    written, said = fold(text, code, respellings), fold(transcript, code)
+    expected, heard = choose_readings(written, said, _remarks(said, transcript, text))
     expected, heard = join_compounds(expected, heard), join_compounds(heard, expected)
     wanted = {sound.word for sound in expected}
     heard = [sound for sound in heard if sound.word in wanted or not _is_noise(sound)]
@@ -68,7 +83,19 @@ def check_words(
     if errors > quality.word_error * len(expected) + quality.wrong_words:
         counts = f"{plural(errors, 'word error')} in {plural(len(expected), 'word')}"
         problems.append(Problem("words", f"{counts}; heard: {_quote(transcript)}"))
+    elif heard and not pairs and none_right(expected, heard):
+        problems.append(Problem("words", f"no word of {_quote(text)} is heard; heard: {_quote(transcript)}"))
+    elif (other := misread_number(written, expected, heard, differing)) is not None:
+        number, words = (" ".join(text.split()[place] for place in other[0].places), " ".join(other[1]))
+        problems.append(Problem("words", f"{_quote(number)} is heard as another number: {_quote(words)}"))
     return evidence, tuple(problems)
+
+
+def _remarks(parts: Sequence[Part], transcript: str, text: str) -> list[tuple[int, int]]:
+    """The ranges of parts of a transcript that may be remarks."""
+    starts = [part.start for part in parts]
+    spans = ((bisect_left(starts, start), bisect_left(starts, end)) for start, end in find_remarks(transcript, text))
+    return [(start, end) for start, end in spans if start < end]
 
 
 def _is_noise(sound: Sound) -> bool:
@@ -117,7 +144,10 @@ def _added(
 ) -> list[Problem]:
     """The problem of the longest stretch of extra words: a repetition, or words that are not in the text."""
     longest = min(stretches, key=lambda gap: gap.missing, default=None)
-    if longest is None or -longest.missing < quality.stretch_words:
+    if longest is None:
+        return []
+    most_of_text = -longest.missing >= max(_FEWEST_TWICE, len(expected) / 2)
+    if -longest.missing < quality.stretch_words and not (most_of_text and _twice(longest, heard)):
         return []
     paired = {j for _, j in pairs}
     extra = [j for j in range(longest.begin, longest.finish) if j not in paired]
@@ -145,6 +175,15 @@ def _said_before(gap: Gap, heard: Sequence[Sound]) -> bool:
     return any(
         fuzz.ratio(" ".join(words[at : at + count]), " ".join(words[at + count : at + 2 * count])) >= _AGAIN
         for at in range(max(0, gap.begin - count), gap.finish - count + 1)
+    )
+
+
+def _twice(gap: Gap, heard: Sequence[Sound]) -> bool:
+    """Whether the extra words of a gap are the very words before or after them."""
+    words, count = [sound.word for sound in heard], -gap.missing
+    return any(
+        words[at : at + count] == words[at + count : at + 2 * count]
+        for at in range(max(0, gap.begin - count), min(gap.finish, len(words) - 2 * count) + 1)
     )
 
 

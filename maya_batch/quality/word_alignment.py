@@ -7,9 +7,6 @@ from rapidfuzz.distance import Levenshtein
 
 from maya_batch.quality.normalization import Sound
 
-#: The most words that the other list may write as one word: "never the less".
-_LONGEST_COMPOUND = 4
-
 
 @dataclass(frozen=True)
 class Gap:
@@ -32,19 +29,29 @@ class Gap:
 
 
 def join_compounds(sounds: Sequence[Sound], other: Sequence[Sound]) -> list[Sound]:
-    """The list with neighbours joined if the other list writes them as one word."""
+    """The list with neighbours joined if the other list writes them as one word, like "never the less"."""
     known = {sound.word for sound in other}
+    beginnings = {word[:length] for word in known for length in range(1, len(word))}
     joined: list[Sound] = []
     at = 0
     while at < len(sounds):
-        for count in range(min(_LONGEST_COMPOUND, len(sounds) - at), 0, -1):
-            some = sounds[at : at + count]
-            word = "".join(sound.word for sound in some)
-            if count == 1 or word in known:
-                joined.append(Sound(word, tuple(place for sound in some for place in sound.places)))
+        count, word = 1, sounds[at].word
+        for end in range(at + 1, len(sounds)):
+            if word not in beginnings:
                 break
+            word += sounds[end].word
+            if word in known:
+                count = end + 1 - at
+        joined.append(_joined(sounds[at : at + count]))
         at += count
     return joined
+
+
+def _joined(sounds: Sequence[Sound]) -> Sound:
+    if len(sounds) == 1:
+        return sounds[0]
+    places = dict.fromkeys(place for sound in sounds for place in sound.places)
+    return Sound("".join(sound.word for sound in sounds), tuple(places))
 
 
 def pair(text: Sequence[str], heard: Sequence[str]) -> list[tuple[int, int]]:

@@ -1,0 +1,71 @@
+"""How titles and abbreviations are said."""
+
+import re
+
+from maya_batch.text.abbreviations import ABBREVIATIONS
+from maya_batch.text.readings.ways import unique
+from maya_batch.text.readings.written import Rule, Written, group
+
+_TITLES = frozenset(["mr", "mrs", "ms", "messrs", "mme", "mlle", "dr", "prof", "rev", "capt", "col", "lt", "sgt", "gen", "hon"])
+"""Titles that British books write without a full stop."""
+_WORDS = frozenset(
+    ["art", "no", "par", "ed", "al", "rep", "sen", "sec", "op", "ca", "c", "p", "v", "vv", "ll", "lib", "ver", "pt", "bk", "ch", "fig", "figs", "ma", "ba", "co", "mar", "sun", "sat", "mon", "wed"]
+)
+"""Short forms that are words or letters, too: they count as short forms before a number alone, or with a capital before a name."""
+_DAYS = frozenset(["mon", "tue", "tues", "wed", "thu", "thurs", "fri", "sat", "sun"])
+_MAYBE_NAMES = frozenset(["alex", "geo", "jos", "benj"])
+_DOTTED = {
+    "am": ("a m",), "pm": ("p m",), "bc": ("b c", "before christ"), "ad": ("a d", "anno domini"), "bce": ("b c e",), "ce": ("c e",),
+    "eg": ("for example", "e g"), "ie": ("that is", "i e"), "phd": ("p h d", "doctor of philosophy"), "md": ("m d", "doctor of medicine"),
+    "us": ("u s", "united states"), "usa": ("u s a", "united states of america"), "uk": ("u k", "united kingdom"),
+    "nb": ("n b", "nota bene"), "ps": ("p s", "postscript"), "qv": ("q v", "which see"),
+}  # fmt: skip
+_NEXT_NUMBER = re.compile(r"\s*(?:\d|[IVXLC]+\b|[ivxl]+\b)")
+_NEXT_NAME = re.compile(r"\s+[“\"‘'(]?[^\W\d_a-z]")
+_BEFORE_NAME = re.compile(r"[A-Z][\w'’]*\s+$")
+DOTTED = re.compile(r"(?:[^\W\d_]\.\s?){1,7}?[^\W\d_]\.(?!\w)|(?:[^\W\d_]\.){1,7}[^\W\d_]\b(?!\.)|Ph\.\s?D\b\.?")
+ABBREVIATION = re.compile(r"(?<![^\W_])[^\W\d_]{1,8}(?:\.|(?=\s+[^\W\d_a-z]))")
+
+
+def _dotted(found: re.Match[str], british: bool) -> list[Written]:
+    letters = re.sub(r"\W", "", found[0]).lower()
+    spelled = " ".join(letters)
+    known = _DOTTED.get(letters, ())
+    if " " in found[0] and letters not in _DOTTED:
+        return []  # initials apart are words by themselves
+    kind = "abbreviation" if known else "initials"
+    ways = [*known, spelled, letters]
+    return group(found, 0, ways, kind)
+
+
+def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
+    text, end = found.string, found.end()
+    stopped = found[0].endswith(".")
+    short = found[0].rstrip(".")
+    key = short.lower()
+    entry = ABBREVIATIONS.get(key)
+    if entry is None or not entry.readings:
+        return []
+    if not stopped and not (key in (*_TITLES, "st", "mt") and short[0].isupper()):
+        return []
+    numbered = _NEXT_NUMBER.match(text, end) is not None
+    named = _NEXT_NAME.match(text, end) is not None
+    if entry.follows == "number" and not numbered and (key in _WORDS or short[0].isupper()):
+        return []
+    if key in _WORDS and not numbered and not (short[0].isupper() and named):
+        return []
+    if (entry.follows == "name" or key in _DAYS) and not short[0].isupper() and key not in ("mr", "mrs", "dr"):
+        return []
+    ways = list(entry.readings)
+    ambiguous = key in _MAYBE_NAMES or key in _DAYS
+    if key in ("st", "dr"):
+        after_name = _BEFORE_NAME.search(text, max(0, found.start() - 30), found.start()) is not None
+        ambiguous = key == "st" or (after_name and not named)
+        if after_name and not named:
+            ways.reverse()
+    if british and key == "hon":
+        ways.reverse()
+    return group(found, 0, unique([*ways, key]), "title" if entry.follows == "name" else "abbreviation", ambiguous)
+
+
+RULES = (Rule("letter", DOTTED, _dotted), Rule("letter", ABBREVIATION, _abbreviation))

@@ -1,0 +1,47 @@
+"""Roman numerals, and the words after which a single letter is one."""
+
+import re
+from functools import lru_cache
+
+from maya_batch.text.readings.numbers import cardinals, ordinals, years
+from maya_batch.text.readings.ways import unique
+
+_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+_NUMERAL = re.compile(r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,4})(?:XC|XL|L?X{0,4})(?:IX|IV|V?I{0,4})")
+NUMBERED = (
+    "chapter|chap|ch|part|pt|book|bk|act|scene|sc|psalm|psalms|volume|vol|section|sect|sec|canto|article|art|appendix|figure|fig"
+    "|plate|table|letter|no|number|war|world war|class|type|phase|stage|corps|lesson|lecture|stanza|verse|title|item"
+    "|super bowl|episode|season|page|p|pp|note|rule|exhibit|vatican|apollo|mark|genesis|sonnet|hymn|epistle|satire|ode|page"
+)
+"""What stands before a numeral that is said as a count, "Chapter V": as alternatives of a pattern, in lower case."""
+REGNAL = (
+    "Louis|Henry|George|Charles|James|William|Edward|Richard|John|Philip|Frederick|Francis|Napoleon|Leopold|Ferdinand|Otto|Ludwig"
+    "|Wilhelm|Friedrich|Karl|Gustav|Gustavus|Christian|Carl|Alexander|Nicholas|Peter|Paul|Ivan|Catherine|Elizabeth|Mary|Margaret"
+    "|Pius|Leo|Gregory|Clement|Innocent|Urban|Benedict|Boniface|Sixtus|Julius|Adrian|Alfonso|Alphonso|Pedro|Victor|Emmanuel"
+    "|Humbert|Umberto|Albert|Baldwin|Robert|David|Malcolm|Edmund|Ramses|Rameses|Thutmose|Ptolemy|Cleopatra|Darius|Xerxes|Artaxerxes"
+    "|Antiochus|Seleucus|Mithridates|Constantine|Justinian|Theodosius|Valentinian|Selim|Mahomet|Mohammed|Murad|Suleiman|Bajazet"
+)
+"""Names of kings and popes: a numeral after them is a rank, "Henry V", also one of a single letter."""
+
+
+@lru_cache(maxsize=1 << 12)
+def value(numeral: str) -> int:
+    """The number of a Roman numeral in capitals; 0 if it is none."""
+    if len(numeral) > 15 or not _NUMERAL.fullmatch(numeral):
+        return 0
+    values = [_VALUES[letter] for letter in numeral]
+    return sum(-one if one < two else one for one, two in zip(values, [*values[1:], 0], strict=True))
+
+
+def count_ways(numeral: str, british: bool) -> list[str]:
+    """The ways to say a numeral that counts: "five"."""
+    digits = str(value(numeral))
+    late = years(digits, british) if len(digits) == 4 else ()
+    return unique([*late, *cardinals(digits, british), *(rank for rank in ordinals(digits, british))])
+
+
+def rank_ways(numeral: str, british: bool) -> list[str]:
+    """The ways to say a numeral after a name: "the fourteenth"."""
+    digits = str(value(numeral))
+    ranks = ordinals(digits, british)
+    return unique([*(f"the {rank}" for rank in ranks), *ranks, *cardinals(digits, british)])

@@ -1,0 +1,37 @@
+"""Signs that are said."""
+
+SIGNS = {
+    "&": ["and", "ampersand"],
+    "%": ["percent", "per cent"],
+    "+": ["plus", "and"],
+    "=": ["equals", "is equal to", "is", "equal", "equal to"],
+    "@": ["at"],
+    "#": ["number", "hash", "hashtag", "pound", "sharp"],
+    "°": ["degrees", "degree"],
+    "×": ["times", "by", "x", "multiplied by"],
+    "÷": ["divided by", "over"],
+    "±": ["plus or minus", "plus minus"],
+    "<": ["less than", "is less than"],
+    ">": ["greater than", "is greater than", "more than"],
+    "§": ["section", "paragraph"],
+    "§§": ["sections"],
+    "©": ["copyright", "c"],
+    "®": ["registered", "r"],
+    "™": ["trademark", "trade mark", "t m"],
+    "№": ["number"],
+    "‰": ["per mille", "per thousand"],
+    "$": ["dollar", "dollars"],
+    "£": ["pound", "pounds"],
+    "€": ["euro", "euros"],
+    "¥": ["yen"],
+    "₹": ["rupee", "rupees"],
+    "¢": ["cent", "cents"],
+    "≈": ["approximately", "about"],
+    "≤": ["less than or equal to", "is less than or equal to"],
+    "≥": ["greater than or equal to", "is greater than or equal to"],
+    "≠": ["is not equal to", "not equal to", "does not equal"],
+    "√": ["square root of", "the square root of"],
+    "∞": ["infinity"],
+}
+"""By the sign: how it is said, the most likely first."""
+MINUS = ["minus", "negative"]
