@@ -305,6 +305,22 @@ def _chapters(drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: 
     return tuple(chapters)
 
 
+def spoken_as(chunk: Chunk, text: str, voice: str, book: Book, seed: int) -> Chunk:
+    """A chunk that has another text, spoken by a voice of the book; `seed` is for a voice without one."""
+    own = book.voices[voice]
+    description, spoken = finish_description(own.description), speakable(text)
+    return replace(
+        chunk,
+        description=description,
+        text=spoken,
+        seed=seed if own.seed is None else own.seed,
+        expected_frames=_frames(expected_tokens(spoken, description, book.language)),
+        max_frames=_frames(cap_tokens(spoken, description, book.language)),
+        voice=voice,
+        changes=(),
+    )
+
+
 def _pause(piece: Piece, following: Piece | None, book: Book) -> float:
     """The silence between two pieces, in seconds; each scene break adds the pause of a paragraph."""
     if following is None:

@@ -67,7 +67,8 @@ class Transcriber:
     ) -> tuple[Transcript, tuple[Problem, ...]]:
         """Transcribe a take of `text`; return the transcript and the problems that it shows.
 
-        `respellings` of words that stand in the text, to the words they stand for: both are right. `wave` has samples [n] in -1..1 at `rate` Hz.
+        `respellings` of words that stand in the text, to the words they stand for: both are right. `wave` has samples
+        [n] in -1..1 at `rate` Hz.
 
         Raises:
             MachineError: ASR fails.
