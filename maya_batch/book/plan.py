@@ -26,6 +26,7 @@ from maya_batch.text.chunking import Piece, chunk_script
 from maya_batch.text.lexicon import Lexicon
 from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import TextProblem
+from maya_batch.text.readings.writing_out import written_out
 from maya_batch.text.rewriting import Rewriter, rewrite, say_as
 from maya_batch.text.rules import TEXT_RULES
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
@@ -246,7 +247,8 @@ def _sayings(chapter: ChapterText, book: Book, rules: int, lexicon: Lexicon) -> 
     """What is spoken in place of parts of a chapter's text; the cuts do not depend on it. The first rule wins."""
     if rules == 1:
         return []
-    return [lexicon.rewriter(chapter.voice)] if lexicon.entries else []
+    sayings = [lexicon.rewriter(chapter.voice)] if lexicon.entries else []
+    return [*sayings, written_out(book.language)] if book.normalize == "on" else sayings
 
 
 def _budget(chapter: ChapterText, book: Book, sound: Sound, context: int) -> Callable[[str, str | None], bool]:
