@@ -23,6 +23,7 @@ from maya_batch.errors import Finding, MachineError, ManifestError, UsageError, 
 from maya_batch.manifest import Book, ChapterText, Manuscript, Render, output_folder, read_manuscript
 from maya_batch.manifest.source_text import Lines, control_offsets, control_words
 from maya_batch.text.chunking import Piece, chunk_script
+from maya_batch.text.language import base_language
 from maya_batch.text.lexicon import Lexicon
 from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import TextProblem
@@ -137,7 +138,7 @@ def plan_manuscript(
             findings.append(finding)
 
     language = manuscript.book.language
-    if language.partition("-")[0].lower() not in layout.languages:
+    if base_language(language) not in layout.languages:
         place = manuscript.place(("language",))
         what = f"this model speaks {', '.join(layout.languages)}, not {language}"
         mend = "choose a model that does, or add --allow-language to render the book anyway"

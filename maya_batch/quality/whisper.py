@@ -19,6 +19,7 @@ from maya_batch.manifest import Quality
 from maya_batch.manifest.one_line import HUB_ID
 from maya_batch.messages.install_hint import install_hint
 from maya_batch.quality import Problem, Transcript
+from maya_batch.text.language import base_language
 
 #: Whisper's sampling rate, in Hz.
 _RATE = 16_000
@@ -56,12 +57,7 @@ class Recognizer:
 
 def default_recognizer(language: str) -> str:
     """The name of the default model for a book's language."""
-    return _ENGLISH if _code(language) == "en" else _OTHER_LANGUAGES
-
-
-def _code(language: str) -> str:
-    """Whisper's code for a book's language."""
-    return language.lower().replace("_", "-").partition("-")[0]
+    return _ENGLISH if base_language(language) == "en" else _OTHER_LANGUAGES
 
 
 def recognizer_installed() -> bool:
@@ -179,7 +175,7 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
         why = first_line(error)
         hint = "" if kind == "cpu" else "; try --recognizer-device cpu"
         raise MachineError(f"recognizer {name} cannot be loaded on {device}: {why}{hint}") from error
-    if _code(language) not in model.supported_languages:
+    if base_language(language) not in model.supported_languages:
         other = "" if model.model.is_multilingual else "--recognizer small, which is multilingual, or "
         raise UsageError(f"recognizer {name} does not support {language}, the book's language; use {other}--verify off")
     recognizer = Recognizer(name, model)
@@ -261,7 +257,7 @@ def _transcribe(recognizer: Recognizer, waveform: NDArray[np.float32], language:
     try:
         segments, _ = recognizer.model.transcribe(
             waveform,
-            language=_code(language),
+            language=base_language(language),
             beam_size=5,
             temperature=0.0,
             condition_on_previous_text=False,

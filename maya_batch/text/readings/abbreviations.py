@@ -6,20 +6,83 @@ from maya_batch.text.abbreviations import ABBREVIATIONS
 from maya_batch.text.readings.ways import unique
 from maya_batch.text.readings.written import Rule, Written, group
 
-_TITLES = frozenset(["mr", "mrs", "ms", "messrs", "mme", "mlle", "dr", "prof", "rev", "capt", "col", "lt", "sgt", "gen", "hon"])
+TITLES = frozenset(
+    (
+        "mr",
+        "mrs",
+        "ms",
+        "messrs",
+        "mme",
+        "mlle",
+        "dr",
+        "prof",
+        "rev",
+        "capt",
+        "col",
+        "lt",
+        "sgt",
+        "gen",
+        "hon",
+        "st",
+        "mt",
+    )
+)
 """Titles that British books write without a full stop."""
 _WORDS = frozenset(
-    ["art", "no", "par", "ed", "al", "rep", "sen", "sec", "op", "ca", "c", "p", "v", "vv", "ll", "lib", "ver", "pt", "bk", "ch", "fig", "figs", "ma", "ba", "co", "mar", "sun", "sat", "mon", "wed"]
+    [
+        "art",
+        "no",
+        "par",
+        "ed",
+        "al",
+        "rep",
+        "sen",
+        "sec",
+        "op",
+        "ca",
+        "c",
+        "p",
+        "v",
+        "vv",
+        "ll",
+        "lib",
+        "ver",
+        "pt",
+        "bk",
+        "ch",
+        "fig",
+        "figs",
+        "ma",
+        "ba",
+        "co",
+        "mar",
+        "sun",
+        "sat",
+        "mon",
+        "wed",
+    ]
 )
-"""Short forms that are words or letters, too: they count as short forms before a number alone, or with a capital before a name."""
+"""Words and letters, too: they are short forms before a number, or with a capital before a name."""
 _DAYS = frozenset(["mon", "tue", "tues", "wed", "thu", "thurs", "fri", "sat", "sun"])
 _MAYBE_NAMES = frozenset(["alex", "geo", "jos", "benj"])
 _DOTTED = {
-    "am": ("a m",), "pm": ("p m",), "bc": ("b c", "before christ"), "ad": ("a d", "anno domini"), "bce": ("b c e",), "ce": ("c e",),
-    "eg": ("for example", "e g"), "ie": ("that is", "i e"), "phd": ("p h d", "doctor of philosophy"), "md": ("m d", "doctor of medicine"),
-    "us": ("u s", "united states"), "usa": ("u s a", "united states of america"), "uk": ("u k", "united kingdom"),
-    "nb": ("n b", "nota bene"), "ps": ("p s", "postscript"), "qv": ("q v", "which see"),
-}  # fmt: skip
+    "am": ("a m",),
+    "pm": ("p m",),
+    "bc": ("b c", "before christ"),
+    "ad": ("a d", "anno domini"),
+    "bce": ("b c e",),
+    "ce": ("c e",),
+    "eg": ("for example", "e g"),
+    "ie": ("that is", "i e"),
+    "phd": ("p h d", "doctor of philosophy"),
+    "md": ("m d", "doctor of medicine"),
+    "us": ("u s", "united states"),
+    "usa": ("u s a", "united states of america"),
+    "uk": ("u k", "united kingdom"),
+    "nb": ("n b", "nota bene"),
+    "ps": ("p s", "postscript"),
+    "qv": ("q v", "which see"),
+}
 _NEXT_NUMBER = re.compile(r"\s*(?:\d|[IVXLC]+\b|[ivxl]+\b)")
 _NEXT_NAME = re.compile(r"\s+[“\"‘'(]?[^\W\d_a-z]")
 _BEFORE_NAME = re.compile(r"[A-Z][\w'’]*\s+$")
@@ -46,7 +109,7 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
     entry = ABBREVIATIONS.get(key)
     if entry is None or not entry.readings:
         return []
-    if not stopped and not (key in (*_TITLES, "st", "mt") and short[0].isupper()):
+    if not stopped and not (key in TITLES and short[0].isupper()):
         return []
     numbered = _NEXT_NUMBER.match(text, end) is not None
     named = _NEXT_NAME.match(text, end) is not None
@@ -54,7 +117,7 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
         return []
     if key in _WORDS and not numbered and not (short[0].isupper() and named):
         return []
-    if (entry.follows == "name" or key in _DAYS) and not short[0].isupper() and key not in ("mr", "mrs", "dr"):
+    if (entry.follows == "name" or key in _DAYS) and not short[0].isupper() and key not in ("mr", "mrs", "dr", "st"):
         return []
     ways = list(entry.readings)
     ambiguous = key in _MAYBE_NAMES or key in _DAYS
@@ -68,4 +131,12 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
     return group(found, 0, unique([*ways, key]), "title" if entry.follows == "name" else "abbreviation", ambiguous)
 
 
+def _title(found: re.Match[str], british: bool) -> list[Written]:
+    readings = _CERTAIN[found[1].lower()]
+    return [Written(found.start(), found.end(), readings, "title")]
+
+
+_CERTAIN = {title: (*ABBREVIATIONS[title].readings, title) for title in ("mr", "mrs", "messrs", "mlle", "mme")}
+TITLE_RULES = (Rule("letter", re.compile(r"(M(?:(?:rs?|R|RS)\b|(?:essrs|lle|me)\b))\.?(?!\w)"), _title),)
+"""Titles of one meaning; they are tried first, since they are by far the most frequent."""
 RULES = (Rule("letter", DOTTED, _dotted), Rule("letter", ABBREVIATION, _abbreviation))

@@ -1,9 +1,12 @@
 """How sums of money are said."""
 
+import re
 from dataclasses import dataclass
 
-from maya_batch.text.readings.numbers import cardinals, decimals, scaled, words
+from maya_batch.text.readings.numbers import cardinals, decimals, pairs, scaled, words
+from maya_batch.text.readings.units import with_unit
 from maya_batch.text.readings.ways import joined, unique
+from maya_batch.text.readings.written import DASH, NUMBER, Rule, Written, group
 
 
 @dataclass(frozen=True)
@@ -41,34 +44,36 @@ def money_ways(sign: str, whole: str, part: str, scale: str, british: bool) -> l
     `whole` has digits alone, and may be empty; `part` is what follows the point, `scale` a word like "million".
     """
     coin = CURRENCIES[sign]
-    coins = [coin.many, coin.one] if whole != "1" or scale or part else [coin.one, coin.many]
+    coins = [coin.one, coin.many] if whole == "1" and not part and not scale else [coin.many, coin.one]
     if scale:
-        return unique(joined(scaled(whole or "0", part, scale, british), coins))
-    if len(part) != 2 or not coin.cent:
-        return unique(joined(decimals(whole, part, british) if part else cardinals(whole, british), coins))
-    cents = words(int(part))
-    small = [coin.cent, coin.cents] if part == "01" else [coin.cents, coin.cent]
+        return unique(joined(scaled(whole, part, scale, british), coins))
+    if not part.strip("0") or not coin.cent:
+        ways = [*joined(_amounts(whole or "0", british), coins)] if not part.strip("0") else []
+        return unique([*ways, *joined(decimals(whole, part, british) if part else [], coins)])
+    exact = joined(decimals(whole, part, british)[:6], coins[:1])
+    cents = part.ljust(2, "0")
+    if cents[2:].strip("0"):
+        return unique([*joined(decimals(whole, part, british), coins)])
+    cents = cents[:2]
+    count = words(int(cents))
+    small = [coin.cent, coin.cents] if cents == "01" else [coin.cents, coin.cent]
     if int(whole or "0") == 0:
-        ways = [*joined([cents], small), *joined(decimals(whole, part), coins)]
-        return unique([*ways, *([f"half a {coin.one}"] if part == "50" else [])])
+        return unique([*joined([count], small), *exact, *([f"half a {coin.one}"] if cents == "50" else [])])
+    amounts = _amounts(whole, british)[:5]
     coins = [coin.one, coin.many] if whole == "1" else [coin.many, coin.one]
-    if part == "00":
-        return unique(
-            [
-                *joined(cardinals(whole, british), coins),
-                *joined(cardinals(whole, british), coins[:1], ["and"], ["zero", "no"], small),
-            ]
-        )
-    amounts = cardinals(whole, british)[:3]
-    late = f"oh {cents}" if part[0] == "0" else cents
+    late = f"oh {count}" if cents[0] == "0" else count
     return unique(
         [
-            *joined(amounts, coins[:1], ["and", ""], [cents], small[:1]),
+            *joined(amounts, coins[:1], ["and", ""], [count], small[:1]),
             *joined(amounts, coins[:1], ["", "and"], [late]),
             *joined(amounts, [late]),
-            *joined(decimals(whole, part, british)[:6], coins[:1]),
+            *(exact if len(part) != 2 else list(exact)[:3]),
         ]
     )
+
+
+def _amounts(whole: str, british: bool) -> list[str]:
+    return unique([*cardinals(whole, british), *pairs(whole)])
 
 
 def old_money_ways(pounds: str, shillings: str, pence: str, british: bool) -> list[str]:
@@ -88,3 +93,57 @@ def old_money_ways(pounds: str, shillings: str, pence: str, british: bool) -> li
         whole = ["one penny", "a penny"] if pence == "1" else [f"{said} pence", f"{said}pence"]
         parts.append(whole + ([f"and {way}" for way in whole] + [said] if shillings or pounds else []))
     return unique(joined(*parts))
+
+
+def _old_money(found: re.Match[str], british: bool) -> list[Written]:
+    pounds = (found["pounds"] or "").replace(",", "")
+    return group(found, 0, old_money_ways(pounds, found["shillings"] or "", found["pence"] or "", british), "money")
+
+
+def _money(found: re.Match[str], british: bool) -> list[Written]:
+    return with_unit(found, group(found, 0, _ways(found, british, ""), "money"), british)
+
+
+def _range(found: re.Match[str], british: bool) -> list[Written]:
+    low, high = _ways(found, british, ""), _ways(found, british, "2")
+    bare = [way.removesuffix(" dollars").removesuffix(" pounds") for way in low[:2]]
+    return group(found, 0, [*joined(low[:4], ["to", ""], high[:4]), *joined(bare, ["to"], high[:4])], "money")
+
+
+def _ways(found: re.Match[str], british: bool, which: str) -> list[str]:
+    scale = (found[f"scale{which}"] or "").strip().lower()
+    scale = SCALES.get(scale, scale)
+    whole = (found[f"whole{which}"] or "").replace(",", "")
+    return money_ways(found["sign"], whole, found[f"part{which}"] or "", scale, british)
+
+
+def _cents(found: re.Match[str], british: bool) -> list[Written]:
+    return group(found, 0, money_ways("¢", found["whole"].replace(",", ""), "", "", british), "money")
+
+
+def _amount(which: str = "") -> str:
+    return (
+        rf"(?P<whole{which}>{NUMBER})?(?:\.(?P<part{which}>\d{{1,9}}+))?(?<=\d)"
+        rf"(?P<scale{which}>\s(?:{_SCALE})\b|(?:k|mn|m|bn|b|tn|K|M|B)\b)?"
+    )
+
+
+_SCALE = r"thousand|hundred|million|billion|trillion"
+RULES = (
+    Rule(
+        "sign",
+        re.compile(
+            rf"£\s?(?P<pounds>{NUMBER}),?\s?(?P<shillings>\d{{1,2}}+)s\b\.?(?:,?\s?(?P<pence>\d{{1,2}}+)d\b\.?)?"
+        ),
+        _old_money,
+    ),
+    Rule(
+        "digit",
+        re.compile(r"(?P<pounds>(?!))?(?P<shillings>\d{1,2}+)s\.(?:,?\s?(?P<pence>\d{1,2}+)d\b\.?)?(?!\w)"),
+        _old_money,
+    ),
+    Rule("digit", re.compile(r"(?P<pounds>(?!))?(?P<shillings>(?!))?(?P<pence>\d{1,2}+)d\.(?!\w)"), _old_money),
+    Rule("sign", re.compile(rf"(?P<sign>[$£€¥₹₩])\s?{_amount()}\s?{DASH}\s?(?P=sign)?{_amount('2')}"), _range),
+    Rule("sign", re.compile(rf"(?P<sign>[$£€¥₹₩])\s?{_amount()}"), _money),
+    Rule("digit", re.compile(rf"(?P<whole>{NUMBER})\s?(?:¢|c\.(?!\w))"), _cents),
+)

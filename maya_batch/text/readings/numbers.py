@@ -5,11 +5,11 @@ from functools import lru_cache
 
 from maya_batch.text.readings.ways import joined, plural, tidy, unique
 
-LONGEST = 18
+LONGEST = 24
 """The most digits of a number that is read as one; longer ones are read digit by digit."""
 NUM2WORDS_ERRORS = (NotImplementedError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What num2words raises for a number or a language that it does not support."""
-_SCALES = ("hundred", "thousand", "million", "billion", "trillion", "quadrillion")
+_SCALES = ("hundred", "thousand", "million", "billion", "trillion")
 
 
 @lru_cache(maxsize=1 << 14)
@@ -25,7 +25,7 @@ def words(number: int, language: str = "en", to: str = "cardinal") -> str:
 
 def digit_ways(digits: str, language: str = "en") -> list[str]:
     """Digits one by one; in English, 0 is "zero" or "oh"."""
-    one_by_one = " ".join(words(int(digit), language) for digit in digits[:1000])
+    one_by_one = " ".join(words(int(digit), language) for digit in digits)
     if language != "en" or "0" not in digits:
         return [one_by_one]
     return [one_by_one, one_by_one.replace("zero", "oh"), one_by_one.replace("zero", "o")]
@@ -55,32 +55,34 @@ def years(digits: str, british: bool = False) -> tuple[str, ...]:
     """The ways to say a year of three or four digits: "nineteen oh five", "nineteen hundred and five"."""
     number = int(digits)
     century, rest = divmod(number, 100)
-    ways: list[str] = []
-    if century and rest and century % 10:
-        late = [words(rest)] if rest > 9 else [f"oh {words(rest)}", f"o {words(rest)}"]
-        ways += [f"{words(century)} {way}" for way in late]
-    if century and century % 10 and number >= 1000:
-        ways += _with_and([f"{words(century)} hundred" + (f" and {words(rest)}" if rest else "")], british)
-    if 2000 <= number < 2010 or not ways:
-        ways = [*_with_and([words(number)], british), *ways]
-    if 2000 < number < 2100:
-        ways.append(f"twenty {'oh ' if rest < 10 else ''}{words(rest)}")
-    return tuple(unique([*ways, *_with_and([words(number)], british)]))
+    round_thousand = century % 10 == 0
+    paired = [f"{words(century)} {way}" for way in _late(rest)] if century and not (century == 10 and rest < 10) else []
+    whole = _with_and([words(number)], british)
+    hundred = []
+    if not round_thousand and number >= 1000:
+        hundred = _with_and([f"{words(century)} hundred" + (f" and {words(rest)}" if rest else "")], british)
+    return tuple(unique([*whole, *paired] if round_thousand and rest < 10 else [*paired, *hundred, *whole]))
+
+
+def _late(rest: int) -> list[str]:
+    """The ways to say the last two digits of a year."""
+    if not rest:
+        return []
+    return [words(rest)] if rest > 9 else [f"oh {words(rest)}", f"o {words(rest)}"]
 
 
 def ordinals(digits: str, british: bool = False) -> list[str]:
     """The ways to say a rank: "hundred and first", "hundred first"."""
     if len(digits) > LONGEST:
         return digit_ways(digits)
-    ways = _with_and([words(int(digits), "en", "ordinal")], british)
-    return unique([*ways, *(f"a {way[4:]}" for way in ways if way.startswith(("one hundred", "one thousand")))])
+    last = words(int(digits), "en", "ordinal").rpartition(" ")[2]
+    return unique(f"{way.rpartition(' ')[0]} {last}" for way in cardinals(digits, british))
 
 
 def decades(digits: str, british: bool = False) -> list[str]:
     """The ways to say a decade or a century: "1990" in "1990s", "60" in "60s"."""
-    ways: Iterable[str] = years(digits, british) if len(digits) > 2 else cardinals(digits, british)
-    ways = [plural(way) for way in ways]
-    if len(digits) == 4 and digits.endswith("00") is False and digits[1] != "0":
+    ways = [plural(way) for way in (years(digits, british) if len(digits) > 2 else cardinals(digits, british))]
+    if len(digits) == 4 and not digits.endswith("00"):
         ways.append(plural(words(int(digits[2:]))))
     return unique(ways)
 
@@ -111,11 +113,11 @@ def decimals(whole: str, part: str, british: bool = False) -> list[str]:
 
 def scaled(whole: str, part: str, scale: str, british: bool = False) -> list[str]:
     """The ways to say a number with a scale: "one point five million", "a million and a half"."""
-    ways = list(joined(decimals(whole, part, british) if part else cardinals(whole, british), [scale]))
+    ways = list(joined(decimals(whole, part, british) if part else cardinals(whole or "0", british), [scale]))
     if part in ("5", "50") and whole:
         ways += _and_a_half(int(whole), scale)
     if part in ("25", "75") and whole:
-        ways += [f"{words(int(whole))} {scale} and {_PARTS[part]}"]
+        ways.append(f"{words(int(whole))} {scale} and {_PARTS[part]}")
     if not part and whole == "1":
         ways.append(f"a {scale}")
     return unique(ways)
@@ -125,16 +127,18 @@ _PARTS = {"5": "a half", "25": "a quarter", "75": "three quarters", "50": "a hal
 
 
 def _and_a_half(whole: int, scale: str) -> list[str]:
-    many = [f"{words(whole)} {scale} and a half"]
-    return (
-        [f"a {scale} and a half", f"one {scale} and a half"] if whole == 1 else many if whole else [f"half a {scale}"]
-    )
+    if not whole:
+        return [f"half a {scale}"]
+    return [f"{count} {scale} and a half" for count in (["a", "one"] if whole == 1 else [words(whole)])]
 
 
 def _with_and(ways: Iterable[str], british: bool) -> list[str]:
-    """Each way with "and" and without it, in the order of the country."""
+    """Each way with "and", without it, and with the last one alone, in the order of the country."""
     both = []
     for way in ways:
         without = way.replace(" and ", " ")
         both += [way, without] if british else [without, way]
+        if way.count(" and ") > 1:
+            head, _, last = way.rpartition(" and ")
+            both.append(f"{head.replace(' and ', ' ')} and {last}")
     return list(dict.fromkeys(both))

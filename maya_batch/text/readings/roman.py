@@ -3,23 +3,28 @@
 import re
 from functools import lru_cache
 
+from maya_batch.text.abbreviations import ABBREVIATIONS
 from maya_batch.text.readings.numbers import cardinals, ordinals, years
 from maya_batch.text.readings.ways import unique
+from maya_batch.text.readings.written import Rule, Written, group
 
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _NUMERAL = re.compile(r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,4})(?:XC|XL|L?X{0,4})(?:IX|IV|V?I{0,4})")
 NUMBERED = (
-    "chapter|chap|ch|part|pt|book|bk|act|scene|sc|psalm|psalms|volume|vol|section|sect|sec|canto|article|art|appendix|figure|fig"
-    "|plate|table|letter|no|number|war|world war|class|type|phase|stage|corps|lesson|lecture|stanza|verse|title|item"
-    "|super bowl|episode|season|page|p|pp|note|rule|exhibit|vatican|apollo|mark|genesis|sonnet|hymn|epistle|satire|ode|page"
+    "chapter|chap|ch|part|pt|book|bk|act|scene|sc|psalm|psalms|volume|vol|section|sect|sec|canto|article"
+    "|art|appendix|figure|fig|plate|table|letter|no|number|war|world war|class|type|phase|stage|corps"
+    "|lesson|lecture|stanza|verse|title|item|super bowl|episode|season|page|p|pp|note|rule|exhibit|vatican"
+    "|apollo|mark|genesis|sonnet|hymn|epistle|satire|ode"
 )
 """What stands before a numeral that is said as a count, "Chapter V": as alternatives of a pattern, in lower case."""
 REGNAL = (
-    "Louis|Henry|George|Charles|James|William|Edward|Richard|John|Philip|Frederick|Francis|Napoleon|Leopold|Ferdinand|Otto|Ludwig"
-    "|Wilhelm|Friedrich|Karl|Gustav|Gustavus|Christian|Carl|Alexander|Nicholas|Peter|Paul|Ivan|Catherine|Elizabeth|Mary|Margaret"
-    "|Pius|Leo|Gregory|Clement|Innocent|Urban|Benedict|Boniface|Sixtus|Julius|Adrian|Alfonso|Alphonso|Pedro|Victor|Emmanuel"
-    "|Humbert|Umberto|Albert|Baldwin|Robert|David|Malcolm|Edmund|Ramses|Rameses|Thutmose|Ptolemy|Cleopatra|Darius|Xerxes|Artaxerxes"
-    "|Antiochus|Seleucus|Mithridates|Constantine|Justinian|Theodosius|Valentinian|Selim|Mahomet|Mohammed|Murad|Suleiman|Bajazet"
+    "Louis|Henry|George|Charles|James|William|Edward|Richard|John|Philip|Frederick|Francis|Napoleon"
+    "|Leopold|Ferdinand|Otto|Ludwig|Wilhelm|Friedrich|Karl|Gustav|Gustavus|Christian|Carl|Alexander"
+    "|Nicholas|Peter|Paul|Ivan|Catherine|Elizabeth|Mary|Margaret|Pius|Leo|Gregory|Clement|Innocent|Urban"
+    "|Benedict|Boniface|Sixtus|Julius|Adrian|Alfonso|Alphonso|Pedro|Victor|Emmanuel|Humbert|Umberto|Albert"
+    "|Baldwin|Robert|David|Malcolm|Edmund|Ramses|Rameses|Thutmose|Ptolemy|Cleopatra|Darius|Xerxes"
+    "|Artaxerxes|Antiochus|Seleucus|Mithridates|Constantine|Justinian|Theodosius|Valentinian|Selim|Mahomet"
+    "|Mohammed|Murad|Suleiman|Bajazet"
 )
 """Names of kings and popes: a numeral after them is a rank, "Henry V", also one of a single letter."""
 
@@ -45,3 +50,51 @@ def rank_ways(numeral: str, british: bool) -> list[str]:
     digits = str(value(numeral))
     ranks = ordinals(digits, british)
     return unique([*(f"the {rank}" for rank in ranks), *ranks, *cardinals(digits, british)])
+
+
+def _numbered(found: re.Match[str], british: bool) -> list[Written]:
+    numeral, word = found["numeral"], found["word"]
+    if not value(numeral.upper()) or (len(numeral) == 1 and (numeral.islower() or word.islower())):
+        return []
+    after = found.string[found.end() : found.end() + 2].strip()
+    unsure = numeral == "I" and "war" not in word.lower() and after.islower()
+    entry = ABBREVIATIONS.get(word.lower()) if found["stop"] else None
+    before = group(found, "short", entry.readings, "abbreviation") if entry else []
+    ways = count_ways(numeral.upper(), british)
+    return [*before, *group(found, "numeral", [*ways, "i"] if unsure else ways, "roman", unsure)]
+
+
+def _regnal(found: re.Match[str], british: bool) -> list[Written]:
+    numeral = found["numeral"]
+    if not value(numeral):
+        return []
+    return group(
+        found,
+        "numeral",
+        [*rank_ways(numeral, british), *("i" for _ in "I" if numeral == "I")],
+        "roman",
+        numeral == "I",
+    )
+
+
+def _numeral(found: re.Match[str], british: bool) -> list[Written]:
+    numeral = found[0]
+    if not value(numeral):
+        return []
+    named = re.search(r"[A-Z][a-z]+\s$", found.string[max(0, found.start() - 20) : found.start()])
+    counts, ranks = count_ways(numeral, british), rank_ways(numeral, british)
+    spelled = [" ".join(numeral.lower()), numeral.lower()]
+    return group(found, 0, [*ranks, *counts, *spelled] if named else [*counts, *ranks, *spelled], "roman", True)
+
+
+RULES = (
+    Rule(
+        "letter",
+        re.compile(
+            rf"(?P<short>(?P<word>(?i:{NUMBERED})\b)(?P<stop>\.)?)\s+(?P<numeral>[IVXLCDM]{{1,15}}|[ivxlc]{{1,15}})(?![\w'’])"
+        ),
+        _numbered,
+    ),
+    Rule("letter", re.compile(rf"(?:{REGNAL})\s+(?P<numeral>[IVX]{{1,7}})(?![\w]|['’](?!s))"), _regnal),
+    Rule("letter", re.compile(r"(?<![^\W_])[IVXLCDM]{2,15}(?!['’]?\w)"), _numeral),
+)

@@ -1,5 +1,9 @@
 """Signs that are said."""
 
+import re
+
+from maya_batch.text.readings.written import DASH, Rule, Written, group
+
 SIGNS = {
     "&": ["and", "ampersand"],
     "%": ["percent", "per cent"],
@@ -34,4 +38,25 @@ SIGNS = {
     "∞": ["infinity"],
 }
 """By the sign: how it is said, the most likely first."""
-MINUS = ["minus", "negative"]
+_MINUS = ["minus", "negative"]
+_TO = ["to", "through", "dash"]
+
+
+def _minus(found: re.Match[str], british: bool) -> list[Written]:
+    return group(found, 0, _MINUS, "sign")
+
+
+def _sign(found: re.Match[str], british: bool) -> list[Written]:
+    return group(found, 0, SIGNS.get(found[0], ()), "sign")
+
+
+def _to(found: re.Match[str], british: bool) -> list[Written]:
+    return group(found, 0, _TO, "range")
+
+
+_AMOUNT = r"(?=[\d$£€¥½¼¾])"
+RULES = (
+    Rule("sign", re.compile(rf"(?<=[\dsSmM%°.]){DASH}{_AMOUNT}|(?<=[\dsSmM%°.]\s){DASH}(?=\s{_AMOUNT})"), _to),
+    Rule("sign", re.compile(r"(?<![\w)])[-–−](?=[.\d$£€])"), _minus),
+    Rule("sign", re.compile(r"§§|[^\w\s]"), _sign),
+)

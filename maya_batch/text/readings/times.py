@@ -1,7 +1,10 @@
 """How times of day are said."""
 
-from maya_batch.text.readings.numbers import words
-from maya_batch.text.readings.ways import unique
+import re
+
+from maya_batch.text.readings.numbers import cardinals, words
+from maya_batch.text.readings.ways import joined, unique
+from maya_batch.text.readings.written import Rule, Written, group
 
 
 def time_ways(hour: int, minute: int, second: int | None = None) -> list[str]:
@@ -58,3 +61,38 @@ def _with_seconds(hour: int, minute: int, second: int) -> list[str]:
             f"{bare[0]} {bare[1]} and {named[2]}",
         ]
     )
+
+
+def _time(found: re.Match[str], british: bool) -> list[Written]:
+    hour, minute = int(found["hour"]), int(found["minute"])
+    second = int(found["second"]) if found["second"] else None
+    if hour > 24 or minute > 59 or (second or 0) > 59:
+        ways = joined(cardinals(str(hour), british), ["to", ""], cardinals(str(minute), british))
+        return group(found, 0, ways, "ratio") if second is None else []
+    return [*group(found, 0, time_ways(hour, minute, second), "time"), *half_of_day(found)]
+
+
+def _hour(found: re.Match[str], british: bool) -> list[Written]:
+    return [*group(found, "hour", [words(int(found["hour"]))], "time"), *half_of_day(found)]
+
+
+def _zone(found: re.Match[str], british: bool) -> list[Written]:
+    letters = re.sub(r"\W", "", found[0]).lower()
+    return group(found, 0, [" ".join(letters), letters], "acronym")
+
+
+def half_of_day(found: re.Match[str]) -> list[Written]:
+    """The a.m. or p.m. after a match, if it follows."""
+    half = _HALF.match(found.string, found.end())
+    return group(half, "half", [f"{half['letter'].lower()} m", f"{half['letter'].lower()}m"], "time") if half else []
+
+
+ZONES = frozenset(("gmt", "est", "edt", "cst", "cdt", "mst", "mdt", "pst", "pdt"))
+_HALF = re.compile(r"\s?(?P<half>(?P<letter>[ap])(?:\.\s?m\b\.?|m\b\.?))", re.IGNORECASE)
+_BEFORE_HALF = r"(?=\s?[apAP](?:\.\s?[mM]\b|[mM]\b))"
+RULES = (
+    Rule("digit", re.compile(r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?(?!\d)"), _time),
+    Rule("digit", re.compile(rf"(?P<hour>\d{{1,2}})\.(?P<minute>\d{{2}})(?P<second>(?!))?{_BEFORE_HALF}"), _time),
+    Rule("digit", re.compile(rf"(?P<hour>\d{{1,2}}){_BEFORE_HALF}"), _hour),
+    Rule("letter", re.compile(r"(?<=[\dmM.]\s)(?:[gG]\.?[mM]\.?[tT]\b\.?|[ecmpECMP]\.?[sdSD]\.?[tT]\b\.?)"), _zone),
+)

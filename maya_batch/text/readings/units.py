@@ -1,28 +1,35 @@
 """Units of measure: how they are said after a number."""
 
 import re
+from collections.abc import Iterable
 
-from maya_batch.text.readings.ways import plural, unique
+from maya_batch.text.readings.ways import joined, plural, unique
+from maya_batch.text.readings.written import Written
 
 _UNITS = {
     "ft": "foot", "in": "inch", "yd": "yard", "yds": "yard", "mi": "mile", "km": "kilometer", "m": "meter",
     "cm": "centimeter", "mm": "millimeter", "nm": "nanometer", "μm": "micrometer|micron", "µm": "micrometer|micron",
-    "dm": "decimeter", "lb": "pound", "lbs": "pound", "oz": "ounce", "kg": "kilogram|kilo", "g": "gram", "gr": "grain|gram",
-    "mg": "milligram", "cwt": "hundredweight", "t": "ton", "l": "liter", "ml": "milliliter", "mL": "milliliter",
-    "cl": "centiliter", "dl": "deciliter", "kl": "kiloliter", "gal": "gallon", "gals": "gallon", "pt": "pint",
-    "pts": "pint", "qt": "quart", "qts": "quart", "bu": "bushel", "doz": "dozen", "ha": "hectare", "ac": "acre",
-    "hr": "hour", "hrs": "hour", "h": "hour", "min": "minute", "mins": "minute", "sec": "second", "secs": "second",
-    "s": "second", "ms": "millisecond", "yr": "year", "yrs": "year", "wk": "week", "wks": "week", "mos": "month",
-    "V": "volt", "kV": "kilovolt", "mV": "millivolt", "mv": "millivolt", "W": "watt", "kW": "kilowatt",
-    "MW": "megawatt", "mW": "milliwatt|megawatt", "GW": "gigawatt", "kWh": "kilowatt hour", "Wh": "watt hour",
-    "GWh": "gigawatt hour", "gWh": "gigawatt hour", "A": "amp|ampere", "Hz": "hertz", "kHz": "kilohertz",
-    "MHz": "megahertz", "GHz": "gigahertz", "kB": "kilobyte", "KB": "kilobyte", "kb": "kilobyte|kilobit",
-    "MB": "megabyte", "GB": "gigabyte", "TB": "terabyte", "PB": "petabyte", "pb": "petabyte", "kcal": "kilocalorie",
-    "cal": "calorie", "J": "joule", "kJ": "kilojoule", "N": "newton", "Pa": "pascal", "hPa": "hectopascal",
-    "kPa": "kilopascal", "hp": "horsepower", "dB": "decibel", "lm": "lumen", "ct": "carat", "au": "astronomical unit",
+    "dm": "decimeter", "lb": "pound", "lbs": "pound", "oz": "ounce", "kg": "kilogram|kilo", "g": "gram",
+    "gr": "grain|gram", "mg": "milligram", "cwt": "hundredweight", "t": "ton", "l": "liter", "ml": "milliliter",
+    "mL": "milliliter", "cl": "centiliter", "dl": "deciliter", "kl": "kiloliter", "gal": "gallon", "gals": "gallon",
+    "pt": "pint", "pts": "pint", "qt": "quart", "qts": "quart", "bu": "bushel", "doz": "dozen", "ha": "hectare",
+    "ac": "acre", "hr": "hour", "hrs": "hour", "h": "hour", "min": "minute", "mins": "minute", "sec": "second",
+    "secs": "second", "s": "second", "ms": "millisecond", "yr": "year", "yrs": "year", "wk": "week", "wks": "week",
+    "mo": "month", "mos": "month", "V": "volt", "kV": "kilovolt", "mV": "millivolt", "mv": "millivolt", "W": "watt",
+    "kW": "kilowatt", "MW": "megawatt", "mW": "milliwatt|megawatt", "GW": "gigawatt", "kWh": "kilowatt hour",
+    "Wh": "watt hour", "GWh": "gigawatt hour", "gWh": "gigawatt hour", "A": "amp|ampere", "Hz": "hertz",
+    "kHz": "kilohertz", "MHz": "megahertz", "GHz": "gigahertz", "kB": "kilobyte", "KB": "kilobyte",
+    "kb": "kilobyte|kilobit", "MB": "megabyte", "GB": "gigabyte", "TB": "terabyte", "PB": "petabyte",
+    "pb": "petabyte", "kcal": "kilocalorie", "cal": "calorie", "J": "joule", "kJ": "kilojoule", "N": "newton",
+    "Pa": "pascal", "hPa": "hectopascal", "kPa": "kilopascal", "hp": "horsepower", "dB": "decibel", "lm": "lumen",
+    "mbps": "megabit per second", "ct": "carat", "au": "astronomical unit",
 }  # fmt: skip
 """By the short form: the singular; other ways to say it follow after a bar."""
-_PLURALS = {"foot": "feet", "hundredweight": "hundredweight", "dozen": "dozen", "horsepower": "horsepower"}
+_PLURALS = {
+    **{"foot": "feet", "megabit per second": "megabits per second"},
+    **{name: name for name in ("hundredweight", "dozen", "horsepower")},
+    **{name: name for name in ("hertz", "kilohertz", "megahertz", "gigahertz")},
+}
 _WHOLE = {
     "mph": ["miles per hour", "miles an hour", "mile per hour", "mile an hour", "m p h"],
     "kmh": ["kilometers per hour", "kilometers an hour"],
@@ -38,83 +45,75 @@ _WHOLE = {
     "cc": ["c c", "cubic centimeters"],
 }
 _POWERS = {"²": "square", "2": "square", "sq": "square", "³": "cubic", "3": "cubic", "cu": "cubic"}
-_SHORT = "|".join(sorted((re.escape(unit) for unit in _UNITS), key=len, reverse=True))
-_PLAIN = "|".join(
-    sorted(
-        (
-            unit
-            for unit in _UNITS
-            if unit
-            not in (
-                "in",
-                "m",
-                "h",
-                "A",
-                "pt",
-                "V",
-                "s",
-                "g",
-                "t",
-                "l",
-                "min",
-                "ac",
-                "ha",
-                "ms",
-                "cal",
-                "N",
-                "J",
-                "W",
-                "gal",
-                "au",
-                "sec",
-                "pts",
-            )
-        ),
-        key=len,
-        reverse=True,
-    )
-)
+_BY_CASE = {unit.lower(): name for unit, name in reversed(_UNITS.items())} | _UNITS
+_WORDS = frozenset(("in", "pt", "pts", "gal", "cal", "ct", "gr", "mos", "s", "t", "l", "A", "N", "J"))
+"""Units that are words or names as well: apart from the number they need a full stop."""
+
+
+def _any_of(units: Iterable[str]) -> str:
+    """One of these units as a pattern; longer ones in any case."""
+    longest = sorted(units, key=len, reverse=True)
+    long, short = ("|".join(unit for unit in longest if (len(unit) > 1) is many) for many in (True, False))
+    return rf"(?:(?i:{long})|{short})"
+
+
+_ANY = _any_of(_UNITS)
 UNIT = re.compile(
     rf"""
-    \s?(?P<whole> °\s?[FC]\b | [%‰°′″] | (?:mph|km/?h|kph|rpm|cc)\b )
-    | \s?(?P<power> sq | cu )\.?\s(?P<powered> {_SHORT} )\b\.?(?!\w)
-    | \s?(?P<unit> {_SHORT} )(?P<after> [²³] | (?<=m)[23](?!\d) )(?!\w)
-    | \s?(?P<over> {_SHORT} )/(?P<under> {_SHORT} )(?P<of>[²³]?)(?!\w)
-    | (?P<close> {_SHORT} )\b(?!['’])
-    | \s(?P<dotted> {_SHORT} )\.(?!\w)
-    | \s(?P<apart> {_PLAIN} )\b(?![\w'’])
-    | \s(?P<letter> m | g | h | l | V | W | ha | min )(?=[.,;:!?)”"]*(?:\s|$))
+    \s?(?P<whole> °\s?[FC]\b | [%‰°′″] | (?i:mph|km/?h|kph|rpm|cc)\b(?!/) )
+    | \s?(?i:(?P<power> sq | cu ))\.?\s(?P<powered> {_ANY} )\b\.?(?!\w)
+    | \s?(?P<unit> {_ANY} )(?P<after> [²³] | (?<=[mM])[23](?!\d) )(?!\w)
+    | \s?(?P<over> {_ANY} )/(?P<under> {_ANY} )(?P<of>[²³]?)(?!\w)
+    | \s?/\s?(?P<per> {_ANY} | d )(?P<per_of>[²³]?)(?!\w)
+    | (?P<close> {_ANY} )\b(?!['’/-])
+    | [\s-](?P<dotted> {_ANY} )\.(?!\w)
+    | [\s-](?P<apart> {_any_of(unit for unit in _UNITS if unit not in _WORDS)} )\b(?![\w'’/])
+    | \s(?P<inches> in )(?=\s(?:high|long|wide|deep|thick|tall)\b|[,;:)])
     """,
     re.VERBOSE,
 )
-"""A unit after a number, with the space between them. Units that are words ("in", "pt") need a full stop, or no space."""
+"""A unit after a number, with the space between them."""
+_APART = ("close", "dotted", "apart", "inches")
+
+
+def with_unit(found: re.Match[str], number: list[Written], british: bool, one: bool = False) -> list[Written]:
+    """The written things of a number that is a match, and of the unit after it, if there is one; `one` after 1."""
+    unit = UNIT.match(found.string, found.end()) if number else None
+    if unit is None:
+        return number
+    start = unit.end() - len(unit[0].lstrip(" -\t\n\u00a0"))
+    return [*number, Written(start, unit.end(), tuple(unit_ways(unit, one, british)), "measure")]
 
 
 def unit_ways(found: re.Match[str], one: bool, british: bool) -> list[str]:
     """The ways to say a match of UNIT; `one` after the number 1."""
     if found["whole"]:
-        return _WHOLE[found["whole"].replace("/", "").replace(" ", "")]
+        return _WHOLE[
+            re.sub(r"[/\s]", "", found["whole"]) if "°" in found["whole"] else found["whole"].replace("/", "").lower()
+        ]
     if found["powered"]:
-        power = _POWERS[found["power"]]
+        power = _POWERS[found["power"].lower()]
         return [f"{power} {way}" for way in _named(found["powered"], one, british)]
     if found["unit"]:
         power = _POWERS[found["after"]]
         ways = _named(found["unit"], one, british)
         return unique([*(f"{power} {way}" for way in ways), *(f"{way} {power}d" for way in ways if power == "square")])
     if found["over"]:
-        power = f"{_POWERS[found['of']]} " if found["of"] else ""
-        below = _named(found["under"], True, british)
-        return unique(
-            f"{way} {per} {power}{low}"
-            for way in _named(found["over"], one, british)
-            for per in ("per", "a", "an")
-            for low in below[:2]
-        )
-    return _named(found["close"] or found["dotted"] or found["apart"] or found["letter"], one, british)
+        return unique(joined(_named(found["over"], one, british), _per(found["under"], found["of"], british)))
+    if found["per"]:
+        return _per(found["per"], found["per_of"], british)
+    return _named(next(found[name] for name in _APART if found[name]), one, british)
+
+
+def _per(short: str, power: str, british: bool) -> list[str]:
+    """The ways to say what a unit is divided by: "per second", "a second"."""
+    power = f"{_POWERS[power]} " if power else ""
+    names = ["day"] if short == "d" else _named(short, True, british)[:1]
+    return [f"{per} {power}{name}" for name in names for per in ("per", "a", "an")]
 
 
 def _named(short: str, one: bool, british: bool) -> list[str]:
-    singles = _UNITS[short].split("|")
+    singles = (_BY_CASE.get(short) or _BY_CASE[short.lower()]).split("|")
     many = [_PLURALS.get(single, plural(single)) for single in singles]
     ways = [way for pair in zip(singles, many, strict=True) for way in (pair if one else pair[::-1])]
     metric = [way.replace("meter", "metre").replace("liter", "litre") for way in ways]

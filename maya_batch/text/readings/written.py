@@ -22,6 +22,11 @@ class Written:
     """Whether only a person can tell which reading is meant ("St.", "1984", "I")."""
 
 
+NUMBER = r"(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)"
+"""A whole number as a pattern, with or without commas between thousands."""
+DASH = "[-‐‑‒–—−]"
+"""A hyphen, a dash or a minus sign as a pattern."""
+
 Reader: TypeAlias = Callable[[re.Match[str], bool], list[Written]]
 """Makes the written things of a match, in order; none if it is not of this class. The flag asks for British usage."""
 

@@ -1,0 +1,53 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from maya_batch.text.emotion_tags import TAG
+from maya_batch.text.passage import Passage
+from maya_batch.text.readings.writing_out import written_out
+
+
+def write_out(text: str, language: str = "en") -> str:
+    passage = Passage(0, None, 0, len(text), text)
+    replacements, problems = written_out(language)(passage)
+    assert not problems
+    return passage.replaced(replacements).text
+
+
+@pytest.mark.parametrize(
+    ("text", "given_to_model"),
+    [
+        (
+            "Mr. Darcy paid $5.50 at 6:45 p.m. He left.",
+            "Mister Darcy paid five dollars and fifty cents at six forty five p.m. He left.",
+        ),
+        ("He left on July 4, 1862.", "He left on July fourth, eighteen sixty two."),
+        ("It was 6 ft. 2 in. He had 5kg.", "It was six feet two inches. He had five kilograms."),
+        ("25 men came. “3 left,” he said.", "Twenty five men came. “Three left,” he said."),
+        ("10%–20% of 2½", "Ten percent to twenty percent of two and a half"),
+        ("Louis XIV of St. Ives in the FBI", "Louis the fourteenth of St. Ives in the FBI"),
+        ("Over 1984 men.", "Over 1984 men."),
+        ("<laugh> Tea, etc. And so on.", "<laugh> Tea, et cetera. And so on."),
+    ],
+)
+def test_what_has_one_meaning_is_written_out_and_the_rest_stays(text: str, given_to_model: str) -> None:
+    assert write_out(text) == given_to_model
+
+
+def test_the_rule_of_a_change_is_its_kind() -> None:
+    replacements, _ = written_out("en")(Passage(0, None, 0, 20, "Dr. Moss had 5 cats."))
+    assert [(new.rule, new.text) for new in replacements] == [("title", "Doctor"), ("cardinal", "five")]
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["5", "Mr. ", "<laugh>", " ", "5kg", "%", "–", ".", "p.m.", "Hill ", "£3 4s. 6d."]), max_size=9
+    )
+)
+def test_tags_stay_and_words_are_not_joined(parts: list[str]) -> None:
+    text = "x " + "".join(parts)
+    after = write_out(text)
+    assert TAG.findall(after) == TAG.findall(text)
+    assert "kilogramsm" not in after
+    assert "fivefive" not in after
