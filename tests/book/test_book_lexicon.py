@@ -118,3 +118,18 @@ def test_a_book_of_rules_1_is_refused_with_the_way_on(key: str, value: object, t
     assert make_plan(Path(tiny.path), Render(), upgrade_text=True).text_rules > 1
     tiny.write(TEXT, normalize=False)
     assert tiny.plan().text_rules == 1
+
+
+def test_written_forms_are_written_out_where_the_lexicon_has_no_entry(tiny: TinyBook) -> None:
+    text = {"One": ["He paid $5 for 1,500 hats.", "Dr. Hill saw Louis XIV.", "Nothing else."]}
+    tiny.write(text)
+    before = tiny.plan()
+    tiny.write(text, normalize="on", lexicon={"$5": "a fiver"})
+    after = tiny.plan()
+    assert [chunk.source for chunk in after.chunks()] == [chunk.source for chunk in before.chunks()]
+    assert [chunk.text for chunk in after.chunks()] == [
+        "He paid a fiver for one thousand five hundred hats.",
+        "Doctor Hill saw Louis the fourteenth.",
+        "Nothing else.",
+    ]
+    assert keys(before)[2] == keys(after)[2]
