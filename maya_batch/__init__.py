@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from maya_batch.run.library import load_book, plan_book, read_report, render, speak
     from maya_batch.run.progress import ProgressListener
     from maya_batch.run.result import RunResult
-    from maya_batch.run.samples import Sample
+    from maya_batch.run.sample_files import Sample
 
 __all__ = [
     "BusyError",

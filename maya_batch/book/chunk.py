@@ -41,6 +41,8 @@ class Chunk:
     """Silence before it, in seconds: what the first one of a chapter adds to `chapter_start`."""
     changes: tuple[Change, ...] = ()
     """What is spoken in another form than written; their offsets are those of the chapter's text."""
+    voice: str = ""
+    """The name of its voice in the manifest."""
 
     @property
     def ref(self) -> str:

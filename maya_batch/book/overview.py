@@ -4,6 +4,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from maya_batch.book.book_lexicon import LexiconUse, lexicon_use
 from maya_batch.book.character_accounting import Characters, chapter_characters
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.leftovers import left_over
@@ -61,6 +62,8 @@ class Description:
     """The current model config, then the earlier ones: model, number format, quantization and decoding."""
     characters: Characters
     """All characters of the book by outcome."""
+    lexicon: LexiconUse | None
+    """What the book uses of its lexicon; None without one."""
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -113,6 +116,9 @@ def describe(state: BookState, machine: Machine, takes: bool, speed: Speed | Non
     if speed is not None and missing:
         minutes = round((plan.layout.seconds(missing) / speed.x_realtime + speed.start_s) / 60, 1)
         notes.append(f"rendering: about {minutes:.1f} minutes, at {speed.x_realtime:.1f}x real time on {speed.device}")
+    use = lexicon_use(plan.manuscript, plan.lexicon, plan.chunks())
+    if use is not None and not takes:
+        notes.append(str(use))
     left = left_over(state) if takes else None
     notes += _pinned(state)
     notes += [
@@ -139,6 +145,7 @@ def describe(state: BookState, machine: Machine, takes: bool, speed: Speed | Non
         notes=notes,
         model_configs=model_configs(state),
         characters=Characters.sum(line.characters for line in lines),
+        lexicon=use,
     )
 
 

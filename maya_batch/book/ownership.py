@@ -156,7 +156,8 @@ def _foreign_files(state: BookState, adopt: bool) -> Iterator[str]:
     """The files that the book must not overwrite, each as a line of a message."""
     own = adopt or _has_own_chapters(state)
     manuscript = state.plan.manuscript
-    sources = [manuscript.path]
+    sources, lexicon = [manuscript.path], state.plan.book.lexicon
+    sources += [manuscript.folder / lexicon] if isinstance(lexicon, str) else []
     sources += [manuscript.folder / chapter.file for chapter in state.plan.book.chapters if chapter.file is not None]
     for source in sources:
         if hidden_folder(state.folder).resolve() in source.resolve().parents or is_part(source):

@@ -6,13 +6,14 @@ It reads only the book's files and the layout of a checkpoint on this disk; no t
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from maya_batch.book.book_id import text_rules_of
+from maya_batch.book.book_lexicon import compile_lexicon, divided_entries, refused_keys
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.settings import Sound, sound_settings
 from maya_batch.checkpoint.hf_config import CONTEXT, positions_of
@@ -24,9 +25,11 @@ from maya_batch.manifest.source_text import Lines, control_offsets, control_word
 from maya_batch.text.chunking import Piece, chunk_script
 from maya_batch.text.marks import has_marks, mark_strippers
 from maya_batch.text.language import base_language
+from maya_batch.text.lexicon import Lexicon
 from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import TextProblem
-from maya_batch.text.rewriting import Rewriter, rewrite
+from maya_batch.text.readings.writing_out import written_out
+from maya_batch.text.rewriting import Rewriter, rewrite, say_as
 from maya_batch.text.rules import TEXT_RULES
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
 from maya_batch.text.typography import finish_description, speakable
@@ -55,6 +58,8 @@ class Plan:
     """The flags without which this book is refused."""
     text_rules: int = TEXT_RULES
     """The version of the text rules by which it is made."""
+    lexicon: Lexicon = field(default_factory=Lexicon)
+    """The book's lexicon; its entries are in the order of the manuscript's."""
 
     @property
     def book(self) -> Book:
@@ -141,11 +146,15 @@ def plan_manuscript(
         what = f"this model speaks {', '.join(layout.languages)}, not {language}"
         mend = "choose a model that does, or add --allow-language to render the book anyway"
         judge(Finding(str(manuscript.path), *place, what, mend), "--allow-language", allow_language)
+    findings += refused_keys(manuscript, rules)
+    lexicon, repeated = compile_lexicon(manuscript)
+    findings += repeated
     chunks = 0
     for chapter in manuscript.chapters:
         if len(findings) > _ENOUGH:
             break
-        pieces, problems = _pieces(chapter, manuscript.book, sound, layout, context, rules)
+        pieces, problems, cut = _pieces(chapter, manuscript.book, sound, layout, context, rules, lexicon)
+        warnings += cut
         chunks += len(pieces)
         if chunks > MOST_CHUNKS:
             what = f"the book has more than {MOST_CHUNKS:,} chunks up to here"
@@ -168,7 +177,7 @@ def plan_manuscript(
             f"this book was begun with text rules {rules} and keeps them{marks}; `render --upgrade-text` switches it "
             f"to rules {TEXT_RULES}, which changes some chunks"
         )
-    return Plan(manuscript, sound, layout, chapters, tuple(lines), tuple(allowed), rules)
+    return Plan(manuscript, sound, layout, chapters, tuple(lines), tuple(allowed), rules, lexicon)
 
 
 def speech_plan(text: str, description: str, sound: Sound, language: str = "en") -> list[Chunk]:
@@ -199,7 +208,7 @@ def speech_plan(text: str, description: str, sound: Sound, language: str = "en")
     except ValidationError as error:
         raise UsageError(f"--description {error.errors(include_url=False)[0]['msg']}") from error
     chapter = ChapterText(1, "1", "1", "voice", text, place)
-    pieces, problems = _pieces(chapter, book, sound, layout, context, TEXT_RULES)
+    pieces, problems, _ = _pieces(chapter, book, sound, layout, context, TEXT_RULES, Lexicon())
     if problems:
         raise ManifestError([Finding(*place(problem.offset), problem.what, problem.mend) for problem in problems])
     return list(_chapters([(chapter, pieces)], book, sound)[0].chunks)
@@ -215,13 +224,14 @@ def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
 
 
 def _pieces(
-    chapter: ChapterText, book: Book, sound: Sound, layout: TokenLayout, context: int, rules: int
-) -> tuple[list[Piece], list[TextProblem]]:
-    """One chapter's pieces, and the problems of its text."""
+    chapter: ChapterText, book: Book, sound: Sound, layout: TokenLayout, context: int, rules: int, lexicon: Lexicon
+) -> tuple[list[Piece], list[TextProblem], list[Finding]]:
+    """One chapter's pieces, the problems of its text, and warnings."""
     passages, problems = parse_script(chapter.text, book.voices.keys(), layout.tags, rules)
     if sum(not problem.tag for problem in problems) >= _ENOUGH:
-        return [], problems
+        return [], problems, []
     passages, refused = rewrite(passages, _rewriters(chapter, book, rules))
+    passages, unsaid = say_as(passages, _sayings(chapter, book, rules, lexicon))
     pieces, misfits = chunk_script(
         chapter.text,
         passages,
@@ -230,7 +240,7 @@ def _pieces(
         language=book.language,
         rules=rules,
     )
-    return pieces, [*problems, *refused, *misfits]
+    return pieces, [*problems, *refused, *unsaid, *misfits], list(divided_entries(chapter, passages, pieces))
 
 
 def _rewriters(chapter: ChapterText, book: Book, rules: int) -> list[Rewriter]:
@@ -241,6 +251,14 @@ def _rewriters(chapter: ChapterText, book: Book, rules: int) -> list[Rewriter]:
         *mendings(chapter.text, book.language),
         *mark_strippers(chapter.text, book.marks),
     ]
+
+
+def _sayings(chapter: ChapterText, book: Book, rules: int, lexicon: Lexicon) -> list[Rewriter]:
+    """What is spoken in place of parts of a chapter's text; the cuts do not depend on it. The first rule wins."""
+    if rules == 1:
+        return []
+    sayings = [lexicon.rewriter(chapter.voice)] if lexicon.entries else []
+    return [*sayings, written_out(book.language)] if book.normalize == "on" else sayings
 
 
 def _budget(chapter: ChapterText, book: Book, sound: Sound, context: int) -> Callable[[str, str | None], bool]:
@@ -293,10 +311,27 @@ def _chapters(drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: 
                     words=piece.words,
                     pause_before=piece.pause_before,
                     changes=piece.changes,
+                    voice=name,
                 )
             )
         chapters.append(Chapter(text.number, text.title, f"{text.number:0{digits}}-{text.slug}", tuple(chunks)))
     return tuple(chapters)
+
+
+def spoken_as(chunk: Chunk, text: str, voice: str, book: Book, seed: int) -> Chunk:
+    """A chunk that has another text, spoken by a voice of the book; `seed` is for a voice without one."""
+    own = book.voices[voice]
+    description, spoken = finish_description(own.description), speakable(text)
+    return replace(
+        chunk,
+        description=description,
+        text=spoken,
+        seed=seed if own.seed is None else own.seed,
+        expected_frames=_frames(expected_tokens(spoken, description, book.language)),
+        max_frames=_frames(cap_tokens(spoken, description, book.language)),
+        voice=voice,
+        changes=(),
+    )
 
 
 def _pause(piece: Piece, following: Piece | None, book: Book) -> float:

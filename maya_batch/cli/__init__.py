@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from maya_batch.cli import inspect, other_commands, render, review
 from maya_batch.cli.convert import convert
 from maya_batch.cli.session import Session
+from maya_batch.cli.words import words
 from maya_batch.errors import (
     EXIT_ENVIRONMENT,
     EXIT_STOPPED,
@@ -43,6 +44,7 @@ for _command in (
     render.render,
     inspect.plan,
     inspect.status,
+    words,
     render.assemble,
     review.redo,
     review.audition,

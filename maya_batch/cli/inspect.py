@@ -8,14 +8,16 @@ from typing import Annotated
 
 import typer
 
+from maya_batch.book.book_lexicon import lexicon_use
 from maya_batch.book.leftovers import left_over
 from maya_batch.book.machine_speed import saved_speed
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.overview import Description, describe
 from maya_batch.book.ownership import refuse_other_book
-from maya_batch.book.plan import make_plan
+from maya_batch.book.plan import Plan, make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, book_state, hidden_folder
+from maya_batch.book.text_changes import change_lines, chunk_lines, counts, summary
 from maya_batch.cli.options import Book, BookFlags, Json, MachineFlags, Output, takes_flags
 from maya_batch.errors import UsageError
 from maya_batch.manifest import Render
@@ -34,14 +36,23 @@ def plan(
     book_flags: BookFlags,
     machine_flags: MachineFlags,
     output: Output = None,
+    chunks: Annotated[bool, typer.Option("--chunks", help="Show each chunk instead: voice, source and text.")] = False,
+    show_text: Annotated[
+        bool, typer.Option("--show-text", help="Show instead what is spoken in another form than written.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show chapters, chunks, expected length and mistakes without rendering.
 
-    It needs no model, and also shows words, tokens, disk space and, after `bench`, the expected rendering time.
+    It needs no model, and also shows words, tokens, disk space and, after `bench`, the expected rendering time. With
+    `--chunks` it shows each chunk, with `--show-text` each change of the text with its rule, with both of them both.
     """
     machine = machine_flags.machine()
     state = _look(book, output, book_flags, machine, any_language=False)
+    if chunks or show_text:
+        _print_texts(state.plan, chunks, show_text, as_json)
+        refuse_other_book(state)
+        return
     speed = saved_speed(state.plan.sound.model)
     _print(describe(state, machine, takes=False, speed=speed), as_json)
     refuse_other_book(state)
@@ -170,6 +181,26 @@ def _look(
 ) -> BookState:
     """The state of a book on disk; nothing is written."""
     return book_state(book_flags.plan(book, output, any_language), machine, output)
+
+
+def _print_texts(plan: Plan, chunks: bool, changes: bool, as_json: bool) -> None:
+    """Print the chunks, the changes of the text, or both."""
+    chunk_list = chunk_lines(plan) if chunks else []
+    change_list = change_lines(plan) if changes else []
+    use = lexicon_use(plan.manuscript, plan.lexicon, plan.chunks()) if changes else None
+    if as_json:
+        data: dict[str, object] = {"chunks": [asdict(chunk) for chunk in chunk_list]} if chunks else {}
+        if changes:
+            data["changes"] = [asdict(change) for change in change_list]
+            data["counts"] = counts(change_list)
+            data["lexicon"] = None if use is None else asdict(use)
+        print(json.dumps(data, indent=2))
+        return
+    lines = [line for chunk in chunk_list for line in chunk.lines()]
+    if changes:
+        lines += [*map(str, change_list), summary(change_list)]
+        lines += [] if use is None else use.lines()
+    print("\n".join(map(printable, lines)))
 
 
 def _print(description: Description, as_json: bool) -> None:

@@ -88,36 +88,63 @@ def redo(
 def audition(
     context: typer.Context,
     book: Book,
-    voice: Annotated[str, typer.Option(help="Name of the voice in the manifest.", show_default=False)],
     book_flags: BookFlags,
     machine_flags: MachineFlags,
+    voice: Annotated[
+        str | None,
+        typer.Option(help="Name of the voice in the manifest. With --word, the default is the voice of each sentence."),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0, 1, 2, and so on.")] = 5,
     text: Annotated[str | None, typer.Option(help="Text to speak. Default: the first chunk of the voice.")] = None,
+    word: Annotated[
+        str | None, typer.Option(help="Speak the first sentences with this word or phrase, to hear how it is said.")
+    ] = None,
+    respelling: Annotated[
+        list[str] | None, typer.Option(help="With --word: also speak them with this respelling of the word.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Output folder. Default: `<book>-audition`, next to the manifest.")
     ] = None,
 ) -> None:
-    """Speak a sample of a voice with several seeds, to choose one by ear.
+    """Speak a sample of a voice with several seeds, or a word with several respellings, to choose one by ear.
 
-    Example: `maya-batch audition book.yaml --voice anna --seeds 5`. The book and its takes are not changed.
+    Examples: `maya-batch audition book.yaml --voice anna --seeds 5`, and
+    `maya-batch audition book.yaml --word Hermione --respelling her-MY-oh-nee`. The book and its takes are not changed.
     """
+    if word is None and voice is None:
+        raise UsageError("--voice names the voice to speak, and --word a word; add one of the two")
+    if word is None and respelling:
+        raise UsageError("--respelling needs --word, which names the word that is respelt")
+    chosen = context.get_parameter_source("seeds")
+    if word is not None and (text is not None or (chosen is not None and chosen.name != "DEFAULT")):
+        raise UsageError("--word speaks sentences of the book with the book's seed; leave out --seeds and --text")
     from maya_batch.run.samples import audition as record
     from maya_batch.run.samples import voice_with_seed
+    from maya_batch.run.word_samples import audition_word
 
     plan = book_flags.plan(book, any_language=False)
     machine, check_tags = machine_flags.machine(), not book_flags.allow_unknown_tags
     session = context.ensure_object(Session)
     with guarded(session.stop) as guard:
-        samples = record(plan, voice, seeds, machine, text, output, check_tags, guard.stop, session.loaders)
+        if word is not None:
+            samples = audition_word(
+                plan, word, respelling or (), machine, voice, output, check_tags, guard.stop, session.loaders
+            )
+        else:
+            samples = record(plan, str(voice), seeds, machine, text, output, check_tags, guard.stop, session.loaders)
     for sample in samples:
         log.info("%s  %.1f s", sample.path, sample.seconds)
         for problem in sample.problems:
-            log.warning("seed %d %s: %s", sample.seed, problem.kind, problem.detail)
-    good = next((sample.seed for sample in samples if not sample.problems), 0)
-    pinned = voice_with_seed(voice, plan.book.voices[voice].description, good)
-    bad = any(sample.problems for sample in samples)
-    lines = [f"to use one of these seeds, write it into {book}:", *pinned.splitlines()]
-    finish(lines, EXIT_PROBLEMS if bad else EXIT_WHOLE)
+            told = sample.path.name if word is not None else f"seed {sample.seed}"
+            log.warning("%s %s: %s", told, problem.kind, problem.detail)
+    lines = []
+    if word is None:
+        good = next((sample.seed for sample in samples if not sample.problems), 0)
+        pinned = voice_with_seed(str(voice), plan.book.voices[str(voice)].description, good)
+        lines = [f"to use one of these seeds, write it into {book}:", *pinned.splitlines()]
+    elif respelling:
+        lines = [f"to use a respelling, add it to `lexicon` in {book}"]
+    finish(lines, EXIT_PROBLEMS if any(sample.problems for sample in samples) else EXIT_WHOLE)
 
 
 def _attempt(keep: str) -> int | None:

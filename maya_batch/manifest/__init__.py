@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maya_batch.errors import Finding, UsageError
+from maya_batch.manifest.book_file import read_book_file
 from maya_batch.manifest.checks import Checker, file_stem
 from maya_batch.manifest.error_recovery import read_book
 from maya_batch.manifest.json_schema import json_schema
+from maya_batch.manifest.lexicon import LexiconEntry, read_lexicon
 from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
 from maya_batch.manifest.source_text import (
     LIMIT_BYTES,
@@ -15,9 +17,7 @@ from maya_batch.manifest.source_text import (
     UnreadableError,
     control_offsets,
     control_words,
-    decode,
     read_bytes,
-    way_out,
 )
 from maya_batch.manifest.yaml_positions import DataPath, load
 from maya_batch.messages.quoting import quoted
@@ -27,6 +27,7 @@ __all__ = [
     "Chapter",
     "ChapterText",
     "Format",
+    "LexiconEntry",
     "Manuscript",
     "Output",
     "Pauses",
@@ -72,6 +73,8 @@ class Manuscript:
     book: Book
     chapters: tuple[ChapterText, ...]
     """The chapters whose text could be read; without findings, all of them."""
+    lexicon: tuple[LexiconEntry, ...]
+    """The valid entries of the book's lexicon, in order."""
     place: Callable[[DataPath], tuple[int, int]]
     """Line and column, from 1, of the value at a path of the manifest."""
 
@@ -97,6 +100,8 @@ def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
     folder = path.parent.resolve()
     checker = Checker(book, source, file, folder, patched)
     findings += checker.findings()
+    lexicon, mistakes = read_lexicon(checker, path.parent)
+    findings += mistakes
     chapters: list[ChapterText] = []
     room = LIMIT_BYTES
     for index in range(len(book.chapters)):
@@ -110,7 +115,7 @@ def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
             findings.append(checker.finding(("chapters", index), what, "split the book into several"))
             chapters.clear()
             break
-    return Manuscript(path, folder, book, tuple(chapters), source.place), list(dict.fromkeys(findings))
+    return Manuscript(path, folder, book, tuple(chapters), lexicon, source.place), list(dict.fromkeys(findings))
 
 
 def output_folder(manuscript: Manuscript, override: Path | None = None) -> Path:
@@ -150,7 +155,7 @@ def _chapter_text(checker: Checker, index: int, given: Path) -> tuple[ChapterTex
         kind = "the chapter's text"
     else:
         shown_file = str(given / str(chapter.file))
-        text, findings = _file_text(checker, path, str(chapter.file), shown_file)
+        text, findings = read_book_file(checker, path, str(chapter.file), shown_file, "the chapter file")
         lines = Lines(text)
 
         def place(offset: int) -> tuple[str, int, int]:
@@ -172,17 +177,3 @@ def _chapter_text(checker: Checker, index: int, given: Path) -> tuple[ChapterTex
         place=place,
     )
     return read, []
-
-
-def _file_text(checker: Checker, path: DataPath, file: str, shown_file: str) -> tuple[str, list[Finding]]:
-    """The text of a chapter's file, and its mistakes."""
-    how = way_out(checker.folder, file)
-    if how:
-        mend = "move it into that folder and write its relative path"
-        return "", [checker.finding(path, f"the chapter file {quoted(file)} {how}", mend)]
-    try:
-        raw = read_bytes(checker.folder / file)
-    except UnreadableError as error:
-        return "", [checker.finding(path, f"the chapter file {quoted(shown_file)} {error}")]
-    text, findings = decode(raw, shown_file)
-    return text.replace("\r\n", "\n").replace("\r", "\n"), findings

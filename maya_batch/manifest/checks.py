@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +62,15 @@ class Checker:
         """Whether the value at `path` is the author's, not a stand-in."""
         return not any(path[:length] in self.patched for length in range(1, len(path) + 1))
 
-    def _voices(self) -> Iterator[Finding]:
+    def voice_names(self) -> Sequence[str]:
+        """The names of the voices as they were written, also of those with a mistake; none if there is no mapping."""
         written = self.source.data.get("voices") if isinstance(self.source.data, dict) else None
-        if not isinstance(written, dict) or ("voices",) in self.patched:
+        return list(written) if isinstance(written, dict) and ("voices",) not in self.patched else []
+
+    def _voices(self) -> Iterator[Finding]:
+        written = self.voice_names()
+        if not written:
             return
-        # Looked up in what was written: a voice with a mistake in it is still a known name.
         known = [name for name in written if name in self.book.voices]
         used: list[tuple[DataPath, str | None]] = [(("voice",), self.book.voice)]
         used += [(("chapters", index, "voice"), chapter.voice) for index, chapter in enumerate(self.book.chapters)]

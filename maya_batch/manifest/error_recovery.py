@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from maya_batch.errors import Finding
-from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
+from maya_batch.manifest.schema import Book, Chapter, Format, LexiconItem, Output, Pauses, Quality, Render, Voice
 from maya_batch.manifest.yaml_positions import Data, DataPath, YamlSource
 from maya_batch.messages.quoting import quoted
 from maya_batch.messages.suggestions import closest, listed
@@ -70,6 +70,8 @@ def suggestion(word: str, known: Collection[str], label: str) -> str:
 def _path(detail: ErrorDetails) -> tuple[DataPath, bool]:
     """The path of an error in the data, and whether its key must not be there."""
     path = detail["loc"]
+    if path[:1] == ("lexicon",):
+        path = (*path[:1], *path[2:])  # pydantic names the form of the lexicon
     if detail["type"] == "extra_forbidden":
         return path, True
     if path and path[-1] == "[key]":
@@ -129,6 +131,8 @@ def _model(path: DataPath) -> type[BaseModel]:
             return Voice
         case ("chapters", _):
             return Chapter
+        case ("lexicon", _):
+            return LexiconItem
         case ("pauses",):
             return Pauses
         case ("output",):
@@ -167,6 +171,8 @@ def _patch(data: dict[str, Data], path: DataPath, at_key: bool) -> None:
             chapter = _at(data, path[:-1])
             if isinstance(chapter, dict) and chapter.get("text") is None and chapter.get("file") is None:
                 chapter["text"] = "-"
+        case ("lexicon", *_):
+            data.pop("lexicon", None)
         case ("output", "formats", *_):
             _drop(data, ("output",), "formats")
         case (*parents, leaf):

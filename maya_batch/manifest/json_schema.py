@@ -35,8 +35,12 @@ def _widened(schema: dict[str, Any], empty: bool) -> dict[str, Any]:
     kind = schema.get("type")
     about: dict[str, Any] = {key: schema[key] for key in ("default", "description", "title") if key in schema}
     rest = {key: schema[key] for key in schema if key not in about}
+    if "oneOf" in rest:  # of a union whose kinds are told apart by a function
+        rest["anyOf"] = rest.pop("oneOf")
     if "anyOf" in rest:
         rest["anyOf"] = [_widened(choice, False) for choice in rest["anyOf"]]
+    elif isinstance(rest.get("additionalProperties"), dict):
+        rest["additionalProperties"] = _widened(rest["additionalProperties"], False)
     elif kind == "string" and "enum" not in rest:
         rest["type"] = ["string", "number", "boolean"]
     elif kind in _NUMBER_WORDS:

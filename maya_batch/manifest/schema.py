@@ -4,9 +4,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    StringConstraints,
+    Tag,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -16,6 +21,7 @@ from maya_batch.manifest.one_line import Codec, Description, FilePath, Folder, L
 from maya_batch.messages.quoting import quoted
 
 Seconds = Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
@@ -170,6 +176,38 @@ class Chapter(Part):
         return self
 
 
+class LexiconItem(Part):
+    """A word or phrase of the text, and what is spoken for it; `voice` is the only voice that it is for."""
+
+    word: Text
+    respelling: Text
+    voice: Text | None = None
+    case: Literal["exact"] | None = None
+
+
+def _kind_of_lexicon(data: object) -> str:
+    """The tag of the form that a lexicon has; it is in the location of pydantic's errors."""
+    return "mapping" if isinstance(data, dict) else "list" if isinstance(data, list | tuple) else "file"
+
+
+Lexicon = Annotated[
+    Annotated[FilePath, Tag("file")]
+    | Annotated[dict[str, str], Tag("mapping")]
+    | Annotated[tuple[LexiconItem, ...], Tag("list")],
+    Discriminator(_kind_of_lexicon),
+]
+"""A CSV file, relative to the manifest; or words with their respellings; or a list of `LexiconItem`."""
+
+
+def _switch(value: object) -> object:
+    """`on` and `off` as text: YAML readers take them for booleans."""
+    words = {"true": "on", "false": "off", "on": "on", "off": "off"}
+    return words.get(str(value).lower(), value) if isinstance(value, bool | str) else value
+
+
+Switch = Annotated[Literal["off", "on"], BeforeValidator(_switch), WithJsonSchema({"enum": ["off", "on", False, True]})]
+
+
 class Book(Part):
     """A whole book.yaml."""
 
@@ -181,6 +219,8 @@ class Book(Part):
     chapters: Annotated[tuple[Chapter, ...], Field(min_length=1)]
     #: What is done with marks like `_emphasis_`, `# heading` and `[12]`: `strip` takes them out, `error` refuses them.
     marks: Literal["strip", "error"] = "strip"
+    lexicon: Lexicon | None = None
+    normalize: Switch = "off"
     pauses: Pauses = Pauses()
     output: Output = Output()
     render: Render = Render()

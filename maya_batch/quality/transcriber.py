@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,19 +62,22 @@ class Transcriber:
         except MachineError as error:
             self._fall_back(error)
 
-    def transcribe(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Transcript, tuple[Problem, ...]]:
+    def transcribe(
+        self, wave: NDArray[np.float32], rate: int, text: str, respellings: Mapping[str, str] | None = None
+    ) -> tuple[Transcript, tuple[Problem, ...]]:
         """Transcribe a take of `text`; return the transcript and the problems that it shows.
 
-        `wave` has samples [n] in -1..1 at `rate` Hz.
+        `respellings` of words that stand in the text, to the words they stand for: both are right. `wave` has samples
+        [n] in -1..1 at `rate` Hz.
 
         Raises:
             MachineError: ASR fails.
         """
         try:
-            return self._listen(wave, rate, text)
+            return self._listen(wave, rate, text, respellings)
         except MachineError as error:
             self._fall_back(error)
-        return self._listen(wave, rate, text)
+        return self._listen(wave, rate, text, respellings)
 
     def _load(self) -> None:
         from maya_batch.quality.whisper import load_recognizer
@@ -82,12 +86,14 @@ class Transcriber:
         which = "takes with problems" if self._suspects_only else "all takes"
         log.info("transcribing %s with %s on %s", which, self._name, self._device)
 
-    def _listen(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Transcript, tuple[Problem, ...]]:
+    def _listen(
+        self, wave: NDArray[np.float32], rate: int, text: str, respellings: Mapping[str, str] | None
+    ) -> tuple[Transcript, tuple[Problem, ...]]:
         from maya_batch.quality.whisper import listen
 
         if self._recognizer is None:
             raise ValueError("the ASR model is not loaded")
-        return listen(self._recognizer, wave, rate, text, self._language, self._quality)
+        return listen(self._recognizer, wave, rate, text, self._language, self._quality, respellings)
 
     def _fall_back(self, error: MachineError) -> None:
         if self._asked != "auto" or self._device == "cpu":

@@ -4,6 +4,7 @@ faster-whisper is the extra `verify`. Nothing here uses the network; `maya-batch
 Importing faster-whisper takes seconds, so the check for a default model, which every command makes, does not import it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -204,12 +205,19 @@ def _load_cublas() -> None:
 
 
 def listen(
-    recognizer: Recognizer, waveform: NDArray[np.float32], rate: int, text: str, language: str, quality: Quality
+    recognizer: Recognizer,
+    waveform: NDArray[np.float32],
+    rate: int,
+    text: str,
+    language: str,
+    quality: Quality,
+    respellings: Mapping[str, str] | None = None,
 ) -> tuple[Transcript, tuple[Problem, ...]]:
     """Transcribe a take of `text`, and check the transcript against the text.
 
-    `waveform` has samples in -1..1 at `rate` Hz, mono. The same samples give the same result on the same machine:
-    beam search takes the most likely of five transcripts, and nothing is sampled.
+    `respellings` of words that stand in the text, to the words they stand for: both are right. `waveform` has samples
+    in -1..1 at `rate` Hz, mono. The same samples give the same result on the same machine: beam search takes the most
+    likely of five transcripts, and nothing is sampled.
 
     Whisper sometimes fails on a good take: it stops, or repeats a word without end. A take with wrong words is
     transcribed a second time, with time stamps, which change the decoding; words that the take lacks are in neither
@@ -224,7 +232,7 @@ def listen(
 
     def checked(timed: bool) -> tuple[Transcript, tuple[Problem, ...]]:
         transcript = _transcribe(recognizer, samples, language, timed)
-        return check_words(text, transcript, recognizer.name, language, quality)
+        return check_words(text, transcript, recognizer.name, language, quality, respellings)
 
     first = checked(timed=False)
     if not first[1] or any(problem.kind == "tag" for problem in first[1]):

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 
 from maya_batch import exit_codes
+from maya_batch.book.book_lexicon import LexiconUse
 from maya_batch.book.character_accounting import Characters
 from maya_batch.book.report_files import GENERATOR
 from maya_batch.quality import Problem
@@ -130,6 +131,8 @@ class Report:
     flags: tuple[str, ...] = ()
     """The flags that a command on the book needs to find the same takes (--output, --model, --codec) and to continue
     (--allow-unknown-tags, --allow-language)."""
+    lexicon: LexiconUse | None = None
+    """What the book uses of its lexicon; null without one."""
     generator: Annotated[str, Field(json_schema_extra={"const": GENERATOR})] = GENERATOR
     """The program that wrote the report."""
 

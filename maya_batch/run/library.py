@@ -12,7 +12,8 @@ from maya_batch.run.deadline import deadline_of
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.render import render_book
 from maya_batch.run.result import RunResult
-from maya_batch.run.samples import Sample, say
+from maya_batch.run.sample_files import Sample
+from maya_batch.run.samples import say
 from maya_batch.wording import RESUMABLE
 
 

@@ -1,6 +1,7 @@
 """What the owners of a run tell each other: see the picture in maya_batch/README.md."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,8 @@ class Decoded:
     take: Take
     text: str
     waveform: NDArray[np.float32]
+    respellings: Mapping[str, str] = field(default_factory=dict)
+    """What the lexicon has the text say, and the words that it stands for."""
 
 
 @dataclass(frozen=True)

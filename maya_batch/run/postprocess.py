@@ -39,6 +39,7 @@ from maya_batch.run.pipeline_messages import (
 )
 from maya_batch.run.result import RunResult
 from maya_batch.run.take_inspector import TakeInspector
+from maya_batch.text.lexicon import respellings
 from maya_batch.wording import cannot_read_back
 
 log = logging.getLogger(__name__)
@@ -110,7 +111,8 @@ class TakeProcessor:
             began = time.monotonic()
             waveform = self._waveforms.prepare(take)
             self._result.stages.spent("codec and audio", began)
-            self._inspect.send(Decoded(take, self._chunks[take.key].text, waveform))
+            chunk = self._chunks[take.key]
+            self._inspect.send(Decoded(take, chunk.text, waveform, respellings(chunk.changes)))
             self._inspect.wait_for_room()
 
     def _settle(self, take: Take, known: tuple[Problem, ...]) -> None:

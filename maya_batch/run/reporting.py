@@ -11,6 +11,7 @@ from pathlib import Path
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.waveform_cache import WaveformCache, audible
+from maya_batch.book.book_lexicon import lexicon_use
 from maya_batch.book.character_accounting import Characters, chapter_characters
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.report_files import PAGE_NAME, report_fingerprint
@@ -61,6 +62,8 @@ def _fingerprint(state: BookState, exit_code: int) -> str:
         str(plan.manuscript.path.absolute()),
     )
     digest = hashlib.sha256(repr((*whole, plan.sound.model, *_flags(state))).encode())
+    use = lexicon_use(plan.manuscript, plan.lexicon, plan.chunks())
+    digest.update(b"" if use is None else repr(use).encode(errors="surrogatepass"))
     for chapter in plan.chapters:
         files = [read_comment(target.path) for target in state.targets(chapter)]
         digest.update(repr((chapter.title, state.fingerprint(chapter), files)).encode())
@@ -112,6 +115,7 @@ def make_report(state: BookState, result: RunResult, began: datetime, exit_code:
         chunks=chunks,
         version=version("maya-batch"),
         flags=tuple(_flags(state)),
+        lexicon=lexicon_use(plan.manuscript, plan.lexicon, plan.chunks()),
     )
 
 

@@ -1,72 +1,38 @@
 """Speech outside of a book folder: one text into a file (`say`), or a voice in several seeds (`audition`)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
 import yaml
 
-from maya_batch.audio.chapter_file import read_comment, write_chapter
-from maya_batch.audio.metadata import TrackTags
-from maya_batch.audio.stitch import Clip, stitch
-from maya_batch.audio.waveform_cache import Decoder, audible, noise_seed
-from maya_batch.audio.writers import FORMATS, Target
+from maya_batch.audio.chapter_file import read_comment
+from maya_batch.audio.waveform_cache import noise_seed
+from maya_batch.audio.writers import FORMATS
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.plan import Plan, speech_plan
 from maya_batch.book.settings import Machine, Sound
 from maya_batch.book.state import book_state
 from maya_batch.checkpoint.locate import find_checkpoint
-from maya_batch.engine.api import Decoding, Engine, Request
+from maya_batch.engine.api import Decoding
 from maya_batch.errors import UsageError
 from maya_batch.interrupt import Stop
 from maya_batch.manifest import Voice
 from maya_batch.manifest.error_recovery import suggestion
 from maya_batch.messages.quoting import quoted
 from maya_batch.quality import Problem
-from maya_batch.quality.audio_checks import check_sound
-from maya_batch.quality.code_checks import check_codes
 from maya_batch.run.generate import sequence_seed
 from maya_batch.run.loading import Loaders, choose_decoding, load_book_engine
+from maya_batch.run.sample_files import Line, Sample, SampleFile, record, request_for, sample_paths, track_tags
 from maya_batch.text.typography import finish_description
 
 #: The text for a voice that has none in the book: some 6 s, with a question and a pause.
 _STOCK_TEXT = "The lamp was lit, and for a while nobody spoke. Had anyone seen her go? Only the rain answered."
 
-#: Seconds of silence before and after the speech, which some players cut off.
-_EDGE = 0.2
-
 #: The comments by which each command recognizes its own files; it overwrites no others. They do not begin like those
 #: of chapters, so `clean` ignores these files. `say` of version 0.1 wrote no comment.
 _SAY, _AUDITION = "maya-batch-say", "maya-batch-audition"
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One file that was written."""
-
-    path: Path
-    seed: int
-    seconds: float
-    problems: tuple[Problem, ...]
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A chunk, the request for it, and the seed of the codec's noise."""
-
-    chunk: Chunk
-    request: Request
-    noise_seed: int
-
-
-@dataclass(frozen=True)
-class _File:
-    """One file to write."""
-
-    path: Path
-    lines: Sequence[_Line]
-    tags: TrackTags
 
 
 def say(
@@ -104,10 +70,10 @@ def say(
     lines = []
     for chunk in chunks:
         seed = sequence_seed(chunk.ref, sound.seed)
-        lines.append(_Line(chunk, _request(chunk, chunk.ref, seed), seed))
+        lines.append(Line(chunk, request_for(chunk, chunk.ref, seed), seed))
     decoding = choose_decoding(engine, [line.request for line in lines], sound, machine)
-    file = _File(path, lines, _tags(text[:60], "", _SAY))
-    [(seconds, problems)] = _record(engine, codec, sound, decoding, [file], stop or Stop())
+    file = SampleFile(path, lines, track_tags(text[:60], "", _SAY))
+    [(seconds, problems)] = record(engine, codec, sound, decoding, [file], stop or Stop())
     told = [Problem(found.kind, f"{found.detail}, in {chunk.text[:40]!r}") for chunk, found in problems]
     return Sample(path, sound.seed, seconds, tuple(told))
 
@@ -138,25 +104,40 @@ def audition(
     voices = plan.book.voices
     if name not in voices:
         raise UsageError(f"--voice {quoted(name)}: {suggestion(name, voices, 'the voices of the book')}")
-    paths = _audition_paths(plan, name, seeds, folder)
+    paths = audition_paths(plan, [f"{name}-seed-{seed}.wav" for seed in range(seeds)], folder)
     readings = [_reading(plan, voices[name], text, seed) for seed in range(seeds)]
+    titles = [f"{name}, seed {seed}" for seed in range(seeds)]
+    recorded = record_readings(plan, paths, titles, readings, machine, check_tags, stop, loaders)
+    return [
+        Sample(path, seed, seconds, tuple(problem for _, problem in problems))
+        for seed, (path, (seconds, problems)) in enumerate(zip(paths, recorded, strict=True))
+    ]
+
+
+def record_readings(
+    plan: Plan,
+    paths: Sequence[Path],
+    titles: Sequence[str],
+    readings: Sequence[Sequence[Chunk]],
+    machine: Machine,
+    check_tags: bool,
+    stop: Stop | None,
+    loaders: Loaders | None,
+) -> list[tuple[float, list[tuple[Chunk, Problem]]]]:
+    """Speak chunks into files as the book has them; returns the seconds of each file and the problems of its chunks."""
     loaders, state = loaders or Loaders(), book_state(plan, machine)
     # With the book's chunks: the in-grammar probability is measured on its first chunks, as `render` does.
     engine, model_config = load_book_engine(state, machine, [*plan.chunks(), *readings[0]], check_tags, loaders)
     codec = loaders.codec(state.lock.locate(plan.sound.codec, "codec").path, engine.layout, machine.device)
     files = []
-    for seed, (path, chunks) in enumerate(zip(paths, readings, strict=True)):
+    for path, title, chunks in zip(paths, titles, readings, strict=True):
         lines = []
         for chunk in chunks:
             key = chunk.key(model_config, plan.sound)
-            lines.append(_Line(chunk, _request(chunk, key, sequence_seed(key, 1)), noise_seed(key, 1)))
-        files.append(_File(path, lines, _tags(f"{name}, seed {seed}", plan.book.title, _AUDITION)))
+            lines.append(Line(chunk, request_for(chunk, key, sequence_seed(key, 1)), noise_seed(key, 1)))
+        files.append(SampleFile(path, lines, track_tags(title, plan.book.title, _AUDITION)))
     decoding: Decoding = "free" if model_config.decoding == "free" else "framed"
-    recorded = _record(engine, codec, plan.sound, decoding, files, stop or Stop())
-    return [
-        Sample(path, seed, seconds, tuple(problem for _, problem in problems))
-        for seed, (path, (seconds, problems)) in enumerate(zip(paths, recorded, strict=True))
-    ]
+    return record(engine, codec, plan.sound, decoding, files, stop or Stop())
 
 
 def voice_with_seed(name: str, description: str, seed: int) -> str:
@@ -165,67 +146,17 @@ def voice_with_seed(name: str, description: str, seed: int) -> str:
     return yaml.safe_dump(lines, sort_keys=False, allow_unicode=True, width=10**6).rstrip()
 
 
-def _record(
-    engine: Engine, codec: Decoder, sound: Sound, decoding: Decoding, files: Sequence[_File], stop: Stop
-) -> list[tuple[float, list[tuple[Chunk, Problem]]]]:
-    """Generate all lines in one batch and write each file; returns its seconds and the problems of its chunks."""
-    requests = [line.request for file in files for line in file.lines]
-    batches = engine.generate(requests, sound.sampling, decoding)
-    generations = {generation.key: generation for batch in batches for generation in batch}
-    layout, quality = engine.layout, sound.quality
+def audition_paths(plan: Plan, names: Sequence[str], folder: Path | None) -> list[Path]:
+    """The paths of the files to write; the default folder is `<manifest>-audition` next to the manifest.
 
-    written = []
-    for file in files:
-        clips: list[Clip] = []
-        problems: list[tuple[Chunk, Problem]] = []
-        for line in file.lines:
-            chunk, generation = line.chunk, generations[line.request.key]
-            waveform = codec.decode(generation.codes, line.noise_seed)
-            found = (
-                *check_codes(generation, chunk.text, chunk.expected_frames, layout, None, quality),
-                *check_sound(waveform, layout.sampling_rate, chunk.text, quality),
-            )
-            problems += [(chunk, problem) for problem in found]
-            clips.append(Clip(audible(waveform), chunk.pause))
-        start = _EDGE + file.lines[0].chunk.pause_before
-        pcm = stitch(clips, start=start, end=_EDGE, sampling_rate=layout.sampling_rate)
-        with stop.deferred():
-            target = Target(file.path, file.path.suffix[1:])
-            seconds = write_chapter(pcm, [target], file.tags, layout.sampling_rate)
-        written.append((seconds, problems))
-    return written
-
-
-def _tags(title: str, album: str, comment: str) -> TrackTags:
-    return TrackTags(title=title, album=album, artist="", track=1, tracks=1, comment=comment)
-
-
-def _request(chunk: Chunk, key: str, seed: int) -> Request:
-    return Request(key, chunk.description, chunk.text, seed, chunk.max_frames, chunk.expected_frames)
-
-
-def _audition_paths(plan: Plan, name: str, seeds: int, folder: Path | None) -> list[Path]:
-    """The paths of the files to write; refused if another file is in the way."""
+    Raises:
+        UsageError: another file is in the way.
+    """
     if folder is None:
         folder = plan.manuscript.folder / f"{plan.manuscript.path.stem}-audition"
         if folder.is_symlink():
             raise UsageError(f"{folder} is a link; to write where it leads, name it with --output")
-    return sample_paths(folder, [f"{name}-seed-{seed}.wav" for seed in range(seeds)], "audition", _AUDITION)
-
-
-def sample_paths(folder: Path, names: Sequence[str], command: str, comment: str) -> list[Path]:
-    """The paths of files to write. `comment` is that of the files which `command` writes, and may overwrite.
-
-    Raises:
-        UsageError: the folder is a file, or one of the files exists with another comment.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; move it, or name another --output")
-    paths = [folder / name for name in names]
-    for path in paths:
-        if (path.exists() or path.is_symlink()) and read_comment(path) != comment:
-            raise UsageError(f"{path} exists and was not written by `{command}`; move it, or name another --output")
-    return paths
+    return sample_paths(folder, names, "audition", _AUDITION)
 
 
 def _reading(plan: Plan, voice: Voice, text: str | None, seed: int) -> list[Chunk]:
@@ -236,6 +167,6 @@ def _reading(plan: Plan, voice: Voice, text: str | None, seed: int) -> list[Chun
     if text is None and first is not None:
         name = (first.description, first.text, seed)
         equals = sum((chunk.description, chunk.text, chunk.seed) == name for chunk in before)
-        return [replace(first, seed=seed, occurrence=equals + 1, pause=0.0, pause_before=0.0)]
+        return [replace(first, seed=seed, occurrence=equals + 1, pause=0.0)]
     chunks = speech_plan(_STOCK_TEXT if text is None else text, voice.description, plan.sound, plan.book.language)
     return [replace(chunk, seed=seed) for chunk in chunks]

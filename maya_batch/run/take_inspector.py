@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from threading import Event
 
@@ -78,11 +78,16 @@ class TakeInspector:
         quiet = quiet_end(audible(wave), self._rate, text)
         return replace(take, examined=True, quiet=quiet, problems=_joined(take.problems, found))
 
-    def transcribe(self, take: Take, text: str, wave: NDArray[np.float32]) -> Take:
-        """The take with its transcript, and the problems that it shows."""
+    def transcribe(
+        self, take: Take, text: str, wave: NDArray[np.float32], respellings: Mapping[str, str] | None = None
+    ) -> Take:
+        """The take with its transcript, and the problems that it shows.
+
+        `respellings` in the text may be heard as they are spelt, or as the words that they stand for.
+        """
         if self._transcriber is None:
             raise ValueError("no transcriber")
-        transcript, problems = self._transcriber.transcribe(audible(wave), self._rate, text)
+        transcript, problems = self._transcriber.transcribe(audible(wave), self._rate, text, respellings)
         return replace(take, transcript=transcript, problems=_joined(take.problems, problems))
 
 
@@ -99,7 +104,7 @@ class InspectStage:
         began, take = time.monotonic(), message.take
         take = self._inspector.check_audio(take, message.text, message.waveform)
         if self._inspector.needs_transcript(take):
-            take = self._inspector.transcribe(take, message.text, message.waveform)
+            take = self._inspector.transcribe(take, message.text, message.waveform, message.respellings)
         self._postprocess(Inspected(take, message.take.problems, time.monotonic() - began))
 
 

@@ -35,9 +35,9 @@ class Piece:
     end: int
     """Span in the source, in characters; the pieces of a chapter partition the source."""
     text: str
-    """Clean text of the span, stripped, before `speakable`."""
+    """Clean text of the span as it is spoken, stripped, before `speakable`."""
     words: int
-    """Words as `count_words` counts them."""
+    """Words as `count_words` counts them in the text as it is written."""
     scene_breaks_after: int = 0
     """Scene breaks between this piece and the next."""
     pause_before: float = 0.0
@@ -120,7 +120,10 @@ class _Chunker:
                 scene_breaks_after=passage.scene_breaks_after if is_last else 0,
                 pause_before=passage.pause_before if unit is units[0] else 0.0,
                 pause_after=passage.pause_after if is_last else None,
-                changes=tuple(change for change in passage.changes if start <= change.start < end),
+                changes=(
+                    *(change for change in passage.changes if start <= change.start < end),
+                    *map(passage.change, passage.said_in(unit.start, unit.end)),
+                ),
             )
 
     def _packed(self) -> list[_Unit]:
@@ -150,7 +153,7 @@ class _Chunker:
         return short and self.fits(self._slice(unit.start, unit.end), self.passage.voice)
 
     def _slice(self, start: int, end: int) -> str:
-        return self.text[start:end].strip()
+        return self.passage.spoken(start, end)
 
     def _sentences(self) -> list[_Unit]:
         """Return the sentences, each with a word unless the passage has none."""

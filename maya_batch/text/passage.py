@@ -1,6 +1,6 @@
 """The parser's results: passages, and problems by their offset, which the manifest maps to file:line:column."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -55,6 +55,30 @@ class Passage:
     """The offset in the source of each of `text_marks`."""
     changes: tuple[Change, ...] = ()
     """In the order in which they were made."""
+    said: tuple[Replacement, ...] = ()
+    """What is spoken for parts of `text`, ascending; made in the pieces, so that it moves no cut."""
+
+    def said_in(self, start: int, end: int) -> Sequence[Replacement]:
+        """Those of `said` that lie wholly in text[start:end]."""
+        if not self.said:
+            return ()
+        first = bisect_left(self.said, start, key=lambda part: part.start)
+        last = bisect_right(self.said, end, first, key=lambda part: part.end)
+        return self.said[first:last]
+
+    def spoken(self, start: int, end: int) -> str:
+        """text[start:end] as it is spoken, stripped."""
+        parts: list[str] = []
+        at = start
+        for part in self.said_in(start, end):
+            parts += (self.text[at : part.start], part.text)
+            at = part.end
+        return "".join([*parts, self.text[at:end]]).strip()
+
+    def change(self, made: Replacement) -> Change:
+        """A replacement in `text`, as a change for the record."""
+        start, end = self.source_offset(made.start), self.source_offset(made.end)
+        return Change(start, end, self.text[made.start : made.end], made.text, made.rule)
 
     def source_offset(self, position: int) -> int:
         """Return the offset in the source of a position in `text`; monotonic, never inside an escape."""
@@ -95,14 +119,14 @@ class _ChangedText:
         if not self.at <= new.start <= new.end <= len(self.old.text):
             raise ValueError(f"{new} does not follow position {self.at} of {len(self.old.text)}")
         self._keep(new.start)
-        start, end = self.old.source_offset(new.start), self.old.source_offset(new.end)
-        self.changes.append(Change(start, end, self.old.text[new.start : new.end], new.text, new.rule))
+        change = self.old.change(new)
+        self.changes.append(change)
         if new.text:
-            self._add(new.text[0], start)
-            self._add(new.text[1:], end)
+            self._add(new.text[0], change.start)
+            self._add(new.text[1:], change.end)
             # No offset follows from the characters of the replacement.
             self.text_marks.append(self.length)
-            self.source_marks.append(end)
+            self.source_marks.append(change.end)
         self.at = new.end
 
     def passage(self) -> Passage:

@@ -1,6 +1,8 @@
 """Changes passages by rules, one after the other, with each change on record."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from maya_batch.text.passage import Passage, Replacement, TextProblem
@@ -29,6 +31,34 @@ def rewrite(passages: Sequence[Passage], rewriters: Sequence[Rewriter]) -> tuple
             passage = after
         changed.append(passage)
     return changed, sorted(problems, key=lambda problem: problem.offset)
+
+
+def say_as(passages: Sequence[Passage], rewriters: Sequence[Rewriter]) -> tuple[list[Passage], list[TextProblem]]:
+    """Return the passages with what the rules have them say (`Passage.said`), and the problems by offset.
+
+    All rules get the text as it is written. Where two of them want the same part, the earlier rule has it. Texts and
+    offsets stay as they are: a passage is cut as it is written, and a piece says what stands for its own parts.
+    """
+    changed: list[Passage] = []
+    problems: list[TextProblem] = []
+    for passage in passages:
+        said: list[Replacement] = []
+        for rewriter in rewriters:
+            replacements, refused = rewriter(passage)
+            problems += refused
+            said = sorted([*said, *_without(replacements, said)], key=lambda part: part.start)
+        changed.append(replace(passage, said=tuple(said)) if said else passage)
+    return changed, sorted(problems, key=lambda problem: problem.offset)
+
+
+def _without(replacements: Sequence[Replacement], taken: Sequence[Replacement]) -> list[Replacement]:
+    """The replacements that overlap none of those that are taken, which ascend."""
+    free = []
+    for part in replacements:
+        at = bisect_left(taken, part.end, key=lambda other: other.start)
+        if at == 0 or taken[at - 1].end <= part.start:
+            free.append(part)
+    return free
 
 
 def is_speakable(text: str) -> bool:

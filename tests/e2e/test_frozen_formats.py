@@ -43,10 +43,11 @@ FLAGS = {
     *("--switch-model-config", "--upgrade-text", "--json", "--yes", "--other-book", "--forget", "--seed", "--keep"),
     *("--voice", "--seeds", "--text", "-o", "--description", "--temperature", "--top-p", "--repetition-penalty"),
     *("--to", "--file", "--hours", "--gpu-memory", "--baseline", "--speak"),
+    *("--chunks", "--show-text", "-n", "--word", "--respelling"),
 }
 COMMANDS = {
     *("render", "plan", "status", "assemble", "redo", "audition", "clean", "say", "fetch", "doctor", "bench", "tags"),
-    "schema",
+    *("schema", "words"),
 }
 
 

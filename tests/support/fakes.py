@@ -134,6 +134,7 @@ class FakeTranscriber(Transcriber):
     def __init__(self, loaders: Loaders) -> None:
         """From now on takes are transcribed by it."""
         self.listened: list[str] = []
+        self.respellings: list[dict[str, str]] = []
         self.errors: dict[str, list[float]] = {}
         self.failure: Exception | None = None
         loaders.transcriber = lambda *_: self
@@ -144,10 +145,13 @@ class FakeTranscriber(Transcriber):
     def load(self, engine_device: str) -> None:
         pass
 
-    def transcribe(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[Transcript, tuple[Problem, ...]]:
+    def transcribe(
+        self, wave: NDArray[np.float32], rate: int, text: str, respellings: Mapping[str, str] | None = None
+    ) -> tuple[Transcript, tuple[Problem, ...]]:
         if self.failure is not None:
             raise self.failure
         self.listened.append(text)
+        self.respellings.append(dict(respellings or {}))
         errors = self.errors.get(text, [])
         error = errors.pop(0) if errors else 0.0
         transcript = Transcript("fake", text, error, (0,) if error else ())
