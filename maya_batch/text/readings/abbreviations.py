@@ -115,7 +115,7 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
     named = _NEXT_NAME.match(text, end) is not None
     if entry.follows == "number" and not numbered and (key in _WORDS or short[0].isupper()):
         return []
-    if key in _WORDS and not numbered and not (short[0].isupper() and named):
+    if key in _WORDS and short != "Co" and not numbered and not (short[0].isupper() and named):
         return []
     if (entry.follows == "name" or key in _DAYS) and not short[0].isupper() and key not in ("mr", "mrs", "dr", "st"):
         return []

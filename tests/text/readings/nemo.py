@@ -23,7 +23,8 @@ def pairs() -> list[tuple[str, str, str]]:
 
 
 def plain(text: str) -> list[str]:
-    """The words of a text without case, punctuation and apostrophes."""
+    """The words of a text without case, punctuation and apostrophes; "kilo watt" is one word."""
+    text = re.sub(r"\b(kilo|milli|mega|giga|peta|deci) ", r"\1", text)
     return re.sub(r"[^\w\s]", " ", re.sub(r"(?<=\w)['’](?=\w)", "", text.lower())).split()
 
 

