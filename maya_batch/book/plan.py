@@ -23,9 +23,9 @@ from maya_batch.errors import Finding, MachineError, ManifestError, UsageError, 
 from maya_batch.manifest import Book, ChapterText, Manuscript, Render, output_folder, read_manuscript
 from maya_batch.manifest.source_text import Lines, control_offsets, control_words
 from maya_batch.text.chunking import Piece, chunk_script
-from maya_batch.text.marks import has_marks, mark_strippers
 from maya_batch.text.language import base_language
 from maya_batch.text.lexicon import Lexicon
+from maya_batch.text.marks import has_marks, mark_strippers
 from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import TextProblem
 from maya_batch.text.readings.writing_out import written_out
@@ -165,7 +165,7 @@ def plan_manuscript(
         drafts.append((chapter, pieces))
     if findings:
         raise ManifestError(findings)
-    chapters = _chapters(drafts, manuscript.book, sound)
+    chapters = _chapters(drafts, manuscript.book, sound, rules)
     for planned in chapters:
         os.fsencode(planned.stem)  # fails now, not during the run, if the locale cannot encode it
     lines = listed_lines(warnings)
@@ -211,7 +211,7 @@ def speech_plan(text: str, description: str, sound: Sound, language: str = "en")
     pieces, problems, _ = _pieces(chapter, book, sound, layout, context, TEXT_RULES, Lexicon())
     if problems:
         raise ManifestError([Finding(*place(problem.offset), problem.what, problem.mend) for problem in problems])
-    return list(_chapters([(chapter, pieces)], book, sound)[0].chunks)
+    return list(_chapters([(chapter, pieces)], book, sound, TEXT_RULES)[0].chunks)
 
 
 def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
@@ -236,7 +236,7 @@ def _pieces(
         chapter.text,
         passages,
         words=sound.chunk_words,
-        fits=_budget(chapter, book, sound, context),
+        fits=_budget(chapter, book, sound, context, rules),
         language=book.language,
         rules=rules,
     )
@@ -261,7 +261,9 @@ def _sayings(chapter: ChapterText, book: Book, rules: int, lexicon: Lexicon) -> 
     return [*sayings, written_out(book.language)] if book.normalize == "on" else sayings
 
 
-def _budget(chapter: ChapterText, book: Book, sound: Sound, context: int) -> Callable[[str, str | None], bool]:
+def _budget(
+    chapter: ChapterText, book: Book, sound: Sound, context: int, rules: int
+) -> Callable[[str, str | None], bool]:
     """A function: whether a voice's text, at its longest, fits into max_tokens and the model's context."""
 
     @cache
@@ -276,12 +278,14 @@ def _budget(chapter: ChapterText, book: Book, sound: Sound, context: int) -> Cal
         room = min(sound.max_tokens, context - prompt)
         if room < 0:
             return False  # before the words are counted: the text may be as long as a file
-        return _frames(cap_tokens(text, description, book.language)) * SLOTS <= room
+        return _frames(cap_tokens(text, description, book.language, rules)) * SLOTS <= room
 
     return fits
 
 
-def _chapters(drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: Sound) -> tuple[Chapter, ...]:
+def _chapters(
+    drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: Sound, rules: int
+) -> tuple[Chapter, ...]:
     """The chapters, with pieces turned into chunks: voices, lengths, pauses, occurrences."""
     seen: Counter[tuple[str, str, int]] = Counter()
     digits = max(2, len(str(len(drafts))))
@@ -305,8 +309,8 @@ def _chapters(drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: 
                     text=spoken,
                     seed=seed,
                     occurrence=seen[description, spoken, seed],
-                    expected_frames=_frames(expected_tokens(spoken, description, book.language)),
-                    max_frames=_frames(cap_tokens(spoken, description, book.language)),
+                    expected_frames=_frames(expected_tokens(spoken, description, book.language, rules)),
+                    max_frames=_frames(cap_tokens(spoken, description, book.language, rules)),
                     pause=_pause(piece, following, book),
                     words=piece.words,
                     pause_before=piece.pause_before,

@@ -52,6 +52,8 @@ def join_divided_words(source: str) -> Rewriter:
 
     def join(passage: Passage) -> tuple[list[Replacement], list[TextProblem]]:
         text = passage.text
+        if _DIVISION.search(text) is None:
+            return [], []
         ends = line_ends(passage, source)
         replacements: list[Replacement] = []
         if not ends:

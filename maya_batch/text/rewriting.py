@@ -23,6 +23,8 @@ def rewrite(passages: Sequence[Passage], rewriters: Sequence[Rewriter]) -> tuple
         for rewriter in rewriters:
             replacements, refused = rewriter(passage)
             problems += refused
+            if not replacements:
+                continue
             after = passage.replaced(replacements)
             if not is_speakable(after.text):
                 what = "nothing is left to speak here"

@@ -5,6 +5,8 @@ import re
 from functools import lru_cache
 
 from maya_batch.text.emotion_tags import LAUGH_TAGS, TAG
+from maya_batch.text.pinned_word_count import spoken_words_1
+from maya_batch.text.rules import TEXT_RULES
 from maya_batch.text.word_count import spoken_words
 
 #: Speech tokens a spoken word at a conversational pace: 52 measured on the demo voice, 37 to 55 reported for Maya1.
@@ -34,27 +36,27 @@ def pace(description: str) -> float:
     return _PACES.get(("very_" if found[1] else "") + found[2], 1.0)
 
 
-def expected_tokens(text: str, description: str, language: str) -> int:
-    """The speech tokens that this text most likely takes."""
-    words = _words(text, language)
+def expected_tokens(text: str, description: str, language: str, rules: int = TEXT_RULES) -> int:
+    """The speech tokens that this text most likely takes; `rules` is the version of the text rules."""
+    words = _words(text, language, rules)
     return math.ceil(_TOKENS_A_CLIP + words * _TOKENS_A_WORD * pace(description) + tag_tokens(text) / 4)
 
 
-def cap_tokens(text: str, description: str, language: str) -> int:
+def cap_tokens(text: str, description: str, language: str, rules: int = TEXT_RULES) -> int:
     """The speech tokens after which a text that has not ended counts as run away.
 
     They are a constant, plus the spoken words times the pace, plus the longest time of the tags. Of 250 good sequences
     of the demo voice, 1 to 45 words long and at all paces, none reached the cap, and the longest took 83 % of it
-    (tests/measure/caps.py).
+    (tests/measure/caps.py). `rules` is the version of the text rules.
     """
-    words = _words(text, language)
+    words = _words(text, language, rules)
     return math.ceil(_CAP_CONSTANT + words * _CAP_A_WORD * max(1.0, pace(description)) + tag_tokens(text))
 
 
 @lru_cache(maxsize=1 << 14)
-def _words(text: str, language: str) -> int:
+def _words(text: str, language: str, rules: int) -> int:
     """Cached: a text is counted while it is cut, and twice more after that."""
-    return spoken_words(text, language)
+    return spoken_words_1(text, language) if rules == 1 else spoken_words(text, language)
 
 
 def tag_tokens(text: str) -> int:

@@ -5,6 +5,7 @@ import unicodedata
 
 from maya_batch.text.divided_words import join_divided_words
 from maya_batch.text.entities import decode_entities
+from maya_batch.text.language import base_language
 from maya_batch.text.passage import Passage, Replacement, TextProblem
 from maya_batch.text.rewriting import Rewriter
 from maya_batch.text.spoken_signs import WORDS_FOR, words_for
@@ -40,15 +41,17 @@ def mendings(source: str, language: str) -> list[Rewriter]:
     Entities come first, since they may stand for any character; then divided words, since a soft hyphen at a line's
     end joins.
     """
-    return [decode_entities(source), join_divided_words(source), _form_mender(language), _compose]
+    return [decode_entities(source), join_divided_words(source), _form_mender(source, language), _compose]
 
 
-def _form_mender(language: str) -> Rewriter:
-    is_wide = language.partition("-")[0].lower() in _WIDE_LANGUAGES
+def _form_mender(source: str, language: str) -> Rewriter:
+    is_wide = base_language(language) in _WIDE_LANGUAGES
+    # Most books have none of these characters; a look at each character that occurs tells. Entities may add some.
+    is_needed = "&" in source or any(map(_is_mended, set(source)))
 
     def mend(passage: Passage) -> tuple[list[Replacement], list[TextProblem]]:
         text = passage.text
-        if text.isascii():
+        if not is_needed or text.isascii():
             return [], []
         found = [
             Replacement(
@@ -62,6 +65,10 @@ def _form_mender(language: str) -> Rewriter:
         return sorted(found, key=lambda replacement: replacement.start), []
 
     return mend
+
+
+def _is_mended(character: str) -> bool:
+    return _WITHOUT_SOUND.match(character) is not None or _FORMS.match(f"a{character}", 1) is not None
 
 
 def _plain_forms(match: re.Match[str], is_wide: bool) -> list[Replacement]:

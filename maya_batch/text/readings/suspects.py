@@ -21,10 +21,10 @@ def suspects(text: str) -> Iterator[tuple[int, int]]:
     """The starts and ends of the tokens, separated by spaces, in which a written thing may begin, in order."""
     tokens = text.split()
     end = 0
-    for token in compress(tokens, map(_suspicion, tokens)):
+    for token in compress(tokens, map(suspicion, tokens)):
         start = _find(text, token, end)
         end = start + len(token)
-        if _suspicion(token) == 1 or _NEXT.match(text, end):
+        if suspicion(token) == 1 or _NEXT.match(text, end):
             yield start, end
 
 
@@ -39,7 +39,7 @@ def _find(text: str, token: str, start: int) -> int:
 
 
 @lru_cache(maxsize=1 << 16)
-def _suspicion(token: str) -> int:
+def suspicion(token: str) -> int:
     """Whether a written thing may begin in a token: 0 no, 1 yes, 2 if a number or a numeral follows.
 
     Cached: a book of 120,000 words has some 15,000 different tokens.
