@@ -7,7 +7,7 @@ from maya_batch.text.lines import Line, is_as_written, lines_of
 from maya_batch.text.mark_reports import MarkReport, Marks
 from maya_batch.text.passage import Passage, Replacement, TextProblem
 from maya_batch.text.rewriting import Rewriter
-from maya_batch.text.verse import bullet_length, is_verse, list_items, wrap_width
+from maya_batch.text.verse import MUCH_EARLIER, bullet_length, is_verse, list_items, wrap_width
 
 _HEADING = re.compile(r"(?:#{2,6}|#(?!\s*\d))\s+(?=[^\s#])")
 _HEADING_END = re.compile(r"\s+#{1,6}$")
@@ -19,6 +19,11 @@ _LINE_START = re.compile(r"\s*(?:\[[^\]\n]*\]\s*)*")
 _PAUSED = frozenset(".,;:!?…‽。！？、，；：—–-‐‑―⸺")
 _AFTER_PAUSE = "\"'”’»›)]}*_`†‡¹²³⁰⁴⁵⁶⁷⁸⁹ "
 """What may follow the punctuation at a line's end."""
+# Markup, entities and escapes, or a mark, a bullet or a number at a line's start.
+_MAYBE_MARKED = re.compile(
+    r"[\\&|\[<]|^\s*(?:[^\w\s\"'“‘(—…]|\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)]\s)|```", re.MULTILINE
+)
+_CAPITAL_LINE = re.compile(r"\n[\W_]*+[^\W\d_a-z]")
 _GLANCE = 300
 """Characters before a passage that are examined for the beginning of its line."""
 
@@ -35,6 +40,8 @@ def line_marks(source: str, marks: Marks) -> Rewriter:
         return wrap_width(source)
 
     def strip(passage: Passage) -> tuple[list[Replacement], list[TextProblem]]:
+        if _is_wrapped_prose(source[passage.start : passage.end], width()):
+            return [], []
         lines = lines_of(passage, source)
         report = MarkReport(passage, marks)
         if not lines:
@@ -79,6 +86,18 @@ def line_marks(source: str, marks: Marks) -> Rewriter:
         return report.result()
 
     return strip
+
+
+def _is_wrapped_prose(written: str, width: int) -> bool:
+    """Whether the source of a passage has certainly no marks at its line ends and is no verse, as most have.
+
+    A look that is quick: verse has a capital at the start of most lines, or ends all of them early.
+    """
+    if _MAYBE_MARKED.search(written):
+        return False
+    *lines, _last = written.strip().split("\n")
+    capitals = sum(1 for _ in _CAPITAL_LINE.finditer(written))
+    return not lines or (capitals * 2 < len(lines) and max(map(len, lines)) > width * MUCH_EARLIER)
 
 
 def _begins_line(passage: Passage, source: str) -> bool:

@@ -12,6 +12,9 @@ from maya_batch.text.typography import INVISIBLE
 _PARAGRAPH = re.compile(r"\S[^\n]*+(?:\n(?=[^\S\n]*+\S)[^\n]*+)*+")
 _LINE = re.compile(r"[^\n]+")
 _HEADING = re.compile(r"(?:#{2,6}|#(?!\s*+\d))[^\S\n]++(?=[^\s#])")
+# A line that may be a heading, an ornament, blank, or a rule of a table: it has "#" first, no three letters in a row,
+# or the letters of an ornament.
+_UNUSUAL_LINE = re.compile(r"^[^\S\n]*+(?:#|(?![^\n]*?[^\W\d_]{3})|\W*+(?:[oO0]{3}|[xX]\s))|\|", re.MULTILINE)
 _OPEN_END = re.compile(r"[^\W_]|[,;\-\u00ad\u2010\u2011]")
 _QUOTE_LINE = re.compile(r"[>\s]+")
 _TABLE = re.compile(r"\s*+\|?(?:\s*+:?-++:?\s*+[|+])++(?:\s*+:?-++:?)?\s*+|\s*+[+|][-=+|:\s]++")
@@ -77,6 +80,9 @@ def _is_page_break(source: str, end: int, start: int) -> bool:
 def _split(source: str, start: int, end: int) -> Iterator[Paragraph]:
     """Split a span at its headings and its lines of signs."""
     whole = source[start:end]
+    if "&" not in whole and _UNUSUAL_LINE.search(whole) is None:  # as most are
+        yield Paragraph(start, end, False)
+        return
     if "\n" not in whole:
         if not _is_blank(whole):
             yield Paragraph(start, end, is_scene_break(whole))

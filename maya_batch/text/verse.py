@@ -22,7 +22,7 @@ _CAPITALS, _EARLY = 0.7, 0.7
 """Shares of the lines after the first that begin with a capital, and of the lines that end before the width."""
 _FEW_LINES = 3
 """Fewer lines than this are verse only if all of them are like it."""
-_MUCH_EARLIER = 0.8
+MUCH_EARLIER = 0.8
 """A line that ends before this share of the width, with the next word, was not wrapped."""
 
 
@@ -54,7 +54,7 @@ def is_verse(lines: Sequence[str], width: int) -> bool:
     taken = [len(line) + 1 + _first_word(after) for line, after in pairwise(lines)]
     if width < _PROSE_WIDTH:
         return capitals >= breaks * _CAPITALS and (len(lines) >= _FEW_LINES or capitals == breaks)
-    much_earlier = sum(length <= width * _MUCH_EARLIER for length in taken)
+    much_earlier = sum(length <= width * MUCH_EARLIER for length in taken)
     if len(lines) < _FEW_LINES:
         return capitals == breaks == much_earlier
     early = sum(length <= width for length in taken)
