@@ -19,8 +19,8 @@ Kind = Literal[
     "code",
     "page_break",
 ]
-"""What a block is. A `verse` keeps its lines; a `figure` is its caption, else its alternative text; a `table` has a line
-a row and tabs between cells; a `note` is a footnote or endnote; a `page_break` has a page number or nothing."""
+"""What a block is. A `verse` keeps its lines; a `figure` is its caption, else its alternative text; a `table` has one
+line for each row and tabs between cells; a `note` is a footnote or endnote; a `page_break` has a number or nothing."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Block:
     level: int = 0
     """Of a heading 1 to 6, of a list item its depth from 1; else 0."""
     ids: tuple[str, ...] = ()
-    """The ids of its element, of elements in it, and of empty elements before it: targets of the contents and of links."""
+    """The ids of its element, of elements in it, and of empty elements before it: contents and links point to them."""
     roles: frozenset[str] = frozenset()
     """The epub:type and ARIA roles of it and of the elements around it, in lower case without prefix."""
     omitted: Mapping[str, int] = field(default_factory=dict)
