@@ -42,6 +42,7 @@ app = typer.Typer(
 for _command in (
     render.render,
     inspect.plan,
+    review.preview,
     inspect.status,
     render.assemble,
     review.redo,

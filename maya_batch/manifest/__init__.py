@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maya_batch.errors import Finding, UsageError
-from maya_batch.manifest.checks import Checker, file_stem
+from maya_batch.manifest.checks import Checker, file_stem, has_words
+from maya_batch.manifest.cover import Cover, WrongCoverError, read_cover
 from maya_batch.manifest.error_recovery import read_book
 from maya_batch.manifest.json_schema import json_schema
 from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
@@ -26,14 +27,17 @@ __all__ = [
     "Book",
     "Chapter",
     "ChapterText",
+    "Cover",
     "Format",
     "Manuscript",
     "Output",
     "Pauses",
     "Quality",
     "Render",
+    "SkippedChapter",
     "Voice",
     "file_stem",
+    "has_words",
     "json_schema",
     "output_folder",
     "read_manuscript",
@@ -59,6 +63,25 @@ class ChapterText:
     """The source text; lines end with a newline character alone."""
     place: Callable[[int], tuple[str, int, int]]
     """Maps an offset in `text` to the file as shown, line and column, from 1."""
+    part: str = ""
+    """The part of the book that it belongs to; empty without one."""
+    subtitle: str = ""
+    announce: bool | str = False
+    """Whether the title is spoken before the text; or what is spoken there, with markup."""
+
+
+@dataclass(frozen=True)
+class SkippedChapter:
+    """A chapter that is not rendered; mistakes in its text are no mistakes of the book."""
+
+    number: int
+    """The place in the book, from 1."""
+    title: str
+    part: str
+    reason: str
+    """Empty without one."""
+    characters: int
+    """Of its text."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +94,11 @@ class Manuscript:
     """The manifest's folder, resolved."""
     book: Book
     chapters: tuple[ChapterText, ...]
-    """The chapters whose text could be read; without findings, all of them."""
+    """The chapters to render whose text could be read; without findings, all of them."""
     place: Callable[[DataPath], tuple[int, int]]
     """Line and column, from 1, of the value at a path of the manifest."""
+    skipped: tuple[SkippedChapter, ...] = ()
+    cover: Cover | None = None
 
 
 def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
@@ -97,20 +122,34 @@ def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
     folder = path.parent.resolve()
     checker = Checker(book, source, file, folder, patched)
     findings += checker.findings()
+    cover = None
+    if book.cover is not None:
+        try:
+            cover = read_cover(folder, book.cover)
+        except WrongCoverError as error:
+            findings.append(checker.finding(("cover",), *error.args))
     chapters: list[ChapterText] = []
+    skipped: list[SkippedChapter] = []
     room = LIMIT_BYTES
-    for index in range(len(book.chapters)):
-        text, mistakes = _chapter_text(checker, index, path.parent)
-        findings += mistakes
-        if text:
-            chapters.append(text)
-            room -= len(text.text)
+    for index, chapter in enumerate(book.chapters):
+        if chapter.skip is not False:
+            left_out, mistakes = _skipped_chapter(checker, index, path.parent)
+            findings += mistakes
+            skipped.append(left_out)
+            room -= left_out.characters
+        else:
+            text, mistakes = _chapter_text(checker, index, path.parent)
+            findings += mistakes
+            if text:
+                chapters.append(text)
+                room -= len(text.text)
         if room < 0:  # many chapters may name one file, or one text by an alias
             what = f"the chapters up to this one have more than {LIMIT_BYTES:,} characters"
             findings.append(checker.finding(("chapters", index), what, "split the book into several"))
             chapters.clear()
             break
-    return Manuscript(path, folder, book, tuple(chapters), source.place), list(dict.fromkeys(findings))
+    manuscript = Manuscript(path, folder, book, tuple(chapters), source.place, tuple(skipped), cover)
+    return manuscript, list(dict.fromkeys(findings))
 
 
 def output_folder(manuscript: Manuscript, override: Path | None = None) -> Path:
@@ -170,19 +209,48 @@ def _chapter_text(checker: Checker, index: int, given: Path) -> tuple[ChapterTex
         voice=voice or next(iter(voices)),
         text=text,
         place=place,
+        part=chapter.part or "",
+        subtitle=chapter.subtitle or "",
+        announce=checker.book.announce if chapter.announce is None else chapter.announce,
     )
     return read, []
 
 
+def _skipped_chapter(checker: Checker, index: int, given: Path) -> tuple[SkippedChapter, list[Finding]]:
+    """A chapter that is not rendered: its file must be there, whatever is in it."""
+    chapter = checker.book.chapters[index]
+    findings: list[Finding] = []
+    text = chapter.text or ""
+    if chapter.file is not None and checker.sound(("chapters", index, "file")):
+        raw = _file_bytes(checker, ("chapters", index, "file"), chapter.file, str(given / chapter.file))
+        if isinstance(raw, Finding):
+            findings.append(raw)
+        else:
+            text = _unix_lines(raw.decode("utf-8-sig", errors="replace"))
+    reason = chapter.skip if isinstance(chapter.skip, str) else ""
+    return SkippedChapter(index + 1, chapter.title, chapter.part or "", reason, len(text)), findings
+
+
 def _file_text(checker: Checker, path: DataPath, file: str, shown_file: str) -> tuple[str, list[Finding]]:
     """The text of a chapter's file, and its mistakes."""
+    raw = _file_bytes(checker, path, file, shown_file)
+    if isinstance(raw, Finding):
+        return "", [raw]
+    text, findings = decode(raw, shown_file)
+    return _unix_lines(text), findings
+
+
+def _file_bytes(checker: Checker, path: DataPath, file: str, shown_file: str) -> bytes | Finding:
+    """The content of a chapter's file, or why it cannot be read."""
     how = way_out(checker.folder, file)
     if how:
         mend = "move it into that folder and write its relative path"
-        return "", [checker.finding(path, f"the chapter file {quoted(file)} {how}", mend)]
+        return checker.finding(path, f"the chapter file {quoted(file)} {how}", mend)
     try:
-        raw = read_bytes(checker.folder / file)
+        return read_bytes(checker.folder / file)
     except UnreadableError as error:
-        return "", [checker.finding(path, f"the chapter file {quoted(shown_file)} {error}")]
-    text, findings = decode(raw, shown_file)
-    return text.replace("\r\n", "\n").replace("\r", "\n"), findings
+        return checker.finding(path, f"the chapter file {quoted(shown_file)} {error}")
+
+
+def _unix_lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -79,6 +79,23 @@ class ChapterReport:
     """The integrated loudness of the file by ITU-R BS.1770, in LUFS; null without a file, and for silence
     or less than 400 ms of sound."""
     characters: Characters
+    part: str = ""
+    """The part of the book that it belongs to; empty without one."""
+
+
+@dataclass(frozen=True)
+class SkippedReport:
+    """One chapter that the manifest skips."""
+
+    number: Positive
+    """From 1, as in `chapters`."""
+    title: str
+    part: str
+    """Empty without one."""
+    reason: str
+    """Empty without one."""
+    characters: Count
+    """The characters of its text."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +137,7 @@ class Report:
     problems_by_kind: Mapping[str, Positive]
     """The number of chunks with a problem of each kind."""
     characters: Characters
-    """The characters of all chapters together."""
+    """The characters of all chapters together, also of those that are skipped."""
     chapters: tuple[ChapterReport, ...]
     """In reading order."""
     chunks: tuple[ChunkReport, ...]
@@ -130,6 +147,8 @@ class Report:
     flags: tuple[str, ...] = ()
     """The flags that a command on the book needs to find the same takes (--output, --model, --codec) and to continue
     (--allow-unknown-tags, --allow-language)."""
+    skipped: tuple[SkippedReport, ...] = ()
+    """The chapters that the manifest skips; they are not in `chapters`."""
     generator: Annotated[str, Field(json_schema_extra={"const": GENERATOR})] = GENERATOR
     """The program that wrote the report."""
 

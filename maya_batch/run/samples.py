@@ -16,6 +16,7 @@ from maya_batch.book.chunk import Chunk
 from maya_batch.book.plan import Plan, speech_plan
 from maya_batch.book.settings import Machine, Sound
 from maya_batch.book.state import book_state
+from maya_batch.book.voice_chunks import first_chunk
 from maya_batch.checkpoint.locate import find_checkpoint
 from maya_batch.engine.api import Decoding, Engine, Request
 from maya_batch.errors import UsageError
@@ -28,7 +29,6 @@ from maya_batch.quality.audio_checks import check_sound
 from maya_batch.quality.code_checks import check_codes
 from maya_batch.run.generate import sequence_seed
 from maya_batch.run.loading import Loaders, choose_decoding, load_book_engine
-from maya_batch.text.typography import finish_description
 
 #: The text for a voice that has none in the book: some 6 s, with a question and a pause.
 _STOCK_TEXT = "The lamp was lit, and for a while nobody spoke. Had anyone seen her go? Only the rain answered."
@@ -205,11 +205,20 @@ def _request(chunk: Chunk, key: str, seed: int) -> Request:
 
 def _audition_paths(plan: Plan, name: str, seeds: int, folder: Path | None) -> list[Path]:
     """The paths of the files to write; refused if another file is in the way."""
-    if folder is None:
-        folder = plan.manuscript.folder / f"{plan.manuscript.path.stem}-audition"
-        if folder.is_symlink():
-            raise UsageError(f"{folder} is a link; to write where it leads, name it with --output")
+    folder = sample_folder(plan, "audition") if folder is None else folder
     return sample_paths(folder, [f"{name}-seed-{seed}.wav" for seed in range(seeds)], "audition", _AUDITION)
+
+
+def sample_folder(plan: Plan, command: str) -> Path:
+    """The default folder of a command's files, `<manifest>-<command>` next to the manifest.
+
+    Raises:
+        UsageError: it is a link.
+    """
+    folder = plan.manuscript.folder / f"{plan.manuscript.path.stem}-{command}"
+    if folder.is_symlink():
+        raise UsageError(f"{folder} is a link; to write where it leads, name it with --output")
+    return folder
 
 
 def sample_paths(folder: Path, names: Sequence[str], command: str, comment: str) -> list[Path]:
@@ -229,11 +238,10 @@ def sample_paths(folder: Path, names: Sequence[str], command: str, comment: str)
 
 def _reading(plan: Plan, voice: Voice, text: str | None, seed: int) -> list[Chunk]:
     """The chunks to speak with this seed: the text, or the voice's first chunk as the book has it with that seed."""
-    own = finish_description(voice.description), plan.sound.seed if voice.seed is None else voice.seed
-    before = list(takewhile(lambda chunk: (chunk.description, chunk.seed) != own, plan.chunks()))
-    first = next((chunk for chunk in plan.chunks() if (chunk.description, chunk.seed) == own), None)
+    first = first_chunk(plan, voice)
     if text is None and first is not None:
         name = (first.description, first.text, seed)
+        before = takewhile(lambda chunk: chunk is not first, plan.chunks())
         equals = sum((chunk.description, chunk.text, chunk.seed) == name for chunk in before)
         return [replace(first, seed=seed, occurrence=equals + 1, pause=0.0)]
     chunks = speech_plan(_STOCK_TEXT if text is None else text, voice.description, plan.sound, plan.book.language)

@@ -1,0 +1,45 @@
+"""The spoken title of a chapter: what is said before its text, where the book asks for it."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from maya_batch.manifest import ChapterText, has_words
+from maya_batch.manifest.yaml_positions import DataPath
+from maya_batch.text.chunking import Piece
+
+#: What chapter texts use as markup.
+_MARKUP = re.compile(r"[\\\[\]<>]")
+#: A title that ends a sentence, and what a full stop replaces at the end of others.
+_ENDED = re.compile(r"[.!?…‽。！？][\"'”’»›)\]]*$")
+_PAUSES = " ,;:-‐‑–—―"
+
+
+def announcement(
+    chapter: ChapterText, part_before: str, file: str, place: Callable[[DataPath], tuple[int, int]]
+) -> ChapterText | None:
+    """What is said before a chapter's text, as a text of markup; None if nothing is.
+
+    This is the part if it is another one than `part_before`, the title and the subtitle, or what the chapter says in
+    their place. Titles without a letter or digit are not spoken. `place` is that of the manifest `file`.
+    """
+    if chapter.announce is False:
+        return None
+    at: DataPath = ("chapters", chapter.number - 1, "title")
+    if isinstance(chapter.announce, str):
+        text, at = chapter.announce, (*at[:-1], "announce")
+    else:
+        lines = ("" if chapter.part == part_before else chapter.part, chapter.title, chapter.subtitle)
+        text = " ".join(_MARKUP.sub(r"\\\g<0>", _sentence(line)) for line in lines if has_words(line))
+    line, column = place(at)
+    return replace(chapter, text=text, place=lambda _: (file, line, column)) if text else None
+
+
+def before_text(pieces: Iterable[Piece]) -> list[Piece]:
+    """An announcement's pieces as pieces of its chapter: they are no part of its text, and a scene break follows."""
+    placed = [replace(piece, paragraph=-1, start=0, end=0) for piece in pieces]
+    return [*placed[:-1], *(replace(last, scene_breaks_after=1) for last in placed[-1:])]
+
+
+def _sentence(title: str) -> str:
+    return title if _ENDED.search(title) else f"{title.rstrip(_PAUSES)}."
