@@ -170,6 +170,8 @@ def _patch(data: dict[str, Data], path: DataPath, at_key: bool) -> None:
             chapter = _at(data, path[:-1])
             if isinstance(chapter, dict) and chapter.get("text") is None and chapter.get("file") is None:
                 chapter["text"] = "-"
+        case ("series", "name"):
+            _drop(data, (), "series")
         case ("output", "formats", *_):
             _drop(data, ("output",), "formats")
         case (*parents, leaf):

@@ -64,7 +64,9 @@ def test_by_default_nothing_is_announced_or_skipped() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_titles_may_be_equal_or_signs_alone() -> None:
-    manuscript = sound(BOOK + "  - {title: 'one!', text: x}\n  - {title: '* * *', text: x}\n  - {title: '?', text: x}\n")
+    manuscript = sound(
+        BOOK + "  - {title: 'one!', text: x}\n  - {title: '* * *', text: x}\n  - {title: '?', text: x}\n"
+    )
     assert [chapter.slug for chapter in manuscript.chapters] == ["one", "one", "", ""]
 
 
