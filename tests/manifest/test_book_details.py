@@ -64,9 +64,8 @@ def test_by_default_nothing_is_announced_or_skipped() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_titles_may_be_equal_or_signs_alone() -> None:
-    manuscript = sound(
-        BOOK + "  - {title: 'one!', text: x}\n  - {title: '* * *', text: x}\n  - {title: '?', text: x}\n"
-    )
+    titles = ("one!", "* * *", "?")
+    manuscript = sound(BOOK + "".join(f"  - {{title: '{title}', text: x}}\n" for title in titles))
     assert [chapter.slug for chapter in manuscript.chapters] == ["one", "one", "", ""]
 
 
