@@ -10,6 +10,7 @@ import wave
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,7 +112,13 @@ def test_narrator_publisher_date_series_and_cover_come_back(tmp_path: Path) -> N
     from mutagen.id3 import ID3
 
     picture = b"\xff\xd8\xff\xe0" + bytes(3_000_000)
-    more = {"narrator": "Mäya", "publisher": "A House", "date": "1895-05", "series": "Lamps", "series_number": "2.5"}
+    more: dict[str, Any] = {
+        "narrator": "Mäya",
+        "publisher": "A House",
+        "date": "1895-05",
+        "series": "Lamps",
+        "series_number": "2.5",
+    }
     tags = replace(TAGS, **more, cover=Picture(picture, "image/jpeg"))
     write_chapter(pieces(speech(0.5)), targets(tmp_path), tags)
     id3 = ID3(tmp_path / "03 one.mp3")
