@@ -46,9 +46,9 @@ def test_part_title_and_subtitle_are_said_before_the_text(tiny: TinyBook) -> Non
 
 
 def test_a_book_without_announcements_keeps_its_chunks_and_keys(tiny: TinyBook) -> None:
-    bare = [{"title": chapter["title"], "text": chapter["text"]} for chapter in CHAPTERS]
-    before = keys(write(tiny, [dict(chapter) for chapter in bare]).plan())
-    with_parts = [dict(chapter) for chapter in CHAPTERS]
+    bare: list[dict[str, object]] = [{"title": chapter["title"], "text": chapter["text"]} for chapter in CHAPTERS]
+    before = keys(write(tiny, bare).plan())
+    with_parts: list[dict[str, object]] = [dict(chapter) for chapter in CHAPTERS]
     del with_parts[3]["voice"]
     assert keys(write(tiny, with_parts).plan()) == before
     assert list(before) == ["1:1", "1:2", "2:1", "3:1", "4:1"]
