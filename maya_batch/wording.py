@@ -42,6 +42,11 @@ def incomplete(chapters: str) -> str:
     return f"takes are missing in {chapters}"
 
 
+def left_out(chapters: str) -> str:
+    """Of a run with --chapters; `chapters` is a count, like "2 chapters"."""
+    return f"{chapters} not rendered because of --chapters; run `render` without it to continue"
+
+
 def problems_recorded(problems: str) -> str:
     """`problems` is a count, like "1 problem"."""
     return f"{problems} found"

@@ -17,7 +17,7 @@ LAYERS = (
     {"bench"},
     {"run"},
     {"report"},
-    {"book"},
+    {"book", "importing"},
     {"quality", "engine", "audio"},
     {"checkpoint"},
     {"manifest", "text"},

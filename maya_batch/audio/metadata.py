@@ -5,7 +5,7 @@ Exception, which `chapter_file.read_comment` turns into None.
 """
 
 import struct
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,8 +18,17 @@ _XING = {b"Info", b"Xing"}
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture in the tags of a file."""
+
+    content: bytes = field(repr=False)
+    mime: str
+    """`image/jpeg` or `image/png`."""
+
+
+@dataclass(frozen=True)
 class TrackTags:
-    """The tags of one chapter file. Empty ones are not written."""
+    """The tags of one chapter file. Empty ones are not written; WAV has no narrator, publisher, series and cover."""
 
     title: str
     album: str
@@ -29,16 +38,25 @@ class TrackTags:
     tracks: int
     comment: str
     """What `read_comment` returns."""
+    narrator: str = ""
+    publisher: str = ""
+    date: str = ""
+    """A year, a month or a day: `1895`, `1895-05` or `1895-05-07`."""
+    series: str = ""
+    series_number: str = ""
+    cover: Picture | None = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            text = str(getattr(self, field.name))
+        for tag in fields(self):
+            text = getattr(self, tag.name)
+            if not isinstance(text, str):
+                continue
             if "\0" in text:  # ends a text in WAV, splits it in ID3
-                raise ValueError(f"tag {field.name} contains a NUL character: {text!r}")
+                raise ValueError(f"tag {tag.name} contains a NUL character: {text!r}")
             try:
                 text.encode()
             except UnicodeEncodeError as error:
-                raise ValueError(f"tag {field.name} is not valid Unicode: {text!r}") from error
+                raise ValueError(f"tag {tag.name} is not valid Unicode: {text!r}") from error
 
 
 def wav_strings(tags: TrackTags) -> dict[str, str]:
@@ -48,6 +66,7 @@ def wav_strings(tags: TrackTags) -> dict[str, str]:
         "album": tags.album,
         "artist": tags.artist,
         "tracknumber": f"{tags.track}/{tags.tracks}",
+        "date": tags.date,
         "comment": tags.comment,
         "software": OURS,
     }
@@ -88,12 +107,41 @@ def write_id3(path: Path, tags: TrackTags) -> None:
     Raises:
         mutagen.MutagenError: the file cannot be written.
     """
-    from mutagen.id3 import COMM, ID3, TALB, TIT2, TPE1, TRCK, TSSE, Encoding
+    from mutagen.id3 import (
+        APIC,
+        COMM,
+        ID3,
+        MVIN,
+        MVNM,
+        TALB,
+        TCOM,
+        TDRC,
+        TIT2,
+        TPE1,
+        TPUB,
+        TRCK,
+        TSSE,
+        Encoding,
+        PictureType,
+    )
 
     utf8 = Encoding.UTF8
     id3 = ID3()
-    for frame, text in ((TIT2, tags.title), (TALB, tags.album), (TPE1, tags.artist), (TSSE, OURS)):
+    texts = (
+        (TIT2, tags.title),
+        (TALB, tags.album),
+        (TPE1, tags.artist),
+        (TCOM, tags.narrator),  # where players of audiobooks look for the narrator
+        (TPUB, tags.publisher),
+        (TDRC, tags.date),
+        (MVNM, tags.series),
+        (MVIN, tags.series_number),
+        (TSSE, OURS),
+    )
+    for frame, text in texts:
         id3.add(frame(encoding=utf8, text=[text]))  # mutagen does not write empty ones
+    if tags.cover is not None:
+        id3.add(APIC(encoding=utf8, mime=tags.cover.mime, type=PictureType.COVER_FRONT, data=tags.cover.content))
     id3.add(TRCK(encoding=utf8, text=[f"{tags.track}/{tags.tracks}"]))
     id3.add(COMM(encoding=utf8, lang="eng", desc=OURS, text=[tags.comment]))
     id3.save(path, v1=0, v2_version=4)

@@ -1,4 +1,4 @@
-"""Accounts for every character of a book: heard, spoken but unheard, in takes with problems, missing, or waived."""
+"""Accounts for every character of a book: heard, spoken but unheard, with problems, missing, waived, or skipped."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -28,9 +28,11 @@ class Characters:
     """Not spoken: there is no take."""
     waived: int
     """In a take with problems that a person chose, or that is left out because of `failed: omit`."""
+    skipped: int = 0
+    """In a chapter that the manifest skips."""
 
     def __post_init__(self) -> None:
-        parts = (self.heard, self.unheard, self.with_problems, self.missing, self.waived)
+        parts = (self.heard, self.unheard, self.with_problems, self.missing, self.waived, self.skipped)
         if min(parts) < 0 or sum(parts) != self.total:
             raise ValueError(f"{self} does not add up: {sum(parts)} characters of {self.total} are accounted for")
 
@@ -39,6 +41,13 @@ class Characters:
         """The sum of all `counts`; zeros if there are none."""
         rows = [tuple(getattr(count, field.name) for field in fields(cls)) for count in counts]
         return cls(*map(sum, zip(*rows, strict=True))) if rows else cls(0, 0, 0, 0, 0, 0)
+
+
+def book_characters(state: BookState) -> Characters:
+    """The characters of all chapters, also of those that are skipped."""
+    skipped = sum(chapter.characters for chapter in state.plan.manuscript.skipped)
+    spoken = (chapter_characters(state, chapter) for chapter in state.plan.chapters)
+    return Characters.sum([*spoken, Characters(skipped, 0, 0, 0, 0, 0, skipped)])
 
 
 def chapter_characters(state: BookState, chapter: Chapter) -> Characters:

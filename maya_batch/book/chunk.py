@@ -26,7 +26,9 @@ class Chunk:
     index: int
     """Chapter and index in it, both from 1; people name the chunk `chapter:index`."""
     source: str
-    """The text in the manifest; the sources of all chunks of a chapter, joined, are the chapter's text."""
+    """The text in the manifest; the sources of all chunks of a chapter, joined, are the chapter's text. Empty if the
+    chunk is spoken before it and announces the chapter's title.
+    """
     description: str
     text: str
     seed: int
@@ -40,7 +42,9 @@ class Chunk:
     pause_before: float = 0.0
     """Silence before it, in seconds: what the first one of a chapter adds to `chapter_start`."""
     changes: tuple[Change, ...] = ()
-    """What is spoken in another form than written; their offsets are those of the chapter's text."""
+    """What is spoken in another form than written; their offsets are those of the chapter's text, or, where the title
+    is announced, of the title.
+    """
     voice: str = ""
     """The name of its voice in the manifest."""
 
@@ -71,6 +75,8 @@ class Chapter:
     title: str
     stem: str
     chunks: tuple[Chunk, ...]
+    part: str = ""
+    """The part of the book that it belongs to; empty without one."""
 
 
 @lru_cache(maxsize=64)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 
+from maya_batch.book.chapter_numbers import no_chapter
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.plan import Plan
 from maya_batch.errors import UsageError
@@ -48,7 +49,7 @@ def _chapter(ref: str, number: int, plan: Plan) -> tuple[Chunk, ...]:
     for chapter in plan.chapters:
         if chapter.number == number:
             return chapter.chunks
-    raise UsageError(f"{ref}: there is no chapter {number}; the book has chapters 1 to {len(plan.chapters)}")
+    raise UsageError(f"{ref}: {no_chapter(number, plan)}")
 
 
 def _moved(ref: str, key: str, there: Sequence[Chunk], plan: Plan, key_of: Callable[[Chunk], str]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from maya_batch.book.book_lexicon import LexiconUse, lexicon_use
-from maya_batch.book.character_accounting import Characters, chapter_characters
+from maya_batch.book.character_accounting import Characters, book_characters, chapter_characters
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.leftovers import left_over
 from maya_batch.book.machine_speed import Speed
@@ -13,6 +13,7 @@ from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState
 from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.engine.load import engine_for
+from maya_batch.manifest import SkippedChapter
 from maya_batch.messages.plural import plural
 
 #: Bytes of a frame in a take's file (seven codes of two bytes), and of the rest of the file (about 900).
@@ -33,6 +34,8 @@ class ChapterLine:
     file: str
     problems: list[str]
     characters: Characters
+    part: str = ""
+    """The part of the book that it belongs to; empty without one."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Description:
     """All characters of the book by outcome."""
     lexicon: LexiconUse | None
     """What the book uses of its lexicon; None without one."""
+    skipped: list[SkippedChapter]
+    """The chapters that the manifest skips."""
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -76,8 +81,18 @@ class Description:
             before = f"; before with {' and '.join(self.model_configs[1:])}" if self.model_configs[1:] else ""
             lines.append(f"rendered with {self.model_configs[0]}{before}")
         lines.append("")
-        width = max(len(chapter.title) for chapter in self.chapters)
-        for chapter in self.chapters:
+        both: list[ChapterLine | SkippedChapter] = [*self.chapters, *self.skipped]
+        width = max(len(chapter.title) for chapter in both)
+        part = ""
+        for chapter in sorted(both, key=lambda chapter: chapter.number):
+            if chapter.part != part:
+                part = chapter.part
+                lines.append(part)
+            if isinstance(chapter, SkippedChapter):
+                reason = f" ({chapter.reason})" if chapter.reason else ""
+                count = plural(chapter.characters, "character")
+                lines.append(f"{chapter.number:4}  {chapter.title:{width}}  skipped{reason}, {count}")
+                continue
             lines.append(
                 f"{chapter.number:4}  {chapter.title:{width}}  {chapter.words:6} words  {chapter.minutes:6.1f} min  "
                 f"{chapter.rendered:4} of {plural(chapter.chunks, 'chunk')} rendered, file {chapter.file}"
@@ -144,8 +159,9 @@ def describe(state: BookState, machine: Machine, takes: bool, speed: Speed | Non
         render_minutes=minutes,
         notes=notes,
         model_configs=model_configs(state),
-        characters=Characters.sum(line.characters for line in lines),
+        characters=book_characters(state),
         lexicon=use,
+        skipped=list(plan.manuscript.skipped),
     )
 
 
@@ -197,6 +213,7 @@ def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:
             for problem in state.problems_of(chunk)
         ],
         characters=chapter_characters(state, chapter),
+        part=chapter.part,
     )
 
 

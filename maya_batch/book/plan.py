@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from maya_batch.book.announcement import announcement, before_text
 from maya_batch.book.book_id import text_rules_of
 from maya_batch.book.book_lexicon import compile_lexicon, divided_entries, refused_keys
 from maya_batch.book.chunk import Chapter, Chunk
@@ -140,6 +141,10 @@ def plan_manuscript(
         else:
             findings.append(finding)
 
+    def judge_text(text: ChapterText, problem: TextProblem) -> None:
+        finding = Finding(*text.place(problem.offset), problem.what, problem.mend)
+        judge(finding, "--allow-unknown-tags", problem.tag and allow_unknown_tags)
+
     language = manuscript.book.language
     if base_language(language) not in layout.languages:
         place = manuscript.place(("language",))
@@ -149,19 +154,26 @@ def plan_manuscript(
     findings += refused_keys(manuscript, rules)
     lexicon, repeated = compile_lexicon(manuscript)
     findings += repeated
-    chunks = 0
+    chunks, part = 0, ""
     for chapter in manuscript.chapters:
         if len(findings) > _ENOUGH:
             break
         pieces, problems, cut = _pieces(chapter, manuscript.book, sound, layout, context, rules, lexicon)
         warnings += cut
+        title = announcement(chapter, part, str(manuscript.path), manuscript.place)
+        part = chapter.part
+        if title is not None:
+            spoken, mistakes, cut = _pieces(title, manuscript.book, sound, layout, context, rules, lexicon)
+            warnings += cut
+            pieces = before_text(spoken, pieces)
+            for problem in mistakes:
+                judge_text(title, problem)
         chunks += len(pieces)
         if chunks > MOST_CHUNKS:
             what = f"the book has more than {MOST_CHUNKS:,} chunks up to here"
             raise ManifestError([*findings, Finding(*chapter.place(0), what, "split the book into several")])
         for problem in problems:
-            finding = Finding(*chapter.place(problem.offset), problem.what, problem.mend)
-            judge(finding, "--allow-unknown-tags", problem.tag and allow_unknown_tags)
+            judge_text(chapter, problem)
         drafts.append((chapter, pieces))
     if findings:
         raise ManifestError(findings)
@@ -288,7 +300,7 @@ def _chapters(
 ) -> tuple[Chapter, ...]:
     """The chapters, with pieces turned into chunks: voices, lengths, pauses, occurrences."""
     seen: Counter[tuple[str, str, int]] = Counter()
-    digits = max(2, len(str(len(drafts))))
+    digits = max(2, len(str(len(book.chapters))))  # also where chapters are skipped, which renames no file
     descriptions = {name: finish_description(voice.description) for name, voice in book.voices.items()}
     chapters = []
     for text, pieces in drafts:
@@ -318,7 +330,8 @@ def _chapters(
                     voice=name,
                 )
             )
-        chapters.append(Chapter(text.number, text.title, f"{text.number:0{digits}}-{text.slug}", tuple(chunks)))
+        stem = f"{text.number:0{digits}}-{text.slug}".rstrip("-")
+        chapters.append(Chapter(text.number, text.title, stem, tuple(chunks), text.part))
     return tuple(chapters)
 
 

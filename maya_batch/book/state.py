@@ -15,6 +15,7 @@ from maya_batch.book.model_lock import ModelConfig, ModelLock
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.take_store import Take, TakeStore
+from maya_batch.book.track_tags import more_tags
 from maya_batch.errors import UsageError
 from maya_batch.manifest import output_folder
 from maya_batch.quality import Problem
@@ -144,7 +145,7 @@ class BookState:
     def fingerprint(self, chapter: Chapter) -> str:
         """The comment of a chapter's files: a prefix and a digest of all that they are made of."""
         book = self.plan.book
-        made_of = {
+        made_of: dict[str, object] = {
             "version": self.rules[1],
             "codec": self.codec,
             "dropped": self.plan.layout.clip_start_samples,
@@ -154,9 +155,11 @@ class BookState:
                 if not self.omitted(chunk)
             ],
             "edges": [book.pauses.chapter_start + chapter.chunks[0].pause_before, book.pauses.chapter_end],
-            "tags": [chapter.title, book.title, book.author, chapter.number, len(self.plan.chapters)],
+            "tags": [chapter.title, book.title, book.author, chapter.number, len(book.chapters)],
             "formats": [[format_.type, format_.bitrate] for format_ in book.output.formats],
         }
+        if more := more_tags(self.plan.manuscript):
+            made_of["more_tags"] = more  # version 0.2 did not have them
         canonical = json.dumps(made_of, sort_keys=True, ensure_ascii=False)
         return COMMENT_PREFIX + hashlib.sha256(canonical.encode()).hexdigest()[:32]
 

@@ -43,6 +43,7 @@ app = typer.Typer(
 for _command in (
     render.render,
     inspect.plan,
+    review.preview,
     inspect.status,
     words,
     render.assemble,

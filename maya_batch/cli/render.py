@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from maya_batch.book.chapter_numbers import find_chapters
 from maya_batch.cli.options import (
     Book,
     BookFlags,
@@ -26,6 +27,7 @@ from maya_batch.run.command_guard import guarded
 from maya_batch.run.deadline import deadline_of
 from maya_batch.run.end_hook import check_command, notifying
 from maya_batch.run.progress import LogProgress
+from maya_batch.run.scope import WHOLE_BOOK, Scope
 from maya_batch.run.summary import summarize
 from maya_batch.run.write_access import TakeOver
 from maya_batch.wording import RESUMABLE
@@ -63,6 +65,13 @@ def render(
             help="Render the whole book again with another model, dtype, quantization or decoding. Old takes stay.",
         ),
     ] = False,
+    chapters: Annotated[
+        str | None,
+        typer.Option(
+            metavar="1-3,7",
+            help="Render and write only these chapters. While others are left, the exit code is 4.",
+        ),
+    ] = None,
     upgrade_text: Annotated[
         bool,
         typer.Option("--upgrade-text", help="Switch the book to the newest rules for cutting texts and joining audio."),
@@ -84,6 +93,7 @@ def render(
         deadline = deadline_of(until, max_minutes)
         plan = book_flags.plan(book, output, any_language=False, upgrade_text=upgrade_text)
         machine = machine_flags.machine()
+        scope = WHOLE_BOOK if chapters is None else Scope(find_chapters(chapters, plan))
         notice.page = output_folder(plan.manuscript, output) / PAGE_NAME
         with guarded(stop, RESUMABLE, deadline) as guard:
             progress = ProgressBar() if sys.stderr.isatty() and not book_flags.quiet else LogProgress()
@@ -96,6 +106,7 @@ def render(
                     take_over=allowed,
                     keep_log=True,
                     loaders=session.loaders,
+                    scope=scope,
                 )
                 notice.exit_code = result.exit_code
             finally:

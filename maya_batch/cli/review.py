@@ -1,4 +1,4 @@
-"""The commands for a book that a person has listened to, or a voice to choose: redo, audition."""
+"""The commands for listening: preview before a book is rendered, redo after it, audition to choose a voice."""
 
 import logging
 import sys
@@ -23,7 +23,7 @@ from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, UsageError
 from maya_batch.run.command_guard import guarded
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.summary import summarize
-from maya_batch.wording import SAVED, STOPPED
+from maya_batch.wording import RESUMABLE, SAVED, STOPPED
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +145,45 @@ def audition(
     elif respelling:
         lines = [f"to use a respelling, add it to `lexicon` in {book}"]
     finish(lines, EXIT_PROBLEMS if any(sample.problems for sample in samples) else EXIT_WHOLE)
+
+
+@takes_flags(
+    "machine_flags",
+    MachineFlags,
+    *("config", "engine", "device", "dtype", "quantization", "batch_size", "decoding"),
+    *("verify", "recognizer", "recognizer_device"),
+)
+@takes_flags("book_flags", BookFlags, "attempts", *_BOOK_FLAGS)
+def preview(
+    context: typer.Context,
+    book: Book,
+    book_flags: BookFlags,
+    machine_flags: MachineFlags,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Output folder. Default: `<book>-preview`, next to the manifest."),
+    ] = None,
+    takes: Annotated[
+        Path | None,
+        typer.Option(help="The --output of the book's `render`, where takes are stored. Default: the manifest's."),
+    ] = None,
+) -> None:
+    """Render the first half minute of each chapter, and each voice, into a folder to listen to.
+
+    Example: `maya-batch preview book.yaml`. The takes are the book's own: `render` goes on from them.
+    """
+    from maya_batch.run.preview import preview_book
+
+    plan = book_flags.plan(book, takes, any_language=False)
+    machine, check_tags = machine_flags.machine(), not book_flags.allow_unknown_tags
+    session = context.ensure_object(Session)
+    with guarded(session.stop, RESUMABLE) as guard:
+        progress = ProgressBar() if sys.stderr.isatty() and not book_flags.quiet else LogProgress()
+        try:
+            result = preview_book(plan, machine, progress, output, takes, check_tags, guard.stop, session.loaders)
+        finally:
+            progress.close()
+    finish(summarize(result), result.exit_code)
 
 
 def _attempt(keep: str) -> int | None:

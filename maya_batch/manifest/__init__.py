@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maya_batch.errors import Finding, UsageError
-from maya_batch.manifest.book_file import read_book_file
-from maya_batch.manifest.checks import Checker, file_stem
+from maya_batch.manifest.book_file import read_book_bytes, read_book_file, unix_lines
+from maya_batch.manifest.checks import Checker, file_stem, has_words
+from maya_batch.manifest.cover import Cover, WrongCoverError, read_cover
 from maya_batch.manifest.error_recovery import read_book
 from maya_batch.manifest.json_schema import json_schema
 from maya_batch.manifest.lexicon import LexiconEntry, read_lexicon
@@ -26,6 +27,7 @@ __all__ = [
     "Book",
     "Chapter",
     "ChapterText",
+    "Cover",
     "Format",
     "LexiconEntry",
     "Manuscript",
@@ -33,8 +35,10 @@ __all__ = [
     "Pauses",
     "Quality",
     "Render",
+    "SkippedChapter",
     "Voice",
     "file_stem",
+    "has_words",
     "json_schema",
     "output_folder",
     "read_manuscript",
@@ -60,6 +64,25 @@ class ChapterText:
     """The source text; lines end with a newline character alone."""
     place: Callable[[int], tuple[str, int, int]]
     """Maps an offset in `text` to the file as shown, line and column, from 1."""
+    part: str = ""
+    """The part of the book that it belongs to; empty without one."""
+    subtitle: str = ""
+    announce: bool | str = False
+    """Whether the title is spoken before the text; or what is spoken there, with markup."""
+
+
+@dataclass(frozen=True)
+class SkippedChapter:
+    """A chapter that is not rendered; mistakes in its text are no mistakes of the book."""
+
+    number: int
+    """The place in the book, from 1."""
+    title: str
+    part: str
+    reason: str
+    """Empty without one."""
+    characters: int
+    """Of its text."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +95,13 @@ class Manuscript:
     """The manifest's folder, resolved."""
     book: Book
     chapters: tuple[ChapterText, ...]
-    """The chapters whose text could be read; without findings, all of them."""
+    """The chapters to render whose text could be read; without findings, all of them."""
     lexicon: tuple[LexiconEntry, ...]
     """The valid entries of the book's lexicon, in order."""
     place: Callable[[DataPath], tuple[int, int]]
     """Line and column, from 1, of the value at a path of the manifest."""
+    skipped: tuple[SkippedChapter, ...] = ()
+    cover: Cover | None = None
 
 
 def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
@@ -102,20 +127,34 @@ def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
     findings += checker.findings()
     lexicon, mistakes = read_lexicon(checker, path.parent)
     findings += mistakes
+    cover = None
+    if book.cover is not None:
+        try:
+            cover = read_cover(folder, book.cover)
+        except WrongCoverError as error:
+            findings.append(checker.finding(("cover",), *error.args))
     chapters: list[ChapterText] = []
+    skipped: list[SkippedChapter] = []
     room = LIMIT_BYTES
-    for index in range(len(book.chapters)):
-        text, mistakes = _chapter_text(checker, index, path.parent)
-        findings += mistakes
-        if text:
-            chapters.append(text)
-            room -= len(text.text)
+    for index, chapter in enumerate(book.chapters):
+        if chapter.skip is not False:
+            left_out, mistakes = _skipped_chapter(checker, index, path.parent)
+            findings += mistakes
+            skipped.append(left_out)
+            room -= left_out.characters
+        else:
+            text, mistakes = _chapter_text(checker, index, path.parent)
+            findings += mistakes
+            if text:
+                chapters.append(text)
+                room -= len(text.text)
         if room < 0:  # many chapters may name one file, or one text by an alias
             what = f"the chapters up to this one have more than {LIMIT_BYTES:,} characters"
             findings.append(checker.finding(("chapters", index), what, "split the book into several"))
             chapters.clear()
             break
-    return Manuscript(path, folder, book, tuple(chapters), lexicon, source.place), list(dict.fromkeys(findings))
+    manuscript = Manuscript(path, folder, book, tuple(chapters), lexicon, source.place, tuple(skipped), cover)
+    return manuscript, list(dict.fromkeys(findings))
 
 
 def output_folder(manuscript: Manuscript, override: Path | None = None) -> Path:
@@ -175,5 +214,24 @@ def _chapter_text(checker: Checker, index: int, given: Path) -> tuple[ChapterTex
         voice=voice or next(iter(voices)),
         text=text,
         place=place,
+        part=chapter.part or "",
+        subtitle=chapter.subtitle or "",
+        announce=checker.book.announce if chapter.announce is None else chapter.announce,
     )
     return read, []
+
+
+def _skipped_chapter(checker: Checker, index: int, given: Path) -> tuple[SkippedChapter, list[Finding]]:
+    """A chapter that is not rendered: its file must be there, whatever is in it."""
+    chapter = checker.book.chapters[index]
+    path: DataPath = ("chapters", index, "file")
+    findings: list[Finding] = []
+    text = chapter.text or ""
+    if chapter.file is not None and checker.sound(path):
+        raw = read_book_bytes(checker, path, chapter.file, str(given / chapter.file), "the chapter file")
+        if isinstance(raw, Finding):
+            findings.append(raw)
+        else:
+            text = unix_lines(raw.decode("utf-8-sig", errors="replace"))
+    reason = chapter.skip if isinstance(chapter.skip, str) else ""
+    return SkippedChapter(index + 1, chapter.title, chapter.part or "", reason, len(text)), findings

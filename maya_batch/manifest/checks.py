@@ -20,6 +20,11 @@ _LONGEST_STEM_BYTES = 180  # a file name may have 255; a number and an ending ar
 _APOSTROPHES = str.maketrans("", "", "'’‘ʼ＇")
 
 
+def has_words(title: str) -> bool:
+    """Whether a title has a letter or a digit; "* * *" has none, and nothing in it can be spoken."""
+    return any(unicodedata.category(character)[0] in "LN" for character in title)
+
+
 def file_stem(title: str) -> str:
     """A title as a file name without number and ending: "The Ferry" is "the-ferry".
 
@@ -34,7 +39,7 @@ def file_stem(title: str) -> str:
     cut = stem[:LONGEST_STEM].encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
     if cut != stem and stem[len(cut)] != "-" and "-" in cut:
         cut = cut.rpartition("-")[0]
-    return cut.strip("-")
+    return cut.strip("-") if has_words(cut) else ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Checker:
     def findings(self) -> Iterator[Finding]:
         """Mistakes in names and paths; the chapters' texts are not checked."""
         yield from self._voices()
-        yield from self._titles()
+        yield from self._skipped()
         yield from self._paths()
 
     def finding(self, path: DataPath, what: str, mend: str = "") -> Finding:
@@ -79,22 +84,10 @@ class Checker:
                 mend = suggestion(voice, known, "the book's voices")
                 yield self.finding(path, f"unknown voice {quoted(voice)}", mend)
 
-    def _titles(self) -> Iterator[Finding]:
-        first: dict[str, DataPath] = {}
-        for index, chapter in enumerate(self.book.chapters):
-            path: DataPath = ("chapters", index, "title")
-            if not self.sound(path):
-                continue
-            stem = file_stem(chapter.title)
-            if not any(unicodedata.category(character)[0] in "LN" for character in stem):
-                what = f"the title {quoted(chapter.title)} has no letter or digit to make a file name from"
-                yield self.finding(path, what, "add a word")
-            elif stem in first:
-                line, column = self.source.place(first[stem])
-                what = f"the title gives the same file name, {stem!r}, as the one at {self.file}:{line}:{column}"
-                yield self.finding(path, what, "change one of them")
-            else:
-                first[stem] = path
+    def _skipped(self) -> Iterator[Finding]:
+        if self.sound(("chapters",)) and all(chapter.skip is not False for chapter in self.book.chapters):
+            what = "each of the chapters is skipped, so there is nothing to render"
+            yield self.finding(("chapters",), what, "delete one `skip:`")
 
     def _paths(self) -> Iterator[Finding]:
         folder = self.book.output.folder

@@ -11,13 +11,24 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from maya_batch.errors import Finding
-from maya_batch.manifest.schema import Book, Chapter, Format, LexiconItem, Output, Pauses, Quality, Render, Voice
+from maya_batch.manifest.schema import (
+    Book,
+    Chapter,
+    Format,
+    LexiconItem,
+    Output,
+    Pauses,
+    Quality,
+    Render,
+    Series,
+    Voice,
+)
 from maya_batch.manifest.yaml_positions import Data, DataPath, YamlSource
 from maya_batch.messages.quoting import quoted
 from maya_batch.messages.suggestions import closest, listed
 
 _MOST_PASSES = 20  # each pass patches all mistakes that it finds; four were always enough
-_NUMBERS = {"int": "a whole number", "float": "a number"}
+_PLAIN = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 _BOUNDS = {
     "greater_than_equal": ("at least", "ge"),
     "greater_than": ("more than", "gt"),
@@ -30,6 +41,7 @@ _SHAPES = {
     "tuple": "a list (lines that begin with `- `)",
     "voice": "a description of the voice, or a mapping with a `description:`",
     "format": "the name of a format, or a mapping with a `type:`",
+    "series": "the name of a series, or a mapping with a `name:`",
 }
 
 
@@ -109,10 +121,10 @@ def in_words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
         limit = int(limit) if limit == int(limit) else limit
         return f"{name} must be {words} {limit}, not {_unquoted(value)}", ""
     stem = kind.partition("_")[0]
-    if stem == "model" and _model(path) in (Voice, Format):
+    if stem == "model" and _model(path) in (Voice, Format, Series):
         stem = _model(path).__name__.lower()
-    if stem in _NUMBERS:
-        return f"{name} must be {_NUMBERS[stem]}, not {quoted(value)}", ""
+    if stem in _PLAIN:
+        return f"{name} must be {_PLAIN[stem]}, not {quoted(value)}", ""
     if stem in _SHAPES:
         if value is None:
             return f"{name} is empty", f"it must be {_SHAPES[stem]}"
@@ -135,6 +147,8 @@ def _model(path: DataPath) -> type[BaseModel]:
             return LexiconItem
         case ("pauses",):
             return Pauses
+        case ("series",):
+            return Series
         case ("output",):
             return Output
         case ("output", "formats", _):
@@ -173,6 +187,8 @@ def _patch(data: dict[str, Data], path: DataPath, at_key: bool) -> None:
                 chapter["text"] = "-"
         case ("lexicon", *_):
             data.pop("lexicon", None)
+        case ("series", "name"):
+            _drop(data, (), "series")
         case ("output", "formats", *_):
             _drop(data, ("output",), "formats")
         case (*parents, leaf):

@@ -22,6 +22,7 @@ def json_schema() -> dict[str, object]:
     bare = {
         "Voice": parts["Voice"]["properties"]["description"],
         "Format": parts["Format"]["properties"]["type"],
+        "Series": parts["Series"]["properties"]["name"],
     }
     for name, text in bare.items():
         parts[name] = {"anyOf": [text, parts[name]]}

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StrictBool, StrictStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from maya_batch.messages.quoting import quoted
@@ -13,6 +13,8 @@ LONGEST_LINE = 1000
 """The longest title, name, description or path, in characters."""
 MOST_LEVELS = 32
 """The deepest path, in folders."""
+
+_FLAGS = {"true": True, "yes": True, "false": False, "no": False}
 
 _VOICE_NAME = re.compile(r"[A-Za-z]([\w -]{0,38}[\w-])?")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -82,6 +84,15 @@ def _checkpoint(name: str, flag: str) -> str:
     return name
 
 
+def _flag_or_line(value: object) -> object:
+    """`true` and `false` as booleans; other text must be one line."""
+    if isinstance(value, str):
+        return _FLAGS.get(value.strip().lower()) if value.strip().lower() in _FLAGS else _one_line(value.strip())
+    if isinstance(value, bool):
+        return value
+    raise wrong(f"must be true, false or a line of text, not {quoted(value)}")
+
+
 def is_hub_id(name: str) -> bool:
     """Whether a model's name is a hub id, `org/name` or `org/name@revision`.
 
@@ -91,6 +102,8 @@ def is_hub_id(name: str) -> bool:
 
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_one_line)]
+FlagOrLine = Annotated[StrictBool | StrictStr, BeforeValidator(_flag_or_line)]
+"""true, false, or a text."""
 FilePath = Annotated[Line, AfterValidator(_path)]
 Description = Annotated[Line, AfterValidator(_description)]
 VoiceName = Annotated[str, AfterValidator(_voice_name)]

@@ -17,7 +17,19 @@ from pydantic import (
 )
 
 from maya_batch.manifest.audio_formats import BITRATES, DEFAULT_BITRATES, MP3_BITRATES, FormatName
-from maya_batch.manifest.one_line import Codec, Description, FilePath, Folder, Language, Line, Model, VoiceName, wrong
+from maya_batch.manifest.metadata import About, Isbn, PublicationDate
+from maya_batch.manifest.one_line import (
+    Codec,
+    Description,
+    FilePath,
+    FlagOrLine,
+    Folder,
+    Language,
+    Line,
+    Model,
+    VoiceName,
+    wrong,
+)
 from maya_batch.messages.quoting import quoted
 
 Seconds = Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
@@ -159,13 +171,33 @@ class Render(Part):
     quality: Quality | None = None
 
 
+class Series(Part):
+    """The series that a book belongs to, and its number there; in YAML the name alone, or a mapping."""
+
+    name: Line
+    number: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, data: object) -> object:
+        return {"name": data} if isinstance(data, str) else data
+
+
 class Chapter(Part):
-    """A chapter with its text, or the file that holds it; `voice` is for this chapter alone."""
+    """A chapter with its text, or the file that holds it; `voice` is for this chapter alone.
+
+    `skip` is true, or the reason. `announce` says whether the title is spoken, or is the text to speak; None: as the
+    book says.
+    """
 
     title: Line
     text: str | None = None
     file: FilePath | None = None
     voice: Line | None = None
+    part: Line | None = None
+    subtitle: Line | None = None
+    announce: FlagOrLine | None = None
+    skip: FlagOrLine = False
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -224,3 +256,12 @@ class Book(Part):
     pauses: Pauses = Pauses()
     output: Output = Output()
     render: Render = Render()
+    announce: bool = False
+    subtitle: Line | None = None
+    series: Series | None = None
+    narrator: Line | None = None
+    publisher: Line | None = None
+    date: PublicationDate | None = None
+    isbn: Isbn | None = None
+    description: About | None = None
+    cover: FilePath | None = None

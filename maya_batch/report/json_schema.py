@@ -12,4 +12,5 @@ def json_schema() -> dict[str, Any]:
     schema = TypeAdapter(Report).json_schema(mode="serialization")
     for part in (schema, *schema["$defs"].values()):
         part["description"] = part["description"].partition("\n\nRaises:")[0]
+        part["required"] = list(part["properties"])  # pydantic forgets those with defaults where a class is used twice
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -80,6 +80,23 @@ class ChapterReport:
     """The integrated loudness of the file by ITU-R BS.1770, in LUFS; null without a file, and for silence
     or less than 400 ms of sound."""
     characters: Characters
+    part: str = ""
+    """The part of the book that it belongs to; empty without one."""
+
+
+@dataclass(frozen=True)
+class SkippedReport:
+    """One chapter that the manifest skips."""
+
+    number: Positive
+    """From 1, as in `chapters`."""
+    title: str
+    part: str
+    """Empty without one."""
+    reason: str
+    """Empty without one."""
+    characters: Count
+    """The characters of its text."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +138,7 @@ class Report:
     problems_by_kind: Mapping[str, Positive]
     """The number of chunks with a problem of each kind."""
     characters: Characters
-    """The characters of all chapters together."""
+    """The characters of all chapters together, also of those that are skipped."""
     chapters: tuple[ChapterReport, ...]
     """In reading order."""
     chunks: tuple[ChunkReport, ...]
@@ -133,6 +150,8 @@ class Report:
     (--allow-unknown-tags, --allow-language)."""
     lexicon: LexiconUse | None = None
     """What the book uses of its lexicon; null without one."""
+    skipped: tuple[SkippedReport, ...] = ()
+    """The chapters that the manifest skips; they are not in `chapters`."""
     generator: Annotated[str, Field(json_schema_extra={"const": GENERATOR})] = GENERATOR
     """The program that wrote the report."""
 

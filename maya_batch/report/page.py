@@ -43,6 +43,7 @@ _PARTS = (
     ("with_problems", "with problems", "spoken in takes with problems"),
     ("missing", "missing", "not spoken"),
     ("waived", "waived", "with problems, but chosen by hand or left out as the manifest says"),
+    ("skipped", "skipped", "in chapters that the manifest skips"),
 )
 _BAR = 1000
 """The width of the bar of characters in SVG units."""
@@ -110,6 +111,8 @@ def _parts(characters: Characters) -> list[_Part]:
     parts, start = [], 0.0
     for name, label, meaning in _PARTS:
         number = getattr(characters, name)
+        if name == "skipped" and not number:
+            continue  # most books skip nothing
         share = number / characters.total if characters.total else 0.0
         # Only all is 100 % and only none is 0 %: nothing else is rounded to them.
         shown = f"{100 * share:.1f} %" if 0.0005 <= share < 0.9995 else "under 0.1 %" if share < 0.5 else "over 99.9 %"

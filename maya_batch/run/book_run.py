@@ -26,6 +26,7 @@ from maya_batch.run.pace_check import VoiceCheck
 from maya_batch.run.pipeline_messages import ExaminedAll, Generated, TakeRequest, Unexamined
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.result import RunResult
+from maya_batch.run.scope import WHOLE_BOOK, Scope
 from maya_batch.run.take_inspector import TakeInspector, make_inspector
 from maya_batch.run.take_pipeline import TakePipeline
 
@@ -46,9 +47,10 @@ class BookRun:
         switch: bool = False,
         loaders: Loaders | None = None,
         redo_seeds: Mapping[str, int | None] | None = None,
+        scope: Scope = WHOLE_BOOK,
     ) -> None:
         """With `redo_seeds`, a seed or None by key, only these chunks are rendered, once each."""
-        self._redo_seeds = redo_seeds
+        self._redo_seeds, self._scope = redo_seeds, scope
         self.state, self.result, self.began = state, RunResult(), datetime.now().astimezone()
         self._loaders = loaders or Loaders()
         self.waveforms = WaveformCache(partial(load_book_codec, state, machine, self._loaders, switch))
@@ -65,7 +67,7 @@ class BookRun:
             voice_check.catch_up()
         waiting = self._waiting(redone)
         unexamined = self._to_examine(inspector, redone)
-        self._progress.begun(sum(1 for _ in plan.chunks()), len(waiting), len(unexamined))
+        self._progress.begun(sum(1 for _ in self._chunks()), len(waiting), len(unexamined))
         if not waiting and self._switch:
             pin_config(state)  # all its takes exist from before the switch
         if not waiting and not unexamined:
@@ -112,6 +114,7 @@ class BookRun:
         pipeline = TakePipeline(
             *(self.state, voice_check, self.waveforms, self.result, inspector, chunks, inbox),
             once=self._redo_seeds is not None,
+            scope=self._scope,
             threaded=self._threaded(),
             progress_tick=self._progress.tick,
             stop=self._stop,
@@ -177,7 +180,7 @@ class BookRun:
 
     def write_chapters(self, keys: Container[str] | None) -> None:
         """Write the chapters that are complete and not current; with `keys`, only those of these chunks."""
-        for chapter in self.state.plan.chapters:
+        for chapter in filter(self._scope.writes, self.state.plan.chapters):
             if keys is None or any(self.state.key(chunk) in keys for chunk in chapter.chunks):
                 seconds = write_chapter_files(self.state, chapter, self.waveforms, self.result, self._stop)
                 if seconds is None:
@@ -192,21 +195,28 @@ class BookRun:
         if self.result.files:
             self.state.chapter_stats.keep(self.state.fingerprints())
         self.result.problems = list(self.state.problems())
-        self.result.incomplete = [c for c in self.state.plan.chapters if not self.state.complete(c)]
+        written = [chapter for chapter in self.state.plan.chapters if self._scope.writes(chapter)]
+        others = [chapter for chapter in self.state.plan.chapters if not self._scope.writes(chapter)]
+        self.result.incomplete = [chapter for chapter in written if not self.state.complete(chapter)]
+        self.result.left_out = [chapter for chapter in others if not self.state.current(chapter)]
         return self.result
+
+    def _chunks(self) -> Iterator[Chunk]:
+        """The chunks that this run may render, in reading order."""
+        return filter(self._scope.renders, self.state.plan.chunks())
 
     def _waiting(self, redone: Container[str]) -> list[Chunk]:
         state, seeds = self.state, self._redo_seeds
         if seeds is not None:
             return [c for c in state.plan.chunks() if state.key(c) in seeds and state.key(c) not in redone]
-        return [chunk for chunk in state.plan.chunks() if state.needs_take(chunk)]
+        return [chunk for chunk in self._chunks() if state.needs_take(chunk)]
 
     def _to_examine(self, inspector: TakeInspector, redone: Container[str]) -> list[tuple[Chunk, Take]]:
         return list(self._unexamined(inspector) if self._redo_seeds is None else self._made(redone))
 
     def _unexamined(self, inspector: TakeInspector) -> Iterator[tuple[Chunk, Take]]:
         """Stored takes that were not inspected, and those in use that were not transcribed."""
-        for chunk in self.state.plan.chunks():
+        for chunk in self._chunks():
             if self.state.lacks_take(chunk):
                 continue
             used = self.state.take(chunk)

@@ -2,15 +2,17 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from maya_batch.audio.chapter_file import write_chapter
 from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.audio.waveform_cache import WaveformCache
-from maya_batch.book.chunk import Chapter
+from maya_batch.audio.writers import Target
+from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.state import BookState, is_chapter
+from maya_batch.book.track_tags import track_tags
 from maya_batch.interrupt import Stop
 from maya_batch.run.result import RunResult
 
@@ -53,10 +55,23 @@ def assemble_chapter(
 
     Silent clips stay in the chapter. Chunks that failed are left out if the book sets `failed: omit`.
     """
-    book, layout = state.plan.book, state.plan.layout
+    tags = track_tags(state.plan.manuscript, chapter, state.fingerprint(chapter))
+    return write_chunks(state, chapter.chunks, waveforms, state.targets(chapter), tags, check)
+
+
+def write_chunks(
+    state: BookState,
+    chunks: Sequence[Chunk],
+    waveforms: WaveformCache,
+    targets: Sequence[Target],
+    tags: TrackTags,
+    check: Callable[[], None] = lambda: None,
+) -> float:
+    """Write the takes in use of some chunks as a chapter, and return its seconds; as `assemble_chapter`."""
+    pauses, rate = state.plan.book.pauses, state.plan.layout.sampling_rate
 
     def clips() -> Iterator[Clip]:
-        for chunk in chapter.chunks:
+        for chunk in chunks:
             check()
             take = state.take(chunk)
             if take is None:
@@ -64,18 +79,6 @@ def assemble_chapter(
             if not state.omitted(chunk):
                 yield Clip(waveforms.pop(take), chunk.pause)
 
-    pcm = stitch(
-        clips(),
-        start=book.pauses.chapter_start + chapter.chunks[0].pause_before,
-        end=book.pauses.chapter_end,
-        sampling_rate=layout.sampling_rate,
-    )
-    tags = TrackTags(
-        title=chapter.title,
-        album=book.title,
-        artist=book.author,
-        track=chapter.number,
-        tracks=len(state.plan.chapters),
-        comment=state.fingerprint(chapter),
-    )
-    return write_chapter(pcm, state.targets(chapter), tags, layout.sampling_rate)
+    start = pauses.chapter_start + chunks[0].pause_before
+    pcm = stitch(clips(), start=start, end=pauses.chapter_end, sampling_rate=rate)
+    return write_chapter(pcm, targets, tags, rate)

@@ -38,6 +38,7 @@ from maya_batch.run.pipeline_messages import (
     Unexamined,
 )
 from maya_batch.run.result import RunResult
+from maya_batch.run.scope import Scope
 from maya_batch.run.take_inspector import TakeInspector
 from maya_batch.text.lexicon import respellings
 from maya_batch.wording import cannot_read_back
@@ -58,6 +59,7 @@ class TakeProcessor:
         chunks: Sequence[Chunk],
         *,
         once: bool,
+        scope: Scope,
         stopping: Event,
         inspect: Inbox[Decoded],
         measure: Inbox[ChapterWritten],
@@ -65,12 +67,14 @@ class TakeProcessor:
     ) -> None:
         """`chunks` are those to be settled; with `once`, by their next take, which is chosen if it has no problems.
 
+        Chapters and chunks that are not in the `scope` are left as they are.
         `inspector` is only asked which takes need a transcript. `inspect`, `measure` and `engine` get messages.
         """
         self._state, self._voice_check, self._waveforms, self._result = state, voice_check, waveforms, result
         self._inspector, self._once, self._stopping = inspector, once, stopping
         self._inspect, self._measure, self._engine = inspect, measure, engine
-        self._chapters = {chapter.number: chapter for chapter in state.plan.chapters}
+        self._scope = scope
+        self._chapters = {chapter.number: chapter for chapter in state.plan.chapters if scope.writes(chapter)}
         self._chunks = {state.key(chunk): chunk for chunk in chunks}
         self._open: dict[int, set[str]] = defaultdict(set)
         """Keys of the chunks that are not settled, by chapter."""
@@ -160,8 +164,8 @@ class TakeProcessor:
         flagged: list[Take] = []
         for chunk, group in groupby(judged, itemgetter(0)):
             key, open_chunks = state.key(chunk), self._open[chunk.chapter]
-            if key in open_chunks:
-                continue  # its next take is on the way
+            if key in open_chunks or not self._scope.renders(chunk):
+                continue  # its next take is on the way, or it is left to another run
             retry, unverified = state.needs_take(chunk), []
             for _, before, take in group:
                 _log_problems(chunk, [problem for problem in take.problems if problem not in before.problems], retry)
@@ -208,7 +212,7 @@ class TakeProcessor:
 
     def _publish_settled(self, number: int) -> None:
         """Write a chapter's files if none of its chunks is open."""
-        if self._open[number] or self._stopping.is_set():
+        if number not in self._chapters or self._open[number] or self._stopping.is_set():
             return
         chapter = self._chapters[number]
         seconds = write_chapter_files(self._state, chapter, self._waveforms, self._result)

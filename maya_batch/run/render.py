@@ -21,6 +21,7 @@ from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.reporting import write_book_report
 from maya_batch.run.result import RunResult
+from maya_batch.run.scope import WHOLE_BOOK, Scope
 from maya_batch.run.write_access import TakeOver, writable_state
 from maya_batch.torch_errors import translated_torch_errors
 
@@ -41,13 +42,15 @@ def render_book(
     take_over: TakeOver | None = None,
     keep_log: bool = False,
     loaders: Loaders | None = None,
+    scope: Scope = WHOLE_BOOK,
 ) -> RunResult:
     """Generate the takes that the book needs, write its chapters, and write the report.
 
     With `redo_seeds`, a seed or None by key, only these chunks are rendered: one more take of each, which is chosen if
     it has no problems. For keys in `redone` that take is stored already, and is only inspected.
     `take_over` holds what a person has allowed by flags. With `keep_log` all messages also go to the book's render.log.
-    `loaders` replace the loading of the model, the codec and the speech recognition.
+    `loaders` replace the loading of the model, the codec and the speech recognition. Chunks and chapters that are not
+    in the `scope` are left to another run.
 
     Raises:
         UsageError: the folder belongs to another book, a file in the way is not this program's, or the book has another
@@ -59,30 +62,22 @@ def render_book(
         MachineError: a model, the GPU, the disk or ffmpeg is missing or failed.
     """
     engine_for(machine.engine, Path(plan.sound.model))  # also where nothing is left to render
-    allowed = take_over or TakeOver()
-    hidden = hidden_folder(writable_state(plan, machine, output, allowed).folder)
-    if keep_log:
-        log_to_book(hidden)
-    with lock_book(hidden):
-        state = writable_state(plan, machine, output, allowed)  # another run may have started the book meanwhile
-        claim_folder(state, allowed.adopt, allowed.upgrade_text)
-        if allowed.upgrade_text:
-            _tell_rules(state)
-        run = BookRun(
-            state,
-            machine,
-            progress,
-            check_tags,
-            deadline or Deadline(),
-            stop,
-            allowed.switch_config,
-            loaders,
-            redo_seeds,
-        )
-        with _reported(run) if report else nullcontext(), translated_torch_errors(run.waveforms.forget):
-            run.render_takes(redone)
-            run.write_chapters(redo_seeds)
-            return run.finished()
+    with (
+        opened_run(
+            *(plan, machine, progress, output, take_over, keep_log),
+            check_tags=check_tags,
+            deadline=deadline,
+            stop=stop,
+            loaders=loaders,
+            redo_seeds=redo_seeds,
+            scope=scope,
+        ) as run,
+        _reported(run) if report else nullcontext(),
+        translated_torch_errors(run.waveforms.forget),
+    ):
+        run.render_takes(redone)
+        run.write_chapters(redo_seeds)
+        return run.finished()
 
 
 def assemble_book(
@@ -106,13 +101,9 @@ def assemble_book(
         MachineError: the codec, the disk or ffmpeg is missing or failed.
     """
     begun_state(plan, machine, output)
-    hidden = hidden_folder(writable_state(plan, machine, output).folder)
-    if keep_log:
-        log_to_book(hidden)
-    with lock_book(hidden):
-        state = writable_state(plan, machine, output)
-        claim_folder(state)
-        run = BookRun(state, machine, progress, False, Deadline(), stop, loaders=loaders)
+    with opened_run(
+        *(plan, machine, progress, output, None, keep_log), check_tags=False, stop=stop, loaders=loaders
+    ) as run:
         for key, attempt in (choices or {}).items():
             if attempt is None:
                 run.state.store.unchoose(key)
@@ -121,6 +112,45 @@ def assemble_book(
         with _reported(run), translated_torch_errors(run.waveforms.forget):
             run.write_chapters(choices)
             return run.finished()
+
+
+@contextmanager
+def opened_run(
+    plan: Plan,
+    machine: Machine,
+    progress: ProgressListener,
+    output: Path | None = None,
+    take_over: TakeOver | None = None,
+    keep_log: bool = False,
+    *,
+    check_tags: bool = True,
+    deadline: Deadline | None = None,
+    stop: Stop | None = None,
+    loaders: Loaders | None = None,
+    redo_seeds: Mapping[str, int | None] | None = None,
+    scope: Scope = WHOLE_BOOK,
+) -> Iterator[BookRun]:
+    """A run over the book, whose folder is claimed and locked. No report is written.
+
+    Raises:
+        UsageError, BusyError, MachineError: as `render_book`.
+    """
+    allowed = take_over or TakeOver()
+    hidden = hidden_folder(writable_state(plan, machine, output, allowed).folder)
+    if keep_log:
+        log_to_book(hidden)
+    with lock_book(hidden):
+        state = writable_state(plan, machine, output, allowed)  # another run may have started the book meanwhile
+        claim_folder(state, allowed.adopt, allowed.upgrade_text)
+        if allowed.upgrade_text:
+            _tell_rules(state)
+        yield BookRun(
+            *(state, machine, progress, check_tags, deadline or Deadline(), stop),
+            switch=allowed.switch_config,
+            loaders=loaders,
+            redo_seeds=redo_seeds,
+            scope=scope,
+        )
 
 
 def _tell_rules(state: BookState) -> None:

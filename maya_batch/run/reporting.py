@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +13,7 @@ from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.waveform_cache import WaveformCache, audible
 from maya_batch.book.book_lexicon import lexicon_use
-from maya_batch.book.character_accounting import Characters, chapter_characters
+from maya_batch.book.character_accounting import book_characters, chapter_characters
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.report_files import PAGE_NAME, report_fingerprint
 from maya_batch.book.settings import sound_settings
@@ -22,9 +23,17 @@ from maya_batch.manifest import Render, output_folder
 from maya_batch.messages.plural import plural
 from maya_batch.report.audio_clip import AudioClip, make_clip, read_clip
 from maya_batch.report.files import write_report
-from maya_batch.report.model import MOST_TAKES, ChapterReport, ChunkReport, Report, count_problems, worst_takes
+from maya_batch.report.model import (
+    MOST_TAKES,
+    ChapterReport,
+    ChunkReport,
+    Report,
+    SkippedReport,
+    count_problems,
+    worst_takes,
+)
 from maya_batch.run.result import RunResult
-from maya_batch.wording import incomplete
+from maya_batch.wording import incomplete, left_out
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +73,8 @@ def _fingerprint(state: BookState, exit_code: int) -> str:
     digest = hashlib.sha256(repr((*whole, plan.sound.model, *_flags(state))).encode())
     use = lexicon_use(plan.manuscript, plan.lexicon, plan.chunks())
     digest.update(b"" if use is None else repr(use).encode(errors="surrogatepass"))
+    if plan.manuscript.skipped or any(chapter.part for chapter in plan.chapters):
+        digest.update(repr((plan.manuscript.skipped, [chapter.part for chapter in plan.chapters])).encode())
     for chapter in plan.chapters:
         files = [read_comment(target.path) for target in state.targets(chapter)]
         digest.update(repr((chapter.title, state.fingerprint(chapter), files)).encode())
@@ -110,12 +121,13 @@ def make_report(state: BookState, result: RunResult, began: datetime, exit_code:
         exit_code=exit_code,
         exit_reason=reason or _reason(result),
         problems_by_kind=count_problems(chunks),
-        characters=Characters.sum(chapter.characters for chapter in chapters),
+        characters=book_characters(state),
         chapters=chapters,
         chunks=chunks,
         version=version("maya-batch"),
         flags=tuple(_flags(state)),
         lexicon=lexicon_use(plan.manuscript, plan.lexicon, plan.chunks()),
+        skipped=tuple(SkippedReport(**asdict(chapter)) for chapter in plan.manuscript.skipped),
     )
 
 
@@ -136,6 +148,8 @@ def _reason(result: RunResult) -> str:
     """The reason of a run that was not stopped."""
     if result.incomplete:
         return incomplete(plural(len(result.incomplete), "chapter"))
+    if result.left_out:
+        return left_out(plural(len(result.left_out), "chapter"))
     if result.problems:
         return "the whole book is rendered; some takes have problems"
     return "the whole book is rendered"
@@ -153,7 +167,9 @@ def _chapter(state: BookState, chapter: Chapter) -> ChapterReport:
             state.chapter_stats.put(fingerprint, *chapter_stats)
         seconds, lufs = chapter_stats
     name = path.name if path.is_file() else None
-    return ChapterReport(chapter.number, chapter.title, name, seconds, lufs, chapter_characters(state, chapter))
+    return ChapterReport(
+        chapter.number, chapter.title, name, seconds, lufs, chapter_characters(state, chapter), chapter.part
+    )
 
 
 def _length(path: Path) -> float:

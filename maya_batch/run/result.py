@@ -45,6 +45,8 @@ class RunResult:
     files: list[Path] = field(default_factory=list)
     problems: list[tuple[Chunk, Problem]] = field(default_factory=list)
     incomplete: list[Chapter] = field(default_factory=list)
+    left_out: list[Chapter] = field(default_factory=list)
+    """Chapters without current files that the run was told to leave to another one."""
     stages: StageTimes = field(default_factory=StageTimes)
     peak_gpu_bytes: int = 0
     """The most memory that the engine held: of the GPU, or, if `peak_in_process`, of this process."""
@@ -59,8 +61,8 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a run that was not stopped: incomplete chapters override problems."""
-        if self.incomplete:
+        """The exit code of a run that was not stopped: chapters that are not written override problems."""
+        if self.incomplete or self.left_out:
             return EXIT_STOPPED
         return EXIT_PROBLEMS if self.problems else EXIT_WHOLE
 

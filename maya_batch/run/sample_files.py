@@ -10,6 +10,7 @@ from maya_batch.audio.stitch import Clip, stitch
 from maya_batch.audio.waveform_cache import Decoder, audible
 from maya_batch.audio.writers import Target
 from maya_batch.book.chunk import Chunk
+from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Sound
 from maya_batch.engine.api import Decoding, Engine, Request
 from maya_batch.errors import UsageError
@@ -89,6 +90,18 @@ def track_tags(title: str, album: str, comment: str) -> TrackTags:
 def request_for(chunk: Chunk, key: str, seed: int) -> Request:
     """The request that generates a chunk."""
     return Request(key, chunk.description, chunk.text, seed, chunk.max_frames, chunk.expected_frames)
+
+
+def sample_folder(plan: Plan, command: str) -> Path:
+    """The default folder of a command's files, `<manifest>-<command>` next to the manifest.
+
+    Raises:
+        UsageError: it is a link.
+    """
+    folder = plan.manuscript.folder / f"{plan.manuscript.path.stem}-{command}"
+    if folder.is_symlink():
+        raise UsageError(f"{folder} is a link; to write where it leads, name it with --output")
+    return folder
 
 
 def sample_paths(folder: Path, names: Sequence[str], command: str, comment: str) -> list[Path]:

@@ -14,6 +14,7 @@ from maya_batch.book.chunk import Chunk
 from maya_batch.book.plan import Plan, speech_plan
 from maya_batch.book.settings import Machine, Sound
 from maya_batch.book.state import book_state
+from maya_batch.book.voice_chunks import first_chunk
 from maya_batch.checkpoint.locate import find_checkpoint
 from maya_batch.engine.api import Decoding
 from maya_batch.errors import UsageError
@@ -24,8 +25,16 @@ from maya_batch.messages.quoting import quoted
 from maya_batch.quality import Problem
 from maya_batch.run.generate import sequence_seed
 from maya_batch.run.loading import Loaders, choose_decoding, load_book_engine
-from maya_batch.run.sample_files import Line, Sample, SampleFile, record, request_for, sample_paths, track_tags
-from maya_batch.text.typography import finish_description
+from maya_batch.run.sample_files import (
+    Line,
+    Sample,
+    SampleFile,
+    record,
+    request_for,
+    sample_folder,
+    sample_paths,
+    track_tags,
+)
 
 #: The text for a voice that has none in the book: some 6 s, with a question and a pause.
 _STOCK_TEXT = "The lamp was lit, and for a while nobody spoke. Had anyone seen her go? Only the rain answered."
@@ -152,20 +161,16 @@ def audition_paths(plan: Plan, names: Sequence[str], folder: Path | None) -> lis
     Raises:
         UsageError: another file is in the way.
     """
-    if folder is None:
-        folder = plan.manuscript.folder / f"{plan.manuscript.path.stem}-audition"
-        if folder.is_symlink():
-            raise UsageError(f"{folder} is a link; to write where it leads, name it with --output")
+    folder = sample_folder(plan, "audition") if folder is None else folder
     return sample_paths(folder, names, "audition", _AUDITION)
 
 
 def _reading(plan: Plan, voice: Voice, text: str | None, seed: int) -> list[Chunk]:
     """The chunks to speak with this seed: the text, or the voice's first chunk as the book has it with that seed."""
-    own = finish_description(voice.description), plan.sound.seed if voice.seed is None else voice.seed
-    before = list(takewhile(lambda chunk: (chunk.description, chunk.seed) != own, plan.chunks()))
-    first = next((chunk for chunk in plan.chunks() if (chunk.description, chunk.seed) == own), None)
+    first = first_chunk(plan, voice)
     if text is None and first is not None:
         name = (first.description, first.text, seed)
+        before = takewhile(lambda chunk: chunk is not first, plan.chunks())
         equals = sum((chunk.description, chunk.text, chunk.seed) == name for chunk in before)
         return [replace(first, seed=seed, occurrence=equals + 1, pause=0.0)]
     chunks = speech_plan(_STOCK_TEXT if text is None else text, voice.description, plan.sound, plan.book.language)

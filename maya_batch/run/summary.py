@@ -2,7 +2,7 @@
 
 from maya_batch.messages.plural import plural
 from maya_batch.run.result import IN_BACKGROUND, IN_TURN, RunResult
-from maya_batch.wording import NOTHING_TO_DO, incomplete, problems_recorded
+from maya_batch.wording import NOTHING_TO_DO, incomplete, left_out, problems_recorded
 
 
 def summarize(result: RunResult) -> list[str]:
@@ -25,6 +25,8 @@ def summarize(result: RunResult) -> list[str]:
             lines.append(f"peak {whose} memory {result.peak_gpu_bytes / 2**30:.2f} GiB")
     if result.incomplete:
         lines.append(incomplete(plural(len(result.incomplete), "chapter")))
+    if result.left_out:
+        lines.append(left_out(plural(len(result.left_out), "chapter")))
     elif not lines and not result.files:
         lines.append(NOTHING_TO_DO)
     if result.problems:

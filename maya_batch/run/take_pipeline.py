@@ -16,6 +16,7 @@ from maya_batch.run.pipeline import Inbox, Pipeline
 from maya_batch.run.pipeline_messages import ChapterWritten, Decoded, Measured, PostprocessMessage
 from maya_batch.run.postprocess import TakeProcessor
 from maya_batch.run.result import RunResult, StageTimes
+from maya_batch.run.scope import Scope
 from maya_batch.run.take_inspector import InspectStage, TakeInspector
 
 #: Threads that measure loudness. Each runs an ffmpeg that takes a second for 12 minutes of audio, and at the end of a
@@ -37,6 +38,7 @@ class TakePipeline:
         inbox: EngineInbox,
         *,
         once: bool,
+        scope: Scope,
         threaded: bool,
         progress_tick: Callable[[], None],
         stop: Stop,
@@ -53,6 +55,7 @@ class TakePipeline:
         processor = TakeProcessor(
             *(state, voice_check, waveforms, result, inspector, chunks),
             once=once,
+            scope=scope,
             stopping=self._pipeline.stopping,
             inspect=inspect,
             measure=measure,

@@ -8,7 +8,9 @@ import threading
 import time
 import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from maya_batch.audio import writers
 from maya_batch.audio.chapter_file import part_files, read_comment, write_chapter
-from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.metadata import Picture, TrackTags
 from maya_batch.audio.writers import FORMATS, Target
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import part_of
@@ -103,6 +105,32 @@ def test_bitrate_is_the_one_asked_for(tmp_path: Path) -> None:
     for bitrate in ("32k", "96k"):
         write_chapter(pieces(speech(4.0)), [Target(tmp_path / "a.mp3", "mp3", bitrate)], TAGS)
         assert MP3(tmp_path / "a.mp3").info.bitrate == pytest.approx(int(bitrate[:-1]) * 1000, rel=0.02)
+
+
+def test_narrator_publisher_date_series_and_cover_come_back(tmp_path: Path) -> None:
+    import soundfile
+    from mutagen.id3 import ID3
+
+    picture = b"\xff\xd8\xff\xe0" + bytes(3_000_000)
+    more: dict[str, Any] = {
+        "narrator": "Mäya",
+        "publisher": "A House",
+        "date": "1895-05",
+        "series": "Lamps",
+        "series_number": "2.5",
+    }
+    tags = replace(TAGS, **more, cover=Picture(picture, "image/jpeg"))
+    write_chapter(pieces(speech(0.5)), targets(tmp_path), tags)
+    id3 = ID3(tmp_path / "03 one.mp3")
+    assert [str(id3[name]) for name in ("TCOM", "TPUB", "TDRC", "MVNM", "MVIN")] == list(more.values())
+    [cover] = id3.getall("APIC")
+    assert (cover.data, cover.mime, cover.type) == (picture, "image/jpeg", 3)
+    with soundfile.SoundFile(tmp_path / "03 one.wav") as wav:
+        assert wav.date == "1895-05"
+    for kind in ALL:
+        assert read_comment(tmp_path / f"03 one.{kind}") == TAGS.comment
+    write_chapter(pieces(speech(0.5)), targets(tmp_path), TAGS)
+    assert not {"TCOM", "TPUB", "TDRC", "MVNM", "MVIN"} & set(ID3(tmp_path / "03 one.mp3"))
 
 
 def test_tags_come_back(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tests.support.fakes import FakeEngine, TinyBook, write_gguf
 
 ROOT = Path(__file__).parents[2]
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
-COMMANDS = ["render", "assemble", "redo", "audition", "plan", "status", "clean"]
+COMMANDS = ["render", "assemble", "preview", "redo", "audition", "plan", "status", "clean"]
 COMMANDS += ["say", "fetch", "convert", "doctor", "bench", "tags", "schema"]
 
 Cli = Callable[..., Said]
@@ -97,7 +97,7 @@ def test_a_book_in_another_language_is_spoken_only_where_that_is_allowed(
     tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
 ) -> None:
     tiny.write(TEXT, language="de-AT")
-    for command in (["plan"], ["render"], ["redo"], ["audition", "--voice", "tom"]):
+    for command in (["plan"], ["render"], ["preview"], ["redo"], ["audition", "--voice", "tom"]):
         refs = ["1:1"] if command == ["redo"] else []
         line = one_line(cli(command[0], tiny.path, *refs, *command[1:]), 2)
         assert re.match(

@@ -42,12 +42,12 @@ FLAGS = {
     *("--notify", "--allow-unknown-tags", "--allow-language", "--quiet", "--verbose", "--log-file", "--adopt"),
     *("--switch-model-config", "--upgrade-text", "--json", "--yes", "--other-book", "--forget", "--seed", "--keep"),
     *("--voice", "--seeds", "--text", "-o", "--description", "--temperature", "--top-p", "--repetition-penalty"),
-    *("--to", "--file", "--hours", "--gpu-memory", "--baseline", "--speak"),
+    *("--chapters", "--takes", "--to", "--file", "--hours", "--gpu-memory", "--baseline", "--speak"),
     *("--chunks", "--show-text", "-n", "--word", "--respelling"),
 }
 COMMANDS = {
     *("render", "plan", "status", "assemble", "redo", "audition", "clean", "say", "fetch", "doctor", "bench", "tags"),
-    *("schema", "words"),
+    *("schema", "words", "preview"),
 }
 
 
@@ -142,7 +142,9 @@ def test_the_report(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
         return {name for key in value for name in names(value[key], f"{path}.{key}".lstrip("."))}
 
     assert names(old) <= names(now)
-    assert names(now) - names(old) == {"generator"}
+    assert names(now) - names(old) == {"generator", "skipped", "characters.skipped"} | {
+        f"chapters.{name}" for name in ("part", "characters.skipped")
+    }
 
 
 def test_the_keys_of_a_manifest() -> None:
@@ -161,6 +163,8 @@ def test_the_keys_of_a_manifest() -> None:
         *("repetition_penalty", "max_tokens", "attempts", "failed", "quality"),
         *("ending_seconds", "longest", "noise_seconds", "pause_seconds", "repeated_seconds"),
         *("shortest", "stretch_words", "word_error", "wrong_words"),
+        *("skip", "part", "subtitle", "announce", "series", "name", "number", "narrator", "publisher", "date", "isbn"),
+        "cover",
     }
 
 

@@ -32,6 +32,7 @@ TEXT = {
 #: Three chunks or more of each: the engine's second batch fails.
 COMMANDS: dict[str, Callable[[TinyBook], list[object]]] = {
     "render": lambda tiny: ["render", tiny.path],
+    "preview": lambda tiny: ["preview", tiny.path],
     "redo": lambda tiny: ["redo", tiny.path, "1:1-3", "2:1"],
     "audition": lambda tiny: ["audition", tiny.path, "--voice", "anna", "--seeds", 3],
     "say": lambda tiny: [
@@ -119,6 +120,7 @@ def test_a_gpu_that_fails_once_costs_a_start_and_nothing_else(name: str, tiny: T
     assert not any(path.endswith(".part") for path in after)
     expected = {
         "render": ["book/01-one.wav", "book/02-two.wav"],
+        "preview": ["book-preview/01-one.wav", "book-preview/02-two.wav"],
         "redo": ["book/01-one.wav", "book/02-two.wav"],
         "audition": [f"book-audition/anna-seed-{seed}.wav" for seed in range(3)],
         "say": ["said/x.wav"],
@@ -130,7 +132,7 @@ def test_a_gpu_that_fails_once_costs_a_start_and_nothing_else(name: str, tiny: T
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_gpu_that_fails_again_ends_the_command_in_one_line(name: str, tiny: TinyBook) -> None:
     begin(tiny, name)
-    where = {"FAKE_FAIL_AT": "load"} if name in ("render", "redo") else {}
+    where = {"FAKE_FAIL_AT": "load"} if name in ("render", "preview", "redo") else {}
     code, said = run(tiny, name, FAKE_FAIL="cuda", **where)
     assert code == 5, said
     lines = said.splitlines()
@@ -138,7 +140,7 @@ def test_a_gpu_that_fails_again_ends_the_command_in_one_line(name: str, tiny: Ti
     assert (lines[-1], lines.count(LOST)) == (LOST, 1)
     assert (tiny.folder / "steps").read_text().splitlines().count("load") == 2
     assert list(temporary(tiny).iterdir()) == []
-    if name not in ("render", "redo"):
+    if name not in ("render", "preview", "redo"):
         assert made(tiny) == []
 
 

@@ -52,10 +52,12 @@ def run(command: list[str], folder: Path, env: dict[str, str] | None = None) -> 
 
 
 def write_book(folder: Path, doc: str) -> Path:
-    """The example of a document, as book.yaml with its chapter file; returns the folder."""
+    """The example of a document, as book.yaml with its chapter files and cover; returns the folder."""
     (folder / "book.yaml").write_text(blocks("yaml", doc)[0], encoding="utf-8")
     (folder / "chapters").mkdir()
     (folder / "chapters" / "ferry.txt").write_text("An old man stood by the water.\n", encoding="utf-8")
+    (folder / "chapters" / "imprint.txt").write_text("All rights reserved.\n", encoding="utf-8")
+    (folder / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     return folder
 
 

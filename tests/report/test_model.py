@@ -47,7 +47,7 @@ def test_the_json_has_what_programs_look_for() -> None:
     assert content["x_realtime"] == 31.24
     first = content["chapters"][0]
     assert (first["file"], first["seconds"], first["loudness_lufs"]) == ("01-part.mp3", 61.4, -19.34)
-    assert set(first["characters"]) == {"total", "heard", "unheard", "with_problems", "missing", "waived"}
+    assert set(first["characters"]) == {"total", "heard", "unheard", "with_problems", "missing", "waived", "skipped"}
     second = content["chunks"][1]
     assert (second["ref"], second["attempts"], second["word_error"]) == ("1:2", 3, 0.45)
     assert [problem["kind"] for problem in second["problems"]] == ["cap", "words"]

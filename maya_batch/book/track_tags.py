@@ -1,0 +1,39 @@
+"""What the tags of a book's chapter files say."""
+
+from maya_batch.audio.metadata import Picture, TrackTags
+from maya_batch.book.chunk import Chapter
+from maya_batch.manifest import Manuscript
+
+
+def track_tags(manuscript: Manuscript, chapter: Chapter, comment: str) -> TrackTags:
+    """The tags of a chapter's files. The track's number is the chapter's, also where chapters are skipped."""
+    book, cover, more = manuscript.book, manuscript.cover, more_tags(manuscript)
+    return TrackTags(
+        title=chapter.title,
+        album=book.title,
+        artist=book.author,
+        track=chapter.number,
+        tracks=len(book.chapters),
+        comment=comment,
+        narrator=more.get("narrator", ""),
+        publisher=more.get("publisher", ""),
+        date=more.get("date", ""),
+        series=more.get("series", ""),
+        series_number=more.get("series_number", ""),
+        cover=None if cover is None else Picture(cover.content, cover.mime),
+    )
+
+
+def more_tags(manuscript: Manuscript) -> dict[str, str]:
+    """The tags that the book has besides title, author and number, by name; of the cover, a digest."""
+    book, cover = manuscript.book, manuscript.cover
+    series, number = (None, None) if book.series is None else (book.series.name, book.series.number)
+    tags = {
+        "narrator": book.narrator,
+        "publisher": book.publisher,
+        "date": book.date,
+        "series": series,
+        "series_number": None if number is None else f"{number:g}",
+        "cover": None if cover is None else cover.digest,
+    }
+    return {name: text for name, text in tags.items() if text is not None}
