@@ -57,6 +57,8 @@ class _Span:
     front: bool = False
     is_part: bool = False
     announced: list[Block] = field(default_factory=list)
+    cut_off: bool = False
+    """It was cut off from another span, so its title is not one of the contents."""
 
 
 def make_chapters(document: Document, reading: Reading | None = None) -> tuple[list[Chapter], list[str]]:
@@ -70,7 +72,7 @@ def make_chapters(document: Document, reading: Reading | None = None) -> tuple[l
     titled = [replace(span, skip=TITLE_PAGE) if _is_title_page(span, book) else span for span in spans]
     if any(not span.skip and not _is_empty(span, reading) for span in titled):
         spans = titled
-    spans = _merge_empty(_with_flat_parts(spans, reading), reading)
+    spans = _merge_empty(_with_flat_parts(_joined(spans), reading), reading)
     english = document.metadata.language.lower().partition("-")[0] in ("", "en", "eng")
     return [_chapter(span, english) for span in spans], remarks
 
@@ -114,10 +116,20 @@ def _by_matter(span: _Span, reasons: Mapping[int, str]) -> Iterator[_Span]:
             whole = len(runs) == 1 or (not text and run is runs[0][1])
             heading = next((heading_title(block.text) for block in run if block.kind == "heading"), "")
             title = span.title if whole and span.title else heading or reason.capitalize()
-            yield replace(span, title=title, blocks=run, skip=reason, is_part=False)
+            yield replace(span, title=title, blocks=run, skip=reason, is_part=False, cut_off=not whole)
         elif not yielded:
             yielded = True
             yield replace(span, blocks=own, skip=_reason(span, own))
+
+
+def _joined(spans: Sequence[_Span]) -> list[_Span]:
+    """The spans; what was cut off joins the next one that is not read aloud for the same reason."""
+    result: list[_Span] = []
+    for span in spans:
+        if result and result[-1].cut_off and result[-1].skip == span.skip:
+            span = replace(span, blocks=[*result.pop().blocks, *span.blocks])
+        result.append(span)
+    return result
 
 
 def _has_heading(blocks: Sequence[Block]) -> bool:

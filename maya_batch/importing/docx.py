@@ -6,7 +6,6 @@ left out and counted.
 
 import io
 import re
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +38,7 @@ _NOTE = re.compile(r'<li id="(footnote|endnote)-')
 _LINK = re.compile(r'<a href="#(footnote|endnote)-(ref-)?')
 
 
-def read_docx(path: Path, keep: Collection[str] = ()) -> Document:
+def read_docx(path: Path, keep: frozenset[str] = frozenset()) -> Document:
     """The document of a DOCX file; `keep` is as in `xhtml_blocks.read_blocks`.
 
     Raises:

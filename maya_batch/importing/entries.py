@@ -129,13 +129,16 @@ def _resolve(contents: Sequence[ContentsEntry], blocks: Sequence[Block]) -> tupl
 
 def _before_headings(start: int, blocks: Sequence[Block], taken: set[int]) -> int:
     """The start moved before headings right above it: many contents point to the first paragraph after them."""
+    text = start
+    while text < len(blocks) - 1 and blocks[text].kind == "page_break":
+        text += 1
     at = start
     while (
         at
+        and blocks[text].kind != "heading"
         and blocks[at - 1].kind in ("heading", "page_break")
         and blocks[at - 1].place.file == blocks[start].place.file
         and at - 1 not in taken
-        and blocks[start].kind != "heading"
     ):
         at -= 1
     return at

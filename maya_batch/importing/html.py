@@ -27,7 +27,7 @@ _NAMES = {
 }
 
 
-def read_html(path: Path, keep: Collection[str] = ()) -> Document:
+def read_html(path: Path, keep: frozenset[str] = frozenset()) -> Document:
     """The document of an HTML file; `keep` is as in `xhtml_blocks.read_blocks`.
 
     Raises:

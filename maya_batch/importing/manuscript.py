@@ -73,7 +73,7 @@ class Imported:
     remarks: tuple[str, ...]
 
 
-def read_manuscript(path: Path, reading: Reading | None = None, keep: Collection[str] = ()) -> Imported:
+def read_manuscript(path: Path, reading: Reading | None = None, keep: frozenset[str] = frozenset()) -> Imported:
     """Read a file and divide it into chapters; nothing is written.
 
     `keep` has what stays in the text, as in `xhtml_blocks.read_blocks`.
@@ -106,7 +106,7 @@ def read_manuscript(path: Path, reading: Reading | None = None, keep: Collection
     )
 
 
-def _read(path: Path, kind: Format, keep: Collection[str]) -> Document:
+def _read(path: Path, kind: Format, keep: frozenset[str]) -> Document:
     match kind:
         case "epub":
             from maya_batch.importing.epub import read_epub

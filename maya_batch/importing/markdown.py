@@ -1,7 +1,7 @@
 """Reads Markdown (CommonMark with tables and footnotes), with metadata in YAML before the text."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ _FIELDS = {
 _MOST_EVENTS = 2000
 
 
-def read_markdown(path: Path, keep: Collection[str] = ()) -> Document:
+def read_markdown(path: Path, keep: frozenset[str] = frozenset()) -> Document:
     """The document of a Markdown file; `keep` is as in `xhtml_blocks.read_blocks`.
 
     Raises:
