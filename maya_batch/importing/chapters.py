@@ -95,8 +95,8 @@ def _spans(document: Document, starts: Sequence[Start]) -> Iterator[_Span]:
             yield _Span(heading or (title if len(files) == 1 else f"Chapter {number}"), group)
         else:
             yield _Span(heading, group, front=True)
-    for start, after in zip(starts, [*starts[1:], None], strict=True):
-        end = after.at if after else len(blocks)
+    ends = [*(start.at for start in starts[1:]), len(blocks)]
+    for start, end in zip(starts, ends, strict=False):
         yield _Span(start.title, list(blocks[start.at : end]), start.parts, start.level, is_part=start.is_part)
 
 

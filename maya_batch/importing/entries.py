@@ -86,9 +86,10 @@ def _alone(first: Entry, entries: Sequence[Entry]) -> bool:
 def _without_listed(headings: list[Entry], blocks: Sequence[Block]) -> list[Entry]:
     """The headings without those of a list of contents: no text follows, and the same heading comes again later."""
     last = {plain(entry.title): entry.start for entry in headings}
+    ends = [*(entry.start or 0 for entry in headings[1:]), len(blocks)]
     kept = []
-    for entry, after in zip(headings, [*headings[1:], None], strict=True):
-        start, end = entry.start or 0, after.start if after else len(blocks)
+    for entry, end in zip(headings, ends, strict=False):
+        start = entry.start or 0
         empty = all(block.kind in ("heading", "page_break", "list_item") for block in blocks[start:end])
         if not (empty and last[plain(entry.title)] != entry.start):
             kept.append(entry)

@@ -18,13 +18,13 @@ STORY: Sequence[tuple[str, Sequence[tuple[str, Sequence[str]]]]] = (
             (
                 "Chapter 1: The Ferry",
                 (
-                    "The night was dark, and the ferry crossed the river more slowly than the boy at the rail had hoped.",
+                    "The night was dark, and the ferry crossed the river more slowly than the boy had hoped.",
                     "“Who goes there?” the ferryman asked; he had 3 < 4 lamps [sic] and a backslash \\ on his sleeve.",
                 ),
             ),
             (
                 "Chapter 2: The Hill",
-                ("Nobody answered him, for the wind was loud and the far bank was still a mile away.",),
+                ("Nobody answered, for the wind was loud and the far bank was still a mile away.",),
             ),
         ),
     ),
