@@ -249,4 +249,4 @@ def _chapter(span: _Span, english: bool) -> Chapter:
         announced.append(rest.pop(0))
     if not any(block.text.strip() for block in rest):  # a chapter of headings: they are its text
         rest, announced, subtitle = [*span.blocks], [*span.announced], ""
-    return Chapter(title, tuple(rest), tuple(announced), " / ".join(span.parts), subtitle, span.skip)
+    return Chapter(title, tuple(rest), tuple(announced), ", ".join(span.parts), subtitle, span.skip)

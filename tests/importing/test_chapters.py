@@ -96,8 +96,8 @@ def test_nested_parts_are_named_from_the_outermost() -> None:
         [("Volume 1", 1, ""), ("Book Two", 2, ""), ("I", 3, "a.xhtml#c"), ("II", 3, "a.xhtml#d")],
     )
     assert table(book) == [
-        ("Chapter 1", "Volume 1 / Book Two", ""),
-        ("Chapter 2", "Volume 1 / Book Two", ""),
+        ("Chapter 1", "Volume 1, Book Two", ""),
+        ("Chapter 2", "Volume 1, Book Two", ""),
     ]
 
 
