@@ -51,10 +51,13 @@ def book_keys(metadata: Metadata, name: str, cover: str) -> Keys:
 
 def chapter_keys(chapter: Chapter, file: str) -> Keys:
     """The keys of a chapter whose text is in `file`."""
+    # The text of a part before its first chapter has the title of the part, which is said once.
+    opens_part = not chapter.skip and f", {chapter.part}".endswith(f", {chapter.title}")
     keys: Keys = {
         "title": _line(chapter.title),
         "subtitle": _line(chapter.subtitle),
         "part": "" if chapter.skip else _line(chapter.part),
+        "announce": _line(chapter.part) if opens_part else "",
         "file": file,
         "skip": chapter.skip,
     }

@@ -7,10 +7,11 @@ Paragraphs are separated by blank lines, verse and the rows of tables keep their
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from maya_batch.importing.blocks import Block, Place
 from maya_batch.importing.chapters import Chapter
-from maya_batch.importing.reading_rules import Reading, is_scene_break
+from maya_batch.importing.reading_rules import Extra, Reading, is_scene_break
 
 SCENE_BREAK = "* * *"
 _MARKUP = re.compile(r"[\[\]<>\\]")
@@ -18,7 +19,7 @@ _MARKUP = re.compile(r"[\[\]<>\\]")
 _CONTROL = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BREAKS = re.compile("[\r\x85\u2028\u2029\x0b\x0c]")
 _SPACE = re.compile(r"[^\S\n]+")
-_ALL = Reading(frozenset(("notes", "figures", "sidebars", "formulas", "code")), "rows")
+_ALL = Reading(frozenset(get_args(Extra)), "rows")
 
 
 @dataclass(frozen=True)

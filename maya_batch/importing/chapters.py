@@ -1,8 +1,8 @@
 """Divides a document into chapters, in the order of its text: what is read aloud, and what is not with its reason.
 
 Each block is in exactly one chapter, as text or as a heading that its title, its part or its subtitle says. Text before
-the first entry of the contents makes chapters, too. The own text of a part, before its first chapter, is a chapter with
-the title of the part. A part or an entry that has only a heading becomes the `part` of the chapters after it.
+the first entry of the contents makes chapters, too. The own text of a part, before its first chapter, is a chapter of
+that part with its title. A part or an entry that has only a heading becomes the `part` of the chapters after it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -97,7 +97,8 @@ def _spans(document: Document, starts: Sequence[Start]) -> Iterator[_Span]:
             yield _Span(heading, group, front=True)
     ends = [*(start.at for start in starts[1:]), len(blocks)]
     for start, end in zip(starts, ends, strict=False):
-        yield _Span(start.title, list(blocks[start.at : end]), start.parts, start.level, is_part=start.is_part)
+        parts = (*start.parts, start.title) if start.is_part else start.parts
+        yield _Span(start.title, list(blocks[start.at : end]), parts, start.level, is_part=start.is_part)
 
 
 def _by_matter(span: _Span, reasons: Mapping[int, str]) -> Iterator[_Span]:

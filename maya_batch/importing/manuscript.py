@@ -73,10 +73,8 @@ class Imported:
     remarks: tuple[str, ...]
 
 
-def read_manuscript(path: Path, reading: Reading | None = None, keep: frozenset[str] = frozenset()) -> Imported:
+def read_manuscript(path: Path, reading: Reading | None = None) -> Imported:
     """Read a file and divide it into chapters; nothing is written.
-
-    `keep` has what stays in the text, as in `xhtml_blocks.read_blocks`.
 
     Raises:
         UsageError: it cannot be read, its format is none of `Format`, or it has no text; the message says what to do.
@@ -85,7 +83,7 @@ def read_manuscript(path: Path, reading: Reading | None = None, keep: frozenset[
     reading = reading or Reading()
     kind = _format(path)
     try:
-        document = _read(path, kind, keep)
+        document = _read(path, kind, reading.keep())
     except NotTextError as error:
         raise UsageError(f"{path}: {error}") from error
     if not any(block.text.strip() for block in document.blocks):

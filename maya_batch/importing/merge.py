@@ -13,7 +13,7 @@ from maya_batch.importing.yaml_edit import CannotEditError, YamlEdit
 from maya_batch.manifest.yaml_positions import load
 
 Values = Mapping[str, Any]
-_CHAPTER_KEYS = ("title", "subtitle", "part", "skip")
+_CHAPTER_KEYS = ("title", "subtitle", "part", "announce", "skip")
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from typing import Literal, get_args
 from maya_batch.importing.blocks import Block
 from maya_batch.importing.matter import TRANSCRIBER, is_transcribers_note
 
-Extra = Literal["notes", "figures", "sidebars", "formulas", "code"]
-"""What is read aloud only on request: notes, captions of figures (else their alternative texts), and so on."""
+Extra = Literal[
+    "notes", "note-marks", "page-numbers", "line-numbers", "figures", "sidebars", "formulas", "code", "ruby", "hidden"
+]
+"""What is read aloud only on request. Figures are their captions, else their alternative texts."""
 Tables = Literal["skip", "rows"]
 """Leave tables out, or read them row by row."""
 
@@ -21,7 +23,17 @@ _RULES: Mapping[str, tuple[str, Extra | Tables]] = {
     "formula": ("formula", "formulas"),
     "code": ("code", "code"),
     "table": ("table", "rows"),
-    "page_break": ("page number", "skip"),
+    "page_break": ("page number", "page-numbers"),
+}
+#: What is left out inside a block, by the name under which it is counted: the readers of manuscripts leave it out.
+_INSIDE: Mapping[str, Extra] = {
+    "note mark": "note-marks",
+    "page number": "page-numbers",
+    "line number": "line-numbers",
+    "alternative text": "figures",
+    "formula": "formulas",
+    "ruby": "ruby",
+    "hidden": "hidden",
 }
 _SPEAKABLE = re.compile(r"[^\W_]")
 _ORNAMENT = re.compile(r"[\s*\-–—_#~•·⁂.❦❧☙✦✻❖◆◇○●∗†+=·]{1,40}")
@@ -45,6 +57,10 @@ class Reading:
         if not _SPEAKABLE.search(block.text):
             return "no words"
         return TRANSCRIBER if is_transcribers_note(block.text) else ""
+
+    def keep(self) -> frozenset[str]:
+        """What the reader of a manuscript leaves in the text, as `xhtml_blocks.read_blocks` takes it."""
+        return frozenset(name for name, asked in _INSIDE.items() if asked in self.extras)
 
 
 def extras(names: Collection[str]) -> frozenset[Extra]:

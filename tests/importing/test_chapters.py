@@ -87,7 +87,7 @@ def test_the_text_of_a_part_before_its_first_chapter_is_a_chapter() -> None:
         [heading("Part One", ids=("p",)), block("It was long ago."), heading("I", 2, ids=("c",)), block("One.")],
         [("Part One", 1, "a.xhtml#p"), ("I", 2, "a.xhtml#c")],
     )
-    assert table(book) == [("Part One", "", ""), ("Chapter 1", "Part One", "")]
+    assert table(book) == [("Part One", "Part One", ""), ("Chapter 1", "Part One", "")]
 
 
 def test_nested_parts_are_named_from_the_outermost() -> None:
