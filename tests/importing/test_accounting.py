@@ -64,7 +64,9 @@ def test_chapter_files_are_texts_that_the_parser_takes(blocks: list[Block], read
 
 
 _LINES = st.lists(
-    st.sampled_from(["CHAPTER I", "The old-", "ferry", "   Roses are red,", "* * *", "", "", "\f", "\x1a", "[1]", "_so_"])
+    st.sampled_from(
+        ["CHAPTER I", "The old-", "ferry", "   Roses are red,", "* * *", "", "", "\f", "\x1a", "[1]", "_so_"]
+    )
 )
 
 

@@ -43,7 +43,9 @@ def test_insertions_are_text_and_deletions_and_comments_are_counted(tmp_path: Pa
 
 def test_notes_are_notes_and_their_marks_are_not_read(tmp_path: Path) -> None:
     body = "<w:p>" + RUN.format("It was late.") + '<w:r><w:footnoteReference w:id="2"/></w:r></w:p>'
-    notes = f'<w:footnotes XMLNS><w:footnote w:id="2"><w:p>{RUN.format("By the clock.")}</w:p></w:footnote></w:footnotes>'
+    notes = (
+        f'<w:footnotes XMLNS><w:footnote w:id="2"><w:p>{RUN.format("By the clock.")}</w:p></w:footnote></w:footnotes>'
+    )
     path = written(tmp_path, "a.docx", docx(body, {"footnotes": notes}))
     assert kinds(path) == [("paragraph", "It was late."), ("note", "By the clock.")]
 
@@ -80,6 +82,6 @@ def test_what_is_no_readable_docx_is_refused_in_one_line(tmp_path: Path, content
 def test_relations_to_files_outside_are_not_followed(tmp_path: Path) -> None:
     secret = written(tmp_path, "secret.xml", "<x>secret</x>")
     body = word_paragraph("One.")
-    content = docx(body, {"numbering": f'<w:numbering XMLNS><!-- {secret} --></w:numbering>'})
+    content = docx(body, {"numbering": f"<w:numbering XMLNS><!-- {secret} --></w:numbering>"})
     path = written(tmp_path, "a.docx", content)
     assert kinds(path) == [("paragraph", "One.")]

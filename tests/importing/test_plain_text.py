@@ -82,7 +82,10 @@ def test_words_that_a_line_breaks_are_joined(tmp_path: Path, broken: str, text: 
 
 
 def test_form_feeds_are_white_space(tmp_path: Path) -> None:
-    assert [block.text for block in read(tmp_path, "He saw the\n\flamps.\n\n\f\nNo.").blocks] == ["He saw the lamps.", "No."]
+    assert [block.text for block in read(tmp_path, "He saw the\n\flamps.\n\n\f\nNo.").blocks] == [
+        "He saw the lamps.",
+        "No.",
+    ]
 
 
 def test_verse_keeps_its_lines(tmp_path: Path) -> None:
@@ -91,7 +94,9 @@ def test_verse_keeps_its_lines(tmp_path: Path) -> None:
 
 
 def test_the_last_short_line_of_a_paragraph_makes_no_verse(tmp_path: Path) -> None:
-    assert {block.kind for block in read(tmp_path, f"{LINES}\nNo.\n\n“Go,” he said.\n\n{LINES}").blocks} == {"paragraph"}
+    assert {block.kind for block in read(tmp_path, f"{LINES}\nNo.\n\n“Go,” he said.\n\n{LINES}").blocks} == {
+        "paragraph"
+    }
 
 
 @pytest.mark.parametrize(
