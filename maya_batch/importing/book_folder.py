@@ -169,21 +169,18 @@ def _plan_file(plan: FolderPlan, record: Record | None, path: str, content: byte
 
 
 def _plan_book(plan: FolderPlan, record: Record | None, text: str, values: dict[str, object]) -> None:
-    """Plan book.yaml: written as a whole if nobody edited it, else merged value by value."""
+    """Plan book.yaml: written as a whole if it is as the last import wrote it, else merged value by value."""
     content = text.encode()
     plan.digests[BOOK] = digest(content)
     there = _content(plan.folder / BOOK) if record is not None else None
-    if record is None or there is None or digest(there) == record.files.get(BOOK):
+    edited = _edited(plan.folder, record) if record is not None else frozenset[str]()
+    gone_but_edited = edited - {each.path for each in plan.chapters}
+    if record is None or there is None or (digest(there) == record.files.get(BOOK) and not gone_but_edited):
         if there != content:
             plan.writes[BOOK] = content
         return
-    edited = {
-        path
-        for path, known in record.files.items()
-        if path != BOOK and (now := _content(plan.folder / path)) is not None and digest(now) != known
-    }
     try:
-        merged = merge(record.book, there.decode(), values, frozenset(edited))
+        merged = merge(record.book, there.decode(), values, edited)
     except (CannotEditError, UnicodeDecodeError):
         if values == record.book:
             return
@@ -199,6 +196,14 @@ def _plan_book(plan: FolderPlan, record: Record | None, text: str, values: dict[
         other = _other_version(plan.folder, BOOK, digest(content))
         plan.writes[other] = content
         plan.conflicts += [f"{BOOK}: {what}: yours stays, the new version is {other}" for what in merged.conflicts]
+
+
+def _edited(folder: Path, record: Record) -> frozenset[str]:
+    """The files besides book.yaml that a person edited since the last import."""
+    contents = {path: _content(folder / path) for path in record.files if path != BOOK}
+    return frozenset(
+        path for path, there in contents.items() if there is not None and digest(there) != record.files[path]
+    )
 
 
 def _other_version(folder: Path, path: str, new: str) -> str:

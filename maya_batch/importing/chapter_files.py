@@ -43,11 +43,11 @@ def name_files(
     """The files of the chapters.
 
     A chapter that the last import had keeps its file. It is known by its text, else by its title and part, else by its
-    title alone, else by the place of its first paragraph. Others get the next numbers, and no name that is `taken`.
+    title alone. Others get the next numbers, and no name that is `taken`.
     """
     written = [paragraphs(chapter, reading) for chapter in chapters]
     contents = [file_text(made).encode() for made in written]
-    places = _known_files(chapters, written, contents, record)
+    places = _known_files(chapters, contents, record)
     names = {path.rpartition("/")[2] for path in taken}
     if record is not None:
         names |= {str(chapter["file"]).rpartition("/")[2] for chapter in record.chapters}
@@ -72,12 +72,7 @@ def _number(name: str) -> int:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 9 else 0
 
 
-def _known_files(
-    chapters: Sequence[Chapter],
-    written: Sequence[Sequence[Paragraph]],
-    contents: Sequence[bytes],
-    record: Record | None,
-) -> dict[int, str]:
+def _known_files(chapters: Sequence[Chapter], contents: Sequence[bytes], record: Record | None) -> dict[int, str]:
     """The file of each chapter that the last import had, by the number of the chapter."""
     if record is None:
         return {}
@@ -102,15 +97,4 @@ def _known_files(
     match(lambda at: digest(contents[at]), lambda old: record.files.get(old["file"]))
     match(lambda at: (chapters[at].title, chapters[at].part), lambda old: (old.get("title"), old.get("part", "")))
     match(lambda at: chapters[at].title, lambda old: old.get("title"))
-    match(
-        lambda at: (written[at][0].place.file, written[at][0].place.element) if written[at] else None,
-        lambda old: _first_place(old.get("paragraphs")),
-    )
     return found
-
-
-def _first_place(recorded: object) -> object:
-    """The file and the element of the first recorded paragraph; something that equals nothing if there is none."""
-    if isinstance(recorded, list) and recorded and isinstance(recorded[0], list) and len(recorded[0]) >= 2:
-        return recorded[0][0], recorded[0][1]
-    return object()

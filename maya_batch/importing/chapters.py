@@ -116,7 +116,7 @@ def _by_matter(span: _Span, reasons: Mapping[int, str]) -> Iterator[_Span]:
         if reason:
             whole = len(runs) == 1 or (not text and run is runs[0][1])
             heading = next((heading_title(block.text) for block in run if block.kind == "heading"), "")
-            title = span.title if whole and span.title else heading or reason.capitalize()
+            title = span.title if whole and span.title else heading or f"{reason[0].upper()}{reason[1:]}"
             yield replace(span, title=title, blocks=run, skip=reason, is_part=False, cut_off=not whole)
         elif not yielded:
             yielded = True

@@ -13,7 +13,7 @@ from maya_batch.errors import UsageError, first_line
 from maya_batch.importing.blocks import Block, Document, Place
 from maya_batch.importing.docx_package import open_docx
 from maya_batch.importing.files import read_file
-from maya_batch.importing.html import first_title
+from maya_batch.importing.html import first_title, page_of
 from maya_batch.importing.xhtml_blocks import read_blocks
 
 #: Word's title of the document is above its headings, which begin at the first level.
@@ -46,8 +46,7 @@ def read_docx(path: Path, keep: frozenset[str] = frozenset()) -> Document:
     """
     package = open_docx(read_file(path), str(path))
     html = _html(package.content, path)
-    page = f'<html><head><meta charset="utf-8"/></head><body>{html}</body></html>'
-    reading = read_blocks(page.encode(), "", keep=keep)
+    reading = read_blocks(page_of(html), "", keep=keep)
     blocks = [*reading.blocks]
     left_out = {"comment": package.comments, "tracked deletion": package.deleted}
     if counted := {reason: count for reason, count in left_out.items() if count}:

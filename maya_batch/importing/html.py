@@ -66,3 +66,9 @@ def first_title(blocks: Collection[Block]) -> str:
     first = headings[0] if headings else None
     alone = first is not None and all(block.level > first.level for block in headings[1:])
     return one_line(first.text) if first is not None and alone and len(headings) > 1 else ""
+
+
+def page_of(body: str) -> bytes:
+    """An XHTML page with this body, which may use epub:type."""
+    names = 'xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops"'
+    return f'<html {names}><head><meta charset="utf-8"/></head><body>{body}</body></html>'.encode()

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from maya_batch.importing.blocks import Block, Document, Metadata
 from maya_batch.importing.files import read_file
-from maya_batch.importing.html import first_title
+from maya_batch.importing.html import first_title, page_of
 from maya_batch.importing.text_encoding import decode_text
 from maya_batch.importing.titles import one_line
 from maya_batch.importing.xhtml_blocks import read_blocks
@@ -49,9 +49,7 @@ def read_markdown(path: Path, keep: frozenset[str] = frozenset()) -> Document:
     found = _FRONT_MATTER.match(text)
     fields, remark = _fields(found[1]) if found else ({}, "")
     html = _html(text[found.end() :] if found else text)
-    reading = read_blocks(
-        f'<html><head><meta charset="utf-8"/></head><body>{html}</body></html>'.encode(), "", keep=keep
-    )
+    reading = read_blocks(page_of(html), "", keep=keep)
     blocks, markup, size = _as_in_source(reading.blocks, reading.markup, reading.characters, len(source))
     remarks = [*remarks, *reading.remarks, *([remark] if remark else [])]
     metadata = _metadata(fields, first_title(blocks))

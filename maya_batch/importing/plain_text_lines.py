@@ -34,7 +34,7 @@ def split_paragraphs(lines: Sequence[str], width: int) -> list[tuple[int, int, b
         return [(at, at + 1, False) for at in range(len(lines))]
     if is_verse(lines, width):
         return [(0, len(lines), True)]
-    indented = [at for at, line in enumerate(lines) if line[:1] in (" ", "\t")]
+    indented = [at for at, line in enumerate(lines) if line.startswith(("  ", "\t"))]
     if (indented and len(indented) < len(lines) and indented[0] == 0) or len(indented) * 2 < len(lines):
         starts = sorted({0, *indented})
         return [(a, b, False) for a, b in zip(starts, [*starts[1:], len(lines)], strict=True)]

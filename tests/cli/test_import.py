@@ -24,7 +24,7 @@ def test_it_shows_chapters_sums_and_the_next_command(lamp: Path, cli: Cli) -> No
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()
     assert lines[0] == f"title      {stories.TITLE}"
-    assert "3 chapters of 86 words to read aloud, 1 skipped" in lines
+    assert "3 chapters of 88 words to read aloud, 1 skipped" in lines
     assert lines[-1] == "maya-batch render lamp/book.yaml"
     assert any(line.endswith("skipped: title page") for line in lines)
     assert (lamp.parent / "lamp/book.yaml").exists()

@@ -66,7 +66,7 @@ def test_a_folder_has_the_manifest_the_texts_and_a_record(tmp_path: Path) -> Non
     assert book(tmp_path)["title"] == "The Lamp"
     assert book(tmp_path)["announce"] is True
     assert book(tmp_path)["chapters"][0]["skip"] == "title page"
-    assert list(tmp_path.iterdir()) == [tmp_path / "lamp.md", tmp_path / "book"] or len(list(tmp_path.iterdir())) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["book", "lamp.md"]
 
 
 def test_the_record_has_digests_and_the_place_of_each_paragraph(tmp_path: Path) -> None:
@@ -148,7 +148,8 @@ def test_files_of_chapters_that_are_gone_stay_and_are_told(tmp_path: Path) -> No
     do_import(tmp_path, FIRST)
     plan = do_import(tmp_path, story(("The Ferry", FERRY), ("The House", HOUSE + " " + HOUSE)))
     gone = "gone from the manuscript: chapters/03-the-hill.txt, which stays in the folder"
-    assert gone in plan.news or "changed: chapters/03-the-hill.txt (The House)" in plan.news
+    assert gone in plan.news
+    assert titles(tmp_path) == ["The Lamp", "The Ferry", "The House"]
     assert (tmp_path / "book/chapters/03-the-hill.txt").exists()
 
 
@@ -185,11 +186,10 @@ def test_chapters_that_the_person_removed_from_the_manifest_stay_away(tmp_path: 
 
 def test_an_entry_that_is_gone_stays_if_the_person_edited_its_text(tmp_path: Path) -> None:
     do_import(tmp_path, FIRST)
-    edit(tmp_path / "book/book.yaml", "voice: narrator", "voice: narrator  # mine")
     edit(tmp_path / "book/chapters/03-the-hill.txt", "hill", "high hill")
     plan = do_import(tmp_path, story(("The Ferry", FERRY)))
-    assert titles(tmp_path) == ["The Lamp", "The Ferry", "The Hill"] or plan.conflicts
-    assert "The Hill" in titles(tmp_path)
+    assert titles(tmp_path) == ["The Lamp", "The Ferry", "The Hill"]
+    assert plan.conflicts
 
 
 @pytest.mark.parametrize(

@@ -138,14 +138,15 @@ def test_gutenberg_names_title_author_and_language(tmp_path: Path) -> None:
         "The Project Gutenberg eBook of The Lamp\n\nTitle: The Lamp\n        on the Water\n\nAuthor: A. Writer\n\n"
         "Language: English\n\n*** START OF THE PROJECT GUTENBERG EBOOK THE LAMP ***\n\n"
     )
-    text = f"{header}CHAPTER I\n\n{LINES}\n\nCHAPTER II\n\n{LINES}\n\n*** END OF THE PROJECT GUTENBERG EBOOK ***\n\nFree.\n"
+    end = "*** END OF THE PROJECT GUTENBERG EBOOK ***\n\nFree.\n"
+    text = f"{header}CHAPTER I\n\n{LINES}\n\nCHAPTER II\n\n{LINES}\n\n{end}"
     imported = read_manuscript(written(tmp_path, "lamp.txt", text))
     metadata = imported.document.metadata
     assert (metadata.title, metadata.authors, metadata.language) == ("The Lamp on the Water", ("A. Writer",), "en")
     assert [(c.title, c.skip) for c in imported.chapters][1:] == [
         ("CHAPTER I", ""),
         ("CHAPTER II", ""),
-        ("Project gutenberg license", "Project Gutenberg license"),
+        ("Project Gutenberg license", "Project Gutenberg license"),
     ]
 
 
