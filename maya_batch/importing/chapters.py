@@ -21,6 +21,7 @@ from maya_batch.importing.matter import (
 from maya_batch.importing.outline import Start, find_starts
 from maya_batch.importing.reading_rules import Reading
 from maya_batch.importing.titles import ends_parts, heading_title, is_named, is_part, key, one_line, plain, spoken_title
+from maya_batch.manifest.one_line import LONGEST_LINE
 
 _TITLE_PAGE_WORDS, _TITLE_PAGE_LINE = 150, 40
 """The longest title page, and the longest paragraph on it, in words."""
@@ -230,13 +231,14 @@ def _left_out(span: _Span, reading: Reading) -> str:
 
 def _chapter(span: _Span, english: bool) -> Chapter:
     """The chapter of a span: headings at its beginning that its title or part says are not read twice."""
-    title = spoken_title(span.title, english) or "Opening"
+    first = next((heading_title(block.text) for block in span.blocks if block.kind == "heading"), "")
+    title = spoken_title(span.title or first, english) or ("Opening" if span.front else "Untitled")
     announced = list(span.announced)
     rest = list(span.blocks)
     subtitle = ""
-    said = [key(name) for name in (span.title, *span.parts)]
+    said = [key(name) for name in (span.title or first, *span.parts)]
     titled = False
-    while rest and rest[0].kind in ("heading", "page_break"):
+    while rest and rest[0].kind in ("heading", "page_break") and len(rest[0].text) <= LONGEST_LINE:
         heading = key(rest[0].text)
         if rest[0].kind == "heading" and heading and not any(f" {heading} " in f" {name} " for name in said):
             if said[0] and heading.startswith(f"{said[0]} "):  # the contents shorten it

@@ -16,6 +16,8 @@ from maya_batch.importing.files import read_file
 from maya_batch.importing.html import first_title, page_of
 from maya_batch.importing.xhtml_blocks import read_blocks
 
+_MOST_BYTES = 200_000_000
+"""The largest file, in bytes: with pictures, which are not read."""
 #: Word's title of the document is above its headings, which begin at the first level.
 _TITLES = (
     "p[style-name='Title'] => h1:fresh",
@@ -44,11 +46,11 @@ def read_docx(path: Path, keep: frozenset[str] = frozenset()) -> Document:
     Raises:
         UsageError: it cannot be read, is an old .doc, encrypted or damaged, or unpacks to too much.
     """
-    package = open_docx(read_file(path), str(path))
+    package = open_docx(read_file(path, _MOST_BYTES), str(path))
     html = _html(package.content, path)
     reading = read_blocks(page_of(html), "", keep=keep)
     blocks = [*reading.blocks]
-    left_out = {"comment": package.comments, "tracked deletion": package.deleted}
+    left_out = {"comment": package.comments, "tracked deletion": package.deleted, "hidden": package.hidden}
     if counted := {reason: count for reason, count in left_out.items() if count}:
         blocks.append(Block("note", "", Place("", "/html/body"), omitted=counted))
     title = first_title(blocks)

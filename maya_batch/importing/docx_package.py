@@ -12,15 +12,29 @@ from maya_batch.errors import UsageError
 from maya_batch.importing.blocks import Metadata
 from maya_batch.importing.titles import one_line
 
-MOST_XML_BYTES = 30_000_000
-"""The most bytes of all parts of text together, unpacked: mammoth takes about 25 times as much memory."""
+MOST_XML_BYTES = 25_000_000
+"""The most bytes of all parts of text together, unpacked."""
+MOST_TEXT_BYTES = 10_000_000
+"""The same without formats and with equal runs joined, as mammoth gets them: it takes 70 times as much memory."""
 _MOST_PARTS = 10_000
+_ENTRY = b"PK\x01\x02"
+"""How an entry of a zip file's directory begins."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _DC, _CP = (
     "{http://purl.org/dc/elements/1.1/}",
     "{http://schemas.openxmlformats.org/package/2006/metadata/core-properties}",
 )
+_SPACE = "{http://www.w3.org/XML/1998/namespace}space"
+_PROPERTIES = (f"{_W}rPr", f"{_W}pPr", f"{_W}tblPr", f"{_W}tcPr", f"{_W}trPr", f"{_W}sectPr")
+_FORMATS = (*_PROPERTIES, f"{_W}proofErr", f"{_W}lastRenderedPageBreak", f"{_W}bookmarkStart", f"{_W}bookmarkEnd")
+#: What mammoth needs to know of a paragraph, a run or a cell: its style, whether it is an item of a list, spans.
+_KEPT = frozenset(
+    f"{_W}{name}" for name in ("pStyle", "rStyle", "numPr", "gridSpan", "vMerge", "tblHeader", "ins", "del")
+)
+    f"{_W}{name}" for name in ("pStyle", "rStyle", "numPr", "gridSpan", "vMerge", "tblHeader", "ins", "del")
+)
+_RSIDS = tuple(f"{_W}{name}" for name in ("rsidR", "rsidRPr", "rsidRDefault", "rsidP", "rsidDel", "rsidTr"))
 #: The parts that have text or say how it is made; pictures and fonts are not read.
 _PART = re.compile(
     r"(\[Content_Types\]\.xml|_rels/\.rels|docProps/core\.xml|word/(_rels/)?"
@@ -39,6 +53,8 @@ class DocxPackage:
     """Characters of tracked deletions, which are left out."""
     comments: int
     """Characters of comments, which are left out."""
+    hidden: int
+    """Characters that Word does not show, which are left out."""
 
 
 def open_docx(content: bytes, name: str) -> DocxPackage:
@@ -58,27 +74,32 @@ def open_docx(content: bytes, name: str) -> DocxPackage:
     trees = {part: _tree(raw, name, part) for part, raw in parts.items()}
     body = trees[main]
     _join_drop_caps(body)
+    hidden = _remove_hidden(body)
     deleted = sum(len(text.text or "") for text in body.iter(f"{_W}delText"))
     comments = trees.get("word/comments.xml")
     commented = sum(len(text.text or "") for text in comments.iter(f"{_W}t")) if comments is not None else 0
-    parts[main] = etree.tostring(body, encoding="UTF-8", xml_declaration=True)
+    for part, tree in trees.items():
+        if part == main or part.endswith("notes.xml"):
+            slim(tree)
+            parts[part] = etree.tostring(tree, encoding="UTF-8", xml_declaration=True)
+    if sum(map(len, parts.values())) > MOST_TEXT_BYTES:
+        raise UsageError(f"{name}: has more than {MOST_TEXT_BYTES // 1_000_000} MB of text; divide it")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as target:
         for part, raw in parts.items():
             target.writestr(part, raw)
-    return DocxPackage(packed.getvalue(), _metadata(trees.get("docProps/core.xml")), deleted, commented)
+    return DocxPackage(packed.getvalue(), _metadata(trees.get("docProps/core.xml")), deleted, commented, hidden)
 
 
 def _parts(content: bytes, name: str) -> dict[str, bytes]:
     """The parts of text; not more bytes are unpacked than allowed, whatever the zip declares."""
     parts: dict[str, bytes] = {}
     left = MOST_XML_BYTES
+    if (count := content.count(_ENTRY)) > _MOST_PARTS:  # before zipfile makes an object of each
+        raise UsageError(f"{name}: has {count:,} parts; the limit is {_MOST_PARTS:,}")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as source:
-            infos = source.infolist()
-            if len(infos) > _MOST_PARTS:
-                raise UsageError(f"{name}: has {len(infos):,} parts; the limit is {_MOST_PARTS:,}")
-            for info in infos:
+            for info in source.infolist():
                 if info.filename in parts or not _PART.fullmatch(info.filename):
                     continue
                 if info.flag_bits & 1:
@@ -119,6 +140,45 @@ def _join_drop_caps(body: etree._Element) -> None:
         for number, run in enumerate(runs):
             after.insert(at + number, run)
         parent.remove(initial)
+
+
+def _remove_hidden(body: etree._Element) -> int:
+    """Remove the runs that Word does not show; the number of their characters."""
+    hidden = 0
+    for vanish in list(body.iter(f"{_W}vanish")):
+        run = vanish.getparent().getparent() if vanish.getparent() is not None else None  # type: ignore[union-attr]
+        parent = run.getparent() if run is not None and run.tag == f"{_W}r" else None
+        if run is not None and parent is not None and vanish.get(f"{_W}val") not in ("0", "false"):
+            hidden += sum(len(text.text or "") for text in run.iter(f"{_W}t"))
+            parent.remove(run)
+    return hidden
+
+
+def slim(tree: etree._Element) -> None:
+    """Remove what does not shape the text (formats, marks of the spelling check), and join runs that are alike."""
+    for element in list(tree.iter(*_FORMATS)):
+        parent = element.getparent()
+        if parent is None:
+            continue
+        if element.tag in _PROPERTIES:
+            for child in list(element):
+                if child.tag not in _KEPT:
+                    element.remove(child)
+            if len(element):
+                continue
+        parent.remove(element)
+    for paragraph in tree.iter(f"{_W}p", f"{_W}ins", f"{_W}hyperlink"):
+        last: etree._Element | None = None
+        for run in list(paragraph):
+            if run.tag != f"{_W}r" or len(run) != 1 or run[0].tag != f"{_W}t":
+                last = None
+            elif last is None:
+                last = run[0]
+                last.set(_SPACE, "preserve")
+            else:
+                last.text = (last.text or "") + (run[0].text or "")
+                paragraph.remove(run)
+    etree.strip_attributes(tree, *_RSIDS)
 
 
 def _metadata(core: etree._Element | None) -> Metadata:

@@ -35,6 +35,8 @@ _FIELDS = {
     "series_number": "series_number",
 }
 _MOST_EVENTS = 2000
+_MOST_BYTES = 10_000_000
+"""The largest file, in bytes: markdown-it takes about 50 times as much memory."""
 
 
 def read_markdown(path: Path, keep: frozenset[str] = frozenset()) -> Document:
@@ -44,7 +46,7 @@ def read_markdown(path: Path, keep: frozenset[str] = frozenset()) -> Document:
         UsageError: it cannot be read, or is too large.
         NotTextError: its bytes are no text.
     """
-    source, remarks = decode_text(read_file(path))
+    source, remarks = decode_text(read_file(path, _MOST_BYTES))
     text = source.replace("\r\n", "\n").replace("\r", "\n")
     found = _FRONT_MATTER.match(text)
     fields, remark = _fields(found[1]) if found else ({}, "")

@@ -53,6 +53,7 @@ _ROLES: Mapping[str, str] = {
     "contributors": "credits",
     "other-credits": "credits",
     "doc-credits": "credits",
+    "non-linear": "outside the reading order",
 }
 
 #: Titles, as `plain` writes them. “Notes” may be a chapter of a novel only with more words in its title.

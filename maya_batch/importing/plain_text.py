@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from maya_batch.importing.blocks import Block, Document, Kind, Metadata, Place
-from maya_batch.importing.files import read_file
+from maya_batch.importing.files import MOST_PARAGRAPHS, read_file
 from maya_batch.importing.plain_text_lines import (
     CHAPTER_LEVEL,
     heading_level,
@@ -13,7 +13,7 @@ from maya_batch.importing.plain_text_lines import (
     words_of,
     wrap_width,
 )
-from maya_batch.importing.text_encoding import decode_text
+from maya_batch.importing.text_encoding import NotTextError, decode_text
 from maya_batch.importing.titles import one_line, plain
 
 _FIELD = re.compile(r"^(Title|Author|Language|Release date): *(.+(?:\n {2,}\S.*)*)", re.M | re.I)
@@ -63,6 +63,8 @@ def _blocks(text: str) -> tuple[list[Block], int]:
         parts = [(0, len(lines), False)] if level else split_paragraphs(lines, width)
         for first, end, verse in parts:
             kind: Kind = "heading" if level else "verse" if verse else _kind(lines[first])
+            if len(spans) >= MOST_PARAGRAPHS:
+                raise NotTextError(f"has more than {MOST_PARAGRAPHS:,} paragraphs; divide it")
             spans.append((starts[first], starts[end] - 1, kind, level))
             lines_of.append(first_line + first)
     blocks = []
@@ -80,6 +82,8 @@ def _groups(text: str) -> list[tuple[int, int, list[str]]]:
         if line.strip():
             if not is_open:
                 groups.append((offset, number, []))
+                if len(groups) > MOST_PARAGRAPHS:
+                    raise NotTextError(f"has more than {MOST_PARAGRAPHS:,} paragraphs; divide it")
             groups[-1][2].append(line)
         is_open = bool(line.strip())
         offset += len(line) + 1

@@ -50,6 +50,17 @@ def test_notes_are_notes_and_their_marks_are_not_read(tmp_path: Path) -> None:
     assert kinds(path) == [("paragraph", "It was late."), ("note", "By the clock.")]
 
 
+def test_runs_are_joined_and_hidden_ones_are_counted(tmp_path: Path) -> None:
+    bold = '<w:r w:rsidR="1"><w:rPr><w:b/></w:rPr><w:t xml:space="preserve">ni</w:t></w:r>'
+    hidden = "<w:r><w:rPr><w:vanish/></w:rPr><w:t>not shown</w:t></w:r>"
+    tab = "<w:r><w:tab/></w:r>"
+    shown = f'{RUN.format("The ")}{bold}<w:proofErr w:type="x"/>{RUN.format("ght ")}'
+    body = f"<w:p>{shown}{hidden}{tab}{RUN.format('was.')}</w:p>"
+    path = written(tmp_path, "a.docx", docx(body))
+    assert kinds(path) == [("paragraph", "The night was.")]
+    assert sum(block.omitted.get("hidden", 0) for block in read_docx(path).blocks) == len("not shown")
+
+
 def test_tables_and_lists_are_kept(tmp_path: Path) -> None:
     cell = "<w:tc><w:p>{}</w:p></w:tc>"
     table = f"<w:tbl><w:tr>{cell.format(RUN.format('a'))}{cell.format(RUN.format('b'))}</w:tr></w:tbl>"
@@ -64,7 +75,7 @@ def test_tables_and_lists_are_kept(tmp_path: Path) -> None:
         (b"PK\x03\x04 truncated", "is not a Word file, or is damaged"),
         (zipped({"word/document.xml": b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"}), "declares entities"),
         (zipped({"word/document.xml": b"<w:document"}), "is damaged"),
-        (zipped({"word/document.xml": b" " * (MOST_XML_BYTES + 1)}), "unpacks to more than 30 MB"),
+        (zipped({"word/document.xml": b" " * (MOST_XML_BYTES + 1)}), "unpacks to more than 25 MB"),
         (zipped({"mimetype": b"application/vnd.oasis.opendocument.text", "content.xml": b"<a/>"}), "no word/document"),
         (zipped({"word/document.xml": b"<a/>"}), "is damaged"),
         (docx()[:-300], "is damaged"),
