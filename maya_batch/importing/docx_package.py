@@ -32,8 +32,6 @@ _FORMATS = (*_PROPERTIES, f"{_W}proofErr", f"{_W}lastRenderedPageBreak", f"{_W}b
 _KEPT = frozenset(
     f"{_W}{name}" for name in ("pStyle", "rStyle", "numPr", "gridSpan", "vMerge", "tblHeader", "ins", "del")
 )
-    f"{_W}{name}" for name in ("pStyle", "rStyle", "numPr", "gridSpan", "vMerge", "tblHeader", "ins", "del")
-)
 _RSIDS = tuple(f"{_W}{name}" for name in ("rsidR", "rsidRPr", "rsidRDefault", "rsidP", "rsidDel", "rsidTr"))
 #: The parts that have text or say how it is made; pictures and fonts are not read.
 _PART = re.compile(
