@@ -12,6 +12,8 @@ from itertools import groupby
 from maya_batch.importing.blocks import Block, Document
 from maya_batch.importing.entries import find_entries
 from maya_batch.importing.matter import (
+    GUTENBERG_HEADER,
+    GUTENBERG_LICENSE,
     NOTES,
     TITLE_PAGE,
     gutenberg_reasons,
@@ -117,7 +119,8 @@ def _by_matter(span: _Span, reasons: Mapping[int, str]) -> Iterator[_Span]:
         if reason:
             whole = len(runs) == 1 or (not text and run is runs[0][1])
             heading = next((heading_title(block.text) for block in run if block.kind == "heading"), "")
-            title = span.title if whole and span.title else heading or f"{reason[0].upper()}{reason[1:]}"
+            named = "" if reason in (GUTENBERG_HEADER, GUTENBERG_LICENSE) else heading
+            title = span.title if whole and span.title else named or f"{reason[0].upper()}{reason[1:]}"
             yield replace(span, title=title, blocks=run, skip=reason, is_part=False, cut_off=not whole)
         elif not yielded:
             yielded = True
@@ -244,7 +247,7 @@ def _chapter(span: _Span, english: bool) -> Chapter:
             if said[0] and heading.startswith(f"{said[0]} "):  # the contents shorten it
                 title = spoken_title(heading_title(rest[0].text), english)
                 said[0] = heading
-            elif subtitle or not titled:
+            elif subtitle or not titled or span.skip:
                 break
             else:
                 subtitle = one_line(rest[0].text)

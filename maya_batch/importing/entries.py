@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from maya_batch.importing.blocks import Block, ContentsEntry, Document
+from maya_batch.importing.matter import CONTENTS, gutenberg_reasons, reason_of_title
 from maya_batch.importing.titles import ends_parts, heading_title, is_part, one_line, plain
 from maya_batch.messages.quoting import shorten
 
 _SHOWN = 3
 """Titles that a remark names."""
+_LISTED_WORDS = 25
+"""The most words that a list of contents has for a chapter besides its number."""
 _MOST_LEVELS = 8
 """The deepest level of contents; what is below counts as being there."""
 
@@ -55,10 +58,11 @@ def heading_entries(blocks: Sequence[Block]) -> list[Entry]:
     single heading before all others is the title of the book. Where a heading without a text comes again later with
     one, it stands in a list of contents.
     """
+    around = gutenberg_reasons(blocks)
     headings = [
         Entry(heading_title(block.text), block.level or 1, at, from_heading=True)
         for at, block in enumerate(blocks)
-        if block.kind == "heading" and plain(block.text)
+        if block.kind == "heading" and plain(block.text) and at not in around
     ]
     headings = _without_listed(headings, blocks)
     levels = sorted({entry.level for entry in headings})
@@ -84,15 +88,23 @@ def _alone(first: Entry, entries: Sequence[Entry]) -> bool:
 
 
 def _without_listed(headings: list[Entry], blocks: Sequence[Block]) -> list[Entry]:
-    """The headings without those of a list of contents: no text follows, and the same heading comes again later."""
-    last = {plain(entry.title): entry.start for entry in headings}
+    """The headings without those of a list of contents: the same heading comes again later, and no text follows here.
+
+    After the heading “Contents” a few words may follow: the name of the chapter and its page.
+    """
+    last = {plain(entry.title): entry.start or 0 for entry in headings}
     ends = [*(entry.start or 0 for entry in headings[1:]), len(blocks)]
-    kept = []
+    kept: list[Entry] = []
+    in_contents = False
     for entry, end in zip(headings, ends, strict=False):
-        start = entry.start or 0
-        empty = all(block.kind in ("heading", "page_break", "list_item") for block in blocks[start:end])
-        if not (empty and last[plain(entry.title)] != entry.start):
-            kept.append(entry)
+        start, name = entry.start or 0, plain(entry.title)
+        text = [block for block in blocks[start + 1 : end] if block.kind not in ("page_break", "list_item")]
+        begins = " ".join(name.split()[:2])
+        again = max(last[name], last.get(begins, 0) if in_contents else 0) > start
+        if again and (not text or (in_contents and sum(len(block.text.split()) for block in text) <= _LISTED_WORDS)):
+            continue
+        in_contents = reason_of_title(entry.title) == CONTENTS
+        kept.append(entry)
     return kept
 
 

@@ -150,8 +150,10 @@ def test_gutenberg_names_title_author_and_language(tmp_path: Path) -> None:
     ]
 
 
-def test_a_list_of_contents_makes_no_chapters(tmp_path: Path) -> None:
-    text = f"THE LAMP\n\nCONTENTS\n\nCHAPTER I\n\nCHAPTER II\n\nCHAPTER I\n\n{LINES}\n\nCHAPTER II\n\n{LINES}\n"
+@pytest.mark.parametrize("listed", ["", "The Ferry and its Lamp    12\n\n", "    Page\n\n"])
+def test_a_list_of_contents_makes_no_chapters(tmp_path: Path, listed: str) -> None:
+    contents = f"CONTENTS\n\nCHAPTER I\n\n{listed}CHAPTER II\n\n{listed}"
+    text = f"THE LAMP\n\n{contents}CHAPTER I\n\n{LINES}\n\nCHAPTER II\n\n{LINES}\n"
     imported = read_manuscript(written(tmp_path, "lamp.txt", text))
     assert [(c.title, c.skip) for c in imported.chapters] == [
         ("THE LAMP", "title page"),
