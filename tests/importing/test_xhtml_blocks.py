@@ -44,7 +44,7 @@ def said(body: str) -> list[tuple[str, str]]:
         ("<hgroup><h2>I</h2><p>The House</p></hgroup>", [("heading", "I: The House")]),
         ('<h2><img src="a.png" alt="Chapter One"/></h2>', [("heading", "Chapter One")]),
         ("<ul><li>a<ul><li><p>b</p></li></ul></li></ul>", [("list_item", "a"), ("list_item", "b")]),
-        ("<table><tr><th>A</th><th>B</th></tr><tr><td>1</td><td><p>2</p></td></tr></table>", [("table", "A\tB\n1\t2")]),
+        ("<table><tr><td>A</td><th>B</th></tr><tr><td>1</td><td><p>2</p></td></tr></table>", [("table", "A\tB\n1\t2")]),
         (
             "<table><caption>Sums</caption><tr><td>1</td><td>2</td></tr></table>",
             [("figure", "Sums"), ("table", "1\t2")],
@@ -178,7 +178,8 @@ def test_broken_files_are_read_as_browsers_do(content: str, expected: list[str])
 
 def test_entities_of_a_document_type_are_never_expanded() -> None:
     levels = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
-    content = f'<!DOCTYPE html [<!ENTITY a0 "bomb">{levels}<!ENTITY x SYSTEM "file:///etc/passwd">]>{xhtml("<p>&a11;&x;</p>")[38:]}'
+    outside = '<!ENTITY x SYSTEM "file:///etc/passwd">'
+    content = f'<!DOCTYPE html [<!ENTITY a0 "bomb">{levels}{outside}]><html><body><p>&a11;&x;</p></body></html>'
     reading = read_blocks(content.encode(), "a.xhtml")
     assert [block.text for block in reading.blocks] == ["&a11;&x;"]
     assert "undefined entities" in reading.remarks[0]
@@ -195,7 +196,7 @@ def test_deep_elements_are_read_and_deeper_ones_refused() -> None:
 
 
 def test_a_long_text_without_tags_is_whole() -> None:
-    words = "word " * 2_200_000  # libxml2 takes 10 million characters unless told otherwise
+    words = "word " * 2_010_000  # libxml2 takes 10 million characters unless told otherwise
     assert len(blocks(f"<p>{words}</p>")[0].text) == len(words) - 1
     assert len(read_blocks(f"<p>{words}<p>end".encode(), "").blocks[0].text) == len(words) - 1
 
@@ -225,52 +226,35 @@ _TEXT = st.text(st.sampled_from("ab 1*.&<é\xa0\n\t“\u00ad漢"), max_size=12).
 )
 _NAMES = st.sampled_from(
     [
-        "p",
-        "div",
-        "span",
-        "b",
-        "h1",
-        "h3",
-        "blockquote",
-        "li",
-        "ul",
-        "aside",
-        "pre",
-        "section",
-        "sup",
-        "ruby",
-        "rt",
-        "rp",
+        *[
+            "p",
+            "div",
+            "span",
+            "b",
+            "h1",
+            "h3",
+            "blockquote",
+            "li",
+            "ul",
+            "aside",
+            "pre",
+            "section",
+            "sup",
+            "ruby",
+            "rt",
+            "rp",
+            "figure",
+            "figcaption",
+            "td",
+            "tr",
+            "table",
+        ]
     ]
-    + [
-        "figure",
-        "figcaption",
-        "td",
-        "tr",
-        "table",
-        "a href='#x'",
-        "script",
-        "style",
-        "hgroup",
-        "math",
-        "mi",
-        "svg",
-        "video",
-    ]
+    + [*["script", "style", "hgroup", "math", "mi", "svg", "video"], "a href='#x'"]
 )
 _ATTRIBUTES = st.sampled_from(
-    [
-        "",
-        "",
-        "",
-        " hidden=''",
-        " class='poem'",
-        " class='pagenum'",
-        " epub:type='pagebreak'",
-        " epub:type='noteref'",
-        " id='i'",
-    ]
-    + [" epub:type='footnote'", " class='scene-break'", " class='dropcap'", " style='display:none'", " class='lnum'"]
+    ["", "", "", " hidden=''", " class='poem'", " class='pagenum'", " epub:type='pagebreak'", " epub:type='noteref'"]
+    + [" id='i'", " epub:type='footnote'", " class='scene-break'", " class='dropcap'", " style='display:none'"]
 )
 
 

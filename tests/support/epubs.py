@@ -4,8 +4,10 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-CONTAINER = """<?xml version="1.0"?>
-<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>{}</rootfiles></container>"""
+CONTAINER = (
+    '<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container">'
+    "<rootfiles>{}</rootfiles></container>"
+)
 DC = 'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:opf="http://www.idpf.org/2007/opf"'
 METADATA = "<dc:title>A Book</dc:title><dc:creator>Ann Author</dc:creator><dc:language>en</dc:language>"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
@@ -38,7 +40,8 @@ def link(title: str, href: str) -> str:
 def ncx(*points: tuple[str, str]) -> str:
     """An NCX with these titles and links."""
     inside = "".join(
-        f'<navPoint id="n{number}" playOrder="{number}"><navLabel><text>{title}</text></navLabel><content src="{src}"/></navPoint>'
+        f'<navPoint id="n{number}" playOrder="{number}"><navLabel><text>{title}</text></navLabel>'
+        f'<content src="{src}"/></navPoint>'
         for number, (title, src) in enumerate(points, 1)
     )
     return f'<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/" version="2005-1"><navMap>{inside}</navMap></ncx>'
