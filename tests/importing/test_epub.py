@@ -190,9 +190,8 @@ def test_fifty_megabytes_in_one_file_are_read(path: Path) -> None:
 @pytest.mark.slow
 def test_more_text_than_any_book_is_refused(path: Path) -> None:
     body = "".join(f"<p>{n * 7919 % 1_000_003:07}</p>" for n in range(301_000))
-    assert "the file has more than 300,000 paragraphs" in str(
-        pytest.raises(UsageError, read_epub, write_epub(path, {"1.xhtml": xhtml(body)})).value
-    )
+    with pytest.raises(UsageError, match="the file has more than 300,000 paragraphs"):
+        read_epub(write_epub(path, {"1.xhtml": xhtml(body)}))
 
 
 # Packages
@@ -293,7 +292,7 @@ def test_dtbook_is_read(path: Path) -> None:
 
 
 def test_wrong_encodings_and_undefined_entities_are_remarked(path: Path) -> None:
-    chapters = {
+    chapters: dict[str, str | bytes] = {
         "1.xhtml": xhtml("<p>“Café”</p>").encode("cp1252"),
         "2.xhtml": xhtml("<p>é</p>").replace("utf-8", "utf-16").encode("utf-16"),
         "3.xhtml": xhtml("<p>&nosuch;&eacute;</p>"),
