@@ -147,8 +147,6 @@ def _resolved(
             anchor = ""
         entries.append(ContentsEntry(title, level, file, anchor))
     if nowhere:
-        what = (
-            "entry of the table of contents points" if len(nowhere) == 1 else "entries of the table of contents point"
-        )
+        what = "contents entry points" if len(nowhere) == 1 else "contents entries point"
         remarks.append(f"{len(nowhere):,} {what} to no file of the spine: {listed(nowhere)}")
     return entries

@@ -99,10 +99,8 @@ def _with_anchors(
         if entry.file:
             positions.append((order[entry.file], places.get((entry.file, entry.anchor), -1)))
     if lost:
-        what = "link of the table of contents leads" if len(lost) == 1 else "links of the table of contents lead"
-        remarks.append(
-            f"{len(lost):,} {what} to an id that does not exist; the file's beginning is taken: {listed(lost)}"
-        )
+        what = "contents entry leads" if len(lost) == 1 else "contents entries lead"
+        remarks.append(f"{len(lost):,} {what} to a missing id; the file's beginning is taken: {listed(lost)}")
     if positions != sorted(positions):
         remarks.append("the table of contents is in another order than the spine; the order of the spine is kept")
     return entries

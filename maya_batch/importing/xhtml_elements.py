@@ -76,7 +76,7 @@ def name_of(element: etree._Element) -> str:
 
 
 def roles_of(element: etree._Element) -> frozenset[str]:
-    """The epub:type, ARIA role and data-type in lower case, without prefixes: `z3998:verse`, `doc-footnote`."""
+    """The epub:type, ARIA role and data-type in lower case, without the prefixes `z3998:` (any of its kind) and `doc-`."""
     types = element.get(_TYPE) or element.get("epub:type") or ""
     whole = f"{types} {element.get('role') or ''} {element.get('data-type') or ''}"
     words = whole[:1000].lower().split()
@@ -94,8 +94,20 @@ def collapsed(text: str) -> str:
 
 
 def text_of(element: etree._Element) -> str:
-    """All text in an element, as it stands."""
-    return "".join(element.itertext())
+    """All text in an element, as it stands, without that of scripts."""
+    if not len(element):
+        return element.text or ""
+    parts: list[str] = []
+    walk = etree.iterwalk(element, events=("start", "end"))
+    for event, part in walk:
+        if event == "end":
+            if part is not element and part.tail:
+                parts.append(part.tail)
+        elif name_of(part) in NO_TEXT:
+            walk.skip_subtree()
+        elif part.text:
+            parts.append(part.text)
+    return "".join(parts)
 
 
 def is_hidden(element: etree._Element) -> bool:

@@ -27,9 +27,9 @@ _NO_TEXT = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefin
 #: What the bytes 80 to 9F are in Windows-1252. Five are not assigned there; HTML gives them the control of that number.
 _WINDOWS = {byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0x100)}
 #: `surrogateescape` decodes the byte XX that is not UTF-8 to U+DCXX.
-_ESCAPED_BYTES = {0xDC00 + byte: character for byte, character in _WINDOWS.items()}
+_ESCAPED = re.compile("[\udc80-\udcff]")
 #: HTML reads the controls U+0080 to U+009F as Windows-1252: no text has them, converters leave them behind.
-_CONTROLS = {byte: _WINDOWS[byte] for byte in range(0x80, 0xA0)}
+_CONTROL = re.compile("[\x80-\x9f]")
 
 
 class Decoded(NamedTuple):
@@ -76,19 +76,15 @@ def _decoded(content: bytes, name: str) -> Decoded:
     remark = ""
     if name == "utf-8":
         text = content.decode("utf-8", "surrogateescape")
-        mended = text.translate(_ESCAPED_BYTES) if _has_escaped_bytes(text) else text
-        if mended is not text:
-            text, remark = mended, "has bytes that are not UTF-8; they are read as Windows-1252"
+        if _ESCAPED.search(text):
+            text = _ESCAPED.sub(lambda found: _WINDOWS[ord(found.group()) - 0xDC00], text)
+            remark = "has bytes that are not UTF-8; they are read as Windows-1252"
     elif name in ("iso8859-1", "cp1252"):
         text = content.decode("latin-1")  # the controls are replaced below
     else:
         text = content.decode(name, "replace")
         if "\ufffd" in text:
             remark = f"has bytes that are not {name.upper()}; they are read as U+FFFD"
-    if not text.isascii():
-        text = text.translate(_CONTROLS)
+    if _CONTROL.search(text):
+        text = _CONTROL.sub(lambda found: _WINDOWS[ord(found.group())], text)
     return Decoded(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"), remark)
-
-
-def _has_escaped_bytes(text: str) -> bool:
-    return not text.isascii() and re.search("[\udc80-\udcff]", text) is not None

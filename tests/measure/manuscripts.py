@@ -29,8 +29,9 @@ def words(text: str) -> Counter[str]:
 
 
 def words_of(document: Document) -> Counter[str]:
-    """The words of all blocks, but for title pages, which pandoc leaves out."""
-    return words("\n".join(block.text for block in document.blocks if "titlepage" not in block.roles))
+    """The words of all blocks, but for title pages and contents, which pandoc leaves out."""
+    left_out = {"titlepage", "toc"}
+    return words("\n".join(block.text for block in document.blocks if left_out.isdisjoint(block.roles)))
 
 
 def words_of_pandoc(path: Path) -> Counter[str] | None:
@@ -68,7 +69,8 @@ def _line(path: Path) -> str:
     text = sum(len(block.text) for block in document.blocks)
     lines = [
         f"{path.name}: {seconds:.2f} s, {sum(document.sizes.values()):,} characters = {text:,} text"
-        f" + {omitted.total():,} omitted + {sum(document.markup.values()):,} markup; {unaccounted(document)} unaccounted",
+        f" + {omitted.total():,} omitted + {sum(document.markup.values()):,} markup;"
+        f" {unaccounted(document)} unaccounted",
         f"  omitted {dict(omitted)}; blocks {dict(kinds)}; {len(document.contents)} contents entries",
         f"  {document.metadata}"[:600],
         *(f"  remark: {remark}" for remark in document.remarks),
