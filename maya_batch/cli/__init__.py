@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from maya_batch.cli import inspect, other_commands, render, review
 from maya_batch.cli.convert import convert
+from maya_batch.cli.import_book import import_book
 from maya_batch.cli.session import Session
 from maya_batch.cli.words import words
 from maya_batch.errors import (
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("import")(import_book)
 for _command in (
     render.render,
     inspect.plan,

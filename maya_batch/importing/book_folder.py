@@ -1,0 +1,238 @@
+"""Writes the folder of an imported book, and brings it up to date when the manuscript is imported again.
+
+Nothing that a person wrote is overwritten or removed: files are compared by their sha256 with what the last import
+wrote. A file that only the manuscript changed is written again; one that only the person changed stays; where both
+changed, the new version is written next to it as `NN-title.new.txt` or `book.new.yaml`. Files of chapters that are gone
+stay.
+"""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from maya_batch.errors import MachineError, UsageError
+from maya_batch.files.atomic_write import sync_folder, write_atomic, write_errors
+from maya_batch.files.safe_open import make_folders, safe_folder, safe_read
+from maya_batch.importing import chapter_files
+from maya_batch.importing.book_yaml import book_keys, chapter_keys, write_yaml
+from maya_batch.importing.chapter_files import ChapterFile, digest, name_files
+from maya_batch.importing.import_record import NAME as RECORD
+from maya_batch.importing.import_record import Record, read_record
+from maya_batch.importing.manuscript import Imported
+from maya_batch.importing.merge import merge, values_of
+from maya_batch.importing.record_writer import record_content
+from maya_batch.importing.yaml_edit import CannotEditError
+
+BOOK = "book.yaml"
+_MOST_BYTES = 200_000_000
+_MOST_BOOK_BYTES = 20_000_000
+"""The largest book.yaml and the largest chapter file that the manifest takes, in bytes."""
+_MOST_VERSIONS = 1000
+
+
+@dataclass
+class FolderPlan:
+    """What an import writes, and what it has to say; nothing is written yet."""
+
+    folder: Path
+    chapters: list[ChapterFile]
+    is_first: bool
+    writes: dict[str, bytes] = field(default_factory=dict)
+    """By path in the folder, in the order in which they are written."""
+    news: list[str] = field(default_factory=list)
+    """New, changed and vanished chapters."""
+    conflicts: list[str] = field(default_factory=list)
+    """Where the person and the manuscript changed the same; both versions are there."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """What import.json says of the files that this version wrote."""
+
+
+def default_folder(manuscript: Path) -> Path:
+    """The folder named after a manuscript, next to it."""
+    folder = manuscript.with_suffix("")
+    return folder if folder != manuscript else manuscript.with_name(f"{manuscript.name}-book")
+
+
+def plan_folder(imported: Imported, folder: Path) -> FolderPlan:
+    """What is to be written into `folder`.
+
+    Raises:
+        UsageError: the folder is not empty and not one of this manuscript, or a file in it is a link.
+    """
+    record = _own_record(imported, folder)
+    taken = _listed(folder / chapter_files.FOLDER) if record is not None else []
+    chapters = name_files(imported.chapters, imported.reading, record, taken)
+    too_large = next((each for each in chapters if len(each.content) > _MOST_BOOK_BYTES), None)
+    if too_large is not None:
+        most = f"{_MOST_BOOK_BYTES // 1_000_000} MB"
+        raise UsageError(f"{imported.name}: the chapter {too_large.chapter.title!r} has more than {most}; divide it")
+    plan = FolderPlan(folder, chapters, record is None)
+    cover = imported.document.cover
+    cover_name = f"cover{cover.suffix}" if cover is not None else ""
+    for each in chapters:
+        _plan_file(plan, record, each.path, each.content, each.chapter.title)
+    if cover is not None:
+        _plan_file(plan, record, cover_name, cover.content, "the cover")
+    keys = book_keys(imported.document.metadata, Path(imported.name).stem, cover_name)
+    text = write_yaml(keys, [chapter_keys(each.chapter, each.path) for each in chapters], imported.name)
+    values = values_of(text)
+    _plan_book(plan, record, text, values)
+    if record is not None:
+        now = {each.path for each in chapters}
+        plan.news += [
+            f"gone from the manuscript: {chapter['file']}, which stays in the folder"
+            for chapter in record.chapters
+            if chapter["file"] not in now
+        ]
+    plan.writes[RECORD] = record_content(imported, chapters, plan.digests, values)
+    return plan
+
+
+def write_folder(plan: FolderPlan) -> None:
+    """Write what was planned; a new folder appears whole or not at all.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
+    if plan.is_first:
+        _write_new(plan)
+        return
+    try:
+        safe_folder(plan.folder, chapter_files.FOLDER)
+    except OSError as error:
+        raise MachineError(f"{error.filename}: {error.strerror}") from error
+    for path, content in plan.writes.items():
+        write_atomic(plan.folder / path, content)
+
+
+def _write_new(plan: FolderPlan) -> None:
+    """Write all files into a folder next to the final one, and rename it."""
+    with write_errors(plan.folder):
+        parent = plan.folder.resolve().parent
+        make_folders(parent)
+        building = Path(tempfile.mkdtemp(prefix=f".{plan.folder.name[:100]}.", dir=parent))
+        try:
+            (building / chapter_files.FOLDER).mkdir()
+            for path, content in plan.writes.items():
+                write_atomic(building / path, content)
+            building.chmod(0o777 & ~_umask())
+            building.rename(plan.folder.resolve())
+            sync_folder(parent)
+        except BaseException:  # a signal, too
+            shutil.rmtree(building, ignore_errors=True)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _own_record(imported: Imported, folder: Path) -> Record | None:
+    """The record of the folder if it is one of this manuscript; None if the folder is empty or missing."""
+    if not folder.exists() and not folder.is_symlink():
+        return None
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: is not a folder; name another one with -o")
+    record = read_record(folder)
+    if record is None:
+        if any(folder.iterdir()):
+            raise UsageError(f"{folder}: is not empty, and no import wrote it; name another folder with -o")
+        return None
+    title = book_keys(imported.document.metadata, Path(imported.name).stem, "")["title"]
+    if record.source != imported.name and record.title != title:
+        raise UsageError(f"{folder}: holds the book {record.title!r} from {record.source}; name another folder with -o")
+    return record
+
+
+def _plan_file(plan: FolderPlan, record: Record | None, path: str, content: bytes, title: str) -> None:
+    """Plan a chapter file or the cover."""
+    new, last = digest(content), record.files.get(path) if record is not None else None
+    plan.digests[path] = new
+    there = _content(plan.folder / path) if record is not None else None
+    now = digest(there) if there is not None else None
+    if now == new:
+        return
+    if there is None or now == last:
+        plan.writes[path] = content
+        if record is not None:
+            plan.news.append(f"{'new' if last is None else 'changed'}: {path} ({title})")
+    elif last == new:
+        plan.news.append(f"kept as you edited it: {path}")
+    else:
+        other = _other_version(plan.folder, path, new)
+        plan.writes[other] = content
+        plan.conflicts.append(f"{path}: you and the manuscript changed it; yours stays, the new version is {other}")
+
+
+def _plan_book(plan: FolderPlan, record: Record | None, text: str, values: dict[str, object]) -> None:
+    """Plan book.yaml: written as a whole if it is as the last import wrote it, else merged value by value."""
+    content = text.encode()
+    plan.digests[BOOK] = digest(content)
+    there = _content(plan.folder / BOOK) if record is not None else None
+    edited = _edited(plan.folder, record) if record is not None else frozenset[str]()
+    gone_but_edited = edited - {each.path for each in plan.chapters}
+    if record is None or there is None or (digest(there) == record.files.get(BOOK) and not gone_but_edited):
+        if there != content:
+            plan.writes[BOOK] = content
+        return
+    try:
+        merged = merge(record.book, there.decode(), values, edited)
+    except (CannotEditError, UnicodeDecodeError):
+        if values == record.book:
+            return
+        other = _other_version(plan.folder, BOOK, digest(content))
+        plan.writes[other] = content
+        plan.conflicts.append(f"{BOOK}: cannot be merged with your edits and stays; the new version is {other}")
+        return
+    if merged.text.encode() != there:
+        plan.writes[BOOK] = merged.text.encode()
+        plan.news.append(f"changed: {BOOK}, with your edits kept")
+        # What stands there now differs from what this import would have written: it stays known as edited.
+    if merged.conflicts:
+        other = _other_version(plan.folder, BOOK, digest(content))
+        plan.writes[other] = content
+        plan.conflicts += [f"{BOOK}: {what}: yours stays, the new version is {other}" for what in merged.conflicts]
+
+
+def _edited(folder: Path, record: Record) -> frozenset[str]:
+    """The files besides book.yaml that a person edited since the last import."""
+    contents = {path: _content(folder / path) for path in record.files if path != BOOK}
+    return frozenset(
+        path for path, there in contents.items() if there is not None and digest(there) != record.files[path]
+    )
+
+
+def _other_version(folder: Path, path: str, new: str) -> str:
+    """A free name for the new version of a file: `NN-title.new.txt`, then `NN-title.new-2.txt`."""
+    stem, _, suffix = path.rpartition(".")
+    for number in range(1, _MOST_VERSIONS):
+        name = f"{stem}.new{'' if number == 1 else f'-{number}'}.{suffix}"
+        there = _content(folder / name)
+        if there is None or digest(there) == new:
+            return name
+    raise UsageError(f"{folder / path}: has {_MOST_VERSIONS:,} new versions; remove those that you do not need")
+
+
+def _content(path: Path) -> bytes | None:
+    """The content of a file; None if it does not exist.
+
+    Raises:
+        UsageError: it is a link, a folder or unreadable.
+    """
+    try:
+        return safe_read(path, _MOST_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; move it away") from error
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:
+        return []

@@ -1,0 +1,100 @@
+"""Gives chapters their files: `NN-title.txt`, and at the next import the same file as before."""
+
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from maya_batch.importing.chapter_text import Paragraph, file_text, paragraphs
+from maya_batch.importing.chapters import Chapter
+from maya_batch.importing.import_record import Record
+from maya_batch.importing.reading_rules import Reading
+from maya_batch.manifest.checks import file_stem
+
+FOLDER = "chapters"
+
+
+@dataclass(frozen=True)
+class ChapterFile:
+    """A chapter and the file that it is written to."""
+
+    chapter: Chapter
+    path: str
+    """In the book folder."""
+    paragraphs: tuple[Paragraph, ...]
+    content: bytes
+    is_new: bool = True
+    """The last import did not have this chapter."""
+
+    @property
+    def words(self) -> int:
+        """The words of the file."""
+        return sum(len(each.text.split()) for each in self.paragraphs if each.kind != "scene_break")
+
+
+def digest(content: bytes) -> str:
+    """The sha256 of a file, as import.json has it."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def name_files(
+    chapters: Sequence[Chapter], reading: Reading, record: Record | None, taken: Collection[str]
+) -> list[ChapterFile]:
+    """The files of the chapters.
+
+    A chapter that the last import had keeps its file. It is known by its text, else by its title and part, else by its
+    title alone. Others get the next numbers, and no name that is `taken`.
+    """
+    written = [paragraphs(chapter, reading) for chapter in chapters]
+    contents = [file_text(made).encode() for made in written]
+    places = _known_files(chapters, contents, record)
+    names = {path.rpartition("/")[2] for path in taken}
+    if record is not None:
+        names |= {str(chapter["file"]).rpartition("/")[2] for chapter in record.chapters}
+    number = max(map(_number, names), default=0) if record is not None else 0
+    width = max(2, len(str(len(chapters))))
+    files = []
+    for at, chapter in enumerate(chapters):
+        path = places.get(at)
+        if path is None:
+            number += 1
+            stem = f"{number:0{width}}-{file_stem(chapter.title) or 'chapter'}"
+            while f"{stem}.txt" in names:
+                number += 1
+                stem = f"{number:0{width}}-{file_stem(chapter.title) or 'chapter'}"
+            path = f"{FOLDER}/{stem}.txt"
+        files.append(ChapterFile(chapter, path, tuple(written[at]), contents[at], at not in places))
+    return files
+
+
+def _number(name: str) -> int:
+    digits = name.partition("-")[0]
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 9 else 0
+
+
+def _known_files(chapters: Sequence[Chapter], contents: Sequence[bytes], record: Record | None) -> dict[int, str]:
+    """The file of each chapter that the last import had, by the number of the chapter."""
+    if record is None:
+        return {}
+    found: dict[int, str] = {}
+    free = list(record.chapters)
+
+    def match(new: Callable[[int], object], old: Callable[[dict[str, Any]], object]) -> None:
+        """Give chapters the files of those that are equal in one respect, in their order."""
+        waiting: dict[object, list[dict[str, Any]]] = {}
+        for chapter in free:
+            waiting.setdefault(old(chapter), []).append(chapter)
+        for at in range(len(chapters)):
+            if at not in found and waiting.get(new(at)):
+                chapter = waiting[new(at)].pop(0)
+                found[at] = str(chapter["file"])
+                free.remove(chapter)
+
+    def texts(at: int) -> object:
+        return digest(contents[at]), chapters[at].title
+
+    match(texts, lambda old: (record.files.get(old["file"]), old.get("title")))
+    match(lambda at: digest(contents[at]), lambda old: record.files.get(old["file"]))
+    match(lambda at: (chapters[at].title, chapters[at].part), lambda old: (old.get("title"), old.get("part", "")))
+    match(lambda at: chapters[at].title, lambda old: old.get("title"))
+    return found

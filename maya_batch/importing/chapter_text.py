@@ -1,0 +1,59 @@
+r"""Writes a chapter as the source text that `text.parser` reads, with each paragraph's place in the manuscript.
+
+Paragraphs are separated by blank lines, verse and the rows of tables keep their lines, a scene break is `* * *`, and
+`[ ] < > \` are escaped. A chapter that is skipped is written whole, with its notes and tables, to be read by people.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from maya_batch.importing.blocks import Block, Place
+from maya_batch.importing.chapters import Chapter
+from maya_batch.importing.reading_rules import Extra, Reading, is_scene_break
+
+SCENE_BREAK = "* * *"
+_MARKUP = re.compile(r"[\[\]<>\\]")
+#: Characters that a manuscript of ours must not have, as `manifest.source_text` sees them.
+_CONTROL = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_BREAKS = re.compile("[\r\x85\u2028\u2029\x0b\x0c]")
+_SPACE = re.compile(r"[^\S\n]+")
+_ALL = Reading(frozenset(get_args(Extra)), "rows")
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph of a chapter file."""
+
+    text: str
+    """As it stands in the file."""
+    place: Place
+    kind: str
+
+
+def paragraphs(chapter: Chapter, reading: Reading) -> list[Paragraph]:
+    """The paragraphs of the chapter's file, scene breaks included."""
+    rules = _ALL if chapter.skip else reading
+    made: list[Paragraph] = []
+    breaks: list[Paragraph] = []
+    for block in chapter.blocks:
+        if is_scene_break(block):
+            breaks = [Paragraph(SCENE_BREAK, block.place, "scene_break")] if made else []
+        elif rules.reason(block) in ("", "transcriber's note" if chapter.skip else ""):
+            made += [*breaks, Paragraph(escaped(block), block.place, block.kind)]
+            breaks = []
+    return made
+
+
+def file_text(made: Sequence[Paragraph]) -> str:
+    """The chapter file: a blank line between paragraphs, a line feed at the end."""
+    return "\n\n".join(paragraph.text for paragraph in made) + "\n"
+
+
+def escaped(block: Block) -> str:
+    """The text of a block as the parser takes it, without blank lines and control characters."""
+    separators = ", " if block.kind == "table" else " "
+    lines = _CONTROL.sub("", _BREAKS.sub("\n", block.text)).replace("\t", separators).split("\n")
+    kept = [line for line in (_SPACE.sub(" ", line).strip() for line in lines) if line]
+    return _MARKUP.sub(r"\\\g<0>", "\n".join(kept))

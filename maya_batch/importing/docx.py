@@ -1,0 +1,79 @@
+"""Reads a DOCX file: mammoth turns it into HTML, whose blocks are read.
+
+A place in such a document is an element of that HTML. Tracked insertions are text; tracked deletions and comments are
+left out and counted.
+"""
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from maya_batch.errors import UsageError, first_line
+from maya_batch.importing.blocks import Block, Document, Place
+from maya_batch.importing.docx_package import open_docx
+from maya_batch.importing.files import read_file
+from maya_batch.importing.html import first_title, page_of
+from maya_batch.importing.xhtml_blocks import read_blocks
+
+_MOST_BYTES = 200_000_000
+"""The largest file, in bytes: with pictures, which are not read."""
+#: Word's title of the document is above its headings, which begin at the first level.
+_TITLES = (
+    "p[style-name='Title'] => h1:fresh",
+    "p[style-name='Subtitle'] => p:fresh",
+    *(
+        rule
+        for level in range(1, 6)
+        for rule in (
+            f"p.Heading{level} => h{level + 1}:fresh",
+            f"p[style-name='Heading {level}'] => h{level + 1}:fresh",
+            f"p[style-name='heading {level}'] => h{level + 1}:fresh",
+        )
+    ),
+    "p[style-name='Quote'] => blockquote > p:fresh",
+    "p[style-name='Intense Quote'] => blockquote > p:fresh",
+)
+
+#: The notes of mammoth's HTML, and the links between them and their marks.
+_NOTE = re.compile(r'<li id="(footnote|endnote)-')
+_LINK = re.compile(r'<a href="#(footnote|endnote)-(ref-)?')
+
+
+def read_docx(path: Path, keep: frozenset[str] = frozenset()) -> Document:
+    """The document of a DOCX file; `keep` is as in `xhtml_blocks.read_blocks`.
+
+    Raises:
+        UsageError: it cannot be read, is an old .doc, encrypted or damaged, or unpacks to too much.
+    """
+    package = open_docx(read_file(path, _MOST_BYTES), str(path))
+    html = _html(package.content, path)
+    reading = read_blocks(page_of(html), "", keep=keep)
+    blocks = [*reading.blocks]
+    left_out = {"comment": package.comments, "tracked deletion": package.deleted, "hidden": package.hidden}
+    if counted := {reason: count for reason, count in left_out.items() if count}:
+        blocks.append(Block("note", "", Place("", "/html/body"), omitted=counted))
+    title = first_title(blocks)
+    metadata = replace(package.metadata, title=title or package.metadata.title)
+    size = reading.characters + sum(left_out.values())
+    return Document(metadata, tuple(blocks), (), {"": reading.markup}, {"": size}, remarks=reading.remarks)
+
+
+def _html(content: bytes, path: Path) -> str:
+    import mammoth
+
+    try:
+        made = mammoth.convert_to_html(
+            io.BytesIO(content),
+            style_map="\n".join(_TITLES),
+            include_embedded_style_map=False,
+            convert_image=mammoth.images.img_element(lambda image: {"src": ""}),
+        )
+    except (KeyError, ValueError, AttributeError, TypeError, IndexError, OSError, RecursionError) as error:
+        raise UsageError(f"{path}: is damaged ({first_line(error)}); save it as .docx again") from error
+    return _NOTE.sub(r'<li epub:type="\1" id="\1-', _LINK.sub(_link, str(made.value)))
+
+
+def _link(found: re.Match[str]) -> str:
+    """A link between a note and its mark, with its role."""
+    return f'<a epub:type="{"backlink" if found[2] else "noteref"}" href="#{found[1]}-{found[2] or ""}'

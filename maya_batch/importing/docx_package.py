@@ -1,0 +1,193 @@
+"""Opens a DOCX file within limits, and mends its text for mammoth: drop caps, what is deleted, what is commented."""
+
+import io
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+
+from lxml import etree
+
+from maya_batch.errors import UsageError
+from maya_batch.importing.blocks import Metadata
+from maya_batch.importing.titles import one_line
+
+MOST_XML_BYTES = 25_000_000
+"""The most bytes of all parts of text together, unpacked."""
+MOST_TEXT_BYTES = 10_000_000
+"""The same without formats and with equal runs joined, as mammoth gets them: it takes 70 times as much memory."""
+_MOST_PARTS = 10_000
+_ENTRY = b"PK\x01\x02"
+"""How an entry of a zip file's directory begins."""
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_DC, _CP = (
+    "{http://purl.org/dc/elements/1.1/}",
+    "{http://schemas.openxmlformats.org/package/2006/metadata/core-properties}",
+)
+_SPACE = "{http://www.w3.org/XML/1998/namespace}space"
+_PROPERTIES = (f"{_W}rPr", f"{_W}pPr", f"{_W}tblPr", f"{_W}tcPr", f"{_W}trPr", f"{_W}sectPr")
+_FORMATS = (*_PROPERTIES, f"{_W}proofErr", f"{_W}lastRenderedPageBreak", f"{_W}bookmarkStart", f"{_W}bookmarkEnd")
+#: What mammoth needs to know of a paragraph, a run or a cell: its style, whether it is an item of a list, spans.
+_KEPT = frozenset(
+    f"{_W}{name}" for name in ("pStyle", "rStyle", "numPr", "gridSpan", "vMerge", "tblHeader", "ins", "del")
+)
+_RSIDS = tuple(f"{_W}{name}" for name in ("rsidR", "rsidRPr", "rsidRDefault", "rsidP", "rsidDel", "rsidTr"))
+#: The parts that have text or say how it is made; pictures and fonts are not read.
+_PART = re.compile(
+    r"(\[Content_Types\]\.xml|_rels/\.rels|docProps/core\.xml|word/(_rels/)?"
+    r"(document\d*|footnotes|endnotes|comments|styles|numbering)\.xml(\.rels)?)"
+)
+
+
+@dataclass(frozen=True)
+class DocxPackage:
+    """A DOCX file that mammoth can read."""
+
+    content: bytes
+    """A zip with the parts of text only."""
+    metadata: Metadata
+    deleted: int
+    """Characters of tracked deletions, which are left out."""
+    comments: int
+    """Characters of comments, which are left out."""
+    hidden: int
+    """Characters that Word does not show, which are left out."""
+
+
+def open_docx(content: bytes, name: str) -> DocxPackage:
+    """The package in the bytes of a file; `name` is the file's, for messages.
+
+    Raises:
+        UsageError: it is an old .doc, encrypted, no DOCX, damaged, or unpacks to too much.
+    """
+    if content.startswith(_OLE):
+        raise UsageError(
+            f"{name}: is an old Word file (.doc) or one with a password; save it as .docx without a password"
+        )
+    parts = _parts(content, name)
+    main = next((part for part in parts if re.fullmatch(r"word/document\d*\.xml", part)), None)
+    if main is None:
+        raise UsageError(f"{name}: is not a Word file: it has no word/document.xml; save it as .docx again")
+    trees = {part: _tree(raw, name, part) for part, raw in parts.items()}
+    body = trees[main]
+    _join_drop_caps(body)
+    hidden = _remove_hidden(body)
+    deleted = sum(len(text.text or "") for text in body.iter(f"{_W}delText"))
+    comments = trees.get("word/comments.xml")
+    commented = sum(len(text.text or "") for text in comments.iter(f"{_W}t")) if comments is not None else 0
+    for part, tree in trees.items():
+        if part == main or part.endswith("notes.xml"):
+            slim(tree)
+            parts[part] = etree.tostring(tree, encoding="UTF-8", xml_declaration=True)
+    if sum(map(len, parts.values())) > MOST_TEXT_BYTES:
+        raise UsageError(f"{name}: has more than {MOST_TEXT_BYTES // 1_000_000} MB of text; divide it")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as target:
+        for part, raw in parts.items():
+            target.writestr(part, raw)
+    return DocxPackage(packed.getvalue(), _metadata(trees.get("docProps/core.xml")), deleted, commented, hidden)
+
+
+def _parts(content: bytes, name: str) -> dict[str, bytes]:
+    """The parts of text; not more bytes are unpacked than allowed, whatever the zip declares."""
+    parts: dict[str, bytes] = {}
+    left = MOST_XML_BYTES
+    if (count := content.count(_ENTRY)) > _MOST_PARTS:  # before zipfile makes an object of each
+        raise UsageError(f"{name}: has {count:,} parts; the limit is {_MOST_PARTS:,}")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as source:
+            for info in source.infolist():
+                if info.filename in parts or not _PART.fullmatch(info.filename):
+                    continue
+                if info.flag_bits & 1:
+                    raise UsageError(f"{name}: is encrypted; save it without a password")
+                with source.open(info) as part:
+                    parts[info.filename] = part.read(left + 1)
+                left -= len(parts[info.filename])
+                if left < 0:
+                    raise UsageError(f"{name}: its text unpacks to more than {MOST_XML_BYTES // 1_000_000} MB")
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError) as error:
+        raise UsageError(f"{name}: is not a Word file, or is damaged ({error}); save it as .docx again") from error
+    return parts
+
+
+def _tree(raw: bytes, name: str, part: str) -> etree._Element:
+    if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw or b"<\0!\0D" in raw or b"\0<\0!\0D" in raw:
+        raise UsageError(f"{name}: {part} declares entities, which Word never does; it is not read")
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    try:
+        return etree.fromstring(raw, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise UsageError(f"{name}: {part} is damaged ({error}); save it as .docx again") from error
+
+
+def _join_drop_caps(body: etree._Element) -> None:
+    """Put the runs of a drop cap, which is a paragraph in a frame, before those of the next paragraph."""
+    for frame in list(body.iter(f"{_W}framePr")):
+        if frame.get(f"{_W}dropCap") not in ("drop", "margin"):
+            continue
+        properties = frame.getparent()
+        initial = properties.getparent() if properties is not None else None
+        after = initial.getnext() if initial is not None else None
+        parent = initial.getparent() if initial is not None else None
+        if initial is None or parent is None or after is None or after.tag != f"{_W}p" or initial.tag != f"{_W}p":
+            continue
+        runs = [child for child in initial if child.tag != f"{_W}pPr"]
+        at = 1 if len(after) and after[0].tag == f"{_W}pPr" else 0
+        for number, run in enumerate(runs):
+            after.insert(at + number, run)
+        parent.remove(initial)
+
+
+def _remove_hidden(body: etree._Element) -> int:
+    """Remove the runs that Word does not show; the number of their characters."""
+    hidden = 0
+    for vanish in list(body.iter(f"{_W}vanish")):
+        run = vanish.getparent().getparent() if vanish.getparent() is not None else None  # type: ignore[union-attr]
+        parent = run.getparent() if run is not None and run.tag == f"{_W}r" else None
+        if run is not None and parent is not None and vanish.get(f"{_W}val") not in ("0", "false"):
+            hidden += sum(len(text.text or "") for text in run.iter(f"{_W}t"))
+            parent.remove(run)
+    return hidden
+
+
+def slim(tree: etree._Element) -> None:
+    """Remove what does not shape the text (formats, marks of the spelling check), and join runs that are alike."""
+    for element in list(tree.iter(*_FORMATS)):
+        parent = element.getparent()
+        if parent is None:
+            continue
+        if element.tag in _PROPERTIES:
+            for child in list(element):
+                if child.tag not in _KEPT:
+                    element.remove(child)
+            if len(element):
+                continue
+        parent.remove(element)
+    for paragraph in tree.iter(f"{_W}p", f"{_W}ins", f"{_W}hyperlink"):
+        last: etree._Element | None = None
+        for run in list(paragraph):
+            if run.tag != f"{_W}r" or len(run) != 1 or run[0].tag != f"{_W}t":
+                last = None
+            elif last is None:
+                last = run[0]
+                last.set(_SPACE, "preserve")
+            else:
+                last.text = (last.text or "") + (run[0].text or "")
+                paragraph.remove(run)
+    etree.strip_attributes(tree, *_RSIDS)
+
+
+def _metadata(core: etree._Element | None) -> Metadata:
+    def value(tag: str) -> str:
+        return one_line(core.findtext(tag) or "") if core is not None else ""
+
+    author = value(f"{_DC}creator")
+    return Metadata(
+        title=value(f"{_DC}title"),
+        authors=(author,) if author else (),
+        language=value(f"{_DC}language"),
+        description=value(f"{_DC}description"),
+        publisher=value(f"{_CP}publisher"),
+    )

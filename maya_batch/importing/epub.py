@@ -1,0 +1,123 @@
+"""EPUB 2 and 3 -> a manuscript: the files of the spine, one after the other."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from maya_batch.errors import UsageError
+from maya_batch.importing.blocks import Block, ContentsEntry, Document, Metadata
+from maya_batch.importing.contents import read_contents
+from maya_batch.importing.epub_archive import Archive, listed, opened
+from maya_batch.importing.epub_cover import read_cover
+from maya_batch.importing.epub_protection import refuse_protected
+from maya_batch.importing.metadata import filled, read_metadata
+from maya_batch.importing.package import Package, read_package
+from maya_batch.importing.xhtml_blocks import read_blocks
+from maya_batch.importing.xhtml_encoding import decode
+from maya_batch.importing.xhtml_tree import parse
+
+#: All texts of a book. A block takes about 1 KB of memory.
+_MOST_CHARACTERS, _MOST_BLOCKS = 64_000_000, 300_000
+_LARGEST_CALIBRE = 2**20
+#: What a block of pages without text may be.
+_NO_TEXT = ("figure", "page_break", "scene_break")
+_MOST_REMARKS = 100
+
+
+def read_epub(path: Path, *, keep: frozenset[str] = frozenset()) -> Document:
+    """Read an EPUB. `keep` is that of `read_blocks`.
+
+    The spine is the reading order. Files that it marks as non-linear stay at their place; their blocks have the role
+    "non-linear". A `metadata.opf` of calibre in the same folder goes before what the EPUB says, because people edit
+    it, if the two have the same title or no other EPUB is there.
+
+    Raises:
+        UsageError: no EPUB, damaged, encrypted, too large, or without text; one line says which.
+    """
+    with opened(path) as archive:
+        package = read_package(archive)
+        refuse_protected(archive, {package.name, *(item.name for item in package.spine)})
+        blocks, markup, sizes, remarks = _read_spine(archive, package, keep)
+        if not any(any(map(str.isalnum, block.text)) for block in blocks if block.kind not in _NO_TEXT):
+            raise UsageError(f"{path}: {_why_no_text(package, blocks)}")
+        contents, of_contents = read_contents(archive, package)
+        contents = _with_anchors(contents, blocks, package, of_contents)
+        cover, of_cover = read_cover(archive, package)
+        metadata, of_metadata = _with_calibre(path, read_metadata(package.root))
+        remarks = [*archive.remarks, *package.remarks, *remarks, *of_contents, of_cover, of_metadata]
+        remarks = [remark for remark in dict.fromkeys(remarks) if remark]
+    if (more := len(remarks) - _MOST_REMARKS) > 0:
+        remarks[_MOST_REMARKS:] = [f"… and {more:,} more remarks"]
+    return Document(metadata, tuple(blocks), tuple(contents), markup, sizes, cover, tuple(remarks))
+
+
+def _read_spine(
+    archive: Archive, package: Package, keep: frozenset[str]
+) -> tuple[list[Block], dict[str, int], dict[str, int], list[str]]:
+    blocks: list[Block] = []
+    markup: dict[str, int] = {}
+    sizes: dict[str, int] = {}
+    remarks: list[str] = []
+    for item in package.spine:
+        reading = read_blocks(archive.read(item.name), item.name, keep=keep)
+        if item.name in package.non_linear:
+            blocks.extend(replace(block, roles=block.roles | {"non-linear"}) for block in reading.blocks)
+        else:
+            blocks.extend(reading.blocks)
+        markup[item.name], sizes[item.name] = reading.markup, reading.characters
+        remarks.extend(reading.remarks)
+        if sum(sizes.values()) > _MOST_CHARACTERS or len(blocks) > _MOST_BLOCKS:
+            raise UsageError(
+                f"{archive.path}: the book has more than {_MOST_CHARACTERS:,} characters or {_MOST_BLOCKS:,} paragraphs"
+            )
+    return blocks, markup, sizes, remarks
+
+
+def _why_no_text(package: Package, blocks: list[Block]) -> str:
+    images = package.images + sum(block.kind == "figure" for block in blocks)
+    if images or any("alternative text" in block.omitted for block in blocks):
+        return "the book has images only (scans?) and no text; run text recognition (OCR) first"
+    return "the book has no text"
+
+
+def _with_anchors(
+    contents: list[ContentsEntry], blocks: list[Block], package: Package, remarks: list[str]
+) -> list[ContentsEntry]:
+    """The entries without anchors that lead nowhere, and remarks on them and on an order that is not the spine's."""
+    places: dict[tuple[str, str], int] = {}
+    order = {item.name: number for number, item in enumerate(package.spine)}
+    for number, block in enumerate(blocks):
+        for anchor in block.ids:
+            places.setdefault((block.place.file, anchor), number)
+    entries: list[ContentsEntry] = []
+    positions: list[tuple[int, int]] = []
+    lost: list[str] = []
+    for entry in contents:
+        if entry.anchor and (entry.file, entry.anchor) not in places:
+            lost.append(f"{entry.file}#{entry.anchor}")
+            entry = replace(entry, anchor="")
+        entries.append(entry)
+        if entry.file:
+            positions.append((order[entry.file], places.get((entry.file, entry.anchor), -1)))
+    if lost:
+        what = "contents entry leads" if len(lost) == 1 else "contents entries lead"
+        remarks.append(f"{len(lost):,} {what} to a missing id; the file's beginning is taken: {listed(lost)}")
+    if positions != sorted(positions):
+        remarks.append("the table of contents is in another order than the spine; the order of the spine is kept")
+    return entries
+
+
+def _with_calibre(path: Path, metadata: Metadata) -> tuple[Metadata, str]:
+    """The metadata with calibre's `metadata.opf`, which stands in the same folder, and a remark if it says more."""
+    file = path.with_name("metadata.opf")
+    try:
+        if not file.is_file() or file.is_symlink() or file.stat().st_size > _LARGEST_CALIBRE:
+            return metadata, ""
+        root = parse(decode(file.read_bytes()).text, file.name).root
+        alone = sum(other.suffix.lower() == ".epub" for other in path.parent.iterdir()) == 1
+    except (OSError, UsageError):
+        return metadata, f"{file} cannot be read"
+    calibre = Metadata() if root is None else read_metadata(root)
+    if calibre == Metadata() or not (alone or calibre.title.casefold() == metadata.title.casefold()):
+        return metadata, ""
+    merged = filled(calibre, metadata)
+    return merged, "" if merged == metadata else f"metadata is taken from calibre's {file.name}"

@@ -1,0 +1,74 @@
+"""Reads import.json: what an import wrote, from which elements of the manuscript, and where all of its characters are.
+
+Importing again compares with it. Version 1 has the keys
+
+- `version`, `program`, `source` {`name`, `sha256`, `bytes`, `format`}, `remarks`
+- `characters` {`spoken`, `announced`, `skipped` {reason: n}, `white_space`, `markup`, `total`}
+- `files` {path: sha256}: what was written, by the path in the folder
+- `book`: the values of book.yaml as they were written
+- `chapters` [{`title`, `subtitle`, `part`, `skip`, `file`, `characters`, `paragraphs` [[file, element, kind]],
+  `announced` [[file, element, kind]]}]: for each paragraph of a chapter file its place in the manuscript
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maya_batch.errors import UsageError
+from maya_batch.files.safe_open import safe_read
+
+NAME = "import.json"
+VERSION = 1
+_MOST_BYTES = 200_000_000
+
+
+@dataclass(frozen=True)
+class Record:
+    """The import.json of a folder."""
+
+    source: str
+    """The name of the manuscript's file."""
+    title: str
+    files: dict[str, str]
+    """What was written: the sha256 by path."""
+    book: dict[str, Any]
+    """The values of book.yaml as strings, lists and mappings."""
+    chapters: tuple[dict[str, Any], ...]
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record of a folder; None if it has none.
+
+    Raises:
+        UsageError: it is damaged, or of a newer version.
+    """
+    path = folder / NAME
+    try:
+        data = json.loads(safe_read(path, _MOST_BYTES))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: cannot be read ({error}); import into another folder with -o") from error
+    if not isinstance(data, dict) or data.get("version") != VERSION:
+        raise UsageError(f"{path}: is not of version {VERSION}; import into another folder with -o")
+    source, files, book, chapters = (data.get(key) for key in ("source", "files", "book", "chapters"))
+    if not (
+        isinstance(source, dict)
+        and isinstance(source.get("name"), str)
+        and isinstance(files, dict)
+        and all(isinstance(digest, str) and _is_ours(name) for name, digest in files.items())
+        and isinstance(book, dict)
+        and isinstance(chapters, list)
+        and all(isinstance(chapter, dict) and isinstance(chapter.get("file"), str) for chapter in chapters)
+    ):
+        raise UsageError(f"{path}: is damaged; import into another folder with -o")
+    return Record(source["name"], str(book.get("title", "")), files, book, tuple(chapters))
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a path of the record is one that an import writes: in the folder, or in its folder of chapters."""
+    parts = name.split("/")
+    return all(part not in ("", ".", "..") for part in parts) and (
+        len(parts) == 1 or (len(parts) == 2 and parts[0] == "chapters")
+    )

@@ -1,0 +1,116 @@
+"""Reads Markdown (CommonMark with tables and footnotes), with metadata in YAML before the text."""
+
+import re
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import yaml
+from markdown_it import MarkdownIt
+
+from maya_batch.importing.blocks import Block, Document, Metadata
+from maya_batch.importing.files import read_file
+from maya_batch.importing.html import first_title, page_of
+from maya_batch.importing.text_encoding import decode_text
+from maya_batch.importing.titles import one_line
+from maya_batch.importing.xhtml_blocks import read_blocks
+
+_FRONT_MATTER = re.compile(r"---[ \t]*\n(.{0,65536}?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
+#: A footnote: its first line, and those after it that are indented or go on without a blank line.
+_NOTE = re.compile(
+    r"^ {0,3}\[\^([^\]\s]{1,40})\]:[ \t]*(.*(?:\n(?!\s*\n| {0,3}\[\^).+|\n[ \t]*\n(?= {4}|\t).+)*)", re.M
+)
+_NOTE_MARK = re.compile(r"\[\^([^\]\s]{1,40})\]")
+_FIELDS = {
+    "title": "title",
+    "subtitle": "subtitle",
+    "language": "language",
+    "lang": "language",
+    "publisher": "publisher",
+    "date": "date",
+    "isbn": "isbn",
+    "description": "description",
+    "series": "series",
+    "series_number": "series_number",
+}
+_MOST_EVENTS = 2000
+_MOST_BYTES = 10_000_000
+"""The largest file, in bytes: markdown-it takes about 50 times as much memory."""
+
+
+def read_markdown(path: Path, keep: frozenset[str] = frozenset()) -> Document:
+    """The document of a Markdown file; `keep` is as in `xhtml_blocks.read_blocks`.
+
+    Raises:
+        UsageError: it cannot be read, or is too large.
+        NotTextError: its bytes are no text.
+    """
+    source, remarks = decode_text(read_file(path, _MOST_BYTES))
+    text = source.replace("\r\n", "\n").replace("\r", "\n")
+    found = _FRONT_MATTER.match(text)
+    fields, remark = _fields(found[1]) if found else ({}, "")
+    html = _html(text[found.end() :] if found else text)
+    reading = read_blocks(page_of(html), "", keep=keep)
+    blocks, markup, size = _as_in_source(reading.blocks, reading.markup, reading.characters, len(source))
+    remarks = [*remarks, *reading.remarks, *([remark] if remark else [])]
+    metadata = _metadata(fields, first_title(blocks))
+    return Document(metadata, blocks, (), {"": markup}, {"": size}, remarks=tuple(remarks))
+
+
+def _html(text: str) -> str:
+    """The text as HTML; notes come after the text, as elements that say what they are."""
+    notes: list[tuple[str, str]] = []
+
+    def take(found: re.Match[str]) -> str:
+        notes.append((found[1], re.sub(r"^(?: {4}|\t)", "", found[2], flags=re.M)))
+        return ""
+
+    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    marked = _NOTE.sub(take, text)
+    if notes:
+        names = {name for name, _ in notes}
+        mark = '<a epub:type="noteref">{}</a>'
+        marked = _NOTE_MARK.sub(lambda found: mark.format(escape(found[1])) if found[1] in names else found[0], marked)
+    asides = "".join(f'<aside epub:type="footnote">{parser.render(note)}</aside>' for _, note in notes)
+    return str(parser.render(marked)) + asides
+
+
+def _as_in_source(
+    blocks: tuple[Block, ...], markup: int, characters: int, source: int
+) -> tuple[tuple[Block, ...], int, int]:
+    """Blocks, markup and size counted in the characters of the Markdown instead of those of the HTML made from it.
+
+    White space counts as markup. Where the text has more characters than the source (an emoji's name, say), the
+    HTML is what is counted.
+    """
+    kept = tuple(
+        Block(
+            b.kind, b.text, b.place, b.level, b.ids, b.roles, {k: v for k, v in b.omitted.items() if k != "white space"}
+        )
+        for b in blocks
+    )
+    rest = source - sum(block.characters for block in kept)
+    return (kept, rest, source) if rest >= 0 else (blocks, markup, characters)
+
+
+def _fields(front: str) -> tuple[dict[str, Any], str]:
+    """The metadata of the front matter, and a remark if it cannot be read."""
+    try:
+        for number, event in enumerate(yaml.parse(front, Loader=yaml.SafeLoader)):
+            if number > _MOST_EVENTS or isinstance(event, yaml.AliasEvent):
+                return {}, "the metadata before the text is too long, or has aliases; it was not read"
+        data = yaml.load(front, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return {}, "the metadata before the text is not valid YAML; it was not read"
+    return (data, "") if isinstance(data, dict) else ({}, "")
+
+
+def _metadata(fields: Mapping[str, Any], title: str) -> Metadata:
+    values = {
+        name: one_line(fields[key]) for key, name in _FIELDS.items() if isinstance(fields.get(key), str) and fields[key]
+    }
+    authors = fields.get("author", fields.get("authors", ()))
+    names = [authors] if isinstance(authors, str) else authors if isinstance(authors, list) else []
+    values.setdefault("title", title)
+    return Metadata(authors=tuple(one_line(name) for name in names if isinstance(name, str) and name), **values)

@@ -1,0 +1,188 @@
+"""What elements of XHTML, HTML and DTBook are: by name, by epub:type and ARIA role, by class.
+
+Old books have no roles: classes that many converters write stand in for them.
+"""
+
+import re
+from typing import Final
+
+from lxml import etree
+
+#: Of HTML, then of DTBook.
+_BLOCK_NAMES: Final = """
+address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure
+footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section summary table tbody
+td tfoot th thead tr ul
+annotation author bodymatter book bridgehead byline covertitle dateline docauthor doctitle epigraph frontmatter
+hd imggroup level level1 level2 level3 level4 level5 level6 lic line linegroup list note poem prodnote rearmatter
+sidebar
+"""
+BLOCKS: Final = frozenset(_BLOCK_NAMES.split())
+HEADINGS: Final = {
+    "h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6,
+    "doctitle": 1, "covertitle": 1, "hd": 3, "bridgehead": 6,
+}  # fmt: skip
+LISTS: Final = frozenset({"ul", "ol", "menu", "dir", "dl", "list"})
+ITEMS: Final = frozenset({"li", "dt", "dd", "lic"})
+#: Nothing in them is text of the book.
+NO_TEXT: Final = frozenset(
+    ["head", "script", "style", "template", "datalist", "param", "track", "source", "col", "colgroup"]
+)
+#: What they show is no text; the text in them is for readers that cannot show it.
+EMBEDDED: Final = frozenset(["audio", "video", "canvas", "iframe", "object", "applet", "embed"])
+IMAGES: Final = frozenset({"img", "image", "svg", "picture"})
+
+_TYPE: Final = "{http://www.idpf.org/2007/ops}type"
+_MANY_ROLES: Final = 16
+_SPACES: Final = re.compile("[ \t\n\r\f]+")
+
+NOTES: Final = frozenset({"footnote", "endnote", "rearnote", "note"})
+#: Everything in them is a note, but for headings.
+SECTIONS_OF_NOTES: Final = frozenset({"footnotes", "endnotes", "rearnotes"})
+VERSE: Final = frozenset({"verse", "poem", "stanza", "song", "lyrics", "hymn", "linegroup", "poetry"})
+SIDEBARS: Final = frozenset({"sidebar", "pullquote", "tip"})
+PAGE_BREAKS: Final = frozenset({"pagebreak"})
+NOTE_MARKS: Final = frozenset({"noteref", "annoref", "backlink", "referrer"})
+
+_NOTE_CLASS: Final = re.compile(r"(?:foot|end|rear)[-_]?notes?(?:[-_]?(?:text|body|content|para))?\d*$")
+_VERSE_CLASS: Final = re.compile(
+    r"(?:verse|poem|poetry|stanza|lyrics?|linegroup|line-group|line-block)(?:[-_]?[a-z]{0,12}\d*)?$"
+)
+_BREAK_CLASS: Final = re.compile(
+    r"(?:.*[-_])?(?:(?:scene|section|space|thought|context|ornamental|text)[-_]?breaks?|asterisms?|ornaments?|dinkus|tb|transition)"
+    r"(?:[-_]?\d+)?$"
+)
+_PAGE_CLASS: Final = re.compile(r"(?:page[-_]?(?:num|number|no|break)s?|pb|folio)$")
+_LINE_NUMBER_CLASS: Final = re.compile(r"(?:lnum|linenum|line[-_]?(?:number|num|no)s?)$")
+_MARK_CLASS: Final = re.compile(
+    r"(?:note[-_]?ref(?:erence)?s?|fn[-_]?(?:anchor|ref|mark|link)|(?:foot|end)[-_]?note(?:[-_]?(?:ref(?:erence)?|anchor|link|mark|call|number))"
+    r"|enref|fnref)\d*$"
+)
+_INITIAL_CLASS: Final = re.compile(
+    r"(?:.*[-_])?(?:drop[-_]?caps?|initial(?:[-_]?(?:cap|letter))?|first[-_]?letter|lettrine)\d*$"
+)
+#: A mark stands in brackets or raised, and is short: `[12]`, `*`, `†`, `iv`.
+_SIGN_MARK: Final = re.compile(r"[\[(]\s*(?:\w{1,4}|[*†‡§¶#∗]{1,4})\s*[\])]$|[*†‡§¶∗↩↑←⏎\ufe0e]{1,5}$|\^\w{1,4}$")
+_RAISED_MARK: Final = re.compile(r"[\[(]?\s*(?:\d{1,4}|[a-zA-Z]{1,2}|[ivxlc]{1,7}|[*†‡§¶#∗]{1,4})\s*[\])]?[.,]?$")
+_HIDDEN_STYLE: Final = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.I)
+
+
+def name_of(element: etree._Element) -> str:
+    """The name in lower case without namespace, "" for what is no element."""
+    tag = element.tag
+    if not isinstance(tag, str):
+        return ""
+    return tag.rpartition("}")[2].rpartition(":")[2].lower()
+
+
+def roles_of(element: etree._Element) -> frozenset[str]:
+    """The epub:type, ARIA role and data-type in lower case, without the prefixes `z3998:` (any of its kind) and `doc-`."""
+    types = element.get(_TYPE) or element.get("epub:type") or ""
+    whole = f"{types} {element.get('role') or ''} {element.get('data-type') or ''}"
+    words = whole[:1000].lower().split()
+    return frozenset(word.rpartition(":")[2].removeprefix("doc-") for word in words[:_MANY_ROLES])
+
+
+def classes_of(element: etree._Element) -> list[str]:
+    """The classes in lower case."""
+    return (element.get("class") or "")[:500].lower().split()
+
+
+def collapsed(text: str) -> str:
+    """A text with white space as HTML shows it; no-break spaces stay."""
+    return _SPACES.sub(" ", text).strip()
+
+
+def text_of(element: etree._Element) -> str:
+    """All text in an element, as it stands, without that of scripts."""
+    if not len(element):
+        return element.text or ""
+    parts: list[str] = []
+    walk = etree.iterwalk(element, events=("start", "end"))
+    for event, part in walk:
+        if event == "end":
+            if part is not element and part.tail:
+                parts.append(part.tail)
+        elif name_of(part) in NO_TEXT:
+            walk.skip_subtree()
+        elif part.text:
+            parts.append(part.text)
+    return "".join(parts)
+
+
+def is_hidden(element: etree._Element) -> bool:
+    """Whether a reader of the printed page would not see it.
+
+    `aria-hidden` is not a reason: its text is on the page, and often the only one, as in drop caps.
+    """
+    if element.get("hidden") is not None:
+        return True
+    style = element.get("style")
+    return style is not None and _HIDDEN_STYLE.search(style[:2000]) is not None
+
+
+def has_class(element: etree._Element, sense: re.Pattern[str]) -> bool:
+    """Whether one of its classes has a sense."""
+    value = element.get("class")
+    return value is not None and any(sense.match(word) for word in classes_of(element))
+
+
+def is_note(element: etree._Element, roles: frozenset[str]) -> bool:
+    """Whether a block element is a footnote or endnote."""
+    return not roles.isdisjoint(NOTES) or has_class(element, _NOTE_CLASS)
+
+
+def is_verse(element: etree._Element, roles: frozenset[str]) -> bool:
+    """Whether a block element has lines of verse."""
+    return not roles.isdisjoint(VERSE) or has_class(element, _VERSE_CLASS)
+
+
+def has_scene_break_class(element: etree._Element) -> bool:
+    """Whether an element, if it says nothing, separates scenes."""
+    return has_class(element, _BREAK_CLASS)
+
+
+def is_initial(element: etree._Element) -> bool:
+    """Whether it is a drop cap."""
+    return has_class(element, _INITIAL_CLASS)
+
+
+def is_page_number(element: etree._Element, roles: frozenset[str]) -> bool:
+    """Whether it marks where a page of the printed book begins; a wrapper around text is not."""
+    if roles.isdisjoint(PAGE_BREAKS) and name_of(element) != "pagenum" and not has_class(element, _PAGE_CLASS):
+        return False
+    return len(collapsed(text_of(element))) <= 20
+
+
+def is_line_number(element: etree._Element) -> bool:
+    """Whether it numbers a line of verse."""
+    return has_class(element, _LINE_NUMBER_CLASS) and len(collapsed(text_of(element))) <= 8
+
+
+def is_note_mark(element: etree._Element, name: str, roles: frozenset[str]) -> bool:
+    """Whether an inline element points to a note, or from a note back to the text."""
+    if name == "noteref" or not roles.isdisjoint(NOTE_MARKS):
+        return len(text_of(element)) <= 40
+    if name == "a":
+        if not element.get("href"):
+            return False
+        inside = collapsed(text_of(element))
+        if has_class(element, _MARK_CLASS) and len(inside) <= 12:
+            return True
+        if "#" not in (element.get("href") or ""):
+            return False
+        if _SIGN_MARK.match(inside):
+            return True
+        raised = any(
+            name_of(child) in ("sup", "sub", "small") and collapsed(text_of(child)) == inside for child in element
+        )
+        return raised and _RAISED_MARK.match(inside) is not None
+    if name in ("sup", "span", "small"):
+        if name != "sup" and not has_class(element, _MARK_CLASS):
+            return False
+        links = [child for child in element if name_of(child) == "a" and child.get("href")]
+        inside = collapsed(text_of(element))
+        if has_class(element, _MARK_CLASS):
+            return bool(_RAISED_MARK.match(inside))
+        return bool(links) and "#" in (links[0].get("href") or "") and _RAISED_MARK.match(inside) is not None
+    return False

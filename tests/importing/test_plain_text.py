@@ -1,0 +1,167 @@
+"""Plain text: encodings, wrapped lines, broken words, verse, headings, Project Gutenberg's fields."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+
+import pytest
+
+from maya_batch.errors import UsageError
+from maya_batch.importing.blocks import Block, Document
+from maya_batch.importing.manuscript import read_manuscript
+from maya_batch.importing.plain_text import read_plain_text
+from tests.importing.stories import written
+
+LINES = fill(
+    "The ferry crossed the river slowly, and the boy at the rail saw the lamps of the far bank come nearer, one after "
+    "the other, until he could count them all; and he counted them twice, because the night was cold and long.",
+    66,
+)
+
+
+def read(folder: Path, content: bytes | str) -> Document:
+    return read_plain_text(written(folder, "a.txt", content))
+
+
+def shown(blocks: Sequence[Block]) -> list[tuple[str, str]]:
+    return [(block.kind, block.text) for block in blocks]
+
+
+@pytest.mark.parametrize(
+    ("content", "remarks"),
+    [
+        ("Café “one”.".encode(), 0),
+        ("\ufeffCafé “one”.".encode(), 0),
+        ("\ufeffCafé “one”.".encode("utf-16-le"), 0),
+        ("\ufeffCafé “one”.".encode("utf-16-be"), 0),
+        ("Café “one”.".encode("utf-16-le"), 0),
+        ("Café “one”.".encode("utf-16-be"), 0),
+        ("\ufeffCafé “one”.".encode("utf-32-le"), 0),
+        ("Café “one”.".encode("cp1252"), 1),
+    ],
+)
+def test_encodings_are_known_by_their_bytes(tmp_path: Path, content: bytes, remarks: int) -> None:
+    document = read(tmp_path, content)
+    assert [block.text for block in document.blocks] == ["Café “one”."]
+    assert len(document.remarks) == remarks
+    assert all("Windows-1252" in remark for remark in document.remarks)
+
+
+def test_bytes_that_are_no_text_are_refused_in_one_line(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.txt", b"abc\0\1\2def" * 3)
+    with pytest.raises(UsageError, match=r"a\.txt: is not a text: it contains zero bytes"):
+        read_manuscript(path)
+
+
+def test_wrapped_lines_are_one_paragraph(tmp_path: Path) -> None:
+    assert shown(read(tmp_path, f"{LINES}\n\n{LINES}\r\n").blocks) == [("paragraph", " ".join(LINES.split()))] * 2
+
+
+def test_long_lines_are_paragraphs_each(tmp_path: Path) -> None:
+    long = " ".join(LINES.split())
+    assert len(read(tmp_path, f"{long}\n{long}\n“Yes.”\n").blocks) == 3
+
+
+def test_indented_lines_begin_paragraphs(tmp_path: Path) -> None:
+    blocks = read(tmp_path, f"   {LINES}\n   {LINES}\n").blocks
+    assert [block.text for block in blocks] == [" ".join(LINES.split())] * 2
+
+
+@pytest.mark.parametrize(
+    ("broken", "text"),
+    [
+        ("some-\nthing", "something"),
+        ("some\u00ad\nthing", "something"),
+        ("well-\nknown, and well known", "well-known, and well known"),
+        ("a break -\nhere", "a break - here"),
+        ("pages 3-\n4", "pages 3- 4"),
+    ],
+)
+def test_words_that_a_line_breaks_are_joined(tmp_path: Path, broken: str, text: str) -> None:
+    assert read(tmp_path, f"He saw {broken}.\n").blocks[0].text == f"He saw {text}."
+
+
+def test_form_feeds_are_white_space(tmp_path: Path) -> None:
+    assert [block.text for block in read(tmp_path, "He saw the\n\flamps.\n\n\f\nNo.").blocks] == [
+        "He saw the lamps.",
+        "No.",
+    ]
+
+
+def test_verse_keeps_its_lines(tmp_path: Path) -> None:
+    poem = "The lamp is low,\nThe water wide,\nThe ferry slow\nAgainst the tide."
+    assert shown(read(tmp_path, f"{LINES}\n\n{poem}\n\n{LINES}\n").blocks)[1] == ("verse", poem)
+
+
+def test_the_last_short_line_of_a_paragraph_makes_no_verse(tmp_path: Path) -> None:
+    assert {block.kind for block in read(tmp_path, f"{LINES}\nNo.\n\n“Go,” he said.\n\n{LINES}").blocks} == {
+        "paragraph"
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("CHAPTER IV", 2),
+        ("Chapter Four", 2),
+        ("Chapter IV. In which the ferry is late", 2),
+        ("CHAPTER IV.\nTHE HILL", 2),
+        ("Part One", 1),
+        ("BOOK THE SECOND", 1),
+        ("IV.", 2),
+        ("Epilogue", 2),
+        ("THE LAMP ON THE WATER", 3),
+        ("Part of it was lost.", 0),
+        ("Part one of the plan was simple.", 0),
+        ("“STOP!”", 0),
+        ("I", 2),
+        ("He went home.", 0),
+        ("1984", 0),
+    ],
+)
+def test_headings_are_known_by_their_form(tmp_path: Path, line: str, level: int) -> None:
+    assert read(tmp_path, f"{LINES}\n\n{line}\n\n{LINES}\n").blocks[1].level == level
+
+
+def test_notes_marks_and_emphasis_are_left_out_of_the_text(tmp_path: Path) -> None:
+    blocks = read(tmp_path, "It was _very_ late.[1]\n\n[1] By the clock.\n\n[Illustration: A lamp]\n").blocks
+    assert shown(blocks) == [
+        ("paragraph", "It was very late."),
+        ("note", "[1] By the clock."),
+        ("figure", "[Illustration: A lamp]"),
+    ]
+    assert blocks[0].omitted == {"note mark": 3, "emphasis mark": 2, "white space": 2}
+
+
+def test_gutenberg_names_title_author_and_language(tmp_path: Path) -> None:
+    header = (
+        "The Project Gutenberg eBook of The Lamp\n\nTitle: The Lamp\n        on the Water\n\nAuthor: A. Writer\n\n"
+        "Language: English\n\n*** START OF THE PROJECT GUTENBERG EBOOK THE LAMP ***\n\n"
+    )
+    end = "*** END OF THE PROJECT GUTENBERG EBOOK ***\n\nFree.\n"
+    text = f"{header}CHAPTER I\n\n{LINES}\n\nCHAPTER II\n\n{LINES}\n\n{end}"
+    imported = read_manuscript(written(tmp_path, "lamp.txt", text))
+    metadata = imported.document.metadata
+    assert (metadata.title, metadata.authors, metadata.language) == ("The Lamp on the Water", ("A. Writer",), "en")
+    assert [(c.title, c.skip) for c in imported.chapters][1:] == [
+        ("CHAPTER I", ""),
+        ("CHAPTER II", ""),
+        ("Project Gutenberg license", "Project Gutenberg license"),
+    ]
+
+
+@pytest.mark.parametrize("listed", ["", "The Ferry and its Lamp    12\n\n", "    Page\n\n"])
+def test_a_list_of_contents_makes_no_chapters(tmp_path: Path, listed: str) -> None:
+    contents = f"CONTENTS\n\nCHAPTER I\n\n{listed}CHAPTER II\n\n{listed}"
+    text = f"THE LAMP\n\n{contents}CHAPTER I\n\n{LINES}\n\nCHAPTER II\n\n{LINES}\n"
+    imported = read_manuscript(written(tmp_path, "lamp.txt", text))
+    assert [(c.title, c.skip) for c in imported.chapters] == [
+        ("THE LAMP", "title page"),
+        ("CONTENTS", "contents list"),
+        ("CHAPTER I", ""),
+        ("CHAPTER II", ""),
+    ]
+
+
+def test_places_are_lines(tmp_path: Path) -> None:
+    assert [b.place.element for b in read(tmp_path, "\n\nOne.\n\n\nTwo.\n").blocks] == ["line 3", "line 6"]
