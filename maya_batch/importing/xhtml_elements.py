@@ -76,7 +76,7 @@ def name_of(element: etree._Element) -> str:
 
 
 def roles_of(element: etree._Element) -> frozenset[str]:
-    """The epub:type, ARIA role and data-type in lower case, without the prefixes `z3998:` (any of its kind) and `doc-`."""
+    """The epub:type, ARIA role and data-type in lower case, without the prefixes `z3998:` and `doc-`."""
     types = element.get(_TYPE) or element.get("epub:type") or ""
     whole = f"{types} {element.get('role') or ''} {element.get('data-type') or ''}"
     words = whole[:1000].lower().split()
