@@ -1,4 +1,4 @@
-"""Finds what ASR writes into transcripts that nobody said: remarks on sounds, and phrases that it hears in silence."""
+"""Finds what ASR writes into transcripts that is not spoken: remarks on sounds, and phrases heard in silence."""
 
 import re
 from collections.abc import Iterator

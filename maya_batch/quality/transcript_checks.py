@@ -31,6 +31,10 @@ _AGAIN = 80
 #: The fewest words that count as said twice, in a short text of which they are half: "Hello there! Hello there!".
 _FEWEST_TWICE = 2
 
+#: The most extra words that are compared with the words around them. A transcript of thousands, which ASR may write for
+#: noise, would take minutes; they are reported as added.
+_MOST_TWICE = 200
+
 #: Sounds that ASR may write down, at any length, or leave out.
 _NOISE = re.compile(
     r"a?(?:[hj][aeiou]+h*){2,}|h(?:a+h*|e+h+|ee+|o+h*|i+h+)|[bm]wa+h*"  # a laugh
@@ -173,7 +177,7 @@ def _said_before(gap: Gap, heard: Sequence[Sound]) -> bool:
     Either of the two runs may be the extra one: words misheard both times are still a repetition.
     """
     words, count = [sound.word for sound in heard], -gap.missing
-    return any(
+    return count <= _MOST_TWICE and any(
         fuzz.ratio(" ".join(words[at : at + count]), " ".join(words[at + count : at + 2 * count])) >= _AGAIN
         for at in range(max(0, gap.begin - count), gap.finish - count + 1)
     )
@@ -182,7 +186,7 @@ def _said_before(gap: Gap, heard: Sequence[Sound]) -> bool:
 def _twice(gap: Gap, heard: Sequence[Sound]) -> bool:
     """Whether the extra words of a gap are the very words before or after them."""
     words, count = [sound.word for sound in heard], -gap.missing
-    return any(
+    return count <= _MOST_TWICE and any(
         words[at : at + count] == words[at + count : at + 2 * count]
         for at in range(max(0, gap.begin - count), min(gap.finish, len(words) - 2 * count) + 1)
     )

@@ -78,7 +78,7 @@ def line_marks(source: str, marks: Marks) -> Rewriter:
             _pause_after(report, rows[:-1], ".", "line end")
         elif len(items) > 1:
             _pause_after(report, [lines[number - 1] for number in items if number], ".", "line end")
-        elif not in_fences and is_verse(contents, width()):
+        elif not in_fences and is_verse([_line_before(passage, source) + contents[0], *contents[1:]], width()):
             _pause_after(report, lines[:-1], ",", "line end")
         for line in lines[:-1]:
             if line.text.endswith("\\") and not line.text.endswith("\\\\"):
@@ -105,6 +105,14 @@ def _begins_line(passage: Passage, source: str) -> bool:
     offset = passage.source_offset(0)
     start = source.rfind("\n", max(0, offset - _GLANCE), offset) + 1
     return _LINE_START.fullmatch(source, start, offset) is not None
+
+
+def _line_before(passage: Passage, source: str) -> str:
+    """What the line that a passage begins in has before it, said by another voice."""
+    offset = passage.source_offset(0)
+    least = max(0, offset - _GLANCE)
+    before = source[max(least, source.rfind("\n", least, offset) + 1) : offset]
+    return "" if _LINE_START.fullmatch(before) else before
 
 
 def _strip_heading(report: MarkReport, line: Line, source: str) -> None:

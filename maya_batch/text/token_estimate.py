@@ -38,7 +38,7 @@ def pace(description: str) -> float:
 
 def expected_tokens(text: str, description: str, language: str, rules: int = TEXT_RULES) -> int:
     """The speech tokens that this text most likely takes; `rules` is the version of the text rules."""
-    words = _words(text, language, rules)
+    words = _words(text, language, rules, True)
     return math.ceil(_TOKENS_A_CLIP + words * _TOKENS_A_WORD * pace(description) + tag_tokens(text) / 4)
 
 
@@ -49,14 +49,14 @@ def cap_tokens(text: str, description: str, language: str, rules: int = TEXT_RUL
     of the demo voice, 1 to 45 words long and at all paces, none reached the cap, and the longest took 83 % of it
     (tests/measure/caps.py). `rules` is the version of the text rules.
     """
-    words = _words(text, language, rules)
+    words = _words(text, language, rules, False)
     return math.ceil(_CAP_CONSTANT + words * _CAP_A_WORD * max(1.0, pace(description)) + tag_tokens(text))
 
 
 @lru_cache(maxsize=1 << 14)
-def _words(text: str, language: str, rules: int) -> int:
-    """Cached: a text is counted while it is cut, and twice more after that."""
-    return spoken_words_1(text, language) if rules == 1 else spoken_words(text, language)
+def _words(text: str, language: str, rules: int, likely: bool) -> int:
+    """Cached: a text is counted while it is cut, and again after that."""
+    return spoken_words_1(text, language) if rules == 1 else spoken_words(text, language, likely)
 
 
 def tag_tokens(text: str) -> int:

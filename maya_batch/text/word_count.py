@@ -39,11 +39,12 @@ _PART = re.compile(
 )
 
 
-def spoken_words(text: str, language: str = "en") -> int:
+def spoken_words(text: str, language: str = "en", likely: bool = False) -> int:
     """Return the number of words spoken for `text`; tags (`<laugh>`) count 0.
 
-    What is said in another way than it is written counts as its longest reading ("1,250" is six words). `language` is
-    a code like "en" or "en-GB"; digits of a language without number words count one by one.
+    What is said in another way than it is written counts as its longest reading ("1,250" is six words), or, with
+    `likely`, as its most likely one. `language` is a code like "en" or "en-GB"; digits of a language without number
+    words count one by one.
     """
     if "<" in text:
         text = TAG.sub(" ", text)
@@ -53,7 +54,8 @@ def spoken_words(text: str, language: str = "en") -> int:
         return total
     count = at = 0
     for written in find_written(text, language):
-        count += _plain_words(text[at : written.start]) + _longest(written.readings)
+        readings = written.readings[:1] if likely else written.readings
+        count += _plain_words(text[at : written.start]) + _longest(readings)
         at = written.end
     return count + _plain_words(text[at:])
 

@@ -218,6 +218,7 @@ def test_a_limit_of_gpu_memory_without_a_gpu_is_a_mistake() -> None:
     assert done.stderr.splitlines()[-1] == "--gpu-memory: no GPU is used; drop this option"
 
 
+@pytest.mark.soak
 def test_the_demo_voice_as_a_gguf_file_is_measured_and_plans_tell_how_long_it_takes(
     demo_gguf: Path, tmp_path: Path
 ) -> None:

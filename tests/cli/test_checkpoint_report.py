@@ -77,6 +77,7 @@ def change(path: Path, **more: object) -> None:
     path.write_text(json.dumps(data | more), encoding="utf-8")
 
 
+@pytest.mark.soak  # it speaks for a minute; stand-ins show the same page below
 def test_the_page_of_the_demo_voice(spoken: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     done, folder = spoken
     page = done.stdout
@@ -98,6 +99,7 @@ def test_the_page_of_the_demo_voice(spoken: tuple[subprocess.CompletedProcess[st
     assert "generation_config.json has 294" in values(page, "EOS")
 
 
+@pytest.mark.soak  # it speaks for a minute; stand-ins show the same page below
 def test_what_is_measured_of_the_demo_voice(spoken: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     done, folder = spoken
     page = done.stdout

@@ -87,7 +87,7 @@ def test_words_of_any_length_are_counted_in_little_memory(text: str) -> None:
 def test_a_text_that_no_model_has_room_for_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plural: list[int] = []
 
-    def cap_tokens(text: str, description: str, language: str) -> int:
+    def cap_tokens(text: str, description: str, language: str, rules: int) -> int:
         plural.append(len(text))
         return 300
 

@@ -52,12 +52,14 @@ def run(command: list[str], folder: Path, env: dict[str, str] | None = None) -> 
 
 
 def write_book(folder: Path, doc: str) -> Path:
-    """The example of a document, as book.yaml with its chapter files and cover; returns the folder."""
+    """The example of a document, as book.yaml with the files that it names; returns the folder."""
     (folder / "book.yaml").write_text(blocks("yaml", doc)[0], encoding="utf-8")
     (folder / "chapters").mkdir()
-    (folder / "chapters" / "ferry.txt").write_text("An old man stood by the water.\n", encoding="utf-8")
+    (folder / "chapters" / "ferry.txt").write_text("An old man stood by the water with Hermione.\n", encoding="utf-8")
     (folder / "chapters" / "imprint.txt").write_text("All rights reserved.\n", encoding="utf-8")
     (folder / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    lexicon = next(block for block in blocks("text", MANIFEST) if block.startswith("word,respelling"))
+    (folder / "words.csv").write_text(lexicon, encoding="utf-8")
     return folder
 
 
@@ -211,7 +213,7 @@ def test_measured_figures_are_in_the_log(doc: str, title: str) -> None:
 
 
 #: What can run without Maya1, a GPU or the network; the rest must say in one line what is missing.
-RUNS = {"plan", "status", "clean", "say", "tags", "doctor", "schema", "bench"}
+RUNS = {"plan", "status", "clean", "say", "tags", "doctor", "schema", "bench", "words"}
 
 
 @pytest.mark.parametrize(("name", "command"), commands())

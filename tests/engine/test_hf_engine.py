@@ -295,6 +295,7 @@ def test_weights_saved_in_8_bits_are_not_asked_for_in_4(int8: Path) -> None:
         load_demo(int8, quantization="nf4")
 
 
+@pytest.mark.soak  # in CI, the engine alone loads them
 def test_a_book_is_rendered_with_saved_4_bit_weights(nf4: Path, tmp_path: Path) -> None:
     book = write_book(
         tmp_path / "book.yaml",

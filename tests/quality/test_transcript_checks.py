@@ -211,3 +211,9 @@ def test_a_transcript_is_quoted_in_brief() -> None:
     long = " ".join(f"word{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(60))
     problem = next(problem for problem in check(long, "x")[1] if problem.kind == "words")
     assert len(problem.detail) < 80
+
+
+@pytest.mark.parametrize(("times", "kind"), [(1, None), (2, "repeated"), (2000, "added")])
+def test_words_that_are_said_thousands_of_times_are_only_added(times: int, kind: str | None) -> None:
+    found = kinds("Who goes there?", "Who goes there? " * times)
+    assert found[:1] == ([kind] if kind else [])

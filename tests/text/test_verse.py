@@ -33,6 +33,13 @@ def test_wrapped_prose_is_as_if_it_were_not_wrapped(width: int) -> None:
     assert spoken("\n\n".join(wrapped)) == paragraphs
 
 
+def test_prose_that_another_voice_begins_in_the_middle_of_a_line_is_no_verse() -> None:
+    source = "She had waited for an hour, or more, in the rain. [m] Mount\nDoom was near. He waited."
+    passages, _ = parse_script(source, ("m",), ())
+    texts = [passage.text for passage in rewrite(passages, mark_strippers(source, "strip"))[0]]
+    assert texts == ["She had waited for an hour, or more, in the rain.", "Mount Doom was near. He waited."]
+
+
 @pytest.mark.parametrize("around", ["", textwrap.fill(PROSE, 72), PROSE])
 def test_a_line_of_verse_without_punctuation_gets_a_comma(around: str) -> None:
     found = spoken(f"{around}\n\n{VERSE}\n\n{around}")

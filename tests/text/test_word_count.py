@@ -138,3 +138,9 @@ def test_hostile_tokens_take_linear_time(unit: str) -> None:
     assert spoken_words(unit * 50_000) >= 0
     speakable(unit * 50_000 + ",”" * 50_000)
     assert time.process_time() - begun < 30
+
+
+@pytest.mark.parametrize(("text", "longest", "likely"), [("1984", 5, 3), ("He paid $5.", 4, 4), ("at 6:45", 5, 4)])
+def test_the_likely_reading_may_be_shorter_than_the_longest(text: str, longest: int, likely: int) -> None:
+    assert spoken_words(text) >= longest
+    assert spoken_words(text, likely=True) == likely
