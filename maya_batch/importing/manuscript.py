@@ -85,12 +85,11 @@ def read_manuscript(path: Path, reading: Reading | None = None) -> Imported:
     kind = _format(path)
     try:
         document = _read(path, kind, reading.keep())
+        if not any(block.text.strip() for block in document.blocks):
+            raise NotTextError(f"has no text: {_why_no_text(kind, document)}")
+        chapters, remarks = make_chapters(document, reading)
     except NotTextError as error:
         raise UsageError(f"{path}: {error}") from error
-    if not any(block.text.strip() for block in document.blocks):
-        why = "its pages are images" if document.cover or kind in ("epub", "docx") else "it is empty"
-        raise UsageError(f"{path}: has no text: {why}; recognise the text first (OCR), and import the result")
-    chapters, remarks = make_chapters(document, reading)
     sums = account(document, chapters, reading)
     return Imported(
         path.name,
@@ -103,6 +102,22 @@ def read_manuscript(path: Path, reading: Reading | None = None) -> Imported:
         sums,
         (*document.remarks, *remarks, *_remarks(document, chapters, sums)),
     )
+
+
+def _why_no_text(kind: Format, document: Document) -> str:
+    """Why a manuscript of this format has no text, and what to do."""
+    figures = any(block.kind == "figure" for block in document.blocks)
+    if kind == "epub" or document.cover is not None or figures:
+        return "its pages are images; recognise the text first (OCR), and import the result"
+    match kind:
+        case "docx":
+            return "it is empty, or its text is in pictures and text boxes; put the text into paragraphs"
+        case "markdown":
+            return "it is empty, or has nothing but metadata and comments"
+        case "html":
+            return "it is empty, or a script would show its text; save the page from a browser once it is shown"
+        case _:
+            return "it is empty"
 
 
 def _read(path: Path, kind: Format, keep: frozenset[str]) -> Document:

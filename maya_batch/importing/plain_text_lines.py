@@ -110,7 +110,6 @@ def join_broken_words(text: str, words: Collection[str]) -> str:
 
     A hyphen stays if the text has both halves as words and does not have the joined word: “old-fashioned”.
     """
-
     if _BREAK.search(text) is None:
         return text
 
