@@ -86,7 +86,7 @@ def read_manuscript(path: Path, reading: Reading | None = None) -> Imported:
     try:
         document = _read(path, kind, reading.keep())
         if not any(block.text.strip() for block in document.blocks):
-            raise NotTextError(f"has no text: {_why_no_text(kind, document)}")
+            raise NotTextError(f"has no text: {_why_no_text(kind)}")
         chapters, remarks = make_chapters(document, reading)
     except NotTextError as error:
         raise UsageError(f"{path}: {error}") from error
@@ -104,19 +104,18 @@ def read_manuscript(path: Path, reading: Reading | None = None) -> Imported:
     )
 
 
-def _why_no_text(kind: Format, document: Document) -> str:
-    """Why a manuscript of this format has no text, and what to do."""
-    figures = any(block.kind == "figure" for block in document.blocks)
-    if kind == "epub" or document.cover is not None or figures:
-        return "its pages are images; recognise the text first (OCR), and import the result"
+def _why_no_text(kind: Format) -> str:
+    """Why a manuscript of this format may have no text, and what to do."""
     match kind:
+        case "epub":
+            return "its pages are images; recognise the text first (OCR), and import the result"
         case "docx":
-            return "it is empty, or its text is in pictures and text boxes; put the text into paragraphs"
-        case "markdown":
-            return "it is empty, or has nothing but metadata and comments"
+            return "it is empty, or its text is in pictures or text boxes; put the text into paragraphs"
         case "html":
-            return "it is empty, or a script would show its text; save the page from a browser once it is shown"
-        case _:
+            return "it is empty, or pictures or a script show its text; save the text from a browser, as .txt"
+        case "markdown":
+            return "it is empty, or has only metadata and comments"
+        case "text":
             return "it is empty"
 
 

@@ -8,7 +8,7 @@ from maya_batch.errors import UsageError
 from maya_batch.importing.manuscript import read_manuscript
 from maya_batch.importing.markdown_effort import check_effort
 from maya_batch.importing.text_encoding import NotTextError
-from tests.importing.stories import written
+from tests.importing.stories import docx, written
 
 BRACKETS = "has too many brackets without an end; write \\[ for a bracket of the text"
 
@@ -69,21 +69,21 @@ def test_a_note_goes_on_over_indented_paragraphs(tmp_path: Path) -> None:
     ("name", "content", "why"),
     [
         ("a.txt", " \n\n", "it is empty"),
-        ("a.md", "---\ntitle: A\n---\n", "it is empty, or has nothing but metadata and comments"),
+        ("a.md", "---\ntitle: A\n---\n", "it is empty, or has only metadata and comments"),
         (
             "a.html",
             "<html><body><script>1</script></body></html>",
-            "it is empty, or a script would show its text; save the page from a browser once it is shown",
+            "it is empty, or pictures or a script show its text; save the text from a browser, as .txt",
         ),
         (
-            "b.html",
-            '<html><body><p><img src="1.png"/></p></body></html>',
-            "its pages are images; recognise the text first (OCR), and import the result",
+            "a.docx",
+            docx("<w:p/>"),
+            "it is empty, or its text is in pictures or text boxes; put the text into paragraphs",
         ),
     ],
 )
 def test_a_manuscript_without_text_is_told_what_its_format_may_lack(
-    tmp_path: Path, name: str, content: str, why: str
+    tmp_path: Path, name: str, content: str | bytes, why: str
 ) -> None:
     path = written(tmp_path, name, content)
     with pytest.raises(UsageError) as raised:
