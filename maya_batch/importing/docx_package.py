@@ -19,7 +19,7 @@ MOST_TEXT_BYTES = 10_000_000
 _MOST_TAGS = 2_000_000
 """The most tags of all parts of text together: an element takes about 200 bytes of memory. A novel of 120,000 words has
 up to 0.5 million."""
-MOST_ELEMENTS = 300_000
+MOST_ELEMENTS = 150_000
 """The most elements that mammoth gets, without formats and with equal runs joined; a novel has 0.05 million."""
 _DROP_CAP_RUNS = 20
 """The most runs of a drop cap: it is a letter or a word."""

@@ -81,7 +81,7 @@ def test_tables_and_lists_are_kept(tmp_path: Path) -> None:
         (docx()[:-300], "is damaged"),
         (zipped({f"word/media/{at}.png": b"" for at in range(10_001)}), "has 10,001 parts"),
         (zipped({"word/document.xml": b"<a>" + b"<b/>" * 2_000_001 + b"</a>"}), "more than 2,000,000 tags; divide it"),
-        (docx("<w:p/>" * 300_001), "more than 300,000 paragraphs and runs; divide it"),
+        (docx("<w:p/>" * 150_001), "more than 150,000 paragraphs and runs; divide it"),
     ],
 )
 def test_what_is_no_readable_docx_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
