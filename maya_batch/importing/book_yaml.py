@@ -9,15 +9,15 @@ import yaml
 from maya_batch.importing.blocks import Metadata
 from maya_batch.importing.chapters import Chapter
 from maya_batch.importing.titles import one_line
+from maya_batch.manifest.metadata import LONGEST_DESCRIPTION, is_date, is_isbn
 from maya_batch.manifest.one_line import LONGEST_LINE
 
 NARRATOR = (
     "Realistic female voice in the 30s age with american accent. Normal pitch, warm timbre, conversational pacing."
 )
 """The voice that an imported book begins with."""
-_LONGEST_DESCRIPTION = 20_000
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|30|31))?)?(?!\d)")
+_DATE_LENGTHS = (len("1895-05-07"), len("1895-05"), len("1895"))
 _NUMBER = re.compile(r"\d{1,5}(\.\d{1,3})?")
 _COMMENTS: Mapping[str, str] = {
     "announce": "each chapter begins with its title, spoken",
@@ -38,7 +38,7 @@ def book_keys(metadata: Metadata, name: str, cover: str) -> Keys:
         "series": _series(metadata),
         "publisher": _line(metadata.publisher),
         "date": _date(metadata.date),
-        "isbn": metadata.isbn if _is_isbn(metadata.isbn) else "",
+        "isbn": metadata.isbn if is_isbn(metadata.isbn) else "",
         "description": _paragraphs(metadata.description),
         "language": metadata.language if _LANGUAGE.fullmatch(metadata.language) else "",
         "cover": cover,
@@ -106,7 +106,7 @@ def _line(text: str) -> str:
 
 def _paragraphs(text: str) -> str:
     lines = [one_line(line) for line in text.splitlines()]
-    return "\n".join(line for line in lines if line)[:_LONGEST_DESCRIPTION].strip()
+    return "\n".join(line for line in lines if line)[:LONGEST_DESCRIPTION].strip()
 
 
 def _series(metadata: Metadata) -> Keys:
@@ -120,16 +120,7 @@ def _series(metadata: Metadata) -> Keys:
 
 
 def _date(text: str) -> str:
-    found = _DATE.match(text.strip())
-    return found[0] if found else ""
-
-
-def _is_isbn(text: str) -> bool:
-    """Whether it is an ISBN whose check digit (ISO 2108) is right: the manifest refuses others."""
-    digits = re.sub(r"[- ]", "", text).upper()
-    if re.fullmatch(r"\d{9}[\dX]", digits, re.ASCII):
-        return sum(w * "0123456789X".index(d) for w, d in zip(range(10, 0, -1), digits, strict=True)) % 11 == 0
-    return (
-        re.fullmatch(r"97[89]\d{10}", digits, re.ASCII) is not None
-        and sum(int(digit) * (1, 3)[at % 2] for at, digit in enumerate(digits)) % 10 == 0
-    )
+    """The beginning of a date or of a time that is a day, a month or a year of the calendar."""
+    text = text.strip()
+    ends = (length for length in _DATE_LENGTHS if not text[length : length + 1].isdigit())
+    return next((text[:length] for length in ends if is_date(text[:length])), "")

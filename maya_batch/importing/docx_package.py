@@ -16,6 +16,13 @@ MOST_XML_BYTES = 25_000_000
 """The most bytes of all parts of text together, unpacked."""
 MOST_TEXT_BYTES = 10_000_000
 """The same without formats and with equal runs joined, as mammoth gets them: it takes 70 times as much memory."""
+_MOST_TAGS = 2_000_000
+"""The most tags of all parts of text together: an element takes about 200 bytes of memory. A novel of 120,000 words has
+up to 0.5 million."""
+MOST_ELEMENTS = 150_000
+"""The most elements that mammoth gets, without formats and with equal runs joined; a novel has 0.05 million."""
+_DROP_CAP_RUNS = 20
+"""The most runs of a drop cap: it is a letter or a word."""
 _MOST_PARTS = 10_000
 _ENTRY = b"PK\x01\x02"
 """How an entry of a zip file's directory begins."""
@@ -69,6 +76,8 @@ def open_docx(content: bytes, name: str) -> DocxPackage:
     main = next((part for part in parts if re.fullmatch(r"word/document\d*\.xml", part)), None)
     if main is None:
         raise UsageError(f"{name}: is not a Word file: it has no word/document.xml; save it as .docx again")
+    if sum(raw.count(b"<") for raw in parts.values()) > _MOST_TAGS:
+        raise UsageError(f"{name}: its text has more than {_MOST_TAGS:,} tags; divide it")
     trees = {part: _tree(raw, name, part) for part, raw in parts.items()}
     body = trees[main]
     _join_drop_caps(body)
@@ -76,9 +85,13 @@ def open_docx(content: bytes, name: str) -> DocxPackage:
     deleted = sum(len(text.text or "") for text in body.iter(f"{_W}delText"))
     comments = trees.get("word/comments.xml")
     commented = sum(len(text.text or "") for text in comments.iter(f"{_W}t")) if comments is not None else 0
+    elements = 0
     for part, tree in trees.items():
         if part == main or part.endswith("notes.xml"):
             slim(tree)
+            elements += sum(1 for _ in tree.iter())
+            if elements > MOST_ELEMENTS:
+                raise UsageError(f"{name}: has more than {MOST_ELEMENTS:,} paragraphs and runs; divide it")
             parts[part] = etree.tostring(tree, encoding="UTF-8", xml_declaration=True)
     if sum(map(len, parts.values())) > MOST_TEXT_BYTES:
         raise UsageError(f"{name}: has more than {MOST_TEXT_BYTES // 1_000_000} MB of text; divide it")
@@ -134,6 +147,8 @@ def _join_drop_caps(body: etree._Element) -> None:
         if initial is None or parent is None or after is None or after.tag != f"{_W}p" or initial.tag != f"{_W}p":
             continue
         runs = [child for child in initial if child.tag != f"{_W}pPr"]
+        if len(runs) > _DROP_CAP_RUNS:
+            continue
         at = 1 if len(after) and after[0].tag == f"{_W}pPr" else 0
         for number, run in enumerate(runs):
             after.insert(at + number, run)
@@ -166,15 +181,19 @@ def slim(tree: etree._Element) -> None:
                 continue
         parent.remove(element)
     for paragraph in tree.iter(f"{_W}p", f"{_W}ins", f"{_W}hyperlink"):
-        last: etree._Element | None = None
-        for run in list(paragraph):
-            if run.tag != f"{_W}r" or len(run) != 1 or run[0].tag != f"{_W}t":
-                last = None
-            elif last is None:
-                last = run[0]
-                last.set(_SPACE, "preserve")
+        first: etree._Element | None = None
+        texts: list[str] = []
+        for run in [*paragraph, None]:
+            text = run[0] if run is not None and run.tag == f"{_W}r" and len(run) == 1 else None
+            if run is None or text is None or text.tag != f"{_W}t":
+                if first is not None and len(texts) > 1:
+                    first.text = "".join(texts)
+                first = None
+            elif first is None:
+                first, texts = text, [text.text or ""]
+                first.set(_SPACE, "preserve")
             else:
-                last.text = (last.text or "") + (run[0].text or "")
+                texts.append(text.text or "")
                 paragraph.remove(run)
     etree.strip_attributes(tree, *_RSIDS)
 

@@ -77,9 +77,10 @@ def heading_entries(blocks: Sequence[Block]) -> list[Entry]:
     kept = [entry for entry in headings if entry.level <= chosen]
     if len(kept) > 1 and kept[0].level < kept[1].level and _alone(kept[0], kept) and not is_part(kept[0].title):
         kept = kept[1:]
+    highest = min(entry.level for entry in kept)
     for entry in kept:
         if ends_parts(entry.title):
-            entry.level = min(each.level for each in kept)
+            entry.level = highest
     return kept
 
 

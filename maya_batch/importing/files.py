@@ -5,7 +5,7 @@ from pathlib import Path
 from maya_batch.errors import UsageError
 from maya_batch.files.safe_open import safe_read
 
-MOST_BYTES = 30_000_000
+MOST_BYTES = 20_000_000
 """The largest manuscript of text or HTML, in bytes; the whole Bible is 4.4 MB."""
 MOST_PARAGRAPHS = 300_000
 """The most paragraphs of a plain text: each takes about 1 KB of memory."""

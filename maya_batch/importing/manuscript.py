@@ -85,12 +85,11 @@ def read_manuscript(path: Path, reading: Reading | None = None) -> Imported:
     kind = _format(path)
     try:
         document = _read(path, kind, reading.keep())
+        if not any(block.text.strip() for block in document.blocks):
+            raise NotTextError(f"has no text: {_why_no_text(kind)}")
+        chapters, remarks = make_chapters(document, reading)
     except NotTextError as error:
         raise UsageError(f"{path}: {error}") from error
-    if not any(block.text.strip() for block in document.blocks):
-        why = "its pages are images" if document.cover or kind in ("epub", "docx") else "it is empty"
-        raise UsageError(f"{path}: has no text: {why}; recognise the text first (OCR), and import the result")
-    chapters, remarks = make_chapters(document, reading)
     sums = account(document, chapters, reading)
     return Imported(
         path.name,
@@ -103,6 +102,21 @@ def read_manuscript(path: Path, reading: Reading | None = None) -> Imported:
         sums,
         (*document.remarks, *remarks, *_remarks(document, chapters, sums)),
     )
+
+
+def _why_no_text(kind: Format) -> str:
+    """Why a manuscript of this format may have no text, and what to do."""
+    match kind:
+        case "epub":
+            return "its pages are images; recognise the text first (OCR), and import the result"
+        case "docx":
+            return "it is empty, or its text is in pictures or text boxes; put the text into paragraphs"
+        case "html":
+            return "it is empty, or pictures or a script show its text; save the text from a browser, as .txt"
+        case "markdown":
+            return "it is empty, or has only metadata and comments"
+        case "text":
+            return "it is empty"
 
 
 def _read(path: Path, kind: Format, keep: frozenset[str]) -> Document:

@@ -12,14 +12,15 @@ from markdown_it import MarkdownIt
 from maya_batch.importing.blocks import Block, Document, Metadata
 from maya_batch.importing.files import read_file
 from maya_batch.importing.html import first_title, page_of
-from maya_batch.importing.text_encoding import decode_text
+from maya_batch.importing.markdown_effort import check_effort
+from maya_batch.importing.text_encoding import NotTextError, decode_text
 from maya_batch.importing.titles import one_line
 from maya_batch.importing.xhtml_blocks import read_blocks
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.{0,65536}?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
 #: A footnote: its first line, and those after it that are indented or go on without a blank line.
 _NOTE = re.compile(
-    r"^ {0,3}\[\^([^\]\s]{1,40})\]:[ \t]*(.*(?:\n(?!\s*\n| {0,3}\[\^).+|\n[ \t]*\n(?= {4}|\t).+)*)", re.M
+    r"^ {0,3}\[\^([^\]\s]{1,40})\]:[ \t]*+(.*+(?:\n(?![ \t]*+\n| {0,3}\[\^).++|\n[ \t]*+\n(?= {4}|\t).++)*+)", re.M
 )
 _NOTE_MARK = re.compile(r"\[\^([^\]\s]{1,40})\]")
 _FIELDS = {
@@ -37,6 +38,8 @@ _FIELDS = {
 _MOST_EVENTS = 2000
 _MOST_BYTES = 10_000_000
 """The largest file, in bytes: markdown-it takes about 50 times as much memory."""
+_MOST_NOTES = 10_000
+"""The most footnotes: each is parsed separately, in 0.2 ms."""
 
 
 def read_markdown(path: Path, keep: frozenset[str] = frozenset()) -> Document:
@@ -44,10 +47,11 @@ def read_markdown(path: Path, keep: frozenset[str] = frozenset()) -> Document:
 
     Raises:
         UsageError: it cannot be read, or is too large.
-        NotTextError: its bytes are no text.
+        NotTextError: its bytes are no text, or have more lines, marks or notes than a book.
     """
     source, remarks = decode_text(read_file(path, _MOST_BYTES))
     text = source.replace("\r\n", "\n").replace("\r", "\n")
+    check_effort(text)
     found = _FRONT_MATTER.match(text)
     fields, remark = _fields(found[1]) if found else ({}, "")
     html = _html(text[found.end() :] if found else text)
@@ -63,6 +67,8 @@ def _html(text: str) -> str:
     notes: list[tuple[str, str]] = []
 
     def take(found: re.Match[str]) -> str:
+        if len(notes) == _MOST_NOTES:
+            raise NotTextError(f"has more than {_MOST_NOTES:,} notes; divide it")
         notes.append((found[1], re.sub(r"^(?: {4}|\t)", "", found[2], flags=re.M)))
         return ""
 

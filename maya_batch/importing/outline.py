@@ -57,9 +57,11 @@ class _Sizes:
         every = [each for entry in entries for each in entry.walk()]
         self._ends = [*sorted({each.start for each in every if each.start is not None}), len(blocks)]
         levels = {each.level for each in every}
-        self.leaves = {
+        leaves = {
             level: [self.own(each) for each in every if each.level == level and not each.children] for level in levels
         }
+        self.usual = {level: median(sizes) for level, sizes in leaves.items() if len(sizes) > 1}
+        """By level: the words that a chapter there usually has, if there are several."""
 
     def own(self, entry: Entry) -> int:
         """The words up to the next entry."""
@@ -97,5 +99,5 @@ def _is_one_chapter(entry: Entry, sizes: _Sizes) -> bool:
     whole = sizes.whole(entry)
     if whole >= _CHAPTER and whole < _SHORT * len(entry.children):
         return True
-    around = sizes.leaves.get(entry.level, [])
-    return len(around) > 1 and whole >= _CHAPTER // 2 and whole <= _LONGER * median(around)
+    usual = sizes.usual.get(entry.level)
+    return usual is not None and _CHAPTER // 2 <= whole <= _LONGER * usual

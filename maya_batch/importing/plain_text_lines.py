@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 
+from maya_batch.importing.text_encoding import NotTextError
 from maya_batch.importing.titles import is_bare_number, is_chapter, is_named, is_part
 
 PART_LEVEL, CHAPTER_LEVEL, TITLE_LEVEL = 1, 2, 3
@@ -13,7 +14,11 @@ _LONG_LINE = 120
 _HEADING_LINES = 4
 _OPENING = re.compile(r"[\"'“‘(\[_]*")
 _WORD = re.compile(r"[^\W\d_]+")
-_BROKEN_WORD = re.compile(r"([^\W\d_]+)[-\u2010\xad]\n[ \t]*([^\W\d_]+)")
+_BREAK = re.compile(r"[-\u2010\xad]\n")
+#: Nothing is tried twice: a word is looked at from its beginning only, and as a whole.
+_BROKEN_WORD = re.compile(r"(?<![^\W\d_])([^\W\d_]++)[-\u2010\xad]\n[ \t]*+([^\W\d_]++)")
+_MOST_BROKEN_WORDS = 200_000
+"""The most words that are broken at the end of a line: a novel of 120,000 words has at most 10,000 lines."""
 
 
 def wrap_width(groups: Sequence[Sequence[str]]) -> int:
@@ -56,9 +61,11 @@ def is_verse(lines: Sequence[str], width: int) -> bool:
 
 def heading_level(lines: Sequence[str]) -> int:
     """The level of a heading of one line, or of a few; 0 if it is none."""
+    if len(lines) > _HEADING_LINES:
+        return 0
     stripped = [line.strip() for line in lines]
     first, whole = stripped[0], " ".join(stripped)
-    if len(lines) > _HEADING_LINES or len(whole) > 2 * _LONGEST_HEADING or max(map(len, stripped)) > _LONGEST_HEADING:
+    if len(whole) > 2 * _LONGEST_HEADING or max(map(len, stripped)) > _LONGEST_HEADING:
         return 0
     if len(lines) > 1 and (is_part(stripped[1]) or is_chapter(stripped[1])):
         return 0  # a list of contents
@@ -79,9 +86,23 @@ def _is_capitals(text: str) -> bool:
     return len(letters) > 2 and all(letter.upper() == letter for letter in letters) and text[:1] not in "\"“'‘("
 
 
-def words_of(text: str) -> frozenset[str]:
-    """The words of a text in lower case, those that are broken at a line's end left out."""
-    return frozenset(map(str.lower, _WORD.findall(_BROKEN_WORD.sub(" ", text))))
+def words_at_breaks(text: str) -> frozenset[str]:
+    """The words of a text, in lower case, that may be a half of a word broken at a line's end, or the joined word.
+
+    Only words that stand elsewhere in the text as a whole are returned.
+
+    Raises:
+        NotTextError: more words are broken than books have.
+    """
+    if _BREAK.search(text) is None:
+        return frozenset()
+    wanted: set[str] = set()
+    for number, found in enumerate(_BROKEN_WORD.finditer(text)):
+        if number >= _MOST_BROKEN_WORDS:
+            raise NotTextError(f"has more than {_MOST_BROKEN_WORDS:,} words that a line's end breaks; divide it")
+        wanted |= {found[1].lower(), found[2].lower(), (found[1] + found[2]).lower()}
+    whole = _BROKEN_WORD.sub(" ", text)
+    return frozenset(word for found in _WORD.finditer(whole) if (word := found.group().lower()) in wanted)
 
 
 def join_broken_words(text: str, words: Collection[str]) -> str:
@@ -89,6 +110,8 @@ def join_broken_words(text: str, words: Collection[str]) -> str:
 
     A hyphen stays if the text has both halves as words and does not have the joined word: “old-fashioned”.
     """
+    if _BREAK.search(text) is None:
+        return text
 
     def joined(found: re.Match[str]) -> str:
         first, second = found[1], found[2]

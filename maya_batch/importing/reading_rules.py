@@ -80,7 +80,7 @@ def is_scene_break(block: Block) -> bool:
     """Whether it is a scene break, by its kind or because it is a line of stars or an ornament."""
     if block.kind == "scene_break":
         return True
-    text = "".join(block.text.split())
     if block.kind not in ("paragraph", "verse", "quote") or not _ORNAMENT.fullmatch(block.text):
         return False
+    text = "".join(block.text.split())
     return len(text) > 2 or not set(text) <= set(".-–—_")

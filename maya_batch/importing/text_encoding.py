@@ -14,7 +14,7 @@ _GLANCE = 4096
 
 
 class NotTextError(Exception):
-    """Bytes are no text; the message says why and follows the name of the file."""
+    """Bytes are no text, or hold more than any book; the message says why and follows the name of the file."""
 
 
 def decode_text(content: bytes) -> tuple[str, list[str]]:

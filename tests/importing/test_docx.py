@@ -80,6 +80,8 @@ def test_tables_and_lists_are_kept(tmp_path: Path) -> None:
         (zipped({"word/document.xml": b"<a/>"}), "is damaged"),
         (docx()[:-300], "is damaged"),
         (zipped({f"word/media/{at}.png": b"" for at in range(10_001)}), "has 10,001 parts"),
+        (zipped({"word/document.xml": b"<a>" + b"<b/>" * 2_000_001 + b"</a>"}), "more than 2,000,000 tags; divide it"),
+        (docx("<w:p/>" * 150_001), "more than 150,000 paragraphs and runs; divide it"),
     ],
 )
 def test_what_is_no_readable_docx_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
@@ -96,3 +98,15 @@ def test_relations_to_files_outside_are_not_followed(tmp_path: Path) -> None:
     content = docx(body, {"numbering": f"<w:numbering XMLNS><!-- {secret} --></w:numbering>"})
     path = written(tmp_path, "a.docx", content)
     assert kinds(path) == [("paragraph", "One.")]
+
+
+def test_many_runs_are_joined_in_one_go(tmp_path: Path) -> None:
+    """100,000 runs in a paragraph take a second; copied for each run, they are 10 GB."""
+    path = written(tmp_path, "a.docx", docx("<w:p>" + RUN.format("ab ") * 100_000 + "</w:p>"))
+    assert kinds(path) == [("paragraph", ("ab " * 100_000).strip())]
+
+
+def test_a_frame_of_many_runs_is_a_paragraph_and_no_drop_cap(tmp_path: Path) -> None:
+    framed = '<w:p><w:pPr><w:framePr w:dropCap="drop"/></w:pPr>' + RUN.format("T") * 21 + "</w:p>"
+    path = written(tmp_path, "a.docx", docx(framed + word_paragraph("he night.")))
+    assert kinds(path) == [("paragraph", "T" * 21), ("paragraph", "he night.")]

@@ -9,7 +9,8 @@ import pytest
 from maya_batch.errors import UsageError
 from maya_batch.importing.blocks import Block, Document
 from maya_batch.importing.manuscript import read_manuscript
-from maya_batch.importing.plain_text import read_plain_text
+from maya_batch.importing.plain_text import _block, read_plain_text
+from maya_batch.importing.plain_text_lines import words_at_breaks
 from tests.importing.stories import written
 
 LINES = fill(
@@ -165,3 +166,53 @@ def test_a_list_of_contents_makes_no_chapters(tmp_path: Path, listed: str) -> No
 
 def test_places_are_lines(tmp_path: Path) -> None:
     assert [b.place.element for b in read(tmp_path, "\n\nOne.\n\n\nTwo.\n").blocks] == ["line 3", "line 6"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a" * 200_000, "a" * 200_000),
+        ("_a " * 70_000, ("_a " * 70_000).strip()),
+        ("_" + "a" * 200_000, "_" + "a" * 200_000),
+        ("[" * 200_000, "[" * 200_000),
+        ("a-\n " * 40_000, ("aa- " * 20_000).strip()),
+        (" " * 200_000, ""),
+    ],
+    ids=["one word", "emphases that do not end", "an emphasis that does not end", "brackets", "broken words", "spaces"],
+)
+def test_each_sign_is_looked_at_a_few_times_only(text: str, said: str) -> None:
+    """Looking from each sign to the end of the paragraph, they would take minutes each."""
+    block = _block(text, len(text), "paragraph", 0, 1, words_at_breaks(text))
+    assert block.text == said
+    assert block.characters == len(text)
+
+
+def test_only_words_next_to_breaks_are_kept() -> None:
+    text = "The ferry was old-\nfashioned. Old people are never fashioned like this.\n"
+    assert words_at_breaks(text) == {"old", "fashioned"}
+    assert words_at_breaks("No word is broken here.\nNone.") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("\n" * 1_000_001, "has more than 1,000,000 lines; divide it"),
+        ("ab-\ncd " * 200_001, "has more than 200,000 words that a line's end breaks; divide it"),
+        ("Chapter 1\n\nA text.\n\n" * 10_001, "has more than 10,000 chapters; divide it"),
+    ],
+    ids=["lines", "broken words", "chapters"],
+)
+def test_more_than_books_have_is_refused_in_one_line(tmp_path: Path, content: str, message: str) -> None:
+    path = written(tmp_path, "a.txt", content)
+    with pytest.raises(UsageError) as raised:
+        read_manuscript(path)
+    assert str(raised.value) == f"{path}: {message}"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "unit", ["word " * 2000 + "\n\n", "😀" * 2500 + "\n\n", "_a _a ", "a [", "Ab cd ef gh ij kl mn op\n", "a"]
+)
+def test_nineteen_megabytes_are_read(tmp_path: Path, unit: str) -> None:
+    path = written(tmp_path, "a.txt", unit * (19_000_000 // len(unit.encode())))
+    assert read_manuscript(path).sums.total == len(path.read_text(encoding="utf-8"))

@@ -1,0 +1,102 @@
+"""Markdown: what would cost the parser hours is refused, notes, and what books have is read."""
+
+from pathlib import Path
+
+import pytest
+
+from maya_batch.errors import UsageError
+from maya_batch.importing.manuscript import read_manuscript
+from maya_batch.importing.markdown_effort import check_effort
+from maya_batch.importing.text_encoding import NotTextError
+from tests.importing.stories import docx, written
+
+BRACKETS = "has too many brackets without an end; write \\[ for a bracket of the text"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# a\n\n" * 50_001, "has more than 100,000 lines; divide it"),
+        ("*a **b " * 140_000, "has more than 400,000 marks; divide it"),
+        ("[" * 4_000, BRACKETS),
+        (
+            "[" * 2_000 + "a" + "]" * 2_000 + "\n" + "[" * 1_500,
+            "has too many brackets without an end; write \\[ for a bracket of the text",
+        ),
+        ("a <!-- " * 5_000, "has too many comments in one paragraph; remove them"),
+    ],
+    ids=["lines", "marks", "brackets", "nested brackets", "comments"],
+)
+def test_more_than_the_parser_can_take_is_refused(text: str, message: str) -> None:
+    with pytest.raises(NotTextError) as raised:
+        check_effort(text)
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'A *word* and [a link](b) and \\"one\\".\n\n' * 20_000,
+        "[a] " * 90_000,
+        "[not closed\n\n" * 40_000,
+        "<!-- a comment -->\n\n" * 40_000,
+    ],
+    ids=["a long book", "closed brackets", "brackets in their own paragraphs", "comments in their own paragraphs"],
+)
+def test_what_long_books_have_is_taken(text: str) -> None:
+    check_effort(text)
+
+
+def test_too_many_notes_are_refused_in_one_line(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.md", "A text.\n\n" + "[^1]: a\n" * 10_001)
+    with pytest.raises(UsageError) as raised:
+        read_manuscript(path)
+    assert str(raised.value) == f"{path}: has more than 10,000 notes; divide it"
+
+
+def test_a_note_goes_on_over_indented_paragraphs(tmp_path: Path) -> None:
+    text = "One.[^1]\n\n[^1]: A note\nthat goes on.\n\n    Its second paragraph.\n\nTwo.\n"
+    blocks = read_manuscript(written(tmp_path, "a.md", text)).document.blocks
+    assert [(block.kind, block.text) for block in blocks] == [
+        ("paragraph", "One."),
+        ("paragraph", "Two."),
+        ("note", "A note that goes on."),
+        ("note", "Its second paragraph."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("a.txt", " \n\n", "it is empty"),
+        ("a.md", "---\ntitle: A\n---\n", "it is empty, or has only metadata and comments"),
+        (
+            "a.html",
+            "<html><body><script>1</script></body></html>",
+            "it is empty, or pictures or a script show its text; save the text from a browser, as .txt",
+        ),
+        (
+            "a.docx",
+            docx("<w:p/>"),
+            "it is empty, or its text is in pictures or text boxes; put the text into paragraphs",
+        ),
+    ],
+)
+def test_a_manuscript_without_text_is_told_what_its_format_may_lack(
+    tmp_path: Path, name: str, content: str | bytes, why: str
+) -> None:
+    path = written(tmp_path, name, content)
+    with pytest.raises(UsageError) as raised:
+        read_manuscript(path)
+    assert str(raised.value) == f"{path}: has no text: {why}"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "text",
+    ["# a\n" * 99_999, "*a **b " * 130_000, "[a](b) " * 99_000, "> a\n\n" * 49_000, "| a | b |\n" * 40_000],
+    ids=["headings", "emphasis", "links", "quotations", "no table"],
+)
+def test_the_largest_markdown_is_read(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path, "a.md", text)
+    assert read_manuscript(path).sums.total == len(text)
