@@ -58,7 +58,7 @@ def _read_spine(
     sizes: dict[str, int] = {}
     remarks: list[str] = []
     for item in package.spine:
-        reading = read_blocks(archive.read(item.name), item.name, keep=keep)
+        reading = read_blocks(archive.read(item.name), item.name, keep=keep, bounds=archive.bounds)
         if item.name in package.non_linear:
             blocks.extend(replace(block, roles=block.roles | {"non-linear"}) for block in reading.blocks)
         else:

@@ -8,7 +8,6 @@ from maya_batch.importing.xhtml_elements import collapsed
 #: Marks of separators in the collected text; the white space of the source is collapsed to spaces before.
 _LINE, _CELL = "\n", "\t"
 _SPACES = re.compile("[ \t\n\r\f]+")
-_AROUND_LINE = re.compile(" *\n *")
 #: A paragraph of this many short lines is verse, an address, an inscription: its lines are kept.
 _LINES_OF_VERSE, _LINES_OF_QUOTED_VERSE, _LONGEST_LINE = 3, 2, 70
 #: The most signs of a paragraph that separates scenes: `* * *` with any number of them.
@@ -92,11 +91,9 @@ class BlockText:
             if part == _LINE:
                 break
             length += len(part)
-        return length <= _LONGEST_LINE + 30
-
-    def ends_with(self) -> str:
-        """The last part of the text that was added."""
-        return self._parts[-1] if self._parts else ""
+            if length > _LONGEST_LINE + 30:
+                return False
+        return True
 
     def omit(self, reason: str, characters: int) -> None:
         """Count characters that are left out of the text."""
