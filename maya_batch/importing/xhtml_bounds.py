@@ -5,9 +5,9 @@ from itertools import islice
 
 from maya_batch.errors import UsageError
 
-#: A tree takes about 120 bytes of memory for a tag and 220 for an attribute, and a tag takes about 6 µs; a novel of
-#: 120,000 words has about 0.1 million tags and 1 MB in all, and twice as many tags as words if each word has its own.
-_MOST_TAGS, _MOST_ATTRIBUTES, _MOST_REFERENCES = 2_000_000, 1_500_000, 3_000_000
+#: A tag takes about 120 bytes of memory and 7 to 12 µs, an attribute 220 bytes and 7 µs. A novel of 120,000 words has
+#: about 0.1 million tags; War and Peace has 1.2 million if each of its words is an element.
+_MOST_TAGS, _MOST_ATTRIBUTES, _MOST_REFERENCES = 1_250_000, 1_000_000, 3_000_000
 _MOST_CHARACTERS = 64_000_000
 #: Browsers read `<a b c>` as two attributes without values: each word may be one.
 _MOST_WORDS = 4_000_000

@@ -12,8 +12,8 @@ from maya_batch.importing.xhtml_blocks import read_blocks
 from tests.support.epubs import xhtml
 
 
-def blocks(body: str, **options: frozenset[str]) -> list[Block]:
-    reading = read_blocks(xhtml(body).encode(), "a.xhtml", **options)
+def blocks(body: str, keep: frozenset[str] = frozenset()) -> list[Block]:
+    reading = read_blocks(xhtml(body).encode(), "a.xhtml", keep=keep)
     assert reading.remarks == ()
     return list(reading.blocks)
 
