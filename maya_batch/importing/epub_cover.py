@@ -14,7 +14,7 @@ from maya_batch.importing.xhtml_encoding import decode
 from maya_batch.importing.xhtml_tree import parse
 from maya_batch.messages.quoting import quoted
 
-_LARGEST, _LARGEST_PAGE = 20 * 2**20, 2**20
+LARGEST_COVER, _LARGEST_PAGE = 20 * 2**20, 2**20
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 _MOST_TRIED = 10
 
@@ -26,7 +26,7 @@ def read_cover(archive: Archive, package: Package) -> tuple[Image | None, str]:
         if tried >= _MOST_TRIED:
             break
         try:
-            content = archive.read(name, _LARGEST)
+            content = archive.read(name, LARGEST_COVER)
         except UsageError as error:
             remark = remark or f"the cover cannot be read: {error}"
             continue
