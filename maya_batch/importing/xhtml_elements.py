@@ -69,6 +69,7 @@ _INITIAL_CLASS: Final = re.compile(
 #: A mark stands in brackets or raised, and is short: `[12]`, `*`, `†`, `iv`.
 _SIGN_MARK: Final = re.compile(r"[\[(]\s*(?:\w{1,4}|[*†‡§¶#∗]{1,4})\s*[\])]$|[*†‡§¶∗↩↑←⏎\ufe0e]{1,5}$|\^\w{1,4}$")
 _RAISED_MARK: Final = re.compile(r"[\[(]?\s*(?:\d{1,4}|[a-zA-Z]{1,2}|[ivxlc]{1,7}|[*†‡§¶#∗]{1,4})\s*[\])]?[.,]?$")
+_PLAIN_MARK: Final = re.compile(r"(?:\d{1,3}|[*†‡§¶]{1,3}|\[\d{1,3}\]|\(\d{1,3}\))$")
 _HIDDEN_STYLE: Final = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.I)
 
 
@@ -209,6 +210,11 @@ def is_note_mark(element: etree._Element, name: str, roles: frozenset[str]) -> b
         return False
     inside = short_text_of(element)
     return inside is not None and _RAISED_MARK.match(inside) is not None
+
+
+def is_raised_number(element: etree._Element, name: str) -> bool:
+    """Whether it is a raised number or sign, which may be the mark of a note without a link."""
+    return name == "sup" and not len(element) and _PLAIN_MARK.match(element.text or "") is not None
 
 
 def _has_link(element: etree._Element) -> bool:

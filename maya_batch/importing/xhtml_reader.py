@@ -50,7 +50,9 @@ class TreeReader:
                     walk.skip_subtree()
                 else:
                     scope = entered
-                    if element.text:
+                    if element.text and scope.is_raised:
+                        self._opened(scope).add_raised(element.text)
+                    elif element.text:
                         self._add(element.text, scope)
                 continue
             if element is skipped:
@@ -140,6 +142,8 @@ class TreeReader:
         elif scope.name == "q" and not elements.beginning_of(element).startswith(("“", '"', "«", "„", "‘", "'")):
             scope.opens_quote = True
             self._opened(scope).insert("“")
+        else:
+            scope.is_raised = elements.is_raised_number(element, scope.name)
 
     def _break_line(self, scope: Scope) -> None:
         text = self._open

@@ -40,6 +40,8 @@ class Scope:
     """Whether the outermost figure around it has a caption; None outside figures."""
     has_span_lines: bool = False
     opens_quote: bool = False
+    is_raised: bool = False
+    """Its text is a raised number or sign."""
     blocks_before: int = 0
     children: dict[str, int] = field(default_factory=dict)
 
