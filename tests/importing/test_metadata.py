@@ -106,7 +106,7 @@ def _with_calibres_cover(folder: Path, name: str, items: str = "") -> Path:
     calibre = package([], metadata="<dc:title>A Book</dc:title>").replace("</package>", GUIDE.format(name))
     (folder / "metadata.opf").write_text(calibre, encoding="utf-8")
     opf = package(["1.xhtml"], items=items)
-    more = {"OPS/i.jpg": "<svg/>", "OPS/i.png": PNG + b"own"}
+    more: dict[str, str | bytes] = {"OPS/i.jpg": "<svg/>", "OPS/i.png": PNG + b"own"}
     return write_epub(folder / "a.epub", {"1.xhtml": xhtml("<p>Text.</p>")}, opf=opf, more=more)
 
 
