@@ -50,6 +50,8 @@ class Block:
     omitted: Mapping[str, int] = field(default_factory=dict)
     """Characters of the source inside it that are not in `text`, by reason: "white space", "note mark", "page number",
     "hidden", "ruby", "alternative text", …"""
+    raised: tuple[tuple[int, int], ...] = ()
+    """Start and end in `text` of raised numbers and signs, which may be marks of notes; `plain_note_marks` decides."""
 
     @property
     def characters(self) -> int:

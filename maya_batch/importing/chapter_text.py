@@ -19,6 +19,8 @@ _MARKUP = re.compile(r"[\[\]<>\\]")
 _CONTROL = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BREAKS = re.compile("[\r\x85\u2028\u2029\x0b\x0c]")
 _SPACE = re.compile(r"[^\S\n]+")
+#: A line of them looks blank, and would divide the paragraph.
+_INVISIBLE = re.compile("[\\s\u00ad\u200b-\u200d\u2060\ufeff]*")
 _ALL = Reading(frozenset(get_args(Extra)), "rows")
 
 
@@ -55,5 +57,5 @@ def escaped(block: Block) -> str:
     """The text of a block as the parser takes it, without blank lines and control characters."""
     separators = ", " if block.kind == "table" else " "
     lines = _CONTROL.sub("", _BREAKS.sub("\n", block.text)).replace("\t", separators).split("\n")
-    kept = [line for line in (_SPACE.sub(" ", line).strip() for line in lines) if line]
+    kept = [line for line in (_SPACE.sub(" ", line).strip() for line in lines) if not _INVISIBLE.fullmatch(line)]
     return _MARKUP.sub(r"\\\g<0>", "\n".join(kept))

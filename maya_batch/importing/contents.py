@@ -28,7 +28,7 @@ def read_contents(archive: Archive, package: Package) -> tuple[list[ContentsEntr
             continue
         try:
             decoded = decode(archive.read(name, _LARGEST))
-            root = parse(decoded.text, name).root
+            root = parse(decoded.text, name, archive.bounds).root
         except UsageError as error:
             remarks.append(f"the table of contents cannot be read: {error}")
             continue
@@ -67,7 +67,8 @@ def _of_nav(root: etree._Element) -> list[_Found]:
         return []
     found: list[_Found] = []
     depth = 0
-    item_done: list[bool] = []
+    items: list[etree._Element | bool | None] = []
+    """Of each open item: whether it has its entry; an element in it that is being walked through and says nothing."""
     walk = etree.iterwalk(nav, events=("start", "end"))
     for event, element in walk:
         name = name_of(element)
@@ -75,16 +76,21 @@ def _of_nav(root: etree._Element) -> list[_Found]:
             depth += 1 if event == "start" else -1
         elif name == "li":
             if event == "start":
-                item_done.append(False)
-            elif item_done:
-                item_done.pop()
-        elif event == "start" and name in ("a", "span", "p", "div") and item_done and not item_done[-1]:
+                items.append(None)
+            elif items:
+                items.pop()
+        elif event == "end":
+            if items and items[-1] is element:
+                items[-1] = None
+        elif name in ("a", "span", "p", "div") and items and items[-1] is None:
             link = element if name == "a" else next((a for a in element.iter(etree.Element) if name_of(a) == "a"), None)
             title = _title(element)
             if title and len(found) < _MOST_ENTRIES:
                 found.append((title, max(1, depth), None if link is None else link.get("href")))
-                item_done[-1] = True
+                items[-1] = True
                 walk.skip_subtree()
+            elif not title:
+                items[-1] = element
     return found
 
 
@@ -92,7 +98,8 @@ def _of_ncx(root: etree._Element) -> list[_Found]:
     """The entries of the navMap. Their order in the file counts: playOrder is often wrong."""
     found: list[_Found] = []
     open_points: list[list[str | None]] = []
-    for event, element in etree.iterwalk(root, events=("start", "end")):
+    walk = etree.iterwalk(root, events=("start", "end"))
+    for event, element in walk:
         name = name_of(element)
         if name == "navpoint":
             if event == "start":
@@ -109,6 +116,7 @@ def _of_ncx(root: etree._Element) -> list[_Found]:
             title, level, link = found[at]
             if name == "text" and not title:
                 found[at] = (_title(element), level, link)
+                walk.skip_subtree()
             elif name == "content" and link is None:
                 found[at] = (title, level, element.get("src"))
     return [entry for entry in found if entry[0]]

@@ -4,20 +4,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from maya_batch.errors import UsageError
-from maya_batch.importing.blocks import Block, ContentsEntry, Document, Metadata
+from maya_batch.importing.blocks import Block, ContentsEntry, Document
+from maya_batch.importing.calibre import with_calibre
 from maya_batch.importing.contents import read_contents
 from maya_batch.importing.epub_archive import Archive, listed, opened
 from maya_batch.importing.epub_cover import read_cover
 from maya_batch.importing.epub_protection import refuse_protected
-from maya_batch.importing.metadata import filled, read_metadata
+from maya_batch.importing.metadata import read_metadata
 from maya_batch.importing.package import Package, read_package
 from maya_batch.importing.xhtml_blocks import read_blocks
-from maya_batch.importing.xhtml_encoding import decode
-from maya_batch.importing.xhtml_tree import parse
 
 #: All texts of a book. A block takes about 1 KB of memory.
 _MOST_CHARACTERS, _MOST_BLOCKS = 64_000_000, 300_000
-_LARGEST_CALIBRE = 2**20
 #: What a block of pages without text may be.
 _NO_TEXT = ("figure", "page_break", "scene_break")
 _MOST_REMARKS = 100
@@ -27,8 +25,7 @@ def read_epub(path: Path, *, keep: frozenset[str] = frozenset()) -> Document:
     """Read an EPUB. `keep` is that of `read_blocks`.
 
     The spine is the reading order. Files that it marks as non-linear stay at their place; their blocks have the role
-    "non-linear". A `metadata.opf` of calibre in the same folder goes before what the EPUB says, because people edit
-    it, if the two have the same title or no other EPUB is there.
+    "non-linear". `with_calibre` completes the metadata and the cover.
 
     Raises:
         UsageError: no EPUB, damaged, encrypted, too large, or without text; one line says which.
@@ -42,8 +39,8 @@ def read_epub(path: Path, *, keep: frozenset[str] = frozenset()) -> Document:
         contents, of_contents = read_contents(archive, package)
         contents = _with_anchors(contents, blocks, package, of_contents)
         cover, of_cover = read_cover(archive, package)
-        metadata, of_metadata = _with_calibre(path, read_metadata(package.root))
-        remarks = [*archive.remarks, *package.remarks, *remarks, *of_contents, of_cover, of_metadata]
+        metadata, cover, of_calibre = with_calibre(path, read_metadata(package.root), cover)
+        remarks = [*archive.remarks, *package.remarks, *remarks, *of_contents, of_cover, *of_calibre]
         remarks = [remark for remark in dict.fromkeys(remarks) if remark]
     if (more := len(remarks) - _MOST_REMARKS) > 0:
         remarks[_MOST_REMARKS:] = [f"… and {more:,} more remarks"]
@@ -58,7 +55,7 @@ def _read_spine(
     sizes: dict[str, int] = {}
     remarks: list[str] = []
     for item in package.spine:
-        reading = read_blocks(archive.read(item.name), item.name, keep=keep)
+        reading = read_blocks(archive.read(item.name), item.name, keep=keep, bounds=archive.bounds)
         if item.name in package.non_linear:
             blocks.extend(replace(block, roles=block.roles | {"non-linear"}) for block in reading.blocks)
         else:
@@ -104,20 +101,3 @@ def _with_anchors(
     if positions != sorted(positions):
         remarks.append("the table of contents is in another order than the spine; the order of the spine is kept")
     return entries
-
-
-def _with_calibre(path: Path, metadata: Metadata) -> tuple[Metadata, str]:
-    """The metadata with calibre's `metadata.opf`, which stands in the same folder, and a remark if it says more."""
-    file = path.with_name("metadata.opf")
-    try:
-        if not file.is_file() or file.is_symlink() or file.stat().st_size > _LARGEST_CALIBRE:
-            return metadata, ""
-        root = parse(decode(file.read_bytes()).text, file.name).root
-        alone = sum(other.suffix.lower() == ".epub" for other in path.parent.iterdir()) == 1
-    except (OSError, UsageError):
-        return metadata, f"{file} cannot be read"
-    calibre = Metadata() if root is None else read_metadata(root)
-    if calibre == Metadata() or not (alone or calibre.title.casefold() == metadata.title.casefold()):
-        return metadata, ""
-    merged = filled(calibre, metadata)
-    return merged, "" if merged == metadata else f"metadata is taken from calibre's {file.name}"

@@ -14,6 +14,7 @@ from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from maya_batch.errors import UsageError
+from maya_batch.importing.xhtml_bounds import MarkupBounds
 from maya_batch.messages.quoting import quoted
 
 #: An entry of the directory takes 46 bytes and its name, and about 700 bytes of memory: 10,000 files take under 2 MB.
@@ -37,6 +38,7 @@ class Archive:
 
     def __init__(self, path: Path, opened: zipfile.ZipFile) -> None:
         self.path, self._zip, self._left = path, opened, _LARGEST_SUM
+        self.bounds = MarkupBounds()
         self.remarks: list[str] = []
         self._entries: dict[str, zipfile.ZipInfo] = {}
         unsafe: list[str] = []

@@ -78,7 +78,7 @@ def _image_of(archive: Archive, page: str) -> Iterator[str]:
         yield page
         return
     try:
-        root = parse(decode(archive.read(page, _LARGEST_PAGE)).text, page).root
+        root = parse(decode(archive.read(page, _LARGEST_PAGE)).text, page, archive.bounds).root
     except UsageError:
         return
     for element in () if root is None else root.iter(etree.Element):

@@ -36,7 +36,7 @@ def refuse_protected(archive: Archive, texts: Collection[str]) -> None:
 
 
 def _locked(archive: Archive, encrypted: str) -> set[str]:
-    root = parse(decode(archive.read(encrypted, _LARGEST)).text, encrypted).root
+    root = parse(decode(archive.read(encrypted, _LARGEST)).text, encrypted, archive.bounds).root
     if root is None:
         return set()
     names = set()

@@ -10,6 +10,7 @@ from maya_batch.errors import UsageError
 from maya_batch.importing.accounting import Sums, account
 from maya_batch.importing.blocks import Document
 from maya_batch.importing.chapters import Chapter, make_chapters
+from maya_batch.importing.plain_note_marks import without_plain_note_marks
 from maya_batch.importing.reading_rules import Reading
 from maya_batch.importing.text_encoding import NotTextError
 
@@ -84,7 +85,7 @@ def read_manuscript(path: Path, reading: Reading | None = None) -> Imported:
     reading = reading or Reading()
     kind = _format(path)
     try:
-        document = _read(path, kind, reading.keep())
+        document = without_plain_note_marks(_read(path, kind, reading.keep()), reading.keep())
         if not any(block.text.strip() for block in document.blocks):
             raise NotTextError(f"has no text: {_why_no_text(kind)}")
         chapters, remarks = make_chapters(document, reading)

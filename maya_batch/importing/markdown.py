@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -91,10 +92,8 @@ def _as_in_source(
     HTML is what is counted.
     """
     kept = tuple(
-        Block(
-            b.kind, b.text, b.place, b.level, b.ids, b.roles, {k: v for k, v in b.omitted.items() if k != "white space"}
-        )
-        for b in blocks
+        replace(block, omitted={reason: count for reason, count in block.omitted.items() if reason != "white space"})
+        for block in blocks
     )
     rest = source - sum(block.characters for block in kept)
     return (kept, rest, source) if rest >= 0 else (blocks, markup, characters)

@@ -15,6 +15,9 @@ from maya_batch.importing.xhtml_elements import collapsed, name_of
 
 _OPF = "{http://www.idpf.org/2007/opf}"
 _LONGEST, _LONGEST_DESCRIPTION, _MOST_AUTHORS = 500, 10_000, 50
+_MOST_OF_A_KIND = 200
+#: In the older form of EPUB 2, these stand around the entries; the HTML parser adds the last two.
+_WRAPPERS = frozenset({"metadata", "dc-metadata", "x-metadata", "package", "html", "body"})
 _DATE = re.compile(r"(\d{4})(-\d\d(?:-\d\d)?)?")
 _ISBN = re.compile(r"(?:97[89][- ]?)?(?:\d[- ]?){9}[\dXx]")
 #: calibre's date for "unknown".
@@ -54,14 +57,19 @@ class _Entries:
         self.metas: list[etree._Element] = []
         self._refining: dict[str, list[etree._Element]] = {}
         found = (element for element in root.iter(etree.Element) if name_of(element) == "metadata")
-        for element in next(found, root).iter(etree.Element):
+        top = next(found, root)
+        walk = etree.iterwalk(top, events=("start",))
+        for _, element in walk:
             name = name_of(element)
+            if element is top or name in _WRAPPERS:
+                continue
+            walk.skip_subtree()  # elements of a kind inside one another would be read again and again
             if name == "meta":
                 self.metas.append(element)
                 if refines := element.get("refines"):
-                    self._refining.setdefault(refines.removeprefix("#"), []).append(element)
+                    _append(self._refining, refines.removeprefix("#"), element)
             else:
-                self.elements.setdefault(name, []).append(element)
+                _append(self.elements, name, element)
 
     def texts(self, name: str) -> list[str]:
         """The texts of the elements of a name, without empty ones."""
@@ -84,6 +92,12 @@ class _Entries:
         """The elements of a name, by display-seq where they have it."""
         elements = [element for element in self.elements.get(name, ()) if _text(element)]
         return sorted(elements, key=lambda element: _number(next(iter(self.refined(element, "display-seq")), "")))
+
+
+def _append(lists: dict[str, list[etree._Element]], key: str, element: etree._Element) -> None:
+    found = lists.setdefault(key, [])
+    if len(found) < _MOST_OF_A_KIND:
+        found.append(element)
 
 
 def _text(element: etree._Element) -> str:

@@ -112,7 +112,7 @@ def _package_name(archive: Archive, remarks: list[str]) -> str:
 
 def _parsed(archive: Archive, name: str, remarks: list[str]) -> etree._Element:
     decoded = decode(archive.read(name, _LARGEST))
-    tree = parse(decoded.text, name)
+    tree = parse(decoded.text, name, archive.bounds)
     remarks.extend(f"{name} {remark}" for remark in (decoded.remark, *tree.remarks) if remark)
     if tree.root is None:
         raise UsageError(f"{archive.path}: {quoted(name)} is empty")

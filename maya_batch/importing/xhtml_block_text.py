@@ -1,6 +1,7 @@
 """The text of one block while it is read, with what is left out of it, by reason."""
 
 import re
+from collections.abc import Iterator
 
 from maya_batch.importing.blocks import Block, Kind, Place
 from maya_batch.importing.xhtml_elements import collapsed
@@ -8,7 +9,6 @@ from maya_batch.importing.xhtml_elements import collapsed
 #: Marks of separators in the collected text; the white space of the source is collapsed to spaces before.
 _LINE, _CELL = "\n", "\t"
 _SPACES = re.compile("[ \t\n\r\f]+")
-_AROUND_LINE = re.compile(" *\n *")
 #: A paragraph of this many short lines is verse, an address, an inscription: its lines are kept.
 _LINES_OF_VERSE, _LINES_OF_QUOTED_VERSE, _LONGEST_LINE = 3, 2, 70
 #: The most signs of a paragraph that separates scenes: `* * *` with any number of them.
@@ -41,6 +41,7 @@ class BlockText:
         """Line breaks since the last text."""
         self.has_breaks = False
         self._parts: list[str] = []
+        self._raised: list[int] = []
         self._ends_with_space = True
         self._after_mark = False
         self._images: list[tuple[str, int]] = []
@@ -62,6 +63,12 @@ class BlockText:
         if single:
             self._append(single)
             self._ends_with_space = single.endswith(" ")
+
+    def add_raised(self, text: str) -> None:
+        """Add a raised number or sign, without white space: the mark of a note, or text."""
+        self._raised.append(len(self._parts))
+        self._append(text)
+        self._ends_with_space = False
 
     def _append(self, text: str) -> None:
         self._parts.append(text)
@@ -92,11 +99,9 @@ class BlockText:
             if part == _LINE:
                 break
             length += len(part)
-        return length <= _LONGEST_LINE + 30
-
-    def ends_with(self) -> str:
-        """The last part of the text that was added."""
-        return self._parts[-1] if self._parts else ""
+            if length > _LONGEST_LINE + 30:
+                return False
+        return True
 
     def omit(self, reason: str, characters: int) -> None:
         """Count characters that are left out of the text."""
@@ -179,7 +184,29 @@ class BlockText:
 
     def _block(self, kind: Kind, text: str) -> Block:
         level = self.level if kind in ("heading", "list_item") else 0
-        return Block(kind, text, self.place, level, tuple(dict.fromkeys(self.ids)), self.roles, dict(self.omitted))
+        ids = tuple(dict.fromkeys(self.ids))
+        raised = tuple(self._places_of_raised(text)) if self._raised and kind not in ("table", "code") else ()
+        return Block(kind, text, self.place, level, ids, self.roles, dict(self.omitted), raised)
+
+    def _places_of_raised(self, text: str) -> Iterator[tuple[int, int]]:
+        """Start and end of the raised parts in the text, which differs from the parts in white space only."""
+        raised = iter(self._raised)
+        wanted = next(raised, None)
+        words = re.finditer(r"\S+", text)
+        word = next(words, None)
+        begun = characters = 0
+        """Characters without white space before the word, and before the part."""
+        for number, part in enumerate(self._parts):
+            if number == wanted:
+                while word is not None and begun + len(word[0]) <= characters:
+                    begun += len(word[0])
+                    word = next(words, None)
+                if word is None:
+                    return
+                start = word.start() + characters - begun
+                yield start, start + len(part)
+                wanted = next(raised, None)
+            characters += sum(map(len, part.split()))
 
 
 def is_separator(text: str) -> bool:

@@ -4,6 +4,8 @@ Old books have no roles: classes that many converters write stand in for them.
 """
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from lxml import etree
@@ -35,6 +37,9 @@ IMAGES: Final = frozenset({"img", "image", "svg", "picture"})
 _TYPE: Final = "{http://www.idpf.org/2007/ops}type"
 _MANY_ROLES: Final = 16
 _SPACES: Final = re.compile("[ \t\n\r\f]+")
+#: Bounds of a look into an element: note marks and page numbers have a few characters, in a few elements.
+_MOST_SHORT: Final = 1000
+_MOST_LOOKED_AT: Final = 40
 
 NOTES: Final = frozenset({"footnote", "endnote", "rearnote", "note"})
 #: Everything in them is a note, but for headings.
@@ -64,6 +69,7 @@ _INITIAL_CLASS: Final = re.compile(
 #: A mark stands in brackets or raised, and is short: `[12]`, `*`, `†`, `iv`.
 _SIGN_MARK: Final = re.compile(r"[\[(]\s*(?:\w{1,4}|[*†‡§¶#∗]{1,4})\s*[\])]$|[*†‡§¶∗↩↑←⏎\ufe0e]{1,5}$|\^\w{1,4}$")
 _RAISED_MARK: Final = re.compile(r"[\[(]?\s*(?:\d{1,4}|[a-zA-Z]{1,2}|[ivxlc]{1,7}|[*†‡§¶#∗]{1,4})\s*[\])]?[.,]?$")
+_PLAIN_MARK: Final = re.compile(r"(?:\d{1,3}|[*†‡§¶]{1,3}|\[\d{1,3}\]|\(\d{1,3}\))$")
 _HIDDEN_STYLE: Final = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.I)
 
 
@@ -95,19 +101,42 @@ def collapsed(text: str) -> str:
 
 def text_of(element: etree._Element) -> str:
     """All text in an element, as it stands, without that of scripts."""
-    if not len(element):
-        return element.text or ""
-    parts: list[str] = []
+    return "".join(texts_in(element)) if len(element) else element.text or ""
+
+
+def texts_in(element: etree._Element) -> Iterator[str]:
+    """The texts in an element, without those of scripts: before and after each element in it, some of them empty."""
     walk = etree.iterwalk(element, events=("start", "end"))
     for event, part in walk:
         if event == "end":
-            if part is not element and part.tail:
-                parts.append(part.tail)
+            if part is not element:
+                yield part.tail or ""
         elif name_of(part) in NO_TEXT:
             walk.skip_subtree()
-        elif part.text:
-            parts.append(part.text)
-    return "".join(parts)
+        else:
+            yield part.text or ""
+
+
+def short_text_of(element: etree._Element) -> str | None:
+    """The collapsed text in an element that has few characters and few elements in it; else None.
+
+    Elements of a kind may be nested thousands deep: a look at each of them must not walk through all that is in it.
+    """
+    if not len(element):
+        text = element.text or ""
+        return collapsed(text) if len(text) <= _MOST_SHORT else None
+    characters, parts = 0, []
+    for number, text in enumerate(texts_in(element)):
+        characters += len(text)
+        if number >= _MOST_LOOKED_AT or characters > _MOST_SHORT:
+            return None
+        parts.append(text)
+    return collapsed("".join(parts))
+
+
+def beginning_of(element: etree._Element) -> str:
+    """The first text in an element that is not white space; "" if there is none among its first elements."""
+    return next((text.lstrip() for text in islice(texts_in(element), _MOST_LOOKED_AT) if text.strip()), "")
 
 
 def is_hidden(element: etree._Element) -> bool:
@@ -151,38 +180,49 @@ def is_page_number(element: etree._Element, roles: frozenset[str]) -> bool:
     """Whether it marks where a page of the printed book begins; a wrapper around text is not."""
     if roles.isdisjoint(PAGE_BREAKS) and name_of(element) != "pagenum" and not has_class(element, _PAGE_CLASS):
         return False
-    return len(collapsed(text_of(element))) <= 20
+    return _is_within(element, 20)
 
 
 def is_line_number(element: etree._Element) -> bool:
     """Whether it numbers a line of verse."""
-    return has_class(element, _LINE_NUMBER_CLASS) and len(collapsed(text_of(element))) <= 8
+    return has_class(element, _LINE_NUMBER_CLASS) and _is_within(element, 8)
 
 
 def is_note_mark(element: etree._Element, name: str, roles: frozenset[str]) -> bool:
     """Whether an inline element points to a note, or from a note back to the text."""
     if name == "noteref" or not roles.isdisjoint(NOTE_MARKS):
-        return len(text_of(element)) <= 40
+        return _is_within(element, 40)
+    has_mark_class = has_class(element, _MARK_CLASS)
     if name == "a":
-        if not element.get("href"):
+        link = element.get("href")
+        if not link or (inside := short_text_of(element)) is None:
             return False
-        inside = collapsed(text_of(element))
-        if has_class(element, _MARK_CLASS) and len(inside) <= 12:
+        if has_mark_class and len(inside) <= 12:
             return True
-        if "#" not in (element.get("href") or ""):
+        if "#" not in link:
             return False
         if _SIGN_MARK.match(inside):
             return True
-        raised = any(
-            name_of(child) in ("sup", "sub", "small") and collapsed(text_of(child)) == inside for child in element
-        )
-        return raised and _RAISED_MARK.match(inside) is not None
-    if name in ("sup", "span", "small"):
-        if name != "sup" and not has_class(element, _MARK_CLASS):
+        if _RAISED_MARK.match(inside) is None:
             return False
-        links = [child for child in element if name_of(child) == "a" and child.get("href")]
-        inside = collapsed(text_of(element))
-        if has_class(element, _MARK_CLASS):
-            return bool(_RAISED_MARK.match(inside))
-        return bool(links) and "#" in (links[0].get("href") or "") and _RAISED_MARK.match(inside) is not None
-    return False
+        return any(name_of(child) in ("sup", "sub", "small") and short_text_of(child) == inside for child in element)
+    if name not in ("sup", "span", "small") or not (has_mark_class or (name == "sup" and _has_link(element))):
+        return False
+    inside = short_text_of(element)
+    return inside is not None and _RAISED_MARK.match(inside) is not None
+
+
+def is_raised_number(element: etree._Element, name: str) -> bool:
+    """Whether it is a raised number or sign, which may be the mark of a note without a link."""
+    return name == "sup" and not len(element) and _PLAIN_MARK.match(element.text or "") is not None
+
+
+def _has_link(element: etree._Element) -> bool:
+    """Whether the first link right in it leads to an id."""
+    links = (child.get("href") or "" for child in islice(element, _MOST_LOOKED_AT) if name_of(child) == "a")
+    return "#" in next(filter(None, links), "")
+
+
+def _is_within(element: etree._Element, characters: int) -> bool:
+    inside = short_text_of(element)
+    return inside is not None and len(inside) <= characters

@@ -11,6 +11,8 @@ from maya_batch.importing.blocks import Kind
 #: Paths longer than this stay at the last element that fits: books do not nest 100 deep.
 _LONGEST_PATH = 1000
 
+_CAPTIONS = frozenset({"figcaption", "caption", "p"})
+
 Lock = Literal["open", "headings only", "closed"]
 
 
@@ -34,9 +36,12 @@ class Scope:
     """What separates the block elements in it, which are one block; None if they are blocks of their own."""
     separates_scenes: bool = False
     is_initial: bool = False
-    is_captioned: bool = False
+    is_captioned: bool | None = None
+    """Whether the outermost figure around it has a caption; None outside figures."""
     has_span_lines: bool = False
     opens_quote: bool = False
+    is_raised: bool = False
+    """Its text is a raised number or sign."""
     blocks_before: int = 0
     children: dict[str, int] = field(default_factory=dict)
 
@@ -64,7 +69,9 @@ def path_in(parent: Scope | None, name: str) -> str:
 
 def inline_scope(parent: Scope, name: str, path: str) -> Scope:
     """The scope of an inline element: that of its block."""
-    return Scope(name, path, parent.kind, parent.roles, parent, parent.owner, parent.level, parent.depth, parent.lock)
+    scope = Scope(name, path, parent.kind, parent.roles, parent, parent.owner, parent.level, parent.depth, parent.lock)
+    scope.is_captioned = parent.is_captioned
+    return scope
 
 
 def block_scope(parent: Scope | None, element: etree._Element, name: str, path: str, own: frozenset[str]) -> Scope:
@@ -110,7 +117,9 @@ def _set_kind(scope: Scope, element: etree._Element, name: str, own: frozenset[s
     elif name in ("poem", "linegroup") or elements.is_verse(element, own):
         scope.kind = "verse"
     elif name in ("figure", "imggroup"):
-        scope.kind, scope.is_captioned = "figure", _has_caption(element)
+        scope.kind = "figure"
+        if scope.is_captioned is None:  # figures may be nested thousands deep: only the outermost is looked through
+            scope.is_captioned = _has_caption(element)
     elif name in ("figcaption", "caption"):
         scope.kind = "figure"
     elif scope.kind == "verse":
@@ -129,10 +138,19 @@ def _level_of(group: etree._Element) -> int:
 
 
 def _has_caption(figure: etree._Element) -> bool:
-    return any(
-        elements.name_of(part) in ("figcaption", "caption", "p") and bool(elements.text_of(part).strip())
-        for part in figure.iterdescendants()
-    )
+    depth = 0
+    for event, part in etree.iterwalk(figure, events=("start", "end")):
+        if event == "end":
+            if elements.name_of(part) in _CAPTIONS:
+                depth -= 1
+            text = part.tail if part is not figure else None
+        else:
+            if elements.name_of(part) in _CAPTIONS:
+                depth += 1
+            text = part.text if elements.name_of(part) not in elements.NO_TEXT else None
+        if depth and text and not text.isspace():
+            return True
+    return False
 
 
 def _is_layout(table: etree._Element) -> bool:

@@ -11,22 +11,21 @@ from typing import NamedTuple
 from lxml import etree
 
 from maya_batch.errors import UsageError
+from maya_batch.importing.xhtml_bounds import MarkupBounds, refuse_many_words
 from maya_batch.messages.quoting import quoted
 
-#: Bounds of one file. A tree takes about 120 bytes of memory for a tag and 220 for an attribute; a novel of 120,000
-#: words has about 0.1 million tags and 1 MB in all.
-_MOST_TAGS, _MOST_ATTRIBUTES, _MOST_CHARACTERS = 2_000_000, 1_500_000, 64_000_000
 #: libxml2's own bound.
 _DEEPEST = 2048
 
 _DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 #: A document type, with the declarations in it. It stands before the first element.
-_DOCUMENT_TYPE = re.compile(r"<!DOCTYPE[^\[>]*(?:\[[^\]]*\]\s*)?>", re.I)
+_DOCUMENT_TYPE = re.compile(r"<!DOCTYPE", re.I)
+_REST_OF_DOCUMENT_TYPE = re.compile(r"[^\[<>]*+(?:\[[^\]]*+\]\s*+)?+>")
 _REFERENCE = re.compile(r"&(?:#(?:[0-9]{1,9}|[xX][0-9a-fA-F]{1,8});|[A-Za-z][A-Za-z0-9]{0,40};)?")
 _OF_XML = {"&amp;", "&lt;", "&gt;", "&quot;", "&apos;"}
 #: Characters that XML does not allow. Form feed and vertical tab are white space.
 _FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-_SECTION = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.S)
+_SECTION, _END_OF_SECTION = "<![CDATA[", "]]>"
 #: HTML knows no empty tags: `<title/>` would make the rest of the file a title. Quotes protect slashes in values.
 _EMPTY_TAG = re.compile(r"""<([A-Za-z][\w:.-]*)((?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"<]*"|'[^'<]*'))?)*)\s*/>""")
 _VOID = {
@@ -43,12 +42,12 @@ class Tree(NamedTuple):
     """Without the name of the file."""
 
 
-def parse(text: str, file: str) -> Tree:
-    """Parse a file's text. `file` is for messages; a UsageError says that it is too large or nested too deep."""
-    if len(text) > _MOST_CHARACTERS:
-        raise UsageError(f"{file}: the file has more than {_MOST_CHARACTERS:,} characters")
-    if text.count("<") > _MOST_TAGS or text.count("=") > _MOST_ATTRIBUTES:
-        raise UsageError(f"{file}: the file has more than {_MOST_TAGS:,} tags or {_MOST_ATTRIBUTES:,} attributes")
+def parse(text: str, file: str, bounds: MarkupBounds | None = None) -> Tree:
+    """Parse a file's text. `file` is for messages, `bounds` are those of the whole book.
+
+    A UsageError says that it is too large or nested too deep.
+    """
+    (bounds or MarkupBounds()).take(text, file)
     remarks: list[str] = []
     whole = _well_known(_without_declarations(text), remarks)
     try:
@@ -69,7 +68,8 @@ def _xml_parser() -> etree.XMLParser:
 
 
 def _as_html(whole: str, file: str) -> etree._Element | None:
-    whole = _SECTION.sub(lambda found: found[1].replace("&", "&amp;").replace("<", "&lt;"), whole)
+    refuse_many_words(whole, file)
+    whole = _without_sections(whole)
     whole = _EMPTY_TAG.sub(_opened_and_closed, whole)
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, huge_tree=True, remove_comments=True, remove_pis=True)
     if not whole.strip():
@@ -83,6 +83,17 @@ def _as_html(whole: str, file: str) -> etree._Element | None:
     return root
 
 
+def _without_sections(text: str) -> str:
+    """The text with CDATA sections written as text; one without an end is left as it is."""
+    parts: list[str] = []
+    at = 0
+    while (start := text.find(_SECTION, at)) >= 0 and (end := text.find(_END_OF_SECTION, start)) >= 0:
+        inside = text[start + len(_SECTION) : end]
+        parts += (text[at:start], inside.replace("&", "&amp;").replace("<", "&lt;"))
+        at = end + len(_END_OF_SECTION)
+    return "".join((*parts, text[at:]))
+
+
 def _too_deep(file: str) -> UsageError:
     return UsageError(f"{file}: elements are nested more than {_DEEPEST:,} deep")
 
@@ -91,9 +102,10 @@ def _without_declarations(text: str) -> str:
     declaration = _DECLARATION.match(text)
     start = declaration.end() if declaration else 0
     found = _DOCUMENT_TYPE.search(text, start, start + 100_000)
-    if found is None:
+    rest = _REST_OF_DOCUMENT_TYPE.match(text, found.end()) if found else None
+    if found is None or rest is None:
         return text[start:]
-    return text[start : found.start()] + text[found.end() :]
+    return text[start : found.start()] + text[rest.end() :]
 
 
 def _well_known(text: str, remarks: list[str]) -> str:

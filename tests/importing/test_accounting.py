@@ -63,6 +63,11 @@ def test_chapter_files_are_texts_that_the_parser_takes(blocks: list[Block], read
         assert len(passages) == len(spoken)
 
 
+def test_a_line_of_soft_hyphens_does_not_divide_a_paragraph() -> None:
+    (chapter,) = make_chapters(stories.document([stories.block("One\x0c\xad\x0ctwo")]))[0]
+    assert [paragraph.text for paragraph in paragraphs(chapter, Reading())] == ["One\ntwo"]
+
+
 _LINES = st.lists(
     st.sampled_from(
         ["CHAPTER I", "The old-", "ferry", "   Roses are red,", "* * *", "", "", "\f", "\x1a", "[1]", "_so_"]

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from maya_batch.importing.blocks import Metadata
+from maya_batch.importing.blocks import Image, Metadata
 from maya_batch.importing.epub import read_epub
 from maya_batch.importing.metadata import is_isbn, read_metadata
-from tests.support.epubs import package, write_epub, xhtml
+from tests.support.epubs import PNG, package, write_epub, xhtml
 
 
 def metadata(inside: str) -> Metadata:
@@ -97,3 +97,51 @@ def test_metadata_of_another_book_in_the_folder_is_not_taken(tmp_path: Path) -> 
     write_epub(tmp_path / "b.epub", {"1.xhtml": xhtml("<p>Text.</p>")})
     (tmp_path / "metadata.opf").write_text(package([], metadata="<dc:title>Edited</dc:title>"), encoding="utf-8")
     assert read_epub(path).metadata.title == "A Book"
+
+
+GUIDE = '<guide><reference type="cover" title="Cover" href="{}"/></guide></package>'
+
+
+def _with_calibres_cover(folder: Path, name: str, items: str = "") -> Path:
+    calibre = package([], metadata="<dc:title>A Book</dc:title>").replace("</package>", GUIDE.format(name))
+    (folder / "metadata.opf").write_text(calibre, encoding="utf-8")
+    opf = package(["1.xhtml"], items=items)
+    more: dict[str, str | bytes] = {"OPS/i.jpg": "<svg/>", "OPS/i.png": PNG + b"own"}
+    return write_epub(folder / "a.epub", {"1.xhtml": xhtml("<p>Text.</p>")}, opf=opf, more=more)
+
+
+def test_calibres_cover_is_taken_if_the_book_has_none(tmp_path: Path) -> None:
+    path = _with_calibres_cover(tmp_path, "cover.jpg")
+    (tmp_path / "cover.jpg").write_bytes(PNG)
+    document = read_epub(path)
+    assert document.cover == Image(PNG, ".png")
+    assert document.remarks == ("the cover is taken from calibre's 'cover.jpg'",)
+
+
+def test_calibres_cover_stands_in_for_a_drawing_which_is_remarked(tmp_path: Path) -> None:
+    items = '<item id="i" href="i.jpg" media-type="image/svg+xml" properties="cover-image"/>'
+    path = _with_calibres_cover(tmp_path, "cover.jpg", items)
+    assert read_epub(path).remarks == (
+        "the cover 'OPS/i.jpg' is neither JPEG nor PNG and is left out",
+        "calibre's cover 'cover.jpg' cannot be read, or is neither JPEG nor PNG",
+    )
+    (tmp_path / "cover.jpg").write_bytes(PNG)
+    document = read_epub(path)
+    assert document.cover == Image(PNG, ".png")
+    assert document.remarks[0] == "the cover 'OPS/i.jpg' is neither JPEG nor PNG and is left out"
+
+
+def test_the_books_own_cover_goes_before_calibres(tmp_path: Path) -> None:
+    items = '<item id="i" href="i.png" media-type="image/png" properties="cover-image"/>'
+    path = _with_calibres_cover(tmp_path, "cover.jpg", items)
+    (tmp_path / "cover.jpg").write_bytes(PNG)
+    assert read_epub(path).cover == Image(PNG + b"own", ".png")
+
+
+def test_calibres_cover_is_a_file_of_the_same_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "books"
+    folder.mkdir()
+    (tmp_path / "cover.png").write_bytes(PNG)
+    (folder / "link.png").symlink_to(tmp_path / "cover.png")
+    for name in ("../cover.png", str(tmp_path / "cover.png"), "link.png", "..", ""):
+        assert read_epub(_with_calibres_cover(folder, name)).cover is None

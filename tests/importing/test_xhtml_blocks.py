@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maya_batch.errors import UsageError
@@ -12,8 +12,8 @@ from maya_batch.importing.xhtml_blocks import read_blocks
 from tests.support.epubs import xhtml
 
 
-def blocks(body: str, **options: frozenset[str]) -> list[Block]:
-    reading = read_blocks(xhtml(body).encode(), "a.xhtml", **options)
+def blocks(body: str, keep: frozenset[str] = frozenset()) -> list[Block]:
+    reading = read_blocks(xhtml(body).encode(), "a.xhtml", keep=keep)
     assert reading.remarks == ()
     return list(reading.blocks)
 
@@ -249,6 +249,7 @@ def _element(inside: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 _BODIES = st.recursive(_TEXT | st.just("<!-- c -->"), _element, max_leaves=40)
 
 
+@settings(deadline=None)
 @given(st.lists(_BODIES, max_size=4).map("".join), st.booleans())
 def test_every_character_is_accounted_for(body: str, broken: bool) -> None:
     content = xhtml(body)
