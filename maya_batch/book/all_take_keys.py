@@ -59,6 +59,8 @@ def _plans(state: BookState, name: str) -> Iterator[Plan]:
         if current and sound.sampling == plan.sound.sampling:
             continue
         try:
-            yield plan_manuscript(manuscript, sound, allow_unknown_tags=True, allow_language=True)
+            yield plan_manuscript(
+                manuscript, sound, allow_unknown_tags=True, allow_language=True, rules=plan.text_rules
+            )
         except ManifestError:
             continue  # the book as it is now cannot be rendered with this model, so it has no chunks

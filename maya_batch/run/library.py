@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from maya_batch.book.book_id import text_rules_of
 from maya_batch.book.plan import Plan, plan_manuscript
 from maya_batch.book.settings import Machine, flags_of, sound_settings
 from maya_batch.errors import ManifestError, StoppedError
@@ -29,17 +30,20 @@ def load_book(manifest: Path | str) -> Manuscript:
     return manuscript
 
 
-def plan_book(book: Manuscript, **settings: object) -> Plan:
+def plan_book(book: Manuscript, output: Path | None = None, **settings: object) -> Plan:
     """Cut a book into chapters and chunks. `settings` are keys of the manifest's `render:`, which they override.
+
+    A book that was begun in its output folder, or in `output`, is cut by the text rules that it was begun with.
 
     `plan.chapters` has the chapters with their chunks, and `plan.seconds(chapter)` the expected length of one.
 
     Raises:
         ManifestError: a text has mistakes, or cannot be spoken by this model.
         UsageError: a setting is not one of `render:`, or out of bounds.
-        UsageError, MachineError: the model is not on this machine.
+        UsageError, MachineError: the model is not on this machine, or a file of the folder `.maya` is not valid.
     """
-    return plan_manuscript(book, sound_settings(book.book.render, book.folder, flags_of(**settings)))
+    sound = sound_settings(book.book.render, book.folder, flags_of(**settings))
+    return plan_manuscript(book, sound, rules=text_rules_of(output_folder(book, output)))
 
 
 def render(

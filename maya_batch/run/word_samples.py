@@ -68,7 +68,7 @@ def audition_word(
                 occurrence=number,
                 pause=plan.book.pauses.paragraph,
             )
-            # Each has a key of its own, as two of them may be spoken alike.
+            # Their keys differ, as two of them may be spoken alike.
             for number, (chunk, text) in enumerate(found, start=1 + _SENTENCES * place)
         ]
         for place, candidate in enumerate(candidates)

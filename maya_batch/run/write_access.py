@@ -8,7 +8,7 @@ from maya_batch.book.ownership import check_folder
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, asked_model_config, book_state
-from maya_batch.errors import MachineError
+from maya_batch.errors import MachineError, UsageError
 from maya_batch.run.loading import refuse_other_config
 
 
@@ -39,6 +39,11 @@ def writable_state(
         with suppress(MachineError):  # the book was not begun with this model
             state.lock.recognize(plan.sound.model)
         state.model_config = asked_model_config(state.lock.model_config(plan.sound.model), machine)
+    if state.rules[0] != plan.text_rules and not allowed.upgrade_text:
+        raise UsageError(
+            f"{state.folder}: the book was begun with text rules {state.rules[0]}, and this plan follows rules "
+            f"{plan.text_rules}; plan it for this output folder"
+        )
     check_folder(state, allowed.adopt)
     if not allowed.switch_config:
         refuse_other_config(state)

@@ -4,15 +4,20 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import maya_batch
 from maya_batch.audio.chapter_file import read_comment
-from maya_batch.book.plan import make_plan
+from maya_batch.book import all_take_keys
+from maya_batch.book.plan import Plan, make_plan, plan_manuscript
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
+from maya_batch.errors import UsageError
 from maya_batch.manifest import Render
 from maya_batch.run.loading import Loaders
+from maya_batch.text.rules import TEXT_RULES
 from maya_batch.wording import NOTHING_TO_DO
 from tests.conftest import Said
 from tests.support.fakes import unexpected
@@ -88,3 +93,41 @@ def test_the_other_take_of_a_chunk_is_kept_and_the_first_one_again(book: Path, c
     assert cli("redo", book, "2:1", "--keep", "auto").code == 0
     assert "445a9386" not in rendered(book)[".maya/choices.yaml"].decode()
     assert status(cli, book)["rendered"] == 8
+
+
+def test_the_python_api_keeps_its_text_rules_and_keys() -> None:
+    plan = maya_batch.plan_book(maya_batch.load_book(STORED / "lamp.yaml"))
+    state = book_state(plan, Machine())
+    stored = {path.parent.name for path in (STORED / "audio" / ".maya" / "takes").rglob("*.npz")}
+    assert plan.text_rules == 1
+    assert {state.key(chunk) for chunk in plan.chunks()} == stored
+
+
+def test_a_plan_by_other_text_rules_is_refused(book: Path, tmp_path: Path) -> None:
+    plan = maya_batch.plan_book(maya_batch.load_book(book), output=tmp_path / "elsewhere")
+    assert plan.text_rules == TEXT_RULES
+    before = rendered(book)
+    with pytest.raises(UsageError, match="begun with text rules 1, and this plan follows rules 2"):
+        maya_batch.render(plan)
+    assert rendered(book) == before
+
+
+def test_the_takes_of_each_model_are_known_by_the_books_own_text_rules(
+    book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else `clean` would list the takes of an earlier model as unused."""
+    rules: list[int] = []
+    real = plan_manuscript
+
+    def noted(*args: Any, **options: Any) -> Plan:
+        rules.append(real(*args, **options).text_rules)
+        return real(*args, **options)
+
+    monkeypatch.setattr(all_take_keys, "plan_manuscript", noted)
+    text = book.read_text(encoding="utf-8")
+    assert "repetition_penalty" not in text
+    book.write_text(text.replace("render:", "render:\n  repetition_penalty: 1.05", 1), encoding="utf-8")
+    state = book_state(make_plan(book, Render()), Machine())
+    all_take_keys.all_keys(state)
+    assert rules
+    assert set(rules) == {1}
