@@ -67,7 +67,10 @@ def refused_keys(manuscript: Manuscript, rules: int) -> Iterator[Finding]:
     if rules >= TEXT_RULES:
         return
     book = manuscript.book
-    for key, is_set in (("lexicon", book.lexicon is not None), ("normalize", book.normalize == "on")):
+    for key, is_set in (
+        ("lexicon", book.lexicon is not None),
+        ("normalize", "normalize" in book.model_fields_set and book.normalize == "on"),
+    ):
         if is_set:
             what = f"this book was begun with text rules {rules}, which have no `{key}`"
             mend = f"`render --upgrade-text` switches it to rules {TEXT_RULES}; or delete the key"

@@ -4,46 +4,35 @@ It reads only the book's files and the layout of a checkpoint on this disk; no t
 """
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from maya_batch.book.announcement import announcement, before_text
 from maya_batch.book.book_id import text_rules_of
-from maya_batch.book.book_lexicon import compile_lexicon, divided_entries, refused_keys
+from maya_batch.book.book_lexicon import compile_lexicon, refused_keys
+from maya_batch.book.chapters import planned_chapters
 from maya_batch.book.chunk import Chapter, Chunk
+from maya_batch.book.pieces import MOST_PROBLEMS, chapter_pieces
 from maya_batch.book.settings import Sound, sound_settings
 from maya_batch.checkpoint.hf_config import CONTEXT, positions_of
 from maya_batch.checkpoint.locate import find_checkpoint
-from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout, read_layout
+from maya_batch.checkpoint.token_layout import TokenLayout, read_layout
 from maya_batch.errors import Finding, MachineError, ManifestError, UsageError, listed_lines
 from maya_batch.manifest import Book, ChapterText, Manuscript, Render, output_folder, read_manuscript
 from maya_batch.manifest.source_text import Lines, control_offsets, control_words
-from maya_batch.text.chunking import Piece, chunk_script
+from maya_batch.text.chunking import Piece
 from maya_batch.text.language import base_language
 from maya_batch.text.lexicon import Lexicon
-from maya_batch.text.marks import has_marks, mark_strippers
+from maya_batch.text.marks import has_marks
 from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import TextProblem
-from maya_batch.text.readings.writing_out import written_out
-from maya_batch.text.rewriting import Rewriter, rewrite, say_as
 from maya_batch.text.rules import TEXT_RULES
-from maya_batch.text.token_estimate import cap_tokens, expected_tokens
-from maya_batch.text.typography import finish_description, speakable
-from maya_batch.text.typography_mending import mendings
 
 #: The most chunks of a book: a month of speech; the Bible has 20,000.
 MOST_CHUNKS = 200_000
-
-#: After this many mistakes the search for further ones stops.
-_ENOUGH = 10_000
-
-#: The ids around the text: SOH, BOS, EOT, EOH, SOA, SOS, and the EOS at the end; and the bytes of `<description=""> `.
-_FRAME_IDS, _FRAME_BYTES = 7, 17
 
 
 @dataclass(frozen=True)
@@ -156,14 +145,14 @@ def plan_manuscript(
     findings += repeated
     chunks, part = 0, ""
     for chapter in manuscript.chapters:
-        if len(findings) > _ENOUGH:
+        if len(findings) > MOST_PROBLEMS:
             break
-        pieces, problems, cut = _pieces(chapter, manuscript.book, sound, layout, context, rules, lexicon)
+        pieces, problems, cut = chapter_pieces(chapter, manuscript.book, sound, layout, context, rules, lexicon)
         warnings += cut
         title = announcement(chapter, part, str(manuscript.path), manuscript.place)
         part = chapter.part
         if title is not None:
-            spoken, mistakes, cut = _pieces(title, manuscript.book, sound, layout, context, rules, lexicon)
+            spoken, mistakes, cut = chapter_pieces(title, manuscript.book, sound, layout, context, rules, lexicon)
             warnings += cut
             pieces = before_text(spoken, pieces)
             for problem in mistakes:
@@ -177,7 +166,7 @@ def plan_manuscript(
         drafts.append((chapter, pieces))
     if findings:
         raise ManifestError(findings)
-    chapters = _chapters(drafts, manuscript.book, sound, rules)
+    chapters = planned_chapters(drafts, manuscript.book, sound, rules)
     for planned in chapters:
         os.fsencode(planned.stem)  # fails now, not during the run, if the locale cannot encode it
     lines = listed_lines(warnings)
@@ -220,10 +209,10 @@ def speech_plan(text: str, description: str, sound: Sound, language: str = "en")
     except ValidationError as error:
         raise UsageError(f"--description {error.errors(include_url=False)[0]['msg']}") from error
     chapter = ChapterText(1, "1", "1", "voice", text, place)
-    pieces, problems, _ = _pieces(chapter, book, sound, layout, context, TEXT_RULES, Lexicon())
+    pieces, problems, _ = chapter_pieces(chapter, book, sound, layout, context, TEXT_RULES, Lexicon())
     if problems:
         raise ManifestError([Finding(*place(problem.offset), problem.what, problem.mend) for problem in problems])
-    return list(_chapters([(chapter, pieces)], book, sound, TEXT_RULES)[0].chunks)
+    return list(planned_chapters([(chapter, pieces)], book, sound, TEXT_RULES)[0].chunks)
 
 
 def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
@@ -233,137 +222,3 @@ def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
     except MachineError:
         return TokenLayout(), CONTEXT
     return read_layout(checkpoint.path), positions_of(checkpoint.path)
-
-
-def _pieces(
-    chapter: ChapterText, book: Book, sound: Sound, layout: TokenLayout, context: int, rules: int, lexicon: Lexicon
-) -> tuple[list[Piece], list[TextProblem], list[Finding]]:
-    """One chapter's pieces, the problems of its text, and warnings."""
-    passages, problems = parse_script(chapter.text, book.voices.keys(), layout.tags, rules)
-    if sum(not problem.tag for problem in problems) >= _ENOUGH:
-        return [], problems, []
-    passages, refused = rewrite(passages, _rewriters(chapter, book, rules))
-    passages, unsaid = say_as(passages, _sayings(chapter, book, rules, lexicon))
-    pieces, misfits = chunk_script(
-        chapter.text,
-        passages,
-        words=sound.chunk_words,
-        fits=_budget(chapter, book, sound, context, rules),
-        language=book.language,
-        rules=rules,
-    )
-    return pieces, [*problems, *refused, *unsaid, *misfits], list(divided_entries(chapter, passages, pieces))
-
-
-def _rewriters(chapter: ChapterText, book: Book, rules: int) -> list[Rewriter]:
-    """What changes the text of a chapter before it is cut, in this order; rules 1 change nothing."""
-    if rules == 1:
-        return []
-    return [
-        *mendings(chapter.text, book.language),
-        *mark_strippers(chapter.text, book.marks),
-    ]
-
-
-def _sayings(chapter: ChapterText, book: Book, rules: int, lexicon: Lexicon) -> list[Rewriter]:
-    """What is spoken in place of parts of a chapter's text; the cuts do not depend on it. The first rule wins."""
-    if rules == 1:
-        return []
-    sayings = [lexicon.rewriter(chapter.voice)] if lexicon.entries else []
-    return [*sayings, written_out(book.language)] if book.normalize == "on" else sayings
-
-
-def _budget(
-    chapter: ChapterText, book: Book, sound: Sound, context: int, rules: int
-) -> Callable[[str, str | None], bool]:
-    """A function: whether a voice's text, at its longest, fits into max_tokens and the model's context."""
-
-    @cache
-    def description_of(voice: str) -> str:
-        return finish_description(book.voices[voice].description)
-
-    @cache
-    def fits(text: str, voice: str | None) -> bool:
-        description = description_of(voice or chapter.voice)
-        # Without the tokenizer: a byte-level one makes at most one token a byte.
-        prompt = _FRAME_IDS + _FRAME_BYTES + len(description.encode()) + len(text.encode())
-        room = min(sound.max_tokens, context - prompt)
-        if room < 0:
-            return False  # before the words are counted: the text may be as long as a file
-        return _frames(cap_tokens(text, description, book.language, rules)) * SLOTS <= room
-
-    return fits
-
-
-def _chapters(
-    drafts: list[tuple[ChapterText, list[Piece]]], book: Book, sound: Sound, rules: int
-) -> tuple[Chapter, ...]:
-    """The chapters, with pieces turned into chunks: voices, lengths, pauses, occurrences."""
-    seen: Counter[tuple[str, str, int]] = Counter()
-    digits = max(2, len(str(len(book.chapters))))  # also where chapters are skipped, which renames no file
-    descriptions = {name: finish_description(voice.description) for name, voice in book.voices.items()}
-    chapters = []
-    for text, pieces in drafts:
-        chunks = []
-        for index, piece in enumerate(pieces, start=1):
-            name = piece.voice or text.voice
-            voice_seed = book.voices[name].seed
-            description, spoken = descriptions[name], speakable(piece.text)
-            seed = voice_seed if voice_seed is not None else sound.seed
-            seen[description, spoken, seed] += 1
-            following = pieces[index] if index < len(pieces) else None
-            chunks.append(
-                Chunk(
-                    chapter=text.number,
-                    index=index,
-                    source=text.text[piece.start : piece.end],
-                    description=description,
-                    text=spoken,
-                    seed=seed,
-                    occurrence=seen[description, spoken, seed],
-                    expected_frames=_frames(expected_tokens(spoken, description, book.language, rules)),
-                    max_frames=_frames(cap_tokens(spoken, description, book.language, rules)),
-                    pause=_pause(piece, following, book),
-                    words=piece.words,
-                    pause_before=piece.pause_before,
-                    changes=piece.changes,
-                    voice=name,
-                )
-            )
-        stem = f"{text.number:0{digits}}-{text.slug}".rstrip("-")
-        chapters.append(Chapter(text.number, text.title, stem, tuple(chunks), text.part))
-    return tuple(chapters)
-
-
-def spoken_as(chunk: Chunk, text: str, voice: str, book: Book, seed: int) -> Chunk:
-    """A chunk that has another text, spoken by a voice of the book; `seed` is for a voice without one."""
-    own = book.voices[voice]
-    description, spoken = finish_description(own.description), speakable(text)
-    return replace(
-        chunk,
-        description=description,
-        text=spoken,
-        seed=seed if own.seed is None else own.seed,
-        expected_frames=_frames(expected_tokens(spoken, description, book.language)),
-        max_frames=_frames(cap_tokens(spoken, description, book.language)),
-        voice=voice,
-        changes=(),
-    )
-
-
-def _pause(piece: Piece, following: Piece | None, book: Book) -> float:
-    """The silence after a piece, in seconds; each scene break adds the pause of a paragraph.
-
-    What the text asks for takes the place of the usual silence. After a chapter's last piece it is added to
-    `chapter_end`, as the stitcher does.
-    """
-    usual = book.pauses.sentence
-    if following is None:
-        usual = 0.0
-    elif following.paragraph != piece.paragraph:
-        usual = book.pauses.paragraph * (1 + piece.scene_breaks_after)
-    return usual if piece.pause_after is None else piece.pause_after
-
-
-def _frames(tokens: int) -> int:
-    return -(-tokens // SLOTS)

@@ -252,7 +252,7 @@ class Book(Part):
     #: What is done with marks like `_emphasis_`, `# heading` and `[12]`: `strip` takes them out, `error` refuses them.
     marks: Literal["strip", "error"] = "strip"
     lexicon: Lexicon | None = None
-    normalize: Switch = "off"
+    normalize: Switch = "on"
     pauses: Pauses = Pauses()
     output: Output = Output()
     render: Render = Render()

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from maya_batch.book.chapters import spoken_as
 from maya_batch.book.chunk import Chunk
-from maya_batch.book.plan import Plan, spoken_as
+from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.word_list import as_written
 from maya_batch.errors import UsageError

@@ -59,9 +59,14 @@ class Cuts:
         self._passes = rules.passes
         self._words = words
         self._cuts: list[list[int]] = [[] for _ in Rank]
+        self._weak: list[int] = []  # ranked only if no better place is found: they are most places
         places = [found.start() for found in rules.place.finditer(text, start + 1, end)]
         for cut, moved in zip(places, before_tags(text, places, start, end, rules), strict=True):
-            if cut == moved:
+            if cut != moved:
+                continue
+            if _is_between_words(text, cut):
+                self._weak.append(cut)
+            else:
                 self._cuts[rules.rank(text, cut)].append(cut)
 
     def best(self, start: int, end: int) -> int | None:
@@ -83,6 +88,8 @@ class Cuts:
             return None
         starts = self._words.starts
         first = bisect_left(starts, start)
+        if rank <= Rank.CLAUSE and self._weak:
+            self._rank_weak()
         cuts = self._cuts[rank]
         low = bisect_right(cuts, starts[first + least - 1])
         high = bisect_right(cuts, starts[first + total - least], low)
@@ -95,6 +102,26 @@ class Cuts:
 
     def _doubled(self, cut: int) -> int:
         return 2 * bisect_left(self._words.starts, cut)
+
+    def _rank_weak(self) -> None:
+        for cut in self._weak:
+            self._cuts[self._words.rules.rank(self._words.text, cut)].append(cut)
+        self._weak = []
+        for cuts in self._cuts:
+            cuts.sort()
+
+
+def _is_between_words(text: str, cut: int) -> bool:
+    """Whether a place is between two words with one space and nothing else: by all rules it is `CLAUSE` at most.
+
+    A bracket may belong to an enumerator ("a)").
+    """
+    return (
+        text[cut - 2 : cut - 1].isalpha()
+        and text[cut - 1] == " "
+        and text[cut].isalpha()
+        and ")" not in text[cut : cut + 12]
+    )
 
 
 def _without_tags(text: str) -> str:

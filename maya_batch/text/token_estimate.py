@@ -7,7 +7,7 @@ from functools import lru_cache
 from maya_batch.text.emotion_tags import LAUGH_TAGS, TAG
 from maya_batch.text.pinned_word_count import spoken_words_1
 from maya_batch.text.rules import TEXT_RULES
-from maya_batch.text.word_count import spoken_words
+from maya_batch.text.word_count import SpokenWords, spoken_words
 
 #: Speech tokens a spoken word at a conversational pace: 52 measured on the demo voice, 37 to 55 reported for Maya1.
 _TOKENS_A_WORD = 52
@@ -38,7 +38,7 @@ def pace(description: str) -> float:
 
 def expected_tokens(text: str, description: str, language: str, rules: int = TEXT_RULES) -> int:
     """The speech tokens that this text most likely takes; `rules` is the version of the text rules."""
-    words = _words(text, language, rules, True)
+    words = _words(text, language, rules).likely
     return math.ceil(_TOKENS_A_CLIP + words * _TOKENS_A_WORD * pace(description) + tag_tokens(text) / 4)
 
 
@@ -49,14 +49,17 @@ def cap_tokens(text: str, description: str, language: str, rules: int = TEXT_RUL
     of the demo voice, 1 to 45 words long and at all paces, none reached the cap, and the longest took 83 % of it
     (tests/measure/caps.py). `rules` is the version of the text rules.
     """
-    words = _words(text, language, rules, False)
+    words = _words(text, language, rules).most
     return math.ceil(_CAP_CONSTANT + words * _CAP_A_WORD * max(1.0, pace(description)) + tag_tokens(text))
 
 
 @lru_cache(maxsize=1 << 14)
-def _words(text: str, language: str, rules: int, likely: bool) -> int:
+def _words(text: str, language: str, rules: int) -> SpokenWords:
     """Cached: a text is counted while it is cut, and again after that."""
-    return spoken_words_1(text, language) if rules == 1 else spoken_words(text, language, likely)
+    if rules == 1:
+        count = spoken_words_1(text, language)
+        return SpokenWords(count, count)
+    return spoken_words(text, language)
 
 
 def tag_tokens(text: str) -> int:

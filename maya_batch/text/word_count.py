@@ -6,6 +6,7 @@ The token cap depends on the count, so it may be a little too high but never far
 import re
 import unicodedata
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from maya_batch.text.abbreviations import ABBREVIATIONS
 from maya_batch.text.emotion_tags import TAG
@@ -39,25 +40,34 @@ _PART = re.compile(
 )
 
 
-def spoken_words(text: str, language: str = "en", likely: bool = False) -> int:
-    """Return the number of words spoken for `text`; tags (`<laugh>`) count 0.
+class SpokenWords(NamedTuple):
+    """Numbers of spoken words."""
 
-    What is said in another way than it is written counts as its longest reading ("1,250" is six words), or, with
-    `likely`, as its most likely one. `language` is a code like "en" or "en-GB"; digits of a language without number
-    words count one by one.
+    likely: int
+    """With the most likely reading of what is said in another way than it is written."""
+    most: int
+    """With its longest reading: "1,250" is six words."""
+
+
+def spoken_words(text: str, language: str = "en") -> SpokenWords:
+    """Return the numbers of words spoken for `text`; tags (`<laugh>`) count 0.
+
+    `language` is a code like "en" or "en-GB"; digits of a language without number words count one by one.
     """
     if "<" in text:
         text = TAG.sub(" ", text)
     counts = _token_counts(base_language(language) == "en")
     total = sum(map(counts.__getitem__, text.split()))
     if total < _UNCLEAR:
-        return total
-    count = at = 0
+        return SpokenWords(total, total)
+    plain = likely = most = at = 0
     for written in find_written(text, language):
-        readings = written.readings[:1] if likely else written.readings
-        count += _plain_words(text[at : written.start]) + _longest(readings)
+        plain += _plain_words(text[at : written.start])
+        likely += 1 + written.readings[0].count(" ")
+        most += _longest(written.readings)
         at = written.end
-    return count + _plain_words(text[at:])
+    plain += _plain_words(text[at:])
+    return SpokenWords(plain + likely, plain + most)
 
 
 def _plain_words(text: str) -> int:

@@ -13,6 +13,7 @@ import yaml
 from sentencex import segment
 
 from maya_batch import manifest
+from maya_batch.book import pieces
 from maya_batch.book import plan as plan_module
 from maya_batch.book.book_id import BookId, read_book_id, write_book_id
 from maya_batch.book.plan import make_plan
@@ -91,7 +92,7 @@ def test_a_text_that_no_model_has_room_for_is_not_counted(tmp_path: Path, monkey
         plural.append(len(text))
         return 300
 
-    monkeypatch.setattr(plan_module, "cap_tokens", cap_tokens)
+    monkeypatch.setattr(pieces, "cap_tokens", cap_tokens)
     (line,) = findings(tmp_path, f"{HEAD}chapters:\n  - title: One\n    text: Well. {'a' * 1_000_000}\n")
     assert line.endswith(
         "is too long for the model to speak, and there is no place to cut it; add spaces, or write it in words"

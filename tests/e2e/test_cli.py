@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from typer.models import CommandInfo
 
 from maya_batch.book.settings import config_names
 from maya_batch.cli import app
@@ -53,10 +54,13 @@ def rendered(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> TinyBook:
 # --- help --------------------------------------------------------------------------------------------------------
 
 
+def name_of(info: CommandInfo) -> str:
+    assert info.callback is not None
+    return info.name or info.callback.__name__
+
+
 def test_every_command_is_known_here() -> None:
-    assert sorted(info.name or info.callback.__name__ for info in app.registered_commands if info.callback) == sorted(
-        COMMANDS
-    )
+    assert sorted(map(name_of, app.registered_commands)) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -64,10 +68,9 @@ def test_every_command_has_help(name: str, cli: Cli) -> None:
     said = cli(name, "--help")
     assert (said.code, said.err) == (0, "")
     assert re.search(f"Usage: .*maya-batch {name} ", said.out)
-    info = next(info for info in app.registered_commands if info.callback and info.callback.__name__ == name)
-    assert info.callback is not None
-    assert info.callback.__doc__
-    assert info.callback.__doc__.split(":")[0].split()[0] in said.out
+    [doc] = [info.callback.__doc__ for info in app.registered_commands if info.callback and name_of(info) == name]
+    assert doc
+    assert doc.split(":")[0].split()[0] in said.out
 
 
 def test_help_of_the_program_names_every_command(cli: Cli) -> None:

@@ -24,6 +24,7 @@ from maya_batch.run.summary import summarize
 from maya_batch.run.take_inspector import make_inspector
 from maya_batch.text.emotion_tags import MAYA1_TAGS
 from tests.support.demo import maya
+from tests.support.epubs import write_epub, xhtml
 from tests.support.fakes import TinyBook
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +58,7 @@ def write_book(folder: Path, doc: str) -> Path:
     (folder / "chapters").mkdir()
     (folder / "chapters" / "ferry.txt").write_text("An old man stood by the water with Hermione.\n", encoding="utf-8")
     (folder / "chapters" / "imprint.txt").write_text("All rights reserved.\n", encoding="utf-8")
+    write_epub(folder / "book.epub", {"one.xhtml": xhtml("<h1>The Ferry</h1><p>An old man stood by the water.</p>")})
     (folder / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     lexicon = next(block for block in blocks("text", MANIFEST) if block.startswith("word,respelling"))
     (folder / "words.csv").write_text(lexicon, encoding="utf-8")
@@ -213,7 +215,7 @@ def test_measured_figures_are_in_the_log(doc: str, title: str) -> None:
 
 
 #: What can run without Maya1, a GPU or the network; the rest must say in one line what is missing.
-RUNS = {"plan", "status", "clean", "say", "tags", "doctor", "schema", "bench", "words"}
+RUNS = {"plan", "status", "clean", "say", "tags", "doctor", "schema", "bench", "words", "import"}
 
 
 @pytest.mark.parametrize(("name", "command"), commands())
@@ -264,7 +266,7 @@ def test_the_crontab_line_works_in_crons_environment(book: Path) -> None:
     for _ in range(2):
         done = run(["/bin/sh", "-c", command], Path("/"), bare)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert sorted(path.name for path in (book / "audio").glob("*.wav")) == ["01-the-ferry.wav", "02-the-hill.wav"]
+    assert sorted(path.name for path in (book / "audio").glob("*.wav")) == ["02-the-ferry.wav", "03-the-hill.wav"]
 
 
 @pytest.mark.soak  # it renders a book, as the crontab line does

@@ -198,8 +198,8 @@ def test_what_went_wrong_is_on_record_and_stays_there(
 
 
 def allow_for_longwinded_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maya_batch.book.plan.cap_tokens", lambda *args: cap_tokens(*args) + 7 * LONGWINDED)
-    monkeypatch.setattr("maya_batch.book.plan.expected_tokens", lambda *args: 7 * LONGWINDED)
+    monkeypatch.setattr("maya_batch.book.chapters.cap_tokens", lambda *args: cap_tokens(*args) + 7 * LONGWINDED)
+    monkeypatch.setattr("maya_batch.book.chapters.expected_tokens", lambda *args: 7 * LONGWINDED)
 
 
 def test_a_higher_cap_renders_the_cut_off_chunks_again_and_no_others(
@@ -218,7 +218,7 @@ def test_a_higher_cap_renders_the_cut_off_chunks_again_and_no_others(
     assert all(request.seed == sequence_seed(request.key, 2) for request in fake_engine.requests)
     assert before.items() <= take_files(tiny).items()  # the first attempts are kept
     fake_engine.batches.clear()
-    monkeypatch.setattr("maya_batch.book.plan.cap_tokens", cap_tokens)
+    monkeypatch.setattr("maya_batch.book.chapters.cap_tokens", cap_tokens)
     render(tiny)
     assert fake_engine.batches == []  # a lower cap asks for nothing
 
@@ -684,9 +684,9 @@ def test_a_voice_is_known_from_the_takes_of_an_earlier_run(
     tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slowly = [f"The old man number {number} waited by the water for a very long time." for number in range(9)]
-    monkeypatch.setattr("maya_batch.book.plan.expected_tokens", lambda *args: round(expected_tokens(*args) * 0.7))
+    monkeypatch.setattr("maya_batch.book.chapters.expected_tokens", lambda *args: round(expected_tokens(*args) * 0.7))
     tiny.write({"One": slowly})
     assert kinds(render(tiny)) == []  # by what is foreseen below, this was a fast voice
-    monkeypatch.setattr("maya_batch.book.plan.expected_tokens", expected_tokens)
+    monkeypatch.setattr("maya_batch.book.chapters.expected_tokens", expected_tokens)
     tiny.write({"One": [*slowly, "The old woman waited by the fire for a very long time as well."]})
     assert kinds(render(tiny)) == [("1:10", "long")]

@@ -160,13 +160,13 @@ def test_mistakes_in_the_manifest_are_told_with_their_place(lexicon: str, told: 
     assert findings == [f"book.yaml:{line}" for line in told]
 
 
-@pytest.mark.parametrize(("value", "normal"), [("on", "on"), ("off", "off"), ("true", "on"), ("No", None), ("", "off")])
+@pytest.mark.parametrize(("value", "normal"), [("on", "on"), ("off", "off"), ("true", "on"), ("No", None), ("", "on")])
 def test_normalize_is_on_or_off(value: str, normal: str | None) -> None:
     Path("book.yaml").write_text(HEAD + f"normalize: {value}\n")
     manuscript, findings = read_manuscript(Path("book.yaml"))
     assert manuscript is not None
     assert [finding.what for finding in findings] == ([] if normal else ["`normalize` cannot be 'No'"])
-    assert manuscript.book.normalize == (normal or "off")
+    assert manuscript.book.normalize == (normal or "on")
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def main() -> None:
             request = by_key[generation.key]
             tokens = len(generation.codes) * SLOTS
             use.append(tokens / cap_tokens(request.text, request.description, "en"))
-            words = spoken_words(request.text)
+            words = spoken_words(request.text).most
             if words > 5:
                 a_word[pace(request.description)].append(tokens / words)
     reached = sum(share >= 1 for share in use)

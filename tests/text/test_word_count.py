@@ -71,19 +71,19 @@ TEXTS = st.lists(PARTS, max_size=14).map("".join) | st.text(max_size=40)
     ],
 )
 def test_spoken_words(text: str, words: int) -> None:
-    assert spoken_words(text) == words
+    assert spoken_words(text).most == words
 
 
 @pytest.mark.parametrize("language", ["en", "de", "fr", "xx", ""])
 def test_numbers_in_any_language(language: str) -> None:
-    assert spoken_words("1984 21st $3.50 1,250.5", language) > 8
+    assert spoken_words("1984 21st $3.50 1,250.5", language).most > 8
 
 
 @settings(derandomize=True, max_examples=400, deadline=None)
 @given(TEXTS | st.text("0123456789.,:/-$£%stk ", max_size=30), st.sampled_from(["en", "de", "ja"]))
 def test_any_text_can_be_counted_and_every_word_counts(text: str, language: str) -> None:
     plain = [word for word in TAG.sub(" ", text).split() if word.isalpha() and word.isascii()]
-    assert spoken_words(text, language) >= len(plain)
+    assert spoken_words(text, language).most >= len(plain)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_speakable_is_idempotent_and_keeps_words_and_tags(text: str) -> None:
     assert speakable(once) == once
     assert once == " ".join(once.split())
     assert TAG.findall(once) == TAG.findall(text)
-    assert spoken_words(once) == spoken_words(text)
+    assert spoken_words(once).most == spoken_words(text).most
     once.encode()
 
 
@@ -135,12 +135,12 @@ def test_description_gets_its_full_stop() -> None:
 @pytest.mark.parametrize("unit", ["a", "1", "a.", "a-", "1,", "1:", "@", "a@", "é", "A", "<", "$1", "‘"])
 def test_hostile_tokens_take_linear_time(unit: str) -> None:
     begun = time.process_time()
-    assert spoken_words(unit * 50_000) >= 0
+    assert spoken_words(unit * 50_000).most >= 0
     speakable(unit * 50_000 + ",”" * 50_000)
     assert time.process_time() - begun < 30
 
 
 @pytest.mark.parametrize(("text", "longest", "likely"), [("1984", 5, 3), ("He paid $5.", 4, 4), ("at 6:45", 5, 4)])
 def test_the_likely_reading_may_be_shorter_than_the_longest(text: str, longest: int, likely: int) -> None:
-    assert spoken_words(text) >= longest
-    assert spoken_words(text, likely=True) == likely
+    assert spoken_words(text).most >= longest
+    assert spoken_words(text).likely == likely

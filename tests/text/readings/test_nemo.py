@@ -14,8 +14,8 @@ def test_ninety_seven_of_a_hundred_pairs_are_read_as_the_suite_says() -> None:
 
 def test_the_word_count_of_a_pair_is_never_far_below_the_words_spoken() -> None:
     low = [
-        (written, spoken, spoken_words(written))
+        (written, spoken, spoken_words(written).most)
         for _, written, spoken in pairs()
-        if spoken_words(written) < 0.8 * len(plain(spoken))
+        if spoken_words(written).most < 0.8 * len(plain(spoken))
     ]
     assert not low
