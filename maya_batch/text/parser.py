@@ -36,6 +36,10 @@ _MOST_PROBLEMS = 10_000
 """The most problems reported, of tags and of others each: a file of the wrong kind has millions."""
 
 
+_CLOSING = re.compile(r"[^\w\s\[<\\(“‘„«‹]+(?=\s|$)")
+"""Quotes, brackets and punctuation after a pause that belong to the words before it."""
+
+
 def parse_script(
     source: str, voices: Collection[str], tags: Collection[str], rules: int = TEXT_RULES
 ) -> tuple[list[Passage], list[TextProblem]]:
@@ -98,6 +102,7 @@ class _Reader:
                     run = PassageBuilder(found.start(), voice=raw[1:-1], paragraph=paragraph)
                 elif self.rules > 1 and found.lastgroup == "voice" and PAUSE_LIKE.fullmatch(raw):
                     run = self._pause(run, found.start(), at, raw)
+                    at = max(at, run.start)
                 else:
                     self._read(run, found)
         self._keep(run, at, end)
@@ -112,6 +117,9 @@ class _Reader:
         after = run
         if run.is_speakable():
             self.runs.append(run)
+            if closing := _CLOSING.match(self.source, end):
+                run.close(closing.group(), end)
+                end = closing.end()
             after = PassageBuilder(end, voice=run.voice, paragraph=run.paragraph, is_continued=True)
         if self.runs:
             self.runs[-1].add_pause(seconds)

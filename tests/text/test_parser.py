@@ -239,6 +239,7 @@ PAUSES = [
     ("One.\n\n[Pause .5 s] Two. [pause 60s]", [("One.", 0.5), ("Two.", 60.0)]),
     ("One.\n\n* * *\n\n[pause\n2s] Two.", [("One.", 2.0), ("Two.", None)]),
     ("“One[pause 1s] [pause 2s]Two[pause 1s]”", [("“One", 3.0), ("Two”", 1.0)]),
+    ("“Stop [pause 2s]” he said. “No [pause 1s]—” Yes.", [("“Stop”", 2.0), ("he said. “No—”", 1.0), ("Yes.", None)]),
     ("[anna] [pause 1s] One. [narrator] Two.", [("One.", None), ("Two.", None)]),
     ("One. [anna] Two. [pause 2s] [narrator] Three.", [("One.", None), ("Two.", 2.0), ("Three.", None)]),
 ]

@@ -40,6 +40,7 @@ def write_out(text: str, language: str = "en") -> str:
         ),
         ("He is 5'6\" tall.", "He is five foot six tall."),
         ("Call 555-1234 or (212) 555-1234.", "Call 555-1234 or two one two five five five one two three four."),
+        ("He had it--5 men at -5 degrees.", "He had it--five men at minus five degrees."),
         ("In A.D. 79 it fell.", "In A.D. seventy nine it fell."),
         ("<laugh> Tea, etc. And so on.", "<laugh> Tea, et cetera. And so on."),
     ],
