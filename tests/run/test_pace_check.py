@@ -254,7 +254,12 @@ def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_judgements(
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(TakeProcessor, "_decode"), (TakeProcessor, "_settle"), (VoiceCheck, "catch_up")],
+    [
+        (TakeProcessor, "_decode"),
+        # Between the other two.
+        pytest.param(TakeProcessor, "_settle", marks=pytest.mark.soak),
+        (VoiceCheck, "catch_up"),
+    ],
     ids=lambda part: str(part),
 )
 def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_judgements(
