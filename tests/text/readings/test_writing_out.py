@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from maya_batch.text.emotion_tags import TAG
 from maya_batch.text.passage import Passage
 from maya_batch.text.readings.writing_out import written_out
+from tests.support.properties import examples
 
 
 def write_out(text: str, language: str = "en") -> str:
@@ -54,7 +55,7 @@ def test_the_rule_of_a_change_is_its_kind() -> None:
     assert [(new.rule, new.text) for new in replacements] == [("title", "Doctor"), ("cardinal", "five")]
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=examples(300), deadline=None)
 @given(
     st.lists(
         st.sampled_from(["5", "Mr. ", "<laugh>", " ", "5kg", "%", "–", ".", "p.m.", "Hill ", "£3 4s. 6d."]), max_size=9
