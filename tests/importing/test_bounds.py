@@ -97,6 +97,18 @@ def test_many_attributes_without_values_are_refused(attributes: str, monkeypatch
         read_blocks(f"<p><a {attributes}>w</a>".encode(), "a.xhtml")
 
 
+@pytest.mark.parametrize("value", ["", "=b", "='>'", '=">"'])
+def test_many_attributes_of_one_tag_are_refused_in_html(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xhtml_bounds, "_MANY_ATTRIBUTES", 10)
+    monkeypatch.setattr(xhtml_bounds, "_MOST_COMPARISONS", 100**2)
+    attributes = " ".join(f"a{number}{value}" for number in range(101))
+    said = r"^a\.xhtml: the file is not well-formed, and tags in it have too many attributes$"
+    with pytest.raises(UsageError, match=said):
+        read_blocks(f"<p><a {attributes}>w</a>".encode(), "a.xhtml")
+    words = "w " * 200  # the text after a tag is none of its attributes
+    assert read_blocks(f"<p><a b{value}>{words}</a><br {attributes[:300]}>".encode(), "a.xhtml").blocks
+
+
 @pytest.mark.parametrize(
     "chapter", ["<p>" + "<b/>" * 400 + "</p>", '<p a="b"/>' * 300, "<p>" + "&#233;" * 300 + "</p>"]
 )
