@@ -23,6 +23,8 @@ MOST_ELEMENTS = 150_000
 """The most elements that mammoth gets, without formats and with equal runs joined; a novel has 0.05 million."""
 _MOST_ATTRIBUTES = 300_000
 """The most attributes that mammoth gets: each takes 1 KB of memory."""
+_MOST_OPEN_FIELDS = 100
+"""The most fields inside one another: mammoth looks through all that are open for each run."""
 _DROP_CAP_RUNS = 20
 """The most runs of a drop cap: it is a letter or a word."""
 _MOST_PARTS = 10_000
@@ -85,6 +87,8 @@ def open_docx(content: bytes, name: str) -> DocxPackage:
     _join_drop_caps(body)
     hidden = _remove_hidden(body)
     _remove_repeated_marks(body)
+    if _open_fields(body) > _MOST_OPEN_FIELDS:
+        raise UsageError(f"{name}: has more than {_MOST_OPEN_FIELDS} fields without an end; save it as .docx again")
     deleted = sum(len(text.text or "") for text in body.iter(f"{_W}delText"))
     comments = trees.pop("word/comments.xml", None)
     commented = sum(len(text.text or "") for text in comments.iter(f"{_W}t")) if comments is not None else 0
@@ -184,6 +188,16 @@ def _remove_repeated_marks(body: etree._Element) -> None:
         if name in seen and parent is not None:
             parent.remove(mark)
         seen.add(name)
+
+
+def _open_fields(body: etree._Element) -> int:
+    """The most fields that are open at a place."""
+    is_open = most = 0
+    for mark in body.iter(f"{_W}fldChar"):
+        kind = mark.get(f"{_W}fldCharType")
+        is_open = max(0, is_open + (1 if kind == "begin" else -1 if kind == "end" else 0))
+        most = max(most, is_open)
+    return most
 
 
 def slim(tree: etree._Element) -> None:

@@ -7,7 +7,7 @@ from maya_batch.files.safe_open import safe_read
 
 MOST_BYTES = 20_000_000
 """The largest manuscript of text or HTML, in bytes; the whole Bible is 4.4 MB."""
-MOST_PARAGRAPHS = 300_000
+MOST_PARAGRAPHS = 200_000
 """The most paragraphs of a plain text: each takes about 1 KB of memory."""
 
 

@@ -7,7 +7,7 @@ from maya_batch.errors import UsageError
 
 #: A tag takes about 120 bytes of memory and 7 to 12 µs, an attribute 220 bytes and 7 µs. A novel of 120,000 words has
 #: about 0.1 million tags; War and Peace has 1.2 million if each of its words is an element.
-_MOST_TAGS, _MOST_ATTRIBUTES, _MOST_REFERENCES = 1_250_000, 1_000_000, 3_000_000
+_MOST_TAGS, _MOST_ATTRIBUTES, _MOST_REFERENCES = 1_250_000, 750_000, 3_000_000
 _MOST_CHARACTERS = 64_000_000
 #: Browsers read `<a b c>` as two attributes without values: each word may be one.
 _MOST_WORDS = 4_000_000
