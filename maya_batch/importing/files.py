@@ -1,5 +1,6 @@
 """Reads a manuscript's file within limits."""
 
+import errno
 from pathlib import Path
 
 from maya_batch.errors import UsageError
@@ -22,4 +23,5 @@ def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
     except FileNotFoundError:
         raise UsageError(f"{path}: does not exist") from None
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+        too_large = f"is larger than {most // 1_000_000} MB; divide it"
+        raise UsageError(f"{path}: {too_large if error.errno == errno.EFBIG else error.strerror}") from error

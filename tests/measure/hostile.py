@@ -171,8 +171,11 @@ CASES: dict[str, tuple[str, Callable[..., Any]]] = {
     # Markdown
     "markdown quotations": ("md", lambda: "> a\n\n" * 49_000),
     "markdown notes": ("md", lambda: _markdown_notes(9_999)),
-    "markdown deep list": ("md", lambda: "\n".join("  " * n + "- an item" for n in range(1_000)) * 10),
-    "markdown deep list 2": ("md", lambda: "- " * 100_000 + "x"),
+    "markdown deep list": (
+        "md",
+        lambda: ("\n".join("  " * n + "- an item" for n in range(45)) + "\n\nA text.\n\n") * 1_900,
+    ),
+    "markdown deep list 2": ("md", lambda: "- " * 9_000 + "x"),
     "markdown deep quotation": ("md", lambda: ">" * 100_000 + "x"),
     "markdown lists": ("md", lambda: "- a\n  - b\n    - c\n" * 33_000),
     "markdown numbered": ("md", lambda: "".join(f"{n}. an item\n" for n in range(99_000))),
