@@ -288,7 +288,7 @@ def test_entries_that_point_to_page_breaks_in_a_row_begin_at_the_text_after_them
 
 
 def test_what_is_not_read_between_all_paragraphs_is_one_chapter() -> None:
-    pairs = [(block(f"{n}."), block(f"Note {n}.", roles=frozenset({"index"}))) for n in range(MANY)]
+    pairs = [(block(f"{n}."), block(f"Note {n}.", roles=("index",))) for n in range(MANY)]
     chapters, _ = make_chapters(document([heading("The Ferry"), *(each for pair in pairs for each in pair)], []))
     assert [chapter.skip for chapter in chapters] == ["", "index"]
     assert [len(chapter.blocks) for chapter in chapters] == [MANY, MANY]

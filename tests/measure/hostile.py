@@ -165,7 +165,7 @@ CASES: dict[str, tuple[str, Callable[..., Any]]] = {
     "docx insertions": ("docx", lambda: docx(_p(f"<w:ins>{_RUN.format('b')}</w:ins>" * 49_000))),
     "docx deep insertions": ("docx", lambda: docx(_p("<w:ins>" * 200 + _RUN.format("b") + "</w:ins>" * 200) * 100)),
     "docx fields": ("docx", lambda: docx(_p(_FIELD * 30_000))),
-    "docx styles": ("docx", lambda: _with_part("styles", "<w:style/>" * 149_000)),
+    "docx styles": ("docx", lambda: _with_part("styles", '<w:style w:type="table"/>' * 149_000)),
     "docx attributes": ("docx", lambda: docx('<w:p w:a="b" w:b="b" w:c="b" w:d="b" w:e="b" w:f="b"/>' * 49_000)),
     "docx deep": ("docx", lambda: docx(_p("<w:smartTag>" * 250 + _RUN.format("b") + "</w:smartTag>" * 250) * 500)),
     # Markdown
