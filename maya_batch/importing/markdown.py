@@ -39,7 +39,7 @@ _FIELDS = {
 _MOST_EVENTS = 2000
 _MOST_BYTES = 10_000_000
 """The largest file, in bytes: markdown-it takes about 50 times as much memory."""
-_DEEPEST = 100
+_DEEPEST = 50
 """The most levels of quotations and lists, an item of a list being two: what is deeper, markdown-it drops."""
 _MOST_NOTES = 10_000
 """The most footnotes: each is parsed separately, in 0.2 ms."""

@@ -6,7 +6,7 @@ import pytest
 from lxml import etree
 
 from maya_batch.errors import UsageError
-from maya_batch.importing import contents, xhtml_bounds, xhtml_elements
+from maya_batch.importing import contents, xhtml_bounds, xhtml_elements, xhtml_reader
 from maya_batch.importing.epub import read_epub
 from maya_batch.importing.xhtml_blocks import read_blocks
 from tests.support.epubs import link, nav, ncx, package, write_epub, xhtml
@@ -133,3 +133,10 @@ def test_the_files_of_a_book_share_the_bounds(chapter: str, tmp_path: Path, monk
 )
 def test_sections_and_document_types_without_an_end_do_no_harm(content: str, text: list[str]) -> None:
     assert [block.text for block in read_blocks(content.encode(), "a.xhtml").blocks] == text
+
+
+def test_a_paragraph_longer_than_a_chapter_may_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xhtml_reader, "_LONGEST_TEXT", 100)
+    assert read_blocks(xhtml(f"<p>{'a' * 100}</p>").encode(), "a.xhtml").blocks[0].text == "a" * 100
+    with pytest.raises(UsageError, match=r"^a\.xhtml: a paragraph has more than 100 characters; divide it$"):
+        read_blocks(xhtml(f"<p>{'a' * 101}</p>").encode(), "a.xhtml")

@@ -105,7 +105,7 @@ def test_the_largest_markdown_is_read(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("begin", ["> ", "- "])
 def test_what_is_nested_is_read_and_what_is_nested_too_deep_is_refused(tmp_path: Path, begin: str) -> None:
-    document = read_markdown(written(tmp_path, "a.md", begin * 45 + "a word"))
+    document = read_markdown(written(tmp_path, "a.md", begin * 20 + "a word"))
     assert [block.text for block in document.blocks] == ["a word"]
     with pytest.raises(NotTextError, match="has quotations or lists that are nested too deep in one another"):
         read_markdown(written(tmp_path, "a.md", begin * 150 + "a word"))

@@ -173,7 +173,7 @@ CASES: dict[str, tuple[str, Callable[..., Any]]] = {
     "markdown notes": ("md", lambda: _markdown_notes(9_999)),
     "markdown deep list": (
         "md",
-        lambda: ("\n".join("  " * n + "- an item" for n in range(45)) + "\n\nA text.\n\n") * 1_900,
+        lambda: ("\n".join("  " * n + "- an item" for n in range(22)) + "\n\nA text.\n\n") * 3_800,
     ),
     "markdown deep list 2": ("md", lambda: "- " * 9_000 + "x"),
     "markdown deep quotation": ("md", lambda: ">" * 100_000 + "x"),
