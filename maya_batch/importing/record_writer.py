@@ -1,13 +1,12 @@
 """Makes import.json; `import_record` documents its keys and reads it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 from maya_batch.importing.chapter_files import ChapterFile
-from maya_batch.importing.import_record import VERSION
+from maya_batch.importing.import_record import VERSION, to_json
 from maya_batch.importing.manuscript import Imported
 
 
@@ -43,4 +42,4 @@ def record_content(
             for each in chapters
         ],
     }
-    return (json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n").encode("utf-8", errors="replace")
+    return to_json(data)
