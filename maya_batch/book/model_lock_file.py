@@ -1,5 +1,7 @@
 """Reads, checks and writes the file model.lock; `model_lock` interprets it."""
 
+import copy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +30,21 @@ def read_lock(path: Path) -> dict[str, Any]:
         MachineError: it is not a model.lock of this version.
     """
     try:
-        data = yaml.safe_load(safe_read(path, _LARGEST))
+        data = _parsed(safe_read(path, _LARGEST))
     except FileNotFoundError:
         return {"version": _VERSION, "model": {}, "codec": {}}
     except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
         raise _unreadable(path) from error
     if not _is_lock(data):
         raise _unreadable(path)
-    return dict(data)
+    lock: dict[str, Any] = copy.deepcopy(data)
+    return lock
+
+
+@lru_cache(maxsize=4)
+def _parsed(content: bytes) -> Any:
+    """What a file says. A run reads the same content several times, and parsing it takes most of the time."""
+    return yaml.safe_load(content)
 
 
 def write_lock(path: Path, data: dict[str, Any]) -> None:
