@@ -1,7 +1,5 @@
 """Reads, checks and writes the file model.lock; `model_lock` interprets it."""
 
-import copy
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import yaml
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import write_atomic
 from maya_batch.files.safe_open import safe_read
+from maya_batch.files.yaml_content import parsed
 
 CONFIG_FIELDS = ("dtype", "quantization", "decoding")
 """The fields of a model config besides the model's identity; the file calls them a recipe."""
@@ -30,21 +29,14 @@ def read_lock(path: Path) -> dict[str, Any]:
         MachineError: it is not a model.lock of this version.
     """
     try:
-        data = _parsed(safe_read(path, _LARGEST))
+        data = parsed(safe_read(path, _LARGEST))
     except FileNotFoundError:
         return {"version": _VERSION, "model": {}, "codec": {}}
     except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
         raise _unreadable(path) from error
     if not _is_lock(data):
         raise _unreadable(path)
-    lock: dict[str, Any] = copy.deepcopy(data)
-    return lock
-
-
-@lru_cache(maxsize=4)
-def _parsed(content: bytes) -> Any:
-    """What a file says. A run reads the same content several times, and parsing it takes most of the time."""
-    return yaml.safe_load(content)
+    return dict(data)
 
 
 def write_lock(path: Path, data: dict[str, Any]) -> None:
