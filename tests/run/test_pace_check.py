@@ -38,6 +38,7 @@ from tests.support.fakes import (
 pytestmark = pytest.mark.slow
 
 RENDER = {"model": "./lm", "codec": "./codec"}
+SYLLABLES = ("ba", "be", "bi", "bo", "bu", "da", "de", "di", "do", "du")
 
 #: All takes by ref, the chapter files, and what is on record.
 Whole = tuple[dict[str, list[Take]], dict[str, bytes], list[tuple[str, str]]]
@@ -116,10 +117,13 @@ def in_background(request: pytest.FixtureRequest, tiny: TinyBook) -> bool:
 
 
 def sentences(first: int, last: int, **words: str) -> list[str]:
-    """Paragraphs `first` to `last` of a book, some of them beginning with a word: n5="Hasty"."""
+    """Paragraphs `first` to `last` of a book, some of them beginning with a word: n5="Hasty". Their numbers are in them
+    as names, because figures would be written out.
+    """
+    names = {n: "".join(SYLLABLES[int(figure)] for figure in str(n)).title() for n in range(first, last + 1)}
     return [
-        f"{words.get(f'n{n}', 'So')} the old man number {n} waited by the dark water for a very long time in the cold."
-        for n in range(first, last + 1)
+        f"{words.get(f'n{n}', 'So')} an old man named {name} waited by the dark water for a long time in the cold."
+        for n, name in names.items()
     ]
 
 
