@@ -233,7 +233,10 @@ CASES: dict[str, tuple[str, Callable[..., Any]]] = {
     "text spaces": ("txt", lambda: "a" + " " * 19_000_000 + "b"),
     # EPUB
     "epub 10,000 files": ("epub", lambda path: _many_files(path, 9_000)),
-    "epub 50 MB": ("epub", lambda path: _epub(path, {"1.xhtml": xhtml(f"<p>{'word ' * 100}</p>" * 98_000)})),
+    "epub 50 MB of equal paragraphs": (
+        "epub",
+        lambda path: _epub(path, {"1.xhtml": xhtml(f"<p>{'word ' * 100}</p>" * 98_000)}),
+    ),
     "epub entries to one place": (
         "epub",
         lambda path: _epub(path, {"1.xhtml": xhtml(_HEADINGS + '<p id="p">a</p>')}, _links(20_000, "p")),
