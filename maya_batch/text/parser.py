@@ -25,7 +25,6 @@ _MARKUP = {
     2: re.compile(rf"(?P<escape>\\[\[\]<>\\*_#|~&`])|{_MARKUP_AFTER_ESCAPES}"),
 }
 _TAG_LIKE = re.compile(r"<\s*+/?\s*+([A-Za-z][\w -]{0,30}?)\s*/?>")
-_BREAKS = str.maketrans("\n\f", "  ")
 _QUOTED = 30
 """Characters of the source quoted in a problem."""
 _GLANCE = 1000
@@ -167,7 +166,7 @@ class _Reader:
 
     def _keep(self, run: PassageBuilder, start: int, end: int) -> None:
         """Append source[start:end] unchanged."""
-        run.add(self.source[start:end].translate(_BREAKS), start)
+        run.add(self.source[start:end].replace("\n", " ").replace("\f", " "), start)
 
     def _say(self, run: PassageBuilder, character: str, start: int, end: int) -> None:
         """Append the words for `character` in place of source[start:end], set off by spaces."""
