@@ -143,18 +143,7 @@ def _data(imported: Imported, plan: FolderPlan) -> dict[str, Any]:
         "format": imported.kind,
         "folder": str(plan.folder),
         "metadata": metadata,
-        "chapters": [
-            {
-                "title": each.chapter.title,
-                "subtitle": each.chapter.subtitle,
-                "part": each.chapter.part,
-                "skip": each.chapter.skip,
-                "file": each.path,
-                "words": each.words,
-                "new": each.is_new,
-            }
-            for each in plan.chapters
-        ],
+        "chapters": [{**each.entry(), "words": each.words, "new": each.is_new} for each in plan.chapters],
         "characters": asdict(imported.sums),
         "remarks": list(imported.remarks),
         "changes": plan.news,

@@ -32,6 +32,17 @@ class ChapterFile:
         """The words of the file."""
         return sum(len(each.text.split()) for each in self.paragraphs if each.kind != "scene_break")
 
+    def entry(self) -> dict[str, str]:
+        """What import.json and `import --json` say of the chapter alike."""
+        chapter = self.chapter
+        return {
+            "title": chapter.title,
+            "subtitle": chapter.subtitle,
+            "part": chapter.part,
+            "skip": chapter.skip,
+            "file": self.path,
+        }
+
 
 def digest(content: bytes) -> str:
     """The sha256 of a file, as import.json has it."""

@@ -30,11 +30,7 @@ def record_content(
         "book": book,
         "chapters": [
             {
-                "title": each.chapter.title,
-                "subtitle": each.chapter.subtitle,
-                "part": each.chapter.part,
-                "skip": each.chapter.skip,
-                "file": each.path,
+                **each.entry(),
                 "characters": sum(len(block.text) for block in each.chapter.blocks),
                 "paragraphs": [[p.place.file, p.place.element, p.kind] for p in each.paragraphs],
                 "announced": [[b.place.file, b.place.element, b.kind] for b in each.chapter.announced],
