@@ -114,7 +114,8 @@ def _is_attribute(found: re.Match[str]) -> bool:
     if after is None:
         return False
     return after[1] in _OF_MONEY or (
-        after[1] not in _AFTER_SUMS and _BEFORE_ATTRIBUTE.search(found.string[: found.start()][-4:]) is not None
+        after[1] not in _AFTER_SUMS
+        and _BEFORE_ATTRIBUTE.search(found.string, max(0, found.start() - 4), found.start()) is not None
     )
 
 
