@@ -1,14 +1,11 @@
 """A take and its file: an ordinary npz of two arrays, `codes` (uint16, [frames, 7]) and `meta` (a JSON string).
 
-Nothing is ever unpickled.
+Nothing is ever unpickled. NumPy is imported where it is used, as in token_layout.py.
 """
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from maya_batch.checkpoint.token_layout import SLOTS, Codes
 from maya_batch.engine.api import Finish
@@ -17,6 +14,10 @@ from maya_batch.files.npz import read_arrays
 from maya_batch.files.safe_open import safe_read
 from maya_batch.quality import Problem, Transcript
 from maya_batch.quality.voice_pace import Limits
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 LARGEST = 8 * 2**20
 """The largest file in a take's folder, in bytes; every take is far smaller: 8 MiB of codes are 13 hours of speech."""
@@ -33,12 +34,14 @@ class StoredCodes:
     def __len__(self) -> int:
         return self.frames
 
-    def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: "np.dtype[Any] | None" = None, copy: bool | None = None) -> "NDArray[Any]":
         """The codes [frames, 7].
 
         Raises:
             MachineError: the file was changed or damaged since the take was read.
         """
+        import numpy as np
+
         try:
             codes, _ = _read(self.path, self.key)
             if len(codes) != self.frames:
@@ -54,7 +57,7 @@ class Take:
 
     key: str
     attempt: int
-    codes: Codes | StoredCodes
+    codes: "Codes | StoredCodes"
     seed: int
     finish: Finish
     problems: tuple[Problem, ...]
@@ -88,6 +91,8 @@ def write_take(file: BinaryIO, take: Take) -> None:
         "quiet": take.quiet,
         "judged": None if take.judged is None else asdict(take.judged),
     }
+    import numpy as np
+
     np.savez(file, codes=np.asarray(take.codes), meta=np.array(json.dumps(meta)))
 
 
@@ -125,7 +130,7 @@ def _read(path: str, key: str) -> tuple[Codes, dict[str, Any]]:
     arrays = read_arrays(safe_read(path, LARGEST), LARGEST)
     codes = arrays["codes"]
     meta: dict[str, Any] = json.loads(arrays["meta"].item())
-    if codes.dtype != np.uint16 or codes.ndim != 2 or codes.shape[1] != SLOTS:
+    if codes.dtype != "uint16" or codes.ndim != 2 or codes.shape[1] != SLOTS:
         raise ValueError(f"codes of {codes.dtype} {list(codes.shape)}")
     if (
         meta["key"] != key

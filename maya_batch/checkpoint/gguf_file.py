@@ -11,13 +11,14 @@ from math import prod
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from struct import Struct
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from maya_batch.checkpoint.gguf_types import ARRAY, STRING, TENSORS, VALUES
 from maya_batch.errors import MachineError
 from maya_batch.messages.quoting import quoted
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: The largest header in bytes, and the most texts in it; both bound the memory. Maya1's header takes 40 MB with its
 #: tokenizer.json, and has 440,000 texts.
@@ -150,6 +151,8 @@ class _Reader:
 
     def _numbers(self, code: int, count: int, key: str) -> tuple[str, "np.ndarray[Any, Any]"]:
         name, form = VALUES[code]
+        import numpy as np  # as in token_layout.py
+
         numbers = np.frombuffer(self._bytes(count * int(form[-1])), form)
         if name == "bool" and count and numbers.max() > 1:
             raise ValueError(f"{quoted(key)} has a boolean that is neither 0 nor 1")

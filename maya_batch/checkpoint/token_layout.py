@@ -3,15 +3,14 @@
 The layout of the ids is a property of the checkpoint: a file `maya_tokens.json` next to its weights defines it,
 and a checkpoint without that file has the layout of maya-research/maya1. A token in the wrong slot is an error,
 because one stray token would shift every later frame unnoticed.
+
+NumPy is imported where it is used: planning a book needs none, and it would take a fifth of the program's start.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from maya_batch.checkpoint.gguf_file import read_gguf
 from maya_batch.checkpoint.locate import is_gguf
@@ -19,6 +18,10 @@ from maya_batch.errors import MachineError
 from maya_batch.files.json_file import parse_json, read_json
 from maya_batch.messages.quoting import quoted
 from maya_batch.text.emotion_tags import MAYA1_TAGS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 LAYOUT_FILE = "maya_tokens.json"
 
@@ -41,7 +44,7 @@ MAYA1_LANGUAGES = ("en",)
 #: The most tags of a layout, and letters of a tag: Maya1 has 20 tags of up to 12 letters.
 _MOST_TAGS, _MOST_LETTERS = 1000, 64
 
-Codes = NDArray[np.uint16]
+Codes: TypeAlias = "NDArray[np.uint16]"
 
 
 class FrameError(ValueError):
@@ -111,6 +114,8 @@ class TokenLayout:
             raise ValueError(f"codes must be [frames, {SLOTS}], not {list(codes.shape)}")
         if codes.size and int(codes.max()) >= self.codebook_size:
             raise ValueError(f"code {int(codes.max())} is outside a codebook of {self.codebook_size}")
+        import numpy as np
+
         starts = self.code_offset + np.arange(SLOTS, dtype=np.int64) * self.codebook_size
         return [int(token) for token in (codes + starts).reshape(-1)]
 
@@ -120,6 +125,8 @@ class TokenLayout:
         Raises:
             FrameError: a token is outside the range of its slot, or the last frame is incomplete.
         """
+        import numpy as np
+
         ids = np.asarray(tokens, dtype=np.int64)
         starts = self.code_offset + (np.arange(len(ids)) % SLOTS) * self.codebook_size
         codes = ids - starts

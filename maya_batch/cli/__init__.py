@@ -1,6 +1,5 @@
 """The command line: it parses arguments, prints, and sets the exit code. Only this package and `bench` print."""
 
-import gc
 import logging
 import os
 import sys
@@ -11,11 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from maya_batch.cli import inspect, other_commands, render, review
-from maya_batch.cli.convert import convert
-from maya_batch.cli.import_book import import_book
+from maya_batch.cli.commands import CommandGroup
 from maya_batch.cli.session import Session
-from maya_batch.cli.words import words
 from maya_batch.errors import (
     EXIT_ENVIRONMENT,
     EXIT_STOPPED,
@@ -36,31 +32,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 app = typer.Typer(
+    cls=CommandGroup,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("import")(import_book)
-for _command in (
-    render.render,
-    inspect.plan,
-    review.preview,
-    inspect.status,
-    words,
-    render.assemble,
-    review.redo,
-    review.audition,
-    inspect.clean,
-    other_commands.say,
-    other_commands.fetch,
-    convert,
-    other_commands.doctor,
-    other_commands.bench,
-    other_commands.tags,
-    other_commands.schema,
-):
-    app.command()(_command)
 
 
 def _version(asked: bool) -> None:
@@ -93,8 +70,6 @@ def main(stop: Stop | None = None, loaders: "Loaders | None" = None) -> NoReturn
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     os.environ.setdefault("PATH", os.defpath)  # pydub needs one, and cron may set none
-    # Plans and takes are hundreds of thousands of objects that stay; looking for cycles in them took 10 % of the time.
-    gc.set_threshold(100_000, 20, 20)
     if stop is None:
         stop = Stop()
         stop.install()

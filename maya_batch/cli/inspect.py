@@ -24,7 +24,6 @@ from maya_batch.manifest import Render
 from maya_batch.messages.plural import plural
 from maya_batch.messages.printable import printable
 from maya_batch.messages.standard_streams import check_shown
-from maya_batch.run.loading import refuse_other_config
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +104,7 @@ def clean(
     """
     from maya_batch.book.run_lock import lock_book
     from maya_batch.book.take_store import unlink_all
+    from maya_batch.run.loading import refuse_other_config
 
     state = _look(book, output, replace(book_flags, allow_unknown_tags=True), machine_flags.machine())
     hidden = hidden_folder(state.folder)

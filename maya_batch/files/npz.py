@@ -10,10 +10,11 @@ import zipfile
 import zlib
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 #: The records of a zip file (PKWARE's APPNOTE, 4.3): end of the directory, an entry of it, and a file's header.
 _END = struct.Struct("<4s4H2IH")
@@ -22,7 +23,7 @@ _HEAD = struct.Struct("<4s5H3I2H")
 _MAGIC = b"\x93NUMPY\x01\x00"
 
 
-def read_arrays(data: bytes, largest: int) -> dict[str, NDArray[Any]]:
+def read_arrays(data: bytes, largest: int) -> "dict[str, NDArray[Any]]":
     """The arrays by their names, read-only, with their checksums checked. Nothing is unpickled.
 
     Raises:
@@ -73,7 +74,9 @@ def _unzipped(data: bytes, largest: int) -> dict[str, memoryview]:
         return {name: memoryview(archive.read(name)) for name in archive.namelist()}
 
 
-def _array(content: memoryview) -> NDArray[Any]:
+def _array(content: memoryview) -> "NDArray[Any]":
+    import numpy as np  # not at the top: a book without takes needs none, and it takes a fifth of the program's start
+
     if content[:8] != _MAGIC:
         return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     begin = 10 + int.from_bytes(content[8:10], "little")
@@ -85,7 +88,9 @@ def _array(content: memoryview) -> NDArray[Any]:
 
 
 @lru_cache(maxsize=4096)
-def _header(header: bytes) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
+def _header(header: bytes) -> "tuple[np.dtype[Any], bool, tuple[int, ...]]":
     """Type, order and shape of an array. Cached: takes have some hundreds of lengths."""
+    import numpy as np
+
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(io.BytesIO(header))
     return dtype, fortran, shape

@@ -132,8 +132,10 @@ class _Chunker:
             return [whole]
         packed: list[_Unit] = []
         for sentence in self._sentences():
-            for unit in self._split(sentence):
-                self._pack(packed, unit, 1)
+            # First together: a sentence that fits with the one before it fits alone, too.
+            if not self._join(packed, sentence, 1):
+                for unit in self._split(sentence):
+                    self._pack(packed, unit, 1)
         if packed[-1].words <= _TAIL_WORDS:
             tail = packed.pop()
             self._pack(packed, tail, _TAIL_STRETCH)
@@ -141,12 +143,18 @@ class _Chunker:
 
     def _pack(self, packed: list[_Unit], unit: _Unit, stretch: float) -> None:
         """Append `unit`, joined to the last one if both suit together."""
-        if packed:
-            joined = _Unit(packed[-1].start, unit.end, packed[-1].words + unit.words)
-            if self._suits(joined, stretch):
-                packed[-1] = joined
-                return
-        packed.append(unit)
+        if not self._join(packed, unit, stretch):
+            packed.append(unit)
+
+    def _join(self, packed: list[_Unit], unit: _Unit, stretch: float) -> bool:
+        """Join `unit` to the last one if both suit together, and return whether they do."""
+        if not packed:
+            return False
+        joined = _Unit(packed[-1].start, unit.end, packed[-1].words + unit.words)
+        if not self._suits(joined, stretch):
+            return False
+        packed[-1] = joined
+        return True
 
     def _suits(self, unit: _Unit, stretch: float) -> bool:
         short = unit.words <= self.words * stretch

@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 import torch
-from typer.models import CommandInfo
 
 from maya_batch.book.settings import config_names
-from maya_batch.cli import app
+from maya_batch.cli.commands import Commands
 from maya_batch.run.loading import Loaders
 from maya_batch.wording import NOT_TRANSCRIBED, NOTHING_TO_DO, RESUMABLE, incomplete, problems_recorded, stopped_by
 from tests.conftest import Said
@@ -54,13 +53,8 @@ def rendered(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> TinyBook:
 # --- help --------------------------------------------------------------------------------------------------------
 
 
-def name_of(info: CommandInfo) -> str:
-    assert info.callback is not None
-    return info.name or info.callback.__name__
-
-
 def test_every_command_is_known_here() -> None:
-    assert sorted(map(name_of, app.registered_commands)) == sorted(COMMANDS)
+    assert sorted(Commands()) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -68,8 +62,7 @@ def test_every_command_has_help(name: str, cli: Cli) -> None:
     said = cli(name, "--help")
     assert (said.code, said.err) == (0, "")
     assert re.search(f"Usage: .*maya-batch {name} ", said.out)
-    [doc] = [info.callback.__doc__ for info in app.registered_commands if info.callback and name_of(info) == name]
-    assert doc
+    doc = Commands()[name].callback.__doc__
     assert doc.split(":")[0].split()[0] in said.out
 
 

@@ -283,7 +283,7 @@ class Twice:
 
     def transcribe(self, wave: NDArray[np.float32], without_timestamps: bool, **_: Any) -> tuple[list[Any], None]:
         self.calls.append(without_timestamps)
-        return [SimpleNamespace(text=self.said[without_timestamps])], None
+        return [SimpleNamespace(text=self.said[without_timestamps], compression_ratio=1.0)], None
 
 
 @pytest.mark.parametrize(
@@ -305,3 +305,21 @@ def test_where_words_seem_wrong_it_listens_once_more(
     assert [problem.kind for problem in problems] == kinds
     assert found.text == (heard or first)
     assert len(model.calls) == calls
+
+
+class Looping:
+    """A model that repeats a word without end, unless repeats are forbidden."""
+
+    def __init__(self, ratio: float) -> None:
+        self.ratio = ratio
+
+    def transcribe(self, wave: NDArray[np.float32], no_repeat_ngram_size: int = 0, **_: Any) -> tuple[list[Any], None]:
+        text, ratio = (TEXT, 1.0) if no_repeat_ngram_size else ("Beep. " * 75, self.ratio)
+        return [SimpleNamespace(text=text, compression_ratio=ratio)], None
+
+
+@pytest.mark.parametrize(("ratio", "kinds"), [(23.6, []), (2.3, ["added", "words"])])
+def test_a_transcript_that_ran_into_a_loop_is_made_again_without_repeats(ratio: float, kinds: list[str]) -> None:
+    transcript, problems = listen(Recognizer("tiny", Looping(ratio)), tones(1.0), RATE, TEXT, "en", Quality())
+    assert [problem.kind for problem in problems] == kinds
+    assert (transcript.text == TEXT) == (not kinds)

@@ -9,5 +9,5 @@ from maya_batch.cli import app
 from maya_batch.report.page import _template
 
 patch("typer.main.get_command", cache(typer.main.get_command)).start()
-typer.main.get_command(app)
+_commands = dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 _template()
