@@ -7,6 +7,7 @@ from maya_batch.importing import xhtml_elements as elements
 from maya_batch.importing.blocks import Block, Place
 from maya_batch.importing.xhtml_block_text import BlockText
 from maya_batch.importing.xhtml_left_out import leave_out, reason_of
+from maya_batch.importing.xhtml_linked_notes import tell_linked_notes
 from maya_batch.importing.xhtml_scope import Scope, block_scope, inline_scope, path_in
 
 #: A block takes about 1 KB of memory and 60 µs until it is written; a novel of 120,000 words has 3,000 of them.
@@ -41,6 +42,7 @@ class TreeReader:
 
         A UsageError says that it has too many.
         """
+        tell_linked_notes(root, self._file)
         scope: Scope | None = None
         walk = etree.iterwalk(root, events=("start", "end"))
         skipped: etree._Element | None = None

@@ -55,6 +55,33 @@ def said(body: str) -> list[tuple[str, str]]:
         ('<aside epub:type="footnote"><p>1. a</p></aside>', [("note", "1. a")]),
         ('<div role="doc-endnotes"><h2>Notes</h2><p>a</p></div>', [("heading", "Notes"), ("note", "a")]),
         ('<div class="footnote"><p>a</p></div>', [("note", "a")]),
+        (
+            '<p>Wait.<sup><a id="r" href="#n">1</a></sup> Go.</p><p><a id="n" href="#r">1</a> Seen.</p>',
+            [("paragraph", "Wait. Go."), ("note", "1 Seen.")],
+        ),
+        (
+            '<p>Wait<a href="a.xhtml#n"><sup id="r">a</sup></a></p>'
+            '<ol><li id="n"><p>b <a href="#r">up</a></p></li></ol>',
+            [("paragraph", "Wait"), ("note", "b up")],
+        ),
+        (  # the link back may stand after a word, too; the note is what comes later
+            '<p>Wait<a id="r" href="#n">[1]</a> Go<a id="q" href="#n">[1]</a></p>'
+            '<p>Seen<a id="n" href="#r">[1]</a></p>',
+            [("paragraph", "Wait Go"), ("note", "Seen")],
+        ),
+        (  # a list of verses, and each verse links back: no mark stands after a word
+            '<p><a id="l1" href="#v1">1</a> <a id="l2" href="#v2">2</a></p>'
+            '<p><a id="v1" href="#l1">1</a> In the beginning</p><p><a id="v2" href="#l2">2</a> Light</p>',
+            [("paragraph", "1 2"), ("paragraph", "1 In the beginning"), ("paragraph", "2 Light")],
+        ),
+        (  # contents and their headings
+            '<p>Part <a id="c" href="#h">1</a></p><div><h2><a id="h" href="#c">One</a></h2><p>a</p></div>',
+            [("paragraph", "Part 1"), ("heading", "One"), ("paragraph", "a")],
+        ),
+        (
+            '<p>See<a href="#n">1</a></p><p id="n">1. No link back</p>',
+            [("paragraph", "See1"), ("paragraph", "1. No link back")],
+        ),
         ("<pre>a\n  b</pre>", [("code", "a\n  b")]),
         ("<p>a</p><hr/><p>b</p>", [("paragraph", "a"), ("scene_break", ""), ("paragraph", "b")]),
         ("<p>* * *</p>", [("scene_break", "* * *")]),
