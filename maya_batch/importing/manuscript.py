@@ -155,6 +155,8 @@ def _format(path: Path) -> Format:
             head = file.read(_HEAD)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
+    if not head:
+        raise UsageError(f"{path}: is empty")
     suffix = path.suffix.lower()
     why = next((why for start, why in _REFUSED_STARTS.items() if head.startswith(start)), "")
     if head[_MOBI_AT:].startswith((b"BOOKMOBI", b"TEXtREAd")):

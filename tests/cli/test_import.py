@@ -94,6 +94,8 @@ def test_what_cannot_be_imported_gets_one_line(
 
 def test_missing_files_and_wrong_flags_get_one_line(tmp_path: Path, cli: Cli) -> None:
     assert "does not exist" in cli("import", tmp_path / "none.epub").err
+    (tmp_path / "empty.epub").touch()
+    assert cli("import", tmp_path / "empty.epub").err == f"{tmp_path / 'empty.epub'}: is empty\n"
     assert "is a folder" in cli("import", tmp_path).err
     path = stories.written(tmp_path, "a.txt", "One.")
     assert "--tables cells: write one of skip, rows" in cli("import", path, "--tables", "cells").err
