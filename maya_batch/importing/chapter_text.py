@@ -58,4 +58,21 @@ def escaped(block: Block) -> str:
     separators = ", " if block.kind == "table" else " "
     lines = _CONTROL.sub("", _BREAKS.sub("\n", block.text)).replace("\t", separators).split("\n")
     kept = [line for line in (_SPACE.sub(" ", line).strip() for line in lines) if not _INVISIBLE.fullmatch(line)]
-    return _MARKUP.sub(r"\\\g<0>", "\n".join(kept))
+    return _MARKUP.sub(r"\\\g<0>", "\n".join(_with_words(kept)))
+
+
+def _with_words(lines: Sequence[str]) -> list[str]:
+    """The lines, each of signs alone joined to the line before it, or the first to the one after: by itself it would be
+    a scene break.
+    """
+    joined: list[str] = []
+    for line in lines:
+        if joined and not (_has_word(line) and _has_word(joined[-1])):
+            joined[-1] = f"{joined[-1]} {line}"
+        else:
+            joined.append(line)
+    return joined
+
+
+def _has_word(line: str) -> bool:
+    return any(character.isalnum() for character in line)

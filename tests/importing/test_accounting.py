@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from maya_batch.importing.accounting import account
 from maya_batch.importing.blocks import Block, Kind
-from maya_batch.importing.chapter_text import file_text, paragraphs
+from maya_batch.importing.chapter_text import escaped, file_text, paragraphs
 from maya_batch.importing.chapters import make_chapters
 from maya_batch.importing.manuscript import read_manuscript
 from maya_batch.importing.plain_text import read_plain_text
@@ -110,3 +110,11 @@ def test_characters_that_do_not_add_up_are_a_bug() -> None:
     lost = [replace(chapter, blocks=()) for chapter in make_chapters(book)[0]]
     with pytest.raises(AssertionError, match="7 of 11 characters of the manuscript"):
         account(book, lost, Reading())
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [("One\n* * *\ntwo", "One * * *\ntwo"), ("—\nOne\ntwo", "— One\ntwo"), ("One\ntwo", "One\ntwo"), ("—\n..", "— ..")],
+)
+def test_a_line_of_signs_inside_a_block_does_not_divide_it(written: str, kept: str) -> None:
+    assert escaped(Block("verse", written, Place("a", "/p"))) == kept

@@ -25,6 +25,9 @@ BATCH_ROWS = 32
 
 FEWEST_WORDS, MOST_WORDS = 10, 45
 
+_SPARE = 20
+"""Sentences that take the place of those with a scene break in them."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -57,12 +60,17 @@ class Spoken:
 
 
 def draw_lines(texts: Sequence[Path], count: int, seed: int) -> list[Line]:
-    """Sentences of plain text files, for a woman and a man in turn; `seed` settles which, and how they are spoken."""
+    """Sentences of plain text files, for a woman and a man in turn; `seed` settles which, and how they are spoken.
+
+    None runs over a scene break, which no chunk of a book does.
+    """
     whole = " ".join(" ".join(path.read_text(encoding="utf-8").split()) for path in texts)
     sentences = [sentence.strip() for sentence in segment("en", whole)]
     fit = [s for s in sentences if FEWEST_WORDS <= len(s.split()) <= MOST_WORDS and "<" not in s]
-    lines = []
-    for number, sentence in enumerate(random.Random(seed).sample(fit, count)):
+    lines: list[Line] = []
+    for number, sentence in enumerate(random.Random(seed).sample(fit, min(len(fit), count + _SPARE))):
+        if "* * *" in sentence or len(lines) == count:
+            continue
         text = speakable(sentence)
         lines.append(Line(f"{seed}-{number:04}", text, text, (FEMALE, MALE)[number % 2], seed * 10_000 + number))
     return lines
