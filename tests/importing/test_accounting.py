@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maya_batch.importing.accounting import account
-from maya_batch.importing.blocks import Block, Kind
+from maya_batch.importing.blocks import Block, Kind, Place
 from maya_batch.importing.chapter_text import escaped, file_text, paragraphs
 from maya_batch.importing.chapters import make_chapters
 from maya_batch.importing.manuscript import read_manuscript
