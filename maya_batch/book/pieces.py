@@ -37,7 +37,7 @@ def chapter_pieces(
     if sum(not problem.tag for problem in problems) >= MOST_PROBLEMS:
         return [], problems, []
     passages, refused = rewrite(passages, _rewriters(chapter, book, rules))
-    passages, unsaid = say_as(passages, _sayings(chapter, book, rules, lexicon))
+    passages, unsaid = say_as(passages, sayings(chapter.voice, book, rules, lexicon))
     pieces, misfits = chunk_script(
         chapter.text,
         passages,
@@ -59,12 +59,15 @@ def _rewriters(chapter: ChapterText, book: Book, rules: int) -> list[Rewriter]:
     ]
 
 
-def _sayings(chapter: ChapterText, book: Book, rules: int, lexicon: Lexicon) -> list[Rewriter]:
-    """What is spoken in place of parts of a chapter's text; the cuts do not depend on it. The first rule wins."""
+def sayings(voice: str, book: Book, rules: int, lexicon: Lexicon) -> list[Rewriter]:
+    """What is spoken in place of parts of a text; the cuts do not depend on it. The first rule wins.
+
+    `voice` is that of passages without one.
+    """
     if rules == 1:
         return []
-    sayings = [lexicon.rewriter(chapter.voice)] if lexicon.entries else []
-    return [*sayings, written_out(book.language)] if book.normalize == "on" else sayings
+    found = [lexicon.rewriter(voice)] if lexicon.entries else []
+    return [*found, written_out(book.language)] if book.normalize == "on" else found
 
 
 def _budget(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from maya_batch.book.chapters import spoken_as
 from maya_batch.book.chunk import Chunk
+from maya_batch.book.pieces import sayings
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.word_list import as_written
@@ -19,6 +20,7 @@ from maya_batch.run.loading import Loaders
 from maya_batch.run.sample_files import Sample
 from maya_batch.run.samples import audition_paths, record_readings
 from maya_batch.text.lexicon import Entry, Lexicon
+from maya_batch.text.rewriting import said
 from maya_batch.text.sentences import sentences
 
 #: The most sentences of a file.
@@ -65,7 +67,7 @@ def audition_word(
     readings = [
         [
             replace(
-                spoken_as(chunk, candidate.lexicon.spoken(text, chunk.voice), chunk.voice, plan.book, plan.sound.seed),
+                spoken_as(chunk, _said(text, chunk.voice, candidate, plan), chunk.voice, plan.book, plan.sound.seed),
                 occurrence=number,
                 pause=plan.book.pauses.paragraph,
             )
@@ -80,6 +82,11 @@ def audition_word(
         Sample(path, chunks[0].seed, seconds, tuple(problem for _, problem in problems))
         for path, chunks, (seconds, problems) in zip(paths, readings, recorded, strict=True)
     ]
+
+
+def _said(text: str, voice: str, candidate: _Candidate, plan: Plan) -> str:
+    """A sentence as the book says it, with the candidate's way to say the word."""
+    return said(text, sayings(voice, plan.book, plan.text_rules, candidate.lexicon))
 
 
 def _check(plan: Plan, word: str, respellings: Sequence[str], voice: str | None) -> None:

@@ -95,15 +95,6 @@ class Lexicon:
             at, entry = found
             yield entry[0], entry[1], entry[2]
 
-    def spoken(self, text: str, voice: str) -> str:
-        """The text as a voice speaks it."""
-        parts: list[str] = []
-        at = 0
-        for start, end, entry in self.find(text, voice):
-            parts += (text[at:start], spoken_for(entry, text[start:end]))
-            at = end
-        return "".join([*parts, text[at:]])
-
     def entry(self, written: str, voice: str) -> Entry | None:
         """The entry that stands for exactly these words of a voice; None without one."""
         text = _SPACES.sub(" ", written.strip())

@@ -53,6 +53,12 @@ def say_as(passages: Sequence[Passage], rewriters: Sequence[Rewriter]) -> tuple[
     return changed, sorted(problems, key=lambda problem: problem.offset)
 
 
+def said(text: str, rewriters: Sequence[Rewriter]) -> str:
+    """A text by itself as the rules have it said, stripped."""
+    [passage], _ = say_as([Passage(0, None, 0, len(text), text)], rewriters)
+    return passage.spoken(0, len(text))
+
+
 def _without(replacements: Sequence[Replacement], taken: Sequence[Replacement]) -> list[Replacement]:
     """The replacements that overlap none of those that are taken, which ascend."""
     free = []

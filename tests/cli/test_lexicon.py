@@ -130,6 +130,16 @@ def test_a_word_may_be_spoken_by_one_voice(book: TinyBook, fake_engine: FakeEngi
     assert len({request.description for request in fake_engine.requests}) == 1
 
 
+def test_a_word_is_spoken_in_sentences_that_are_written_out_as_in_the_book(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    tiny.write({"One": ["Then Mr. Snape paid 12 shillings."]}, lexicon=LEXICON)
+    assert cli("render", tiny.path).code in (0, 3)
+    in_book = fake_engine.texts[-1]
+    assert cli("audition", tiny.path, "--word", "Snape").code in (0, 3)
+    assert fake_engine.texts[-1] == in_book == "Then Mister snayp paid twelve shillings."
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [

@@ -5,11 +5,12 @@ import pytest
 from maya_batch.text.lexicon import Entry, Lexicon, respellings
 from maya_batch.text.passage import Passage
 from maya_batch.text.rewriting import rewrite
+from maya_batch.text.rewriting import said as said_by
 
 
 def said(text: str, *entries: Entry, voice: str = "anna") -> str:
     """The text with the entries replaced."""
-    return Lexicon(entries).spoken(text, voice)
+    return said_by(text, [Lexicon(entries).rewriter(voice)])
 
 
 ANNA = Entry("Anna", "Ah-na")
