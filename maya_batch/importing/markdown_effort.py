@@ -8,11 +8,14 @@ MOST_LINES = 100_000
 """The most lines: a heading takes 0.3 ms. The whole Bible has 65,000 of 70 characters."""
 MOST_MARKS = 400_000
 """The most signs that may be markup: each takes about 13 µs and 0.7 KB of memory."""
+MOST_LINKS = 100_000
+"""The most links: each takes up to 0.1 ms. A Bible with one for each verse has 31,000."""
 _MOST_OPEN = 5_000_000
 """The most signs inside open brackets, counted for each bracket: the parser looks from each bracket for its end."""
 _MOST_SEARCHED = 50_000_000
 """The most characters in which the ends of comments are looked for: from each beginning to the end of a paragraph."""
 _MARK = re.compile(r"[*_`\[\]!<&\\~|]")
+_LINK = re.compile(r"\][(\[]|<[A-Za-z0-9+.-]{1,64}+[:@]")
 _BLANK_LINES = re.compile(r"\n[ \t]*+\n")
 _COMMENT = re.compile(r"<[!?]")
 
@@ -21,10 +24,12 @@ def check_effort(text: str) -> None:
     """Check that the parser needs seconds for a text, not hours.
 
     Raises:
-        NotTextError: it has more lines or marks than a book, or brackets or comments without an end.
+        NotTextError: it has more lines, links or marks than a book, or brackets or comments without an end.
     """
     if text.count("\n") > MOST_LINES:
         raise NotTextError(f"has more than {MOST_LINES:,} lines; divide it")
+    if len(_LINK.findall(text)) > MOST_LINKS:
+        raise NotTextError(f"has more than {MOST_LINKS:,} links; divide it")
     marks = is_open = searched = 0
     for paragraph in _BLANK_LINES.split(text):
         found = _MARK.findall(paragraph)

@@ -9,7 +9,7 @@ from maya_batch.text.language import base_language
 from maya_batch.text.passage import Passage, Replacement, TextProblem
 from maya_batch.text.rewriting import Rewriter
 from maya_batch.text.spoken_signs import WORDS_FOR, words_for
-from maya_batch.text.typography import INVISIBLE
+from maya_batch.text.typography import INVISIBLE, is_composed
 
 # Also the fillers, selectors of variants and tags of Unicode, and the place of an object.
 _WITHOUT_SOUND = re.compile(
@@ -92,7 +92,7 @@ def _plain_forms(match: re.Match[str], is_wide: bool) -> list[Replacement]:
 def _compose(passage: Passage) -> tuple[list[Replacement], list[TextProblem]]:
     """Compose letters and their accents (NFC)."""
     text = passage.text
-    if text.isascii() or unicodedata.is_normalized("NFC", text):
+    if is_composed(text):
         return [], []
     found: list[Replacement] = []
     start = 0

@@ -19,6 +19,7 @@ BRACKETS = "has too many brackets without an end; write \\[ for a bracket of the
     [
         ("# a\n\n" * 50_001, "has more than 100,000 lines; divide it"),
         ("*a **b " * 140_000, "has more than 400,000 marks; divide it"),
+        ("<a:b> [c](d) " * 50_001, "has more than 100,000 links; divide it"),
         ("[" * 4_000, BRACKETS),
         (
             "[" * 2_000 + "a" + "]" * 2_000 + "\n" + "[" * 1_500,
@@ -26,7 +27,7 @@ BRACKETS = "has too many brackets without an end; write \\[ for a bracket of the
         ),
         ("a <!-- " * 5_000, "has too many comments in one paragraph; remove them"),
     ],
-    ids=["lines", "marks", "brackets", "nested brackets", "comments"],
+    ids=["lines", "marks", "links", "brackets", "nested brackets", "comments"],
 )
 def test_more_than_the_parser_can_take_is_refused(text: str, message: str) -> None:
     with pytest.raises(NotTextError) as raised:
@@ -46,6 +47,12 @@ def test_more_than_the_parser_can_take_is_refused(text: str, message: str) -> No
 )
 def test_what_long_books_have_is_taken(text: str) -> None:
     check_effort(text)
+
+
+def test_addresses_are_read_as_they_are_written(tmp_path: Path) -> None:
+    text = "See <https://xn--bcher-kva.example/a%20b> and <mailto:a@b.example>.\n"
+    (block,) = read_manuscript(written(tmp_path, "a.md", text)).document.blocks
+    assert block.text == "See https://xn--bcher-kva.example/a%20b and mailto:a@b.example."
 
 
 def test_too_many_notes_are_refused_in_one_line(tmp_path: Path) -> None:

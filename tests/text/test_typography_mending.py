@@ -1,6 +1,7 @@
 """Typography is mended with each change on record, under text rules 2."""
 
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from maya_batch.text.emotion_tags import TAG
 from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import Change, Passage, TextProblem
 from maya_batch.text.rewriting import rewrite
-from maya_batch.text.typography import speakable
+from maya_batch.text.typography import is_composed, speakable
 from maya_batch.text.typography_mending import mendings
 from tests.support.properties import examples
 
@@ -164,3 +165,12 @@ def test_hostile_text_is_mended_in_linear_time(unit: str) -> None:
     passages, _ = parse_script(source, (), ())
     rewrite(passages, mendings(source, "en"))
     assert time.process_time() - begun < 5  # a quadratic rule takes minutes
+
+
+@given(st.text(max_size=20))
+def test_a_glance_at_the_characters_tells_whether_a_text_is_composed(text: str) -> None:
+    assert is_composed(text) == unicodedata.is_normalized("NFC", text)
+
+
+def test_a_glance_at_any_character_tells_whether_it_is_composed() -> None:
+    assert all(is_composed(c) == unicodedata.is_normalized("NFC", c) for c in map(chr, range(0x110000)))
