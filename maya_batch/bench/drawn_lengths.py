@@ -20,10 +20,25 @@ def drawn_frames(seed: int, text: str, pace: tuple[int, int] = PACE) -> int:
 
 
 def load_with_drawn_lengths(
-    name: str, folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None
+    name: str,
+    folder: Path,
+    *,
+    device: str,
+    dtype: str,
+    quantization: str,
+    batch_size: int | None,
+    kv_cache: str = "auto",
 ) -> Engine:
     """Load an engine as `load_engine` does, and end its sequences at drawn lengths."""
-    engine = load_engine(name, folder, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)
+    engine = load_engine(
+        name,
+        folder,
+        device=device,
+        dtype=dtype,
+        quantization=quantization,
+        batch_size=batch_size,
+        kv_cache=kv_cache,
+    )
     return cast(Engine, DrawnLengths(engine))
 
 

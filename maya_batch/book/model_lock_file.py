@@ -12,6 +12,9 @@ from maya_batch.files.safe_open import safe_read
 CONFIG_FIELDS = ("dtype", "quantization", "decoding")
 """The fields of a model config besides the model's identity; the file calls them a recipe."""
 
+#: A field that a model config has only with keys and values in another format than the model's.
+_KV_CACHE = "kv_cache"
+
 _VERSION = 1
 _HEAD = (
     "# What this book is rendered with; written by maya-batch at the first render. Takes are found by it: keep it.\n"
@@ -87,6 +90,6 @@ def _is_entry(entry: Any) -> bool:
 
 
 def _is_model_config(values: Any, keys: tuple[str, ...]) -> bool:
-    if not isinstance(values, dict) or set(values) != set(keys):
+    if not isinstance(values, dict) or set(values) - {_KV_CACHE} != set(keys):
         return False
     return all(isinstance(value, str) for value in values.values())

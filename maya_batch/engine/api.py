@@ -98,6 +98,10 @@ class Engine(Protocol):
         """The quantization of the weights: none, nf4, q4_k_m, …"""
 
     @property
+    def kv_cache(self) -> str:
+        """The format of keys and values: `model`, as the model computes, or `int8`."""
+
+    @property
     def batch_size(self) -> int:
         """The most sequences that are decoded together."""
 

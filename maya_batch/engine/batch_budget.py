@@ -105,11 +105,11 @@ def plan_budget(
     """
     sequences = min(batch_size, len(needs))
     longest = whole_strides(max(need.max_positions for need in needs))
-    available = 0
+    available, position_bytes = 0, _position_bytes(llama, paged)
     if llama.head.device.type == "cuda":
         frames = max(need.max_frames for need in needs)
         free = _free_bytes(llama.head.device) - _GRAPH_BYTES - _working_set(llama, layout, sequences, frames)
-        available = free // llama.position_bytes
+        available = free // position_bytes
     if not paged:
         if llama.head.device.type == "cuda":
             # A batch can have more batch slots than sequences, and all of them take memory.
@@ -138,7 +138,13 @@ def predicted_peak(llama: "LlamaLayers", layout: TokenLayout, budget: BatchBudge
     """The likely peak of this process's GPU memory, in bytes, while it decodes sequences of about `frames`."""
     tokens = (budget.blocks + 1) * (budget.block_size or budget.positions)
     allocated = torch.cuda.memory_allocated(llama.head.device)
-    return allocated + llama.position_bytes * tokens + _working_set(llama, layout, budget.sequences, frames)
+    cache = _position_bytes(llama, paged=budget.block_size > 0) * tokens
+    return allocated + cache + _working_set(llama, layout, budget.sequences, frames)
+
+
+def _position_bytes(llama: "LlamaLayers", paged: bool) -> int:
+    """Bytes of memory for one position of one sequence. Plain attention first takes a layer's context out of 8 bits."""
+    return llama.position_bytes if paged else llama.position_bytes + llama.unpacked_bytes
 
 
 def _working_set(llama: "LlamaLayers", layout: TokenLayout, sequences: int, frames: int) -> int:

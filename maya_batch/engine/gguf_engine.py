@@ -44,6 +44,7 @@ class GgufEngine:
 
     name = "gguf"
     dtype = "gguf"
+    kv_cache = "model"
 
     def __init__(
         self, model: LlamaModel, config: GgufConfig, prompts: Prompts, placement: Placement, batch_size: int

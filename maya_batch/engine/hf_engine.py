@@ -43,15 +43,18 @@ class HfEngine:
         dtype: str,
         quantization: str,
         batch_size: int,
+        kv_cache: str = "model",
     ) -> None:
+        """`kv_cache` is `model`, the format of keys and values that the model computes in, or `int8`."""
+        self.kv_cache = kv_cache
         self.model, self.prompts, self.layout = model, prompts, prompts.layout
         self.dtype, self.quantization, self.batch_size = dtype, quantization, batch_size
         self.stats = EngineStats()
         self._started = False
-        with_kernels = gpu_kernel_layers(model)
+        with_kernels = gpu_kernel_layers(model, kv_cache == "int8")
         # With the kernels, frames are CUDA graphs.
         self._paged = self._graphs = with_kernels is not None
-        self._llama = with_kernels or LlamaLayers(model)
+        self._llama = with_kernels or LlamaLayers(model, int8_cache=kv_cache == "int8")
 
     @property
     def device(self) -> torch.device:

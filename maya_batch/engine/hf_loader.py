@@ -37,8 +37,12 @@ INT8_THRESHOLD = 0.0
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None) -> HfEngine:
+def load_hf_engine(
+    folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None, kv_cache: str = "auto"
+) -> HfEngine:
     """Load the engine for the checkpoint in `folder`. The log names the device only after a check.
+
+    `kv_cache` is the format of keys and values: `int8`, or `model` or `auto`, the one that the model computes in.
 
     Raises:
         MachineError: the device does not exist, the checkpoint does not load, or it is not a Maya1 checkpoint.
@@ -73,6 +77,7 @@ def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, 
             dtype=str(format_).removeprefix("torch."),
             quantization=scheme,
             batch_size=batch_size or BATCH_SIZES[target.type],
+            kv_cache="int8" if kv_cache == "int8" else "model",
         )
 
 

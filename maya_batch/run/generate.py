@@ -97,8 +97,9 @@ def sequence_seed(key: str, attempt: int) -> int:
 
 
 def engine_name(engine: Engine) -> str:
-    """Engine, number format and quantization, in three words."""
-    return f"{engine.name} {engine.dtype} {engine.quantization}"
+    """Engine, number format and quantization, in three words; a fourth one if keys and values have 8 bits."""
+    words = f"{engine.name} {engine.dtype} {engine.quantization}"
+    return words if engine.kv_cache == "model" else f"{words} kv-{engine.kv_cache}"
 
 
 def peak_in_process(engine: Engine, machine: Machine) -> bool:

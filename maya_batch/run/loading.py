@@ -102,9 +102,9 @@ def refuse_other_config(state: BookState) -> None:
     begun = " or ".join(state.lock.models()) if pinned is None else f"{pinned[0]},{pinned[1]}"
     asked = model if state.model_config is None else f"{model},{state.model_config}"
     raise UsageError(
-        f"{rendered_with(state.folder, begun, asked)}; remove --model, --dtype, --quantization, --decoding and a "
-        "--config that sets them. To render the whole book again with the new settings, add --switch-model-config to "
-        "`render`; the existing takes are kept, and used again when you switch back."
+        f"{rendered_with(state.folder, begun, asked)}; remove --model, --dtype, --quantization, --decoding, "
+        "--kv-cache and a --config that sets them. To render the whole book again with the new settings, add "
+        "--switch-model-config to `render`; the existing takes are kept, and used again when you switch back."
     )
 
 
@@ -144,6 +144,7 @@ def load_book_engine(
                 dtype=asked.dtype if asked else machine.dtype,
                 quantization=(asked.quantization if asked else machine.quantization) or "none",
                 batch_size=machine.batch_size,
+                kv_cache=asked.kv_cache if asked else machine.kv_cache,
             )
         except MachineError as error:
             if asked is None or asked != state.lock.model_config(sound.model):
@@ -167,7 +168,9 @@ def load_book_engine(
         engine.dtype,
         engine.quantization,
         known or choose_decoding(engine, probes, sound, machine),
+        engine.kv_cache,
     )
+    refuse_int8_cache(engine, model_config.decoding)
     return engine, model_config
 
 
@@ -203,6 +206,19 @@ def choose_decoding(engine: Engine, requests: Sequence[Request], sound: Sound, m
 def decoding_for(in_grammar_probability: float) -> Decoding:
     """Framed or free, by the mean over the slots."""
     return "framed" if in_grammar_probability >= LEAST_IN_GRAMMAR else "free"
+
+
+def refuse_int8_cache(engine: Engine, decoding: str) -> None:
+    """Refuse a KV cache in 8 bits with unconstrained decoding, which transformers' own cache serves.
+
+    Raises:
+        UsageError: this is what was asked for.
+    """
+    if engine.kv_cache == "int8" and decoding == "free":
+        raise UsageError(
+            "this model is decoded unconstrained (--decoding free), with keys and values in the model's number format; "
+            "remove --kv-cache int8"
+        )
 
 
 def _refuse_unknown_tags(engine: Engine, chunks: Sequence[Chunk]) -> None:

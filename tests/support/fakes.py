@@ -55,7 +55,7 @@ class FakeEngine:
 
     def __init__(self, layout: TokenLayout, batch_size: int = 4) -> None:
         self.layout, self.batch_size = layout, batch_size
-        self.dtype, self.quantization = "float32", "none"
+        self.dtype, self.quantization, self.kv_cache = "float32", "none", "model"
         self.known_tags = layout.tags
         self.mass = 1.0
         self.stats = EngineStats()

@@ -27,6 +27,9 @@ Gate = Callable[[torch.Tensor], torch.Tensor]
 #: From tokens [tokens, width] and a residual, or None, to their product plus the residual.
 Product = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
+#: Bytes of the scale of one head's key or value in 8 bits: a float16.
+_SCALE_BYTES = 2
+
 #: From projections that multiply the same input to their concatenated product.
 Products = Callable[[Sequence[_Module]], Product]
 
@@ -46,10 +49,14 @@ class LlamaLayers:
     """The layers of a loaded model."""
 
     def __init__(
-        self, model: PreTrainedModel, gate: Gate | None = None, quantized: Products = separate_products
+        self,
+        model: PreTrainedModel,
+        gate: Gate | None = None,
+        quantized: Products = separate_products,
+        int8_cache: bool = False,
     ) -> None:
         """`gate` is a faster silu(gate) * up, if there is one. `quantized` makes the products of projections that are
-        not plain matrices.
+        not plain matrices. With `int8_cache`, keys and values are kept in 8 bits.
 
         Raises:
             MachineError: the model does not have Maya1's Llama architecture.
@@ -60,6 +67,7 @@ class LlamaLayers:
             raise MachineError(f"a model of type {config.model_type} lacks Maya1's Llama architecture; fetch it again")
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = int(getattr(config, "head_dim", None) or config.hidden_size // self.heads)
+        self.int8_cache = int8_cache
         self.dtype: torch.dtype = model.get_input_embeddings().weight.dtype
         self.widths = (
             config.hidden_size,
@@ -77,8 +85,16 @@ class LlamaLayers:
 
     @property
     def position_bytes(self) -> int:
-        """Bytes of the keys and values of one position of one sequence, in all layers."""
-        return 2 * self.layers * int(self.kv_heads) * self.head_dim * int(self.dtype.itemsize)
+        """Bytes of the keys and values of one position of one sequence, in all layers, with the scales of 8 bits."""
+        of_head = self.head_dim + _SCALE_BYTES if self.int8_cache else self.head_dim * int(self.dtype.itemsize)
+        return 2 * self.layers * int(self.kv_heads) * of_head
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """Bytes that plain attention takes for one position of one sequence: of one layer, out of 8 bits, first in
+        float32; 0 with a cache in the model's dtype.
+        """
+        return 2 * int(self.kv_heads) * self.head_dim * (4 + int(self.dtype.itemsize)) if self.int8_cache else 0
 
     @property
     def layers(self) -> int:
