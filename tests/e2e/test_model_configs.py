@@ -13,7 +13,10 @@ from tests.support.fakes import FakeEngine, TinyBook, write_gguf, write_model
 Cli = Callable[..., Said]
 
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
-OTHER = [("--dtype", "bfloat16"), ("--quantization", "nf4"), ("--decoding", "free"), ("--config", "night.yaml")]
+OTHER = [
+    *(("--dtype", "bfloat16"), ("--quantization", "nf4"), ("--decoding", "free"), ("--kv-cache", "int8")),
+    ("--config", "night.yaml"),
+]
 
 
 @pytest.fixture
@@ -61,6 +64,29 @@ def test_a_look_with_other_settings_says_what_is_pinned_and_recommends_no_cleani
             assert "which `render` refuses without --switch-model-config" in said.out
             assert "clean" not in said.out
     assert "rendered with ./lm,float32,none,framed\n" in cli("status", rendered.path).out
+
+
+def test_a_book_goes_on_with_the_cache_it_was_begun_with(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    assert cli("render", tiny.path, "--kv-cache", "int8").code == 0
+    first = takes(tiny)
+    fake_engine.kv_cache = "model"
+    tiny.write({**TEXT, "Three": ["The sun came out."]})
+    assert cli("render", tiny.path).code == 0
+    assert fake_engine.kv_cache == "int8"
+    assert len(takes(tiny)) == len(first) + 1
+    assert cli("render", tiny.path, "--kv-cache", "model").code == 2
+    assert cli("render", tiny.path, "--kv-cache", "model", "--switch-model-config").code == 0
+    assert len(takes(tiny)) == 2 * len(first) + 2
+
+
+def test_unconstrained_decoding_has_no_cache_in_8_bits(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    said = cli("render", tiny.path, "--kv-cache", "int8", "--decoding", "free")
+    assert (said.code, said.err.splitlines()[-1].endswith("remove --kv-cache int8")) == (2, True), said.err
+    fake_engine.mass = 0.1
+    assert cli("render", tiny.path, "--kv-cache", "int8").code == 2
+    assert not takes(tiny)
 
 
 def test_takes_of_every_config_are_kept_until_a_person_names_one(

@@ -43,7 +43,6 @@ pytestmark = [
 
 CHUNKS = 64
 LINE = "Row number {} of the batch goes on and on until it has been said."
-WORDS = 15
 
 #: The command line, with a random model's sequences ended at drawn lengths.
 WITH_DRAWN_LENGTHS = """
@@ -142,12 +141,14 @@ def test_64_sequences_become_a_wav(
     state = book_state(plan, Machine())
     assert state.model_config is not None
     assert (state.model_config.dtype, state.model_config.quantization) == (dtype, scheme)
-    takes = [state.take(chunk) for chunk in plan.chunks()]
+    chunks = list(plan.chunks())
+    takes = [state.take(chunk) for chunk in chunks]
     assert len(takes) == CHUNKS
-    for take in takes:
+    for chunk, take in zip(chunks, takes, strict=True):
+        words = len(chunk.text.split())
         assert take is not None
         assert take.finish == "eos"
-        assert PACE[0] * WORDS // 7 <= len(take.codes) <= PACE[1] * WORDS // 7 + 1
+        assert PACE[0] * words // 7 <= len(take.codes) <= PACE[1] * words // 7 + 1
     sound, rate = soundfile.read(state.folder / "01-noise.wav")
     spoken = sum(len(take.codes) - 1 for take in takes if take) * plan.layout.frame_samples
     assert rate == 24000
@@ -193,7 +194,7 @@ def test_attention_in_8_bits_equals_plain_attention_to_the_unpacked_cache(
     expected = case.plain_attention()
     made = case.attend(parts)
     assert (made - expected).norm() / expected.norm() < 5e-3
-    assert case.worst_difference_of_the_newest() <= 1
+    assert case.worst_difference_of_the_newest() <= (1 if dtype == torch.float16 else 2)
     assert case.others_are_untouched()
 
 

@@ -73,14 +73,18 @@ class Int8Case:
         return attend_cached(queries.float(), context[0], context[1], masked)
 
     def worst_difference_of_the_newest(self) -> int:
-        """Between what was stored of the newest keys and values and what they are; their scales may be off by 0.2 %."""
+        """Between what was stored of the newest keys and values and what they are.
+
+        The kernel rotates keys in float32 and rounds once, PyTorch rounds each product: so scales may differ, too.
+        """
+        precision = torch.finfo(self.qkv.dtype).eps
         places = self._places()
         worst = 0
         for kind, vectors in enumerate(self._newest()[1:]):
             whole, scales = quantized(vectors)
             stored = self._by_position(self.pool)[kind].transpose(1, 2)[places]
             worst = max(worst, int((stored.int() - whole.int()).abs().max()))
-            torch.testing.assert_close(self.scales[kind].transpose(1, 2)[places], scales, rtol=2e-3, atol=1e-6)
+            torch.testing.assert_close(self.scales[kind].transpose(1, 2)[places], scales, rtol=2 * precision, atol=1e-6)
         return worst
 
     def others_are_untouched(self) -> bool:
