@@ -6,6 +6,7 @@ detected when the model is loaded, so a book never mixes takes of two models.
 
 import copy
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,7 @@ class ModelLock:
                         "--switch-model-config to render the book with the new ones"
                     )
                 self._keep_model_config(entry)
+                entry.pop("kv_cache_trial", None)  # it was of the old weights
                 entry["identity"] = identity
             entry["files"] = checkpoint.stamps()
         return checkpoint
@@ -185,6 +187,15 @@ class ModelLock:
             del entry["earlier"]
         if len(self.models()) > 1 or "current" in self._data:
             self._data["current"] = name
+
+    def record_trial(self, model: str, trial: Mapping[str, str | float]) -> None:
+        """Record what decided the KV cache of this model: figures by name, and the format as `kv_cache`."""
+        self._data["model"][self.name(model)]["kv_cache_trial"] = dict(trial)
+
+    def trial(self, model: str) -> dict[str, Any] | None:
+        """What `record_trial` recorded for this model; None without a trial."""
+        entry = self._entry(model, "model")
+        return dict(entry["kv_cache_trial"]) if entry and "kv_cache_trial" in entry else None
 
     def forget(self, model: str, model_config: ModelConfig) -> None:
         """Remove a model config from the record; not for the one that is pinned."""

@@ -42,7 +42,8 @@ def load_hf_engine(
 ) -> HfEngine:
     """Load the engine for the checkpoint in `folder`. The log names the device only after a check.
 
-    `kv_cache` is the format of keys and values: `int8`, or `model` or `auto`, the one that the model computes in.
+    `kv_cache` is the format of keys and values: `int8`, or `model`, the one that the model computes in. `auto` begins
+    with `model`; a caller may try `int8`.
 
     Raises:
         MachineError: the device does not exist, the checkpoint does not load, or it is not a Maya1 checkpoint.

@@ -30,7 +30,7 @@ def warm_up(folder: Path, device: str, dtype: str, quantization: str, kv_cache: 
 
             shape = (config.heads, config.kv_heads, config.head_dim, square.dtype, gpu)
             triton_kernels.compile_for(*shape)
-            if kv_cache == "int8":
+            if kv_cache != "model":
                 int8_attention.compile_for(*shape)
             if quantization == "nf4":
                 nf4_matmul.compile_for(nf4_matmul.NF4, square.dtype, gpu)

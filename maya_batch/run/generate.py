@@ -68,15 +68,20 @@ class TakeGenerator:
         return sequence_seed(request.key, request.attempt) if given is None else given
 
     def _take(self, generation: Generation, request: TakeRequest) -> Take:
-        return Take(
-            key=request.key,
-            attempt=request.attempt,
-            codes=generation.codes,
-            seed=self._seed(request),
-            finish=generation.finish,
-            problems=check_form(generation, request.chunk.text, self._plan.layout, self._plan.sound.quality),
-            engine=engine_name(self._engine),
-        )
+        return checked_take(generation, request, self._seed(request), self._plan, engine_name(self._engine))
+
+
+def checked_take(generation: Generation, request: TakeRequest, seed: int, plan: Plan, engine: str) -> Take:
+    """The take of a generation, with the problems of its codes; `engine` is its `engine_name`."""
+    return Take(
+        key=request.key,
+        attempt=request.attempt,
+        codes=generation.codes,
+        seed=seed,
+        finish=generation.finish,
+        problems=check_form(generation, request.chunk.text, plan.layout, plan.sound.quality),
+        engine=engine,
+    )
 
 
 def generation_order(requests: Sequence[TakeRequest], batch_size: int) -> list[TakeRequest]:

@@ -137,8 +137,9 @@ def record_readings(
 ) -> list[tuple[float, list[tuple[Chunk, Problem]]]]:
     """Speak chunks into files as the book has them; returns the seconds of each file and the problems of its chunks."""
     loaders, state = loaders or Loaders(), book_state(plan, machine)
-    # With the book's chunks: the in-grammar probability is measured on its first chunks, as `render` does.
-    engine, model_config = load_book_engine(state, machine, [*plan.chunks(), *readings[0]], check_tags, loaders)
+    # With the book's chunks: what is measured on its first chunks must be what `render` measures.
+    loaded = load_book_engine(state, machine, [*plan.chunks(), *readings[0]], check_tags, loaders)
+    engine, model_config = loaded.engine, loaded.model_config
     codec = loaders.codec(state.lock.locate(plan.sound.codec, "codec").path, engine.layout, machine.device)
     files = []
     for path, title, chunks in zip(paths, titles, readings, strict=True):

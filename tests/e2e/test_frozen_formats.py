@@ -149,7 +149,7 @@ def test_the_report(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
         return {name for key in value for name in names(value[key], f"{path}.{key}".lstrip("."))}
 
     assert names(old) <= names(now)
-    assert names(now) - names(old) == {"generator", "lexicon", "characters.skipped"} | {
+    assert names(now) - names(old) == {"generator", "lexicon", "characters.skipped", "kv_cache_trial"} | {
         f"chapters.{name}" for name in ("part", "characters.skipped")
     }
 

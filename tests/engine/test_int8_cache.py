@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from maya_batch.engine.api import Generation, Request, Sampling
+from maya_batch.engine.cache_rounding import predictions
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.hf_loader import load_hf_engine
+from maya_batch.run.cache_trial import LEAST_SAME_BEST, MOST_DIVERGENCE
 from tests.support.demo import CHECKPOINT, FEMALE, MALE
 
 SAMPLED = Sampling(temperature=0.4, top_p=0.9, repetition_penalty=1.1)
@@ -63,3 +65,35 @@ def test_frames_are_as_well_formed_as_ever(in_8_bits: HfEngine) -> None:
     probabilities = in_8_bits.in_grammar_probabilities(requests(), SAMPLED)
     assert len(probabilities) == 7
     assert min(probabilities) > 0.9
+
+
+def test_8_bits_change_the_predictions_for_whole_takes_less_than_a_trial_allows(hf_engine: HfEngine) -> None:
+    asked = requests()
+    made = list(generate(hf_engine, asked).values())
+    found = hf_engine.cache_rounding(asked, made)
+    assert (found.takes, found.tokens) == (len(made), sum(one.codes.size + 1 for one in made))
+    assert 0 < found.divergence < MOST_DIVERGENCE
+    assert LEAST_SAME_BEST < found.same_best <= 1
+
+
+def test_predictions_with_the_models_format_are_what_the_take_was_drawn_by(hf_engine: HfEngine) -> None:
+    (request,) = asked = [Request("x", FEMALE, "Come in.", 3, 60)]
+    greedy = Sampling(temperature=0, repetition_penalty=1.0)
+    ((made,),) = hf_engine.generate(asked, greedy, "framed")
+    prompt = hf_engine.prompts.encode(request.description, request.text)
+    found = list(predictions(hf_engine._llama, hf_engine.layout, prompt, made.codes, int8=False))
+    for slot, of_slot in enumerate(found):
+        assert np.array_equal(of_slot[: len(made.codes)].argmax(dim=-1), made.codes[:, slot])
+    assert int(found[0][-1].argmax()) == hf_engine.layout.codebook_size  # then it ends
+
+
+@pytest.mark.parametrize("chosen", ["int8", "model"])
+def test_an_engine_changes_its_cache_between_two_calls(hf_engine: HfEngine, in_8_bits: HfEngine, chosen: str) -> None:
+    engine = load_hf_engine(CHECKPOINT, device="cpu", dtype="float32", quantization="none", batch_size=8)
+    engine.use_kv_cache("int8")
+    generate(engine, requests()[:1])
+    if chosen == "model":
+        engine.use_kv_cache("model")
+    wanted = generate(in_8_bits if chosen == "int8" else hf_engine, requests())
+    assert engine.kv_cache == chosen
+    assert all(same(made, wanted[key]) for key, made in generate(engine, requests()).items())

@@ -39,6 +39,22 @@ def gpu_kernel_layers(model: PreTrainedModel, int8_cache: bool = False) -> Llama
     return LlamaLayers(model, gate, _products(model, dtype, device), int8_cache)
 
 
+def int8_kernel_compiles(model: PreTrainedModel) -> bool:
+    """Whether the kernel for keys and values in 8 bits compiles, where the other kernels do; if not, it is logged."""
+    from maya_batch.engine.kernels.int8_attention import compile_for
+
+    config = model.config
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    try:
+        compile_for(
+            config.num_attention_heads, config.num_key_value_heads, head_dim, model.dtype, torch.device(model.device)
+        )
+    except Exception as error:  # as above
+        log.warning("the GPU kernel for keys and values in 8 bits does not compile (%s)", first_line(error))
+        return False
+    return True
+
+
 def _products(model: PreTrainedModel, dtype: torch.dtype, device: torch.device) -> Products:
     """Select how quantized weights are multiplied."""
     from maya_batch.engine.kernels.nf4_matmul import compile_for, levels_of, product_of
