@@ -194,7 +194,10 @@ def bench(
     gpu_memory: Annotated[float | None, typer.Option(min=1, help="Limit the GPU memory to this many GiB (hf).")] = None,
     baseline: Annotated[
         bool,
-        typer.Option("--baseline", help="Also measure plain `generate`; with a .gguf file, `create_completion`."),
+        typer.Option(
+            "--baseline",
+            help="Also measure vLLM, if it is installed, and plain `generate`; with a .gguf file, `create_completion`.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
