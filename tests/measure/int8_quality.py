@@ -57,9 +57,8 @@ def emotion_lines() -> Iterator[Line]:
 
 def speak(folder: Path, texts: Sequence[Path], takes: int, device: str) -> None:
     """Speak all lines with both caches, and decode them."""
-    import torch
-
     from maya_batch.audio.snac_codec import load_codec
+    from maya_batch.engine.device import choose_device
     from maya_batch.engine.load import load_engine
 
     emotions = list(emotion_lines())[:takes]
@@ -70,7 +69,7 @@ def speak(folder: Path, texts: Sequence[Path], takes: int, device: str) -> None:
         for line in lines.values()
     ]
     requests.sort(key=lambda request: -request.likely_frames)
-    codec = load_codec(CODEC, layout(), torch.device(device))
+    codec = load_codec(CODEC, layout(), choose_device(device))
     for kv_cache in CACHES:
         (folder / kv_cache).mkdir(parents=True, exist_ok=True)
         engine = load_engine(
@@ -185,21 +184,23 @@ def tell(folder: Path) -> None:
         words = np.array([row["words"] for row in pairs[0]])
         samples = drawn.integers(len(keys), size=(4000, len(keys)))
         print(f"{name}: {len(keys)} takes of {words.sum()} words")
-        for recognizer in ("whisper", "sphinx"):
+        for recognizer, most in (("whisper", np.inf), ("whisper", 1.0), ("sphinx", np.inf)):
             errors = np.array([[row[recognizer] for row in of_kind] for of_kind in pairs], dtype=float)
+            errors = np.minimum(errors, most * words)
             before, now = errors.sum(axis=1) / words.sum()
             spread = ((errors[1] - errors[0])[samples].sum(axis=1)) / words[samples].sum(axis=1)
             low, high = np.quantile(spread, [0.025, 0.975])
             print(
-                f"  word error by {recognizer}: {before:.2%}, {now:.2%}; difference {100 * (now - before):+.2f} points "
-                f"({100 * low:+.2f} to {100 * high:+.2f})"
+                f"  word error by {recognizer}{'' if most > 1 else ', at most all words of a take'}: {before:.2%}, "
+                f"{now:.2%}; difference {100 * (now - before):+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})"
             )
         lengths = np.array([[row["frames"] for row in of_kind] for of_kind in pairs], dtype=float)
         ratio = lengths[1][samples].sum(axis=1) / lengths[0][samples].sum(axis=1)
         low, high = np.quantile(ratio, [0.025, 0.975])
         print(f"  length: {lengths[1].sum() / lengths[0].sum():.4f} times ({low:.4f} to {high:.4f})")
         pitches = np.array([[row["f0"] for row in of_kind] for of_kind in pairs])
-        steps = 12 * np.log2(pitches[1] / pitches[0])[(pitches > 0).all(axis=0)]
+        pitches = pitches[:, (pitches > 0).all(axis=0)]
+        steps = 12 * np.log2(pitches[1] / pitches[0])
         error = 1.96 * steps.std(ddof=1) / len(steps) ** 0.5
         print(f"  pitch: {steps.mean():+.3f} semitones (+- {error:.3f})")
         for kind, of_kind in zip(CACHES, pairs, strict=True):
