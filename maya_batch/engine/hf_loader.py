@@ -16,7 +16,7 @@ from transformers import (
 from maya_batch.checkpoint.hf_config import CONTEXT, HfConfig, read_hf_config
 from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.checkpoint.weights_header import check_weights
-from maya_batch.engine.batch_budget import BATCH_SIZES
+from maya_batch.engine.batch_budget import default_batch_size
 from maya_batch.engine.device import choose_device, choose_dtype
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.hf_tokenizer import load_hf_tokenizer
@@ -77,7 +77,7 @@ def load_hf_engine(
             Prompts(tokenizer, layout, min(CONTEXT, model.config.max_position_embeddings), vocabulary),
             dtype=str(format_).removeprefix("torch."),
             quantization=scheme,
-            batch_size=batch_size or BATCH_SIZES[target.type],
+            batch_size=batch_size or default_batch_size(target, scheme),
             kv_cache="int8" if kv_cache == "int8" else "model",
         )
 

@@ -23,8 +23,10 @@ log = logging.getLogger(__name__)
 #: Takes of a trial. The steps of a batch of so many take little longer than those of a single one.
 TRIAL_TAKES = 16
 
-#: What bfloat16 changes in the predictions of the demo voice, against float32: the mean divergence in nats a token, and
-#: the share of tokens whose most probable code stays the same. Limits for what 8 bits may change.
+#: The limits for what 8 bits may change: the mean divergence in nats a token, and the share of tokens whose most
+#: probable code stays the same. On 200 takes of the demo voice bfloat16 is 0.00024 from float32, with 99.55 % the same,
+#: so two ways to compute in bfloat16 are about 0.0005 apart; 8 bits may add as much again. They are 0.00014 from
+#: float32 in float32, and 0.00054 from bfloat16 in bfloat16.
 MOST_DIVERGENCE, LEAST_SAME_BEST = 0.001, 0.99
 
 

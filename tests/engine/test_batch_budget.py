@@ -11,7 +11,14 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from maya_batch.audio.decode_window import BYTES_A_SAMPLE, CLIP_BYTES_A_SAMPLE, CONTEXT
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.admission import BlockForecast
-from maya_batch.engine.batch_budget import BatchBudget, SequenceNeed, graph_batch_size, plan_budget, predicted_peak
+from maya_batch.engine.batch_budget import (
+    BatchBudget,
+    SequenceNeed,
+    default_batch_size,
+    graph_batch_size,
+    plan_budget,
+    predicted_peak,
+)
 from maya_batch.engine.kernels.llama_layers import LlamaLayers
 from maya_batch.engine.paged_cache import BLOCK_SIZE, PagedCache
 
@@ -79,6 +86,25 @@ def test_a_frame_has_room_for_its_sequences_in_a_few_sizes() -> None:
     assert sizes[-1] == 512
     assert graph_batch_size(513) == 640
     assert graph_batch_size(300) == 320
+
+
+@pytest.mark.parametrize(
+    ("device", "quantization", "gibibytes", "share", "size"),
+    [
+        ("cpu", "none", 0, 1.0, 16),
+        ("cuda:0", "none", 140, 1.0, 512),
+        ("cuda:0", "nf4", 24, 1.0, 512),
+        ("cuda:0", "nf4", 80, 1.0, 1024),
+        ("cuda:0", "nf4", 80, 0.1, 512),
+    ],
+)
+def test_weights_that_are_unpacked_at_each_step_are_shared_by_more_sequences_if_there_is_memory(
+    device: str, quantization: str, gibibytes: int, share: float, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = SimpleNamespace(total_memory=gibibytes * GIB)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda device: memory)
+    monkeypatch.setattr("torch.cuda.get_per_process_memory_fraction", lambda device: share)
+    assert default_batch_size(torch.device(device), quantization) == size
 
 
 @given(need=needs)
