@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 #: The default batch size on a CPU: on two cores, more than sixteen sequences gained little.
 _CPU_BATCH_SIZE = 16
 
-#: The default batch sizes on a GPU. From about 256 sequences on, a step takes a fixed time for the weights and a time for
-#: each sequence. On an H200 with 8-bit keys and values these are 1.5 ms and 21.7 us, so 512 sequences reach 90 % of the
-#: tokens a second of any number, and 768 would reach 93 %. Weights in nf4 are unpacked in 5.6 ms: 512 reach 67 %, and
-#: 1,024 reach 80 %. So many need 47 GiB of keys and values, and with less memory only their state would be paid for.
+#: The default batch sizes on a GPU. From about 256 sequences on, a step takes a fixed time for the weights and a time
+#: for each sequence. On an H200 with 8-bit keys and values these are 1.5 ms and 21.7 us, so 512 sequences reach 90 % of
+#: the tokens a second of any number, and 768 would reach 93 %. Weights in nf4 are unpacked in 5.6 ms: 512 reach 67 %,
+#: and 1,024 reach 80 %. So many need 47 GiB of keys and values; with less memory only their state would be paid for.
 _GPU_BATCH_SIZE, _GPU_BATCH_SIZE_NF4, _NF4_MEMORY = 512, 1024, 64 * 2**30
 
 #: Prompt tokens that go through the model together on a GPU: enough to keep it busy, with little memory.
