@@ -5,10 +5,12 @@
 Keys of Llama models have a few fixed channels of far larger magnitude than the rest (KIVI, arXiv:2402.02750, figure 2;
 KVQuant, arXiv:2401.18079, figure 2), and a scale for each position and head rounds all channels as coarsely as the
 largest. Here some key channels of each head are made larger by a power of two, and the queries smaller by the same,
-which changes no other number of the model. FOLDER and TEXT are those of `tests.measure.detection`.
+which changes no other number of the model; then `even_keys` brings the channels to one size. FOLDER and TEXT are those
+of `tests.measure.detection`.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,9 +18,10 @@ import torch
 from maya_batch.engine.cache_rounding import compare_caches
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.kernels.int8_numbers import dequantized, quantized
+from maya_batch.engine.kernels.llama_layers import even_keys
 from maya_batch.engine.kernels.torch_attention import attend_cached
 from tests.support.demo import load_demo
-from tests.support.good_takes import draw_lines, speak
+from tests.support.good_takes import Spoken, draw_lines, speak
 
 #: Channels of a head that are made larger; each with its partner, which rotation mixes it with.
 PAIRS = 2
@@ -84,23 +87,27 @@ def main() -> None:
     takes = speak(options.folder, draw_lines(options.texts, 300, 5)[: options.takes])
     for factor in (1, 8, 16, 32):
         engine = load_demo()
+        llama = engine._llama
         enlarge(engine, factor)
-        found = [
-            compare_caches(
-                engine._llama,
-                engine.layout,
-                engine.prompts.encode(take.line.description, take.line.said),
-                take.codes,
-            )
-            for take in takes
-        ]
-        divergences, agreements = (torch.cat(part) for part in zip(*found, strict=True))
+        before = divergence(engine, takes)
+        for layer in engine.model.model.layers:
+            even_keys(layer, llama.kv_heads, llama.head_dim)
         print(
-            f"the demo voice, {2 * PAIRS} of {engine._llama.head_dim} key channels {factor} times as large: "
-            f"{float(divergences.mean()):.6f} nats a token, best code the same {float(agreements.mean()):.4f}, "
-            f"{len(divergences)} tokens of {len(takes)} takes",
+            f"the demo voice, {2 * PAIRS} of {llama.head_dim} key channels {factor} times as large: {before}; evened: "
+            f"{divergence(engine, takes)}",
             flush=True,
         )
+
+
+def divergence(engine: HfEngine, takes: Sequence[Spoken]) -> str:
+    """What 8 bits change in the predictions for these takes."""
+    prompts = [engine.prompts.encode(take.line.description, take.line.said) for take in takes]
+    found = [
+        compare_caches(engine._llama, engine.layout, prompt, take.codes)
+        for prompt, take in zip(prompts, takes, strict=True)
+    ]
+    divergences, agreements = (torch.cat(part) for part in zip(*found, strict=True))
+    return f"{float(divergences.mean()):.6f} nats a token, best code the same {float(agreements.mean()):.4f}"
 
 
 if __name__ == "__main__":

@@ -27,6 +27,9 @@ Gate = Callable[[torch.Tensor], torch.Tensor]
 #: From tokens [tokens, width] and a residual, or None, to their product plus the residual.
 Product = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
+#: The most that keys are divided by, as a power of two: float16 holds queries up to 65,504.
+_MOST_DOUBLINGS = 6
+
 #: Bytes of the scale of one head's key or value in 8 bits: a float16.
 _SCALE_BYTES = 2
 
@@ -82,6 +85,8 @@ class LlamaLayers:
         self.layer_bytes = sum(part.numel() * part.element_size() for part in model.model.layers.parameters())
         """Bytes of the weights that a step reads, without those of a slot's codes, which are a two-hundredth."""
         self._layers = [_Layer(layer, gate or _gate, quantized) for layer in model.model.layers]
+        for layer in model.model.layers:
+            even_keys(layer, self.kv_heads, self.head_dim)
 
     @property
     def position_bytes(self) -> int:
@@ -117,6 +122,26 @@ class LlamaLayers:
         for number, layer in enumerate(self._layers):
             hidden = layer.forward(hidden, partial(attend, number))
         return _rms(hidden, self._norm)
+
+
+def even_keys(layer: _Module, kv_heads: int, head_dim: int) -> None:
+    """Divide the largest channels of a layer's keys by powers of two, and multiply the queries by the same.
+
+    Scores stay the same to the bit, but for numbers that are too small for the format. Keys in 8 bits have one scale
+    for all channels of a head, and Llama models have a few channels of far larger keys (KIVI, arXiv:2402.02750), which
+    would make the others coarse. How large a channel is, the norm of its weights tells. Both channels that rotation
+    mixes have one factor. Weights that are quantized stay as they are.
+    """
+    queries, keys = layer.self_attn.q_proj, layer.self_attn.k_proj
+    if not (_is_plain(queries) and _is_plain(keys)):
+        return
+    by_channel = keys.weight.data.view(kv_heads, head_dim, -1)
+    norms = (by_channel.float() * layer.input_layernorm.weight.data.float()).norm(dim=-1)
+    pairs = norms.view(kv_heads, 2, -1).amax(dim=1)
+    larger = pairs / pairs.median(dim=-1, keepdim=True).values.clamp(min=torch.finfo(torch.float32).tiny)
+    factors = torch.exp2(larger.log2().round().clamp(0, _MOST_DOUBLINGS)).repeat(1, 2).unsqueeze(-1).to(keys.weight)
+    by_channel /= factors
+    queries.weight.data.view(kv_heads, -1, head_dim, queries.weight.shape[1]).mul_(factors.unsqueeze(1))
 
 
 class _Layer:
