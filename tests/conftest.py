@@ -104,9 +104,19 @@ def fake_engine(tiny: TinyBook, fake_codec: FakeCodec, loaders: Loaders) -> Fake
     """What every model is loaded as; dtype and quantization are as asked for."""
     engine = FakeEngine(read_layout(tiny.folder / "lm"))
 
-    def load(name: str, folder: Path, *, dtype: str, quantization: str, batch_size: int | None, device: str) -> Engine:
+    def load(
+        name: str,
+        folder: Path,
+        *,
+        dtype: str,
+        quantization: str,
+        batch_size: int | None,
+        device: str,
+        kv_cache: str,
+    ) -> Engine:
         engine.dtype = "float32" if dtype == "auto" else dtype
         engine.quantization = quantization
+        engine.kv_cache = "int8" if kv_cache == "int8" else "model"
         engine.batch_size = batch_size or engine.batch_size
         return engine
 

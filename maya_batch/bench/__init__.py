@@ -1,5 +1,5 @@
-"""The benchmark: renders a book of some hours with the real `render`, and optionally runs plain `generate` on it, or
-`create_completion` for a GGUF file.
+"""The benchmark: renders a book of some hours with the real `render`, and optionally runs vLLM and plain `generate` on
+it, or `create_completion` for a GGUF file.
 
 Each measurement runs in a fresh process, without warm caches.
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from maya_batch.bench.results import Metrics
+from maya_batch.bench.vllm_baseline import is_installed
+from maya_batch.bench.vllm_baseline import measure as measure_vllm
 from maya_batch.bench.workload import write_book
 from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.locate import DEMO
@@ -92,9 +94,30 @@ def bench(options: Options, say: Callable[[str], None]) -> Metrics:
                 say("running the same model with plain `create_completion`: one text at a time")
                 baselines = _alone(_gguf_baseline, book, flags, options)
             else:
+                baselines = _vllm(book, flags, options, run, say)
                 say("running the same model with plain `generate`: one sequence at a time, then padded batches")
-                baselines = _alone(_baselines, book, flags, options, round(run.sequences), run.dtype)
+                baselines |= _alone(_baselines, book, flags, options, round(run.sequences), run.dtype)
         return Metrics.of(run, baselines)
+
+
+def _vllm(
+    book: Path, flags: Render, options: Options, run: "Run", say: Callable[[str], None]
+) -> dict[str, dict[str, float]]:
+    """What vLLM does with the same texts; nothing, and a line that says why, where it is not measured."""
+    if run.memory != "GPU" or not run.peak_bytes:
+        return {}  # vLLM for a CPU is another program
+    if run.quantization != "none":
+        say(f"vLLM is not measured: it is for weights that are not quantized, and these are {run.quantization}")
+        return {}
+    if not is_installed():
+        say("vLLM is not measured, because it is not installed; `pip install vllm` (it may want another PyTorch)")
+        return {}
+    say("running the same model with vLLM: all texts at once, the longest first")
+    try:
+        return _alone(measure_vllm, book, flags, run.dtype, run.kv_cache, options.gpu_memory, options.random_weights)
+    except MachineError as error:
+        say(str(error))
+        return {}
 
 
 def _alone(work: Callable[..., Result], *arguments: Any) -> Result:

@@ -20,15 +20,38 @@ def drawn_frames(seed: int, text: str, pace: tuple[int, int] = PACE) -> int:
 
 
 def load_with_drawn_lengths(
-    name: str, folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None
+    name: str,
+    folder: Path,
+    *,
+    device: str,
+    dtype: str,
+    quantization: str,
+    batch_size: int | None,
+    kv_cache: str = "auto",
 ) -> Engine:
-    """Load an engine as `load_engine` does, and end its sequences at drawn lengths."""
-    engine = load_engine(name, folder, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)
+    """Load an engine as `load_engine` does, and end its sequences at drawn lengths.
+
+    With a `kv_cache` of `auto` it has 8 bits where the engine offers them: a trial of random weights tells nothing.
+    """
+    engine = load_engine(
+        name,
+        folder,
+        device=device,
+        dtype=dtype,
+        quantization=quantization,
+        batch_size=batch_size,
+        kv_cache=kv_cache,
+    )
+    if kv_cache == "auto" and engine.offers_int8_cache:
+        engine.use_kv_cache("int8")
     return cast(Engine, DrawnLengths(engine))
 
 
 class DrawnLengths:
     """Wraps an engine, and ends each sequence after `drawn_frames`."""
+
+    offers_int8_cache = False
+    """Its cache is decided."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

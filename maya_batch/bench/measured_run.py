@@ -38,6 +38,7 @@ class Run:
     """Whose memory `peak_bytes` and `planned_bytes` are; both are 0 for Hugging Face on a CPU."""
     dtype: str
     quantization: str
+    kv_cache: str
     seconds_of_speech: float
     tokens: float
     sequences: float
@@ -82,7 +83,7 @@ def render(
 
     from maya_batch.engine.compute_device import compute_device
 
-    engine, dtype, quantization = result.engine.split()
+    engine, dtype, quantization, *kv_cache = result.engine.split()
     stats, device = result.engine_stats, compute_device(engine, machine.device)
     gc.collect()
     if gpu_memory is not None:
@@ -96,6 +97,7 @@ def render(
         memory="process" if engine == "gguf" and not device.is_gpu else "GPU",
         dtype=dtype,
         quantization=quantization,
+        kv_cache=kv_cache[0].removeprefix("kv-") if kv_cache else "model",
         seconds_of_speech=result.speech,
         tokens=tokens,
         sequences=tokens / stats.steps if stats.steps else 0.0,

@@ -26,6 +26,8 @@ class Metrics:
     device: str
     dtype: str
     quantization: str
+    kv_cache: str
+    """The format of keys and values: model or int8."""
     hours: float
     rows: float
     """The mean number of sequences decoded together."""
@@ -62,6 +64,7 @@ class Metrics:
             device=run.device,
             dtype=run.dtype,
             quantization=run.quantization,
+            kv_cache=run.kv_cache,
             hours=round(run.seconds_of_speech / 3600, 3),
             rows=round(run.sequences, 1),
             most_rows=run.max_sequences,
@@ -83,7 +86,8 @@ class Metrics:
     def __str__(self) -> str:
         rows = [*self._rows(), *self._baseline_rows()]
         width = max(_NAME_WIDTH, *(len(name) + 1 for name, _ in rows))
-        head = f"{self.device}, {self.dtype}, quantization {self.quantization}, {self.hours:.3g} hours of speech"
+        cache = "" if self.kv_cache == "model" else f"KV cache {self.kv_cache}, "
+        head = f"{self.device}, {self.dtype}, quantization {self.quantization}, {cache}{self.hours:.3g} hours of speech"
         return "\n".join([head, "", *(f"{name:{width}}{value}" for name, value in rows)])
 
     def _rows(self) -> Iterator[tuple[str, str]]:

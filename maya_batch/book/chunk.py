@@ -57,7 +57,7 @@ class Chunk:
         """The key of this chunk's takes: a digest of all that shapes their codes."""
         shaping = {
             "version": _KEY_VERSION,
-            "recipe": _plain(model_config),
+            "recipe": {"model": model_config.model, **model_config.recipe},
             "description": self.description,
             "text": self.text,
             "sampling": _plain(sound.sampling),
@@ -80,6 +80,6 @@ class Chapter:
 
 
 @lru_cache(maxsize=64)
-def _plain(part: ModelConfig | Sampling) -> dict[str, Any]:
+def _plain(part: Sampling) -> dict[str, Any]:
     """A part of a key, as a mapping. Cached: it is the same for all chunks of a book."""
     return asdict(part)

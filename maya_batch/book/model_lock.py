@@ -6,11 +6,12 @@ detected when the model is loaded, so a book never mixes takes of two models.
 
 import copy
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maya_batch.book.model_lock_file import CONFIG_FIELDS, read_lock, write_lock
+from maya_batch.book.model_lock_file import read_lock, write_lock
 from maya_batch.checkpoint.locate import Checkpoint, Kind, cached_commit, find_checkpoint, is_gguf
 from maya_batch.errors import MachineError
 
@@ -26,9 +27,20 @@ class ModelConfig:
     dtype: str
     quantization: str
     decoding: str
+    kv_cache: str = "model"
+    """The format of keys and values: `model`, as the model computes, or `int8`."""
 
     def __str__(self) -> str:
-        return f"{self.dtype},{self.quantization},{self.decoding}"
+        return ",".join(self.recipe.values())
+
+    @property
+    def recipe(self) -> dict[str, str]:
+        """The fields besides the identity, as keys of chunks and model.lock have them.
+
+        `kv_cache` is one of them only if it is not `model`: books that were begun before it existed do not have it.
+        """
+        fields = {"dtype": self.dtype, "quantization": self.quantization, "decoding": self.decoding}
+        return fields if self.kv_cache == "model" else fields | {"kv_cache": self.kv_cache}
 
 
 class ModelLock:
@@ -78,7 +90,8 @@ class ModelLock:
         for name, entry in self._data["model"].items():
             now = [entry["recipe"] | {"identity": entry["identity"]}] if entry.get("recipe") else []
             for values in (*now, *entry.get("earlier", ())):
-                found.append((name, ModelConfig(values["identity"], *(values[key] for key in CONFIG_FIELDS))))
+                fields = {key: value for key, value in values.items() if key != "identity"}
+                found.append((name, ModelConfig(values["identity"], **fields)))
         return found
 
     def name(self, model: str) -> str:
@@ -151,6 +164,7 @@ class ModelLock:
                         "--switch-model-config to render the book with the new ones"
                     )
                 self._keep_model_config(entry)
+                entry.pop("kv_cache_trial", None)  # it was of the old weights
                 entry["identity"] = identity
             entry["files"] = checkpoint.stamps()
         return checkpoint
@@ -163,7 +177,7 @@ class ModelLock:
         """Render the book with this model and model config from now on; the earlier ones stay on record."""
         name = self.name(model)
         entry = self._data["model"][name]
-        values = {key: getattr(model_config, key) for key in CONFIG_FIELDS}
+        values = model_config.recipe
         if entry.get("recipe") not in (None, values):
             self._keep_model_config(entry)
         entry["recipe"] = values
@@ -174,10 +188,19 @@ class ModelLock:
         if len(self.models()) > 1 or "current" in self._data:
             self._data["current"] = name
 
+    def record_trial(self, model: str, trial: Mapping[str, str | float]) -> None:
+        """Record what decided the KV cache of this model: figures by name, and the format as `kv_cache`."""
+        self._data["model"][self.name(model)]["kv_cache_trial"] = dict(trial)
+
+    def trial(self, model: str) -> dict[str, Any] | None:
+        """What `record_trial` recorded for this model; None without a trial."""
+        entry = self._entry(model, "model")
+        return dict(entry["kv_cache_trial"]) if entry and "kv_cache_trial" in entry else None
+
     def forget(self, model: str, model_config: ModelConfig) -> None:
         """Remove a model config from the record; not for the one that is pinned."""
         entry = self._data["model"][model]
-        values = {key: getattr(model_config, key) for key in CONFIG_FIELDS}
+        values = model_config.recipe
         entry["earlier"] = [old for old in entry.get("earlier", ()) if old != values | {"identity": model_config.model}]
         if entry.get("recipe") == values and entry["identity"] == model_config.model:
             del entry["recipe"]

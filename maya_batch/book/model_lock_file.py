@@ -1,5 +1,6 @@
 """Reads, checks and writes the file model.lock; `model_lock` interprets it."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,12 @@ from maya_batch.files.yaml_content import parsed
 
 CONFIG_FIELDS = ("dtype", "quantization", "decoding")
 """The fields of a model config besides the model's identity; the file calls them a recipe."""
+
+#: A field that a model config has only with keys and values in another format than the model's.
+_KV_CACHE = "kv_cache"
+
+#: What a trial of the KV cache has found, in an entry of a model, by name.
+_TRIAL = {"takes": int, "tokens": int, "divergence": float, "same_best": float, "kv_cache": str}
 
 _VERSION = 1
 _HEAD = (
@@ -81,13 +88,24 @@ def _is_entry(entry: Any) -> bool:
     if not all(isinstance(stamp, list) and all(isinstance(part, int) for part in stamp) for stamp in stamps):
         return False
     known: list[tuple[Any, tuple[str, ...]]] = [(entry["recipe"], CONFIG_FIELDS)] if entry.get("recipe") else []
-    if not isinstance(earlier, list):
+    if not isinstance(earlier, list) or not _is_trial(entry.get("kv_cache_trial")):
         return False
     known += [(old, ("identity", *CONFIG_FIELDS)) for old in earlier]
     return all(_is_model_config(values, fields) for values, fields in known)
 
 
+def _is_trial(values: Any) -> bool:
+    """Whether this is a valid trial of the KV cache, or None."""
+    if values is None:
+        return True
+    if not isinstance(values, dict) or not _TRIAL.keys() <= values.keys():
+        return False
+    return all(isinstance(values[name], kind) for name, kind in _TRIAL.items()) and all(
+        math.isfinite(value) for value in values.values() if isinstance(value, float)
+    )
+
+
 def _is_model_config(values: Any, keys: tuple[str, ...]) -> bool:
-    if not isinstance(values, dict) or set(values) != set(keys):
+    if not isinstance(values, dict) or set(values) - {_KV_CACHE} != set(keys):
         return False
     return all(isinstance(value, str) for value in values.values())

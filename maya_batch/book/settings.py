@@ -77,6 +77,7 @@ class Machine(BaseModel):
     device: DeviceName = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     quantization: Literal["none", "nf4", "int8"] | None = None
+    kv_cache: Literal["auto", "model", "int8"] = "auto"
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     decoding: Literal["auto", "framed", "free"] = "auto"
     verify: Literal["all", "suspects", "off"] | None = None

@@ -248,4 +248,5 @@ def asked_model_config(model_config: ModelConfig | None, machine: Machine) -> Mo
         model_config.dtype if machine.dtype == "auto" else machine.dtype,
         model_config.quantization if machine.quantization is None else machine.quantization,
         model_config.decoding if machine.decoding == "auto" else machine.decoding,
+        model_config.kv_cache if machine.kv_cache == "auto" else machine.kv_cache,
     )

@@ -28,7 +28,7 @@ from maya_batch.messages.standard_streams import check_shown
 log = logging.getLogger(__name__)
 
 
-@takes_flags("machine_flags", MachineFlags, "config", "dtype", "quantization", "decoding")
+@takes_flags("machine_flags", MachineFlags, "config", "dtype", "quantization", "kv_cache", "decoding")
 @takes_flags("book_flags", BookFlags, "model", "allow_unknown_tags", "allow_language")
 def plan(
     book: Book,
@@ -59,7 +59,7 @@ def plan(
         log.info("the rendering speed of this machine is not known; run `maya-batch bench` to measure it")
 
 
-@takes_flags("machine_flags", MachineFlags, "config", "dtype", "quantization", "decoding")
+@takes_flags("machine_flags", MachineFlags, "config", "dtype", "quantization", "kv_cache", "decoding")
 @takes_flags("book_flags", BookFlags, "model", "allow_unknown_tags")
 def status(
     book: Book,
@@ -78,7 +78,7 @@ def status(
     refuse_other_book(state)
 
 
-@takes_flags("machine_flags", MachineFlags, "config", "dtype", "quantization", "decoding")
+@takes_flags("machine_flags", MachineFlags, "config", "dtype", "quantization", "kv_cache", "decoding")
 @takes_flags("book_flags", BookFlags, "model")
 def clean(
     book: Book,

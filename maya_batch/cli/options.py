@@ -45,7 +45,7 @@ def _choice(setting: str, help: str) -> Any:
     `Machine` checks them, not Typer, which would refuse them before `--notify` is known.
     """
     (kinds,) = (kind for kind in _kinds(Machine.model_fields[setting].annotation) if get_origin(kind) is Literal)
-    return typer.Option(f"--{setting}", metavar="|".join(get_args(kinds)), help=help)
+    return typer.Option(f"--{setting.replace('_', '-')}", metavar="|".join(get_args(kinds)), help=help)
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:
@@ -62,6 +62,13 @@ Device = Annotated[
 ]
 Dtype = Annotated[str | None, _choice("dtype", "Number format of the weights.")]
 Quantization = Annotated[str | None, _choice("quantization", "Store the weights in 4 bits (nf4) or 8 bits (int8).")]
+KvCache = Annotated[
+    str | None,
+    _choice(
+        "kv_cache",
+        "Format of cached keys and values: the model's number format, or int8, with half the memory.",
+    ),
+]
 BatchSize = Annotated[
     int | None,
     typer.Option(help="Maximum batch size. Default: as large as is useful and fits in memory."),
@@ -110,6 +117,7 @@ class MachineFlags:
     device: Device = None
     dtype: Dtype = None
     quantization: Quantization = None
+    kv_cache: KvCache = None
     batch_size: BatchSize = None
     decoding: DecodingName = None
     verify: Verify = None

@@ -28,7 +28,9 @@ _VOICE = "Realistic female voice in the 30s age with american accent. Normal pit
 _AUDIO_FILE = f"Audio file to write: {' or '.join(f'.{name}' for name in get_args(FormatName))}."
 
 
-@takes_flags("machine_flags", MachineFlags, "config", "engine", "device", "dtype", "quantization", "decoding")
+@takes_flags(
+    "machine_flags", MachineFlags, "config", "engine", "device", "dtype", "quantization", "kv_cache", "decoding"
+)
 def say(
     context: typer.Context,
     text: Annotated[str, typer.Argument(help="Text to speak, with emotion tags.", show_default=False)],
@@ -169,7 +171,9 @@ def _check_machine() -> None:
         raise MachineError(f"this machine cannot render yet: {', '.join(lacking)}")
 
 
-@takes_flags("machine_flags", MachineFlags, "config", "engine", "device", "dtype", "quantization", "batch_size")
+@takes_flags(
+    "machine_flags", MachineFlags, "config", "engine", "device", "dtype", "quantization", "kv_cache", "batch_size"
+)
 def bench(
     context: typer.Context,
     machine_flags: MachineFlags,
@@ -190,7 +194,10 @@ def bench(
     gpu_memory: Annotated[float | None, typer.Option(min=1, help="Limit the GPU memory to this many GiB (hf).")] = None,
     baseline: Annotated[
         bool,
-        typer.Option("--baseline", help="Also measure plain `generate`; with a .gguf file, `create_completion`."),
+        typer.Option(
+            "--baseline",
+            help="Also measure vLLM, if it is installed, and plain `generate`; with a .gguf file, `create_completion`.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:

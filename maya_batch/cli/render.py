@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 @takes_flags(
     "machine_flags",
     MachineFlags,
-    *("config", "engine", "device", "dtype", "quantization", "batch_size", "decoding"),
+    *("config", "engine", "device", "dtype", "quantization", "kv_cache", "batch_size", "decoding"),
     *("verify", "recognizer", "recognizer_device"),
 )
 @takes_flags(
@@ -114,7 +114,7 @@ def render(
     finish(summarize(result), result.exit_code)
 
 
-@takes_flags("machine_flags", MachineFlags, "config", "device", "dtype", "quantization", "decoding")
+@takes_flags("machine_flags", MachineFlags, "config", "device", "dtype", "quantization", "kv_cache", "decoding")
 @takes_flags("book_flags", BookFlags, "model", "codec", "allow_unknown_tags", "quiet", "verbose", "log_file")
 def assemble(
     context: typer.Context, book: Book, book_flags: BookFlags, machine_flags: MachineFlags, output: Output = None

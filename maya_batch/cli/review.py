@@ -33,7 +33,7 @@ _BOOK_FLAGS = ("model", "codec", "allow_unknown_tags", "allow_language", "quiet"
 @takes_flags(
     "machine_flags",
     MachineFlags,
-    *("config", "engine", "device", "dtype", "quantization", "batch_size", "decoding"),
+    *("config", "engine", "device", "dtype", "quantization", "kv_cache", "batch_size", "decoding"),
     *("verify", "recognizer", "recognizer_device"),
 )
 @takes_flags("book_flags", BookFlags, *_BOOK_FLAGS)
@@ -82,7 +82,7 @@ def redo(
 @takes_flags(
     "machine_flags",
     MachineFlags,
-    *("config", "engine", "device", "dtype", "quantization", "batch_size", "decoding"),
+    *("config", "engine", "device", "dtype", "quantization", "kv_cache", "batch_size", "decoding"),
 )
 @takes_flags("book_flags", BookFlags, *_BOOK_FLAGS)
 def audition(
@@ -150,7 +150,7 @@ def audition(
 @takes_flags(
     "machine_flags",
     MachineFlags,
-    *("config", "engine", "device", "dtype", "quantization", "batch_size", "decoding"),
+    *("config", "engine", "device", "dtype", "quantization", "kv_cache", "batch_size", "decoding"),
     *("verify", "recognizer", "recognizer_device"),
 )
 @takes_flags("book_flags", BookFlags, "attempts", *_BOOK_FLAGS)

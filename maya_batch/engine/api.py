@@ -58,6 +58,18 @@ class Generation:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class CacheRounding:
+    """What keys and values in 8 bits change in the model's predictions for whole takes."""
+
+    takes: int
+    tokens: int
+    divergence: float
+    """Kullback and Leibler's divergence from the predictions with the model's format: mean of the tokens, in nats."""
+    same_best: float
+    """The share of the tokens whose most probable code is the same."""
+
+
 @dataclass
 class EngineStats:
     """Counters of constrained decoding since the engine was loaded."""
@@ -98,6 +110,14 @@ class Engine(Protocol):
         """The quantization of the weights: none, nf4, q4_k_m, …"""
 
     @property
+    def kv_cache(self) -> str:
+        """The format of keys and values: `model`, as the model computes, or `int8`."""
+
+    @property
+    def offers_int8_cache(self) -> bool:
+        """Whether keys and values in 8 bits make this engine faster here, so that a book may begin with them."""
+
+    @property
     def batch_size(self) -> int:
         """The most sequences that are decoded together."""
 
@@ -112,6 +132,12 @@ class Engine(Protocol):
         """How likely, in the first frames of these requests, an unconstrained token is of its slot: a mean for each of
         the 7 slots.
         """
+
+    def use_kv_cache(self, kv_cache: Literal["model", "int8"]) -> None:
+        """Keep keys and values in this format from the next call on; only where `offers_int8_cache`."""
+
+    def cache_rounding(self, requests: Sequence[Request], generations: Sequence[Generation]) -> CacheRounding:
+        """What 8 bits change in the predictions for these generations of these requests; as `use_kv_cache`."""
 
     def peak_memory(self) -> int:
         """The most memory that was held, in bytes: of the GPU, or, with llama.cpp on a CPU, of this process; else 0."""

@@ -45,6 +45,7 @@ class TorchBackend:
             blocks=budget.blocks,
             dtype=self._llama.dtype,
             device=self.device,
+            int8=self._llama.int8_cache,
         )
         return FrameRunner(self._llama, cache, state, self._layout, budget.positions, self._graphs)
 
@@ -134,14 +135,21 @@ class FrameRunner:
         if self.cache.contiguous:
             attend = self._attend_contiguous(batch_size, max_context, position)
         else:
-            from maya_batch.engine.kernels.triton_kernels import attend_one
-
-            cache, block_table = self.cache, self.cache.block_table[:batch_size]
-
-            def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
-                return attend_one(qkv, cache.pool[layer], block_table, position, self._cos, self._sin)
-
+            attend = self._attend_paged(batch_size, position)
         return self._llama.forward(self._llama.embed(self._state.token[:batch_size]), attend)
+
+    def _attend_paged(self, batch_size: int, position: torch.Tensor) -> Attend:
+        from maya_batch.engine.kernels.int8_attention import attend_int8
+        from maya_batch.engine.kernels.triton_kernels import attend_one
+
+        pool, scales, block_table = self.cache.pool, self.cache.scales, self.cache.block_table[:batch_size]
+
+        def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
+            if scales is None:
+                return attend_one(qkv, pool[layer], block_table, position, self._cos, self._sin)
+            return attend_int8(qkv, pool[layer], scales[layer], block_table, position, self._cos, self._sin)
+
+        return attend
 
     def _attend_contiguous(self, batch_size: int, max_context: int, position: torch.Tensor) -> Attend:
         cache, llama = self.cache, self._llama
@@ -153,11 +161,8 @@ class FrameRunner:
 
         def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
             queries, keys, values = split_heads(qkv[:used], llama.kv_heads, llama.head_dim, cos, sin)
-            pool = cache.pool[layer]
-            pool[0][block, :, position] = keys
-            pool[1][block, :, position] = values
-            context = pool[:, 1 : used + 1, :, :max_context]
-            mixed = attend_cached(queries, context[0], context[1], masked)
+            cache.write(layer, (block, position), keys, values)
+            mixed = attend_cached(queries, *cache.context(layer, used, max_context), masked)
             return functional.pad(mixed, (0, 0, 0, batch_size - used))
 
         return attend

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from maya_batch.checkpoint.gguf_config import GgufConfig
-from maya_batch.engine.api import Decoding, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generation, Request, Sampling
 from maya_batch.engine.batch_budget import BatchBudget, sequence_needs
 from maya_batch.engine.decode_loop import DecodeLoop, probes_of
 from maya_batch.engine.ggml_devices import GgmlDevice, ggml_devices
@@ -44,6 +44,8 @@ class GgufEngine:
 
     name = "gguf"
     dtype = "gguf"
+    kv_cache = "model"
+    offers_int8_cache = False
 
     def __init__(
         self, model: LlamaModel, config: GgufConfig, prompts: Prompts, placement: Placement, batch_size: int
@@ -68,6 +70,14 @@ class GgufEngine:
         probes = probes_of(requests, self.batch_size)
         prompts = self.prompts.of(probes)
         return self._decode_loop(probes, prompts, sampling).in_grammar_probabilities(prompts)
+
+    def use_kv_cache(self, kv_cache: str) -> None:
+        """Not for llama.cpp."""
+        raise ValueError("llama.cpp has no cache of keys and values in 8 bits")
+
+    def cache_rounding(self, requests: Sequence[Request], generations: Sequence[Generation]) -> CacheRounding:
+        """Not for llama.cpp."""
+        raise ValueError("llama.cpp has no cache of keys and values in 8 bits")
 
     def peak_memory(self) -> int:
         """The most GPU memory that the model has held, in bytes; without a GPU, the most memory of this process."""

@@ -21,7 +21,9 @@ from maya_batch.errors import MachineError, UsageError
 log = logging.getLogger(__name__)
 
 
-def load_gguf_engine(path: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None) -> GgufEngine:
+def load_gguf_engine(
+    path: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None, kv_cache: str = "auto"
+) -> GgufEngine:
     """Load the engine for a GGUF file. What llama.cpp would not survive does not reach it.
 
     Raises:
@@ -30,7 +32,7 @@ def load_gguf_engine(path: Path, *, device: str, dtype: str, quantization: str, 
     """
     file = read_gguf(path)
     config, layout = read_gguf_config(file), read_layout(path)
-    check_number_format(path, config, dtype, quantization)
+    check_number_format(path, config, dtype, quantization, kv_cache)
     if config.vocabulary < layout.vocabulary:
         raise MachineError(
             f"{path}: the embedding has {config.vocabulary} rows, too few for speech codes up to "
@@ -54,9 +56,13 @@ def load_gguf_engine(path: Path, *, device: str, dtype: str, quantization: str, 
     return GgufEngine(model, config, prompts, placement, batch_size or BATCH_SIZES["cpu" if chosen is None else "gpu"])
 
 
-def check_number_format(path: Path, config: GgufConfig, dtype: str, quantization: str) -> None:
-    """Raise a UsageError if another number format or quantization than that of the file was asked for."""
+def check_number_format(path: Path, config: GgufConfig, dtype: str, quantization: str, kv_cache: str = "auto") -> None:
+    """Raise a UsageError if another number format or quantization than that of the file was asked for, or a KV cache in
+    8 bits.
+    """
     if dtype not in ("auto", GgufEngine.dtype):
         raise UsageError(f"a GGUF file has its own number format; remove --dtype {dtype}")
     if quantization not in ("none", config.file_type):
         raise UsageError(f"{path} is stored as {config.file_type}; remove --quantization {quantization}")
+    if kv_cache == "int8":
+        raise UsageError(f"{path}: llama.cpp keeps keys and values in 16 or 32 bits; remove --kv-cache int8")

@@ -2,8 +2,9 @@
 
 import gc
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from transformers import (
@@ -14,13 +15,14 @@ from transformers import (
 )
 
 from maya_batch.checkpoint.token_layout import SLOTS
-from maya_batch.engine.api import Decoding, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generation, Request, Sampling
 from maya_batch.engine.batch_budget import plan_budget, predicted_peak, sequence_needs
+from maya_batch.engine.cache_rounding import compare_caches
 from maya_batch.engine.decode_loop import NON_FINITE_LOGITS, DecodeLoop, probes_of
 from maya_batch.engine.frame_runner import TorchBackend
 from maya_batch.engine.generate_hooks import MaxFramesCriteria, SamplingProcessor
 from maya_batch.engine.kernels.llama_layers import LlamaLayers
-from maya_batch.engine.kernels.selection import gpu_kernel_layers
+from maya_batch.engine.kernels.selection import gpu_kernel_layers, int8_kernel_compiles
 from maya_batch.engine.prompts import Prompts, pad_left, unpad
 from maya_batch.engine.unconstrained import UnconstrainedSampler, parse_generation
 from maya_batch.errors import MachineError
@@ -43,15 +45,23 @@ class HfEngine:
         dtype: str,
         quantization: str,
         batch_size: int,
+        kv_cache: Literal["model", "int8"] = "model",
     ) -> None:
+        """`kv_cache` is `model`, the format of keys and values that the model computes in, or `int8`."""
+        self.kv_cache = kv_cache
         self.model, self.prompts, self.layout = model, prompts, prompts.layout
         self.dtype, self.quantization, self.batch_size = dtype, quantization, batch_size
         self.stats = EngineStats()
         self._started = False
-        with_kernels = gpu_kernel_layers(model)
+        with_kernels = gpu_kernel_layers(model, kv_cache == "int8")
         # With the kernels, frames are CUDA graphs.
         self._paged = self._graphs = with_kernels is not None
-        self._llama = with_kernels or LlamaLayers(model)
+        self._llama = with_kernels or LlamaLayers(model, int8_cache=kv_cache == "int8")
+
+    @property
+    def offers_int8_cache(self) -> bool:
+        """Whether the GPU kernels run, that of attention in 8 bits too."""
+        return self._paged and int8_kernel_compiles(self.model)
 
     @property
     def device(self) -> torch.device:
@@ -70,6 +80,29 @@ class HfEngine:
         prompts = self.prompts.of(probes)
         loop = self._decode_loop(probes, prompts, sampling)
         return self._run(probes, prompts, loop.in_grammar_probabilities)
+
+    def use_kv_cache(self, kv_cache: Literal["model", "int8"]) -> None:
+        """Keep keys and values in this format from the next call on."""
+        self.kv_cache, self._llama.int8_cache = kv_cache, kv_cache == "int8"
+
+    def cache_rounding(self, requests: Sequence[Request], generations: Sequence[Generation]) -> CacheRounding:
+        """What 8 bits change in the predictions for these generations of these requests.
+
+        Raises:
+            MachineError: the model's logits are not finite.
+        """
+        prompts = dict(zip((request.key for request in requests), self.prompts.of(requests), strict=True))
+        divergence, same_best, tokens = 0.0, 0.0, 0
+        for generation in generations:
+            divergences, agreements = compare_caches(
+                self._llama, self.layout, prompts[generation.key], generation.codes
+            )
+            divergence += float(divergences.sum())
+            same_best += float(agreements.sum())
+            tokens += len(divergences)
+        if not math.isfinite(divergence):
+            raise MachineError(NON_FINITE_LOGITS)
+        return CacheRounding(len(generations), tokens, divergence / tokens, same_best / tokens)
 
     def peak_memory(self) -> int:
         """The most GPU memory that this process has held, in bytes; 0 on a CPU."""

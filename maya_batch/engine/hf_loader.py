@@ -16,7 +16,7 @@ from transformers import (
 from maya_batch.checkpoint.hf_config import CONTEXT, HfConfig, read_hf_config
 from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.checkpoint.weights_header import check_weights
-from maya_batch.engine.batch_budget import BATCH_SIZES
+from maya_batch.engine.batch_budget import default_batch_size
 from maya_batch.engine.device import choose_device, choose_dtype
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.hf_tokenizer import load_hf_tokenizer
@@ -37,8 +37,13 @@ INT8_THRESHOLD = 0.0
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None) -> HfEngine:
+def load_hf_engine(
+    folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None, kv_cache: str = "auto"
+) -> HfEngine:
     """Load the engine for the checkpoint in `folder`. The log names the device only after a check.
+
+    `kv_cache` is the format of keys and values: `int8`, or `model`, the one that the model computes in. `auto` begins
+    with `model`; a caller may try `int8`.
 
     Raises:
         MachineError: the device does not exist, the checkpoint does not load, or it is not a Maya1 checkpoint.
@@ -72,7 +77,8 @@ def load_hf_engine(folder: Path, *, device: str, dtype: str, quantization: str, 
             Prompts(tokenizer, layout, min(CONTEXT, model.config.max_position_embeddings), vocabulary),
             dtype=str(format_).removeprefix("torch."),
             quantization=scheme,
-            batch_size=batch_size or BATCH_SIZES[target.type],
+            batch_size=batch_size or default_batch_size(target, scheme),
+            kv_cache="int8" if kv_cache == "int8" else "model",
         )
 
 

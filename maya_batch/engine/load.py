@@ -31,7 +31,16 @@ def engine_for(name: str, path: Path) -> Literal["hf", "gguf"]:
     return "hf"
 
 
-def load_engine(name: str, path: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None) -> Engine:
+def load_engine(
+    name: str,
+    path: Path,
+    *,
+    device: str,
+    dtype: str,
+    quantization: str,
+    batch_size: int | None,
+    kv_cache: str = "auto",
+) -> Engine:
     """Load the checkpoint at `path` with the engine of this name.
 
     Raises:
@@ -40,14 +49,18 @@ def load_engine(name: str, path: Path, *, device: str, dtype: str, quantization:
     if engine_for(name, path) == "gguf":
         with _few_collections():
             from maya_batch.engine.gguf_loader import load_gguf_engine  # imports torch
-        return load_gguf_engine(path, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)
+        return load_gguf_engine(
+            path, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size, kv_cache=kv_cache
+        )
     with _few_collections():
         from maya_batch.engine.warmup import warm_up
 
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(warm_up, path, device, dtype, quantization)
+            pool.submit(warm_up, path, device, dtype, quantization, kv_cache)
             from maya_batch.engine.hf_loader import load_hf_engine  # and transformers; both take seconds
-    return load_hf_engine(path, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size)
+    return load_hf_engine(
+        path, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size, kv_cache=kv_cache
+    )
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from maya_batch.engine.kernels.int8_numbers import dequantized, quantized
+
 #: Positions of a block on a GPU: one tile of the attention kernel.
 BLOCK_SIZE = 64
 
@@ -16,6 +18,9 @@ class PagedCache:
     Block 0 belongs to no sequence: the results for an empty batch slot go there. With a `block_size` of 0 the cache is
     contiguous: a block holds a whole sequence and batch slot n has block n + 1, so the first n batch slots are one
     slice of the pool.
+
+    With `int8`, keys and values are whole numbers from -127 to 127 with a float16 scale for each position and head, in
+    the same block; the values of a block are [head_dim, block size], as the GPU kernel multiplies them.
     """
 
     def __init__(
@@ -30,12 +35,19 @@ class PagedCache:
         blocks: int,
         dtype: torch.dtype,
         device: torch.device,
+        int8: bool = False,
     ) -> None:
-        """`positions` is the most tokens of a sequence; a contiguous cache has one block for each batch slot."""
+        """`positions` is the most tokens of a sequence; a contiguous cache has one block for each batch slot.
+
+        `dtype` is the model's, which the cache has, too, without `int8`.
+        """
+        self._dtype = dtype
         self.contiguous = block_size == 0
         self.block_size = block_size or positions
         self.blocks = batch_slots if self.contiguous else blocks
-        self.pool = _zeros((layers, 2, self.blocks + 1, kv_heads, self.block_size, head_dim), dtype, device)
+        shape = (layers, 2, self.blocks + 1, kv_heads, self.block_size)
+        self.pool = _zeros((*shape, head_dim), torch.int8 if int8 else dtype, device)
+        self.scales = _zeros(shape, torch.float16, device) if int8 else None
         self.block_table = torch.zeros(batch_slots, -(-positions // self.block_size), dtype=torch.int32, device=device)
         self._table: NDArray[np.int32] = np.zeros(self.block_table.shape, dtype=np.int32)
         self._counts: NDArray[np.int64] = np.zeros(batch_slots, dtype=np.int64)
@@ -79,7 +91,8 @@ class PagedCache:
     def move(self, source: int, target: int) -> None:
         """Move a sequence from one batch slot to another one, which has no blocks."""
         if self.contiguous:
-            self.pool[:, :, target + 1] = self.pool[:, :, source + 1]
+            for part in (self.pool,) if self.scales is None else (self.pool, self.scales):
+                part[:, :, target + 1] = part[:, :, source + 1]
             self._table[target, 0] = target + 1
         else:
             self._table[target] = self._table[source]
@@ -105,9 +118,36 @@ class PagedCache:
     def write(
         self, layer: int, locations: tuple[torch.Tensor, torch.Tensor], keys: torch.Tensor, values: torch.Tensor
     ) -> None:
-        """Write keys and values [batch slots, positions, kv heads, head_dim] to `locations`."""
+        """Write keys and values [batch slots, positions, kv heads, head_dim] to `locations`.
+
+        Without positions, each batch slot has one location: blocks and offsets are [batch slots].
+        """
+        if self.scales is not None:
+            keys, key_scales = quantized(keys)
+            values, value_scales = quantized(values)
+            self.scales[layer, 0].transpose(1, 2)[locations] = key_scales
+            self.scales[layer, 1].transpose(1, 2)[locations] = value_scales
         self.pool[layer, 0].transpose(1, 2)[locations] = keys
-        self.pool[layer, 1].transpose(1, 2)[locations] = values
+        self._values(layer).transpose(1, 2)[locations] = values
+
+    def context(self, layer: int, batch_size: int, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values [batch size, kv heads, positions, head_dim] of the first batch slots of a contiguous cache,
+        in the model's dtype.
+        """
+        slots = slice(1, batch_size + 1)
+        keys, values = self.pool[layer, 0, slots, :, :positions], self._values(layer)[slots, :, :positions]
+        if self.scales is None:
+            return keys, values
+        scales = self.scales[layer, :, slots, :, :positions]
+        return dequantized(keys, scales[0], self._dtype), dequantized(values, scales[1], self._dtype)
+
+    def _values(self, layer: int) -> torch.Tensor:
+        """The values [blocks, kv heads, block size, head_dim] of a layer."""
+        values = self.pool[layer, 1]
+        if self.scales is None:
+            return values
+        blocks, kv_heads, block_size, head_dim = values.shape
+        return values.view(blocks, kv_heads, head_dim, block_size).transpose(2, 3)
 
 
 def upload(source: torch.Tensor, target: torch.Tensor) -> None:

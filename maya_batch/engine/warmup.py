@@ -11,7 +11,7 @@ from maya_batch.engine.device import choose_device, choose_dtype
 log = logging.getLogger(__name__)
 
 
-def warm_up(folder: Path, device: str, dtype: str, quantization: str) -> None:
+def warm_up(folder: Path, device: str, dtype: str, quantization: str, kv_cache: str) -> None:
     """Start CUDA and compile the kernels for the model in `folder`.
 
     Errors are ignored: they occur again at the first use of the GPU, which raises or logs them.
@@ -26,9 +26,12 @@ def warm_up(folder: Path, device: str, dtype: str, quantization: str) -> None:
         torch.mm(square, square)
         if square.dtype in (torch.float16, torch.bfloat16):
             # These import neither transformers nor bitsandbytes, which another thread is importing.
-            from maya_batch.engine.kernels import nf4_matmul, triton_kernels
+            from maya_batch.engine.kernels import int8_attention, nf4_matmul, triton_kernels
 
-            triton_kernels.compile_for(config.heads, config.kv_heads, config.head_dim, square.dtype, gpu)
+            shape = (config.heads, config.kv_heads, config.head_dim, square.dtype, gpu)
+            triton_kernels.compile_for(*shape)
+            if kv_cache != "model":
+                int8_attention.compile_for(*shape)
             if quantization == "nf4":
                 nf4_matmul.compile_for(nf4_matmul.NF4, square.dtype, gpu)
     except Exception as error:

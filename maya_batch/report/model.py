@@ -100,6 +100,22 @@ class SkippedReport:
 
 
 @dataclass(frozen=True)
+class KvCacheTrial:
+    """What decided, when the book was begun, in which format keys and values are kept."""
+
+    kv_cache: NonEmpty
+    """The decision: `int8`, or `model`, the format that the model computes in."""
+    takes: Positive
+    """The takes of the trial."""
+    tokens: Positive
+    """Their tokens."""
+    divergence: float
+    """What 8 bits change in the predictions: Kullback and Leibler's divergence, in nats a token."""
+    same_best: NonNegative
+    """The share of tokens whose most probable code stays the same."""
+
+
+@dataclass(frozen=True)
 class Report:
     """One run, and the state of the book at its end."""
 
@@ -152,6 +168,8 @@ class Report:
     """What the book uses of its lexicon; null without one."""
     skipped: tuple[SkippedReport, ...] = ()
     """The chapters that the manifest skips; they are not in `chapters`."""
+    kv_cache_trial: KvCacheTrial | None = None
+    """The trial of keys and values in 8 bits; null where none was made."""
     generator: Annotated[str, Field(json_schema_extra={"const": GENERATOR})] = GENERATOR
     """The program that wrote the report."""
 

@@ -17,11 +17,12 @@ from maya_batch.book.take_store import Take
 from maya_batch.engine.api import Decoding, Engine
 from maya_batch.interrupt import Stop
 from maya_batch.messages.plural import plural
+from maya_batch.run.cache_trial import CacheTrial
 from maya_batch.run.chapters import write_chapter_files
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.engine_inbox import EngineInbox
-from maya_batch.run.generate import TakeGenerator, engine_name, peak_in_process
-from maya_batch.run.loading import Loaders, load_book_codec, pin_config, start_engine
+from maya_batch.run.generate import TakeGenerator, checked_take, engine_name, peak_in_process, sequence_seed
+from maya_batch.run.loading import BookEngine, Loaders, load_book_codec, pin_config, start_engine
 from maya_batch.run.pace_check import VoiceCheck
 from maya_batch.run.pipeline_messages import ExaminedAll, Generated, TakeRequest, Unexamined
 from maya_batch.run.progress import ProgressListener
@@ -75,23 +76,29 @@ class BookRun:
         self._deadline.check()
         self._stop.check()
         began = time.monotonic()
-        engine = None
+        engine, spoken, trial_seconds = None, [], 0.0
         if waiting:
             self._find_all(inspector)
-            engine = self._start_engine(waiting)
+            loaded = self._start_engine(waiting)
+            engine = loaded.engine
             # The keys of all takes may depend on how the model was loaded.
             waiting, unexamined = self._waiting(redone), self._to_examine(inspector, redone)
             voice_check = VoiceCheck(state)
+            if loaded.trial is not None:
+                spoken, trial_seconds = self._spoken_in_trial(engine, loaded.trial), loaded.trial.seconds
         # Loaded before the first frame: what is wrong with them must not be found hours later.
         self.waveforms.load()
         inspector.load()
         self.result.stages.spent("loading", began)
+        self.result.stages.add("loading", -trial_seconds)
+        self.result.stages.add("model", trial_seconds)
         # All owners end inside: what they still hold is stored before the signal is raised.
         with self._stop.deferred():
-            retries = self._examine_and_generate(engine, unexamined, self._requests(waiting), inspector, voice_check)
+            requests = self._requests(waiting)
+            retries = self._examine_and_generate(engine, unexamined, requests, inspector, voice_check, spoken)
             if retries:
                 with self._stop.immediate():
-                    engine = self._start_engine([request.chunk for request in retries])
+                    engine = self._start_engine([request.chunk for request in retries]).engine
                 waiting = self._waiting(redone)  # keys, as above: with a switch, all chunks need takes
                 if len(waiting) > len(retries):
                     self._progress.expected(len(waiting) - len(retries))
@@ -104,8 +111,9 @@ class BookRun:
         requests: list[TakeRequest],
         inspector: TakeInspector,
         voice_check: VoiceCheck,
+        spoken: Sequence[Take] = (),
     ) -> list[TakeRequest]:
-        """Examine stored takes, then generate takes until none needs a retry.
+        """Examine stored takes, then generate takes until none needs a retry; those in `spoken` exist already.
 
         Without an engine, nothing is generated: the requests that it should get are returned.
         """
@@ -137,6 +145,14 @@ class BookRun:
                     return requests
                 if self._redo_seeds is None:
                     pipeline.send(ExaminedAll())
+                if spoken:
+                    pipeline.send(Generated(list(spoken)))
+                    keys = {take.key for take in spoken}
+                    # Their retries are a batch after this one, which is not planned for their lengths.
+                    requests = [request for request in requests if request.key not in keys]
+                    if not requests:
+                        pipeline.drain()
+                        requests = _merged(inbox.retries(), [])
                 while requests:
                     for takes in generator.generate(requests, pipeline.tick, inbox.retries):
                         pipeline.send(Generated(takes))
@@ -164,7 +180,19 @@ class BookRun:
         config = self.state.model_config
         return "free" if config is not None and config.decoding == "free" else "framed"
 
-    def _start_engine(self, waiting: Sequence[Chunk]) -> Engine:
+    def _spoken_in_trial(self, engine: Engine, trial: CacheTrial) -> list[Take]:
+        """The takes of a trial that the book goes on from, but for chunks that have stored takes."""
+        if not trial.passed:
+            return []
+        state, name = self.state, engine_name(engine)
+        made = {generation.key: generation for generation in trial.generations}
+        return [
+            checked_take(made[take.key], take, sequence_seed(take.key, take.attempt), state.plan, name)
+            for take in trial.requests
+            if not state.attempts(take.chunk)
+        ]
+
+    def _start_engine(self, waiting: Sequence[Chunk]) -> BookEngine:
         return start_engine(self.state, self._machine, waiting, self._check_tags, self._loaders, self._switch)
 
     def _requests(self, chunks: Iterable[Chunk]) -> list[TakeRequest]:

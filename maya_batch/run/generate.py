@@ -68,15 +68,20 @@ class TakeGenerator:
         return sequence_seed(request.key, request.attempt) if given is None else given
 
     def _take(self, generation: Generation, request: TakeRequest) -> Take:
-        return Take(
-            key=request.key,
-            attempt=request.attempt,
-            codes=generation.codes,
-            seed=self._seed(request),
-            finish=generation.finish,
-            problems=check_form(generation, request.chunk.text, self._plan.layout, self._plan.sound.quality),
-            engine=engine_name(self._engine),
-        )
+        return checked_take(generation, request, self._seed(request), self._plan, engine_name(self._engine))
+
+
+def checked_take(generation: Generation, request: TakeRequest, seed: int, plan: Plan, engine: str) -> Take:
+    """The take of a generation, with the problems of its codes; `engine` is its `engine_name`."""
+    return Take(
+        key=request.key,
+        attempt=request.attempt,
+        codes=generation.codes,
+        seed=seed,
+        finish=generation.finish,
+        problems=check_form(generation, request.chunk.text, plan.layout, plan.sound.quality),
+        engine=engine,
+    )
 
 
 def generation_order(requests: Sequence[TakeRequest], batch_size: int) -> list[TakeRequest]:
@@ -97,8 +102,9 @@ def sequence_seed(key: str, attempt: int) -> int:
 
 
 def engine_name(engine: Engine) -> str:
-    """Engine, number format and quantization, in three words."""
-    return f"{engine.name} {engine.dtype} {engine.quantization}"
+    """Engine, number format and quantization, in three words; a fourth one if keys and values have 8 bits."""
+    words = f"{engine.name} {engine.dtype} {engine.quantization}"
+    return words if engine.kv_cache == "model" else f"{words} kv-{engine.kv_cache}"
 
 
 def peak_in_process(engine: Engine, machine: Machine) -> bool:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -17,6 +17,7 @@ from maya_batch.engine.api import Decoding, Engine, Request
 from maya_batch.engine.load import load_engine
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.quality.transcriber import Transcriber
+from maya_batch.run.cache_trial import CacheTrial, try_int8_cache
 from maya_batch.text.emotion_tags import TAG
 from maya_batch.wording import rendered_with
 
@@ -47,6 +48,15 @@ class Loaders:
     """Whether postprocess and inspect have threads; None: where the model runs on a GPU."""
 
 
+@dataclass(frozen=True)
+class BookEngine:
+    """An engine loaded for a book, the book's model config, and the trial of its KV cache, if it begins with one."""
+
+    engine: Engine
+    model_config: ModelConfig
+    trial: CacheTrial | None = None
+
+
 def start_engine(
     state: BookState,
     machine: Machine,
@@ -54,7 +64,7 @@ def start_engine(
     check_tags: bool,
     loaders: Loaders,
     switch: bool = False,
-) -> Engine:
+) -> BookEngine:
     """Load the engine for the waiting chunks, and write the book's model config to its model.lock.
 
     Without `switch` a model config that the book has is kept.
@@ -65,12 +75,14 @@ def start_engine(
     """
     model = state.plan.sound.model
     before = state.lock.model_config(model)
-    engine, model_config = load_book_engine(state, machine, waiting, check_tags, loaders, switch)
-    if before is not None and model_config != before and not switch:
-        raise MachineError(f"{state.folder}: {model} loads on this machine as {model_config}; {_advice(before)}")
-    state.model_config = model_config
+    loaded = load_book_engine(state, machine, waiting, check_tags, loaders, switch)
+    if before is not None and loaded.model_config != before and not switch:
+        raise MachineError(f"{state.folder}: {model} loads on this machine as {loaded.model_config}; {_advice(before)}")
+    state.model_config = loaded.model_config
+    if loaded.trial is not None:
+        state.lock.record_trial(model, asdict(loaded.trial.rounding) | {"kv_cache": loaded.model_config.kv_cache})
     pin_config(state)
-    return engine
+    return loaded
 
 
 def pin_config(state: BookState) -> None:
@@ -102,9 +114,9 @@ def refuse_other_config(state: BookState) -> None:
     begun = " or ".join(state.lock.models()) if pinned is None else f"{pinned[0]},{pinned[1]}"
     asked = model if state.model_config is None else f"{model},{state.model_config}"
     raise UsageError(
-        f"{rendered_with(state.folder, begun, asked)}; remove --model, --dtype, --quantization, --decoding and a "
-        "--config that sets them. To render the whole book again with the new settings, add --switch-model-config to "
-        "`render`; the existing takes are kept, and used again when you switch back."
+        f"{rendered_with(state.folder, begun, asked)}; remove --model, --dtype, --quantization, --decoding, "
+        "--kv-cache and a --config that sets them. To render the whole book again with the new settings, add "
+        "--switch-model-config to `render`; the existing takes are kept, and used again when you switch back."
     )
 
 
@@ -122,10 +134,11 @@ def load_book_engine(
     check_tags: bool,
     loaders: Loaders,
     switch: bool = False,
-) -> tuple[Engine, ModelConfig]:
-    """Load the engine for these chunks of a book; the engine and its model config. Nothing is written.
+) -> BookEngine:
+    """Load the engine for these chunks of a book. Nothing is written.
 
-    With `switch` the checkpoint may differ from the one that the book was begun with.
+    With `switch` the checkpoint may differ from the one that the book was begun with. Where the engine offers a KV
+    cache in 8 bits and neither the book nor the settings say which, it is tried on the first of the chunks.
 
     Raises:
         MachineError, UsageError: as `start_engine`.
@@ -144,6 +157,7 @@ def load_book_engine(
                 dtype=asked.dtype if asked else machine.dtype,
                 quantization=(asked.quantization if asked else machine.quantization) or "none",
                 batch_size=machine.batch_size,
+                kv_cache=asked.kv_cache if asked else machine.kv_cache,
             )
         except MachineError as error:
             if asked is None or asked != state.lock.model_config(sound.model):
@@ -167,8 +181,14 @@ def load_book_engine(
         engine.dtype,
         engine.quantization,
         known or choose_decoding(engine, probes, sound, machine),
+        engine.kv_cache,
     )
-    return engine, model_config
+    refuse_int8_cache(engine, model_config.decoding)
+    undecided = asked is None and machine.kv_cache == "auto" and model_config.decoding == "framed"
+    if not undecided or not engine.offers_int8_cache:
+        return BookEngine(engine, model_config)
+    trial = try_int8_cache(engine, chunks, model_config, sound)
+    return BookEngine(engine, replace(model_config, kv_cache=engine.kv_cache), trial)
 
 
 def load_book_codec(state: BookState, machine: Machine, loaders: Loaders, switch: bool = False) -> Decoder:
@@ -203,6 +223,19 @@ def choose_decoding(engine: Engine, requests: Sequence[Request], sound: Sound, m
 def decoding_for(in_grammar_probability: float) -> Decoding:
     """Framed or free, by the mean over the slots."""
     return "framed" if in_grammar_probability >= LEAST_IN_GRAMMAR else "free"
+
+
+def refuse_int8_cache(engine: Engine, decoding: str) -> None:
+    """Refuse a KV cache in 8 bits with unconstrained decoding, which transformers' own cache serves.
+
+    Raises:
+        UsageError: this is what was asked for.
+    """
+    if engine.kv_cache == "int8" and decoding == "free":
+        raise UsageError(
+            "this model is decoded unconstrained (--decoding free), with keys and values in the model's number format; "
+            "remove --kv-cache int8"
+        )
 
 
 def _refuse_unknown_tags(engine: Engine, chunks: Sequence[Chunk]) -> None:

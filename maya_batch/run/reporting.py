@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
@@ -28,6 +28,7 @@ from maya_batch.report.model import (
     MOST_TAKES,
     ChapterReport,
     ChunkReport,
+    KvCacheTrial,
     Report,
     SkippedReport,
     count_problems,
@@ -135,7 +136,15 @@ def make_report(state: BookState, result: RunResult, began: datetime, exit_code:
         flags=tuple(_flags(state)),
         lexicon=lexicon_use(plan.manuscript, plan.lexicon, plan.chunks()),
         skipped=tuple(SkippedReport(**asdict(chapter)) for chapter in plan.manuscript.skipped),
+        kv_cache_trial=_kv_cache_trial(state),
     )
+
+
+def _kv_cache_trial(state: BookState) -> KvCacheTrial | None:
+    found = state.lock.trial(state.plan.sound.model)
+    if found is None:
+        return None
+    return KvCacheTrial(**{field.name: found[field.name] for field in fields(KvCacheTrial)})
 
 
 def _flags(state: BookState) -> Iterator[str]:

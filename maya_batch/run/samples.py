@@ -24,7 +24,7 @@ from maya_batch.manifest.error_recovery import suggestion
 from maya_batch.messages.quoting import quoted
 from maya_batch.quality import Problem
 from maya_batch.run.generate import sequence_seed
-from maya_batch.run.loading import Loaders, choose_decoding, load_book_engine
+from maya_batch.run.loading import Loaders, choose_decoding, load_book_engine, refuse_int8_cache
 from maya_batch.run.sample_files import (
     Line,
     Sample,
@@ -74,6 +74,7 @@ def say(
         dtype=machine.dtype,
         quantization=machine.quantization or "none",
         batch_size=machine.batch_size,
+        kv_cache=machine.kv_cache,
     )
     codec = loaders.codec(find_checkpoint(sound.codec, "codec").path, engine.layout, machine.device)
     lines = []
@@ -81,6 +82,7 @@ def say(
         seed = sequence_seed(chunk.ref, sound.seed)
         lines.append(Line(chunk, request_for(chunk, chunk.ref, seed), seed))
     decoding = choose_decoding(engine, [line.request for line in lines], sound, machine)
+    refuse_int8_cache(engine, decoding)
     file = SampleFile(path, lines, track_tags(text[:60], "", _SAY))
     [(seconds, problems)] = record(engine, codec, sound, decoding, [file], stop or Stop())
     told = [Problem(found.kind, f"{found.detail}, in {chunk.text[:40]!r}") for chunk, found in problems]
@@ -135,8 +137,9 @@ def record_readings(
 ) -> list[tuple[float, list[tuple[Chunk, Problem]]]]:
     """Speak chunks into files as the book has them; returns the seconds of each file and the problems of its chunks."""
     loaders, state = loaders or Loaders(), book_state(plan, machine)
-    # With the book's chunks: the in-grammar probability is measured on its first chunks, as `render` does.
-    engine, model_config = load_book_engine(state, machine, [*plan.chunks(), *readings[0]], check_tags, loaders)
+    # With the book's chunks: what is measured on its first chunks must be what `render` measures.
+    loaded = load_book_engine(state, machine, [*plan.chunks(), *readings[0]], check_tags, loaders)
+    engine, model_config = loaded.engine, loaded.model_config
     codec = loaders.codec(state.lock.locate(plan.sound.codec, "codec").path, engine.layout, machine.device)
     files = []
     for path, title, chunks in zip(paths, titles, readings, strict=True):

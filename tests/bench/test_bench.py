@@ -29,6 +29,7 @@ RUN = Run(
     memory="GPU",
     dtype="bfloat16",
     quantization="none",
+    kv_cache="model",
     seconds_of_speech=7200.0,
     tokens=590_625.0,
     sequences=100.0,

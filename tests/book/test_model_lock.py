@@ -2,6 +2,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -291,6 +292,23 @@ VALID = {
     },
     "codec": {"demo": {"identity": "sha256:11", "files": {}}},
 }
+
+
+def test_only_a_cache_in_8_bits_is_written_down(path: Path, tmp_path: Path) -> None:
+    model = str(write_model(tmp_path / "lm"))
+    in_model_format = pinned(path, model)
+    assert "kv_cache" not in path.read_text()
+    lock = ModelLock(path)
+    lock.pin(model, replace(in_model_format, kv_cache="int8"))
+    lock.save()
+    assert "kv_cache: int8" in path.read_text()
+    again = ModelLock(path)
+    assert again.model_config(model) == replace(in_model_format, kv_cache="int8")
+    assert [str(config) for _, config in again.configs()] == ["bfloat16,nf4,framed,int8", "bfloat16,nf4,framed"]
+    again.pin(model, in_model_format)
+    again.forget(model, replace(in_model_format, kv_cache="int8"))
+    again.save()
+    assert "kv_cache" not in path.read_text()
 
 
 def test_the_lock_used_below_is_a_whole_one(path: Path) -> None:

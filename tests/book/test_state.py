@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,10 @@ def test_what_the_machine_asks_for_comes_before_the_recipe() -> None:
         "sha256:00", "bfloat16", "none", "framed"
     )
     assert asked_model_config(CONFIG, Machine(decoding="free")) == ModelConfig("sha256:00", "bfloat16", "nf4", "free")
+    in_8_bits = replace(CONFIG, kv_cache="int8")
+    assert asked_model_config(CONFIG, Machine(kv_cache="int8")) == in_8_bits
+    assert asked_model_config(in_8_bits, Machine()) == in_8_bits
+    assert asked_model_config(in_8_bits, Machine(kv_cache="model")) == CONFIG
 
 
 def test_another_recipe_has_other_takes(rendered: TinyBook) -> None:

@@ -6,7 +6,7 @@
 import hashlib
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -38,6 +38,7 @@ KINDS = {
 #: Of all commands together.
 FLAGS = {
     *("--output", "--config", "--model", "--codec", "--engine", "--device", "--dtype", "--quantization", "--decoding"),
+    *("--kv-cache",),
     *("--batch-size", "--verify", "--recognizer", "--recognizer-device", "--attempts", "--until", "--max-minutes"),
     *("--notify", "--allow-unknown-tags", "--allow-language", "--quiet", "--verbose", "--log-file", "--adopt"),
     *("--switch-model-config", "--upgrade-text", "--json", "--yes", "--other-book", "--forget", "--seed", "--keep"),
@@ -60,6 +61,10 @@ def test_the_key_is_a_digest_of_this_json() -> None:
         '"sampling":{"repetition_penalty":1.1,"temperature":0.4,"top_p":0.9},"seed":7,"text":"Só…","version":1}'
     )
     assert chunk.key(config, Sound()) == hashlib.sha256(written.encode()).hexdigest()
+    in_8_bits = written.replace('"framed","dtype":"bfloat16",', '"framed","dtype":"bfloat16","kv_cache":"int8",')
+    assert in_8_bits != written
+    key = chunk.key(replace(config, kv_cache="int8"), Sound())
+    assert key == hashlib.sha256(in_8_bits.encode()).hexdigest()
 
 
 def test_what_version_0_1_did_not_have_is_in_no_key_of_its_books() -> None:
@@ -71,7 +76,9 @@ def test_what_version_0_1_did_not_have_is_in_no_key_of_its_books() -> None:
     assert {chunk.key(state.model_config, plan.sound) for chunk in plan.chunks()} == stored
     assert {chunk.key(state.model_config, Sound(**plan.sound.model_dump())) for chunk in plan.chunks()} == stored
     # A field that is added to one of these needs a rule for keys: see `book.chunk`.
-    assert [field.name for field in fields(ModelConfig)] == ["model", "dtype", "quantization", "decoding"]
+    assert [field.name for field in fields(ModelConfig)] == [
+        *("model", "dtype", "quantization", "decoding", "kv_cache")
+    ]
     assert [field.name for field in fields(Sampling)] == ["temperature", "top_p", "repetition_penalty"]
 
 
@@ -142,7 +149,7 @@ def test_the_report(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
         return {name for key in value for name in names(value[key], f"{path}.{key}".lstrip("."))}
 
     assert names(old) <= names(now)
-    assert names(now) - names(old) == {"generator", "lexicon", "characters.skipped"} | {
+    assert names(now) - names(old) == {"generator", "lexicon", "characters.skipped", "kv_cache_trial"} | {
         f"chapters.{name}" for name in ("part", "characters.skipped")
     }
 

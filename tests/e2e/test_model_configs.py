@@ -1,11 +1,14 @@
 """A book has one model config at a time; takes of all that it ever had are kept, and it can be moved with its model."""
 
+import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 
 import pytest
 import yaml
 
+from maya_batch.engine.api import CacheRounding
 from maya_batch.wording import rendered_with
 from tests.conftest import Said
 from tests.support.fakes import FakeEngine, TinyBook, write_gguf, write_model
@@ -13,7 +16,10 @@ from tests.support.fakes import FakeEngine, TinyBook, write_gguf, write_model
 Cli = Callable[..., Said]
 
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
-OTHER = [("--dtype", "bfloat16"), ("--quantization", "nf4"), ("--decoding", "free"), ("--config", "night.yaml")]
+OTHER = [
+    *(("--dtype", "bfloat16"), ("--quantization", "nf4"), ("--decoding", "free"), ("--kv-cache", "int8")),
+    ("--config", "night.yaml"),
+]
 
 
 @pytest.fixture
@@ -61,6 +67,107 @@ def test_a_look_with_other_settings_says_what_is_pinned_and_recommends_no_cleani
             assert "which `render` refuses without --switch-model-config" in said.out
             assert "clean" not in said.out
     assert "rendered with ./lm,float32,none,framed\n" in cli("status", rendered.path).out
+
+
+def test_a_book_goes_on_with_the_cache_it_was_begun_with(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    assert cli("render", tiny.path, "--kv-cache", "int8").code == 0
+    first = takes(tiny)
+    fake_engine.kv_cache = "model"
+    tiny.write({**TEXT, "Three": ["The sun came out."]})
+    assert cli("render", tiny.path).code == 0
+    assert fake_engine.kv_cache == "int8"
+    assert len(takes(tiny)) == len(first) + 1
+    assert cli("render", tiny.path, "--kv-cache", "model").code == 2
+    assert cli("render", tiny.path, "--kv-cache", "model", "--switch-model-config").code == 0
+    assert len(takes(tiny)) == 2 * len(first) + 2
+
+
+GOOD, BAD = CacheRounding(2, 800, 0.0001, 0.998), CacheRounding(2, 800, 0.2, 0.7)
+
+
+@pytest.mark.parametrize(("found", "chosen"), [(GOOD, "int8"), (BAD, "model")])
+def test_a_book_begins_with_the_cache_that_a_trial_on_its_first_takes_allows(
+    found: CacheRounding, chosen: str, tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    fake_engine.offers_int8_cache, fake_engine.rounding = True, found
+    tiny.write(TEXT)
+    said = cli("render", tiny.path)
+    assert said.code == 0
+    assert f"KV cache {chosen}: on 2 takes, 8 bits change the predictions by {found.divergence:.6f}" in said.err
+    assert fake_engine.kv_cache == chosen
+    spoken = len(fake_engine.texts)
+    assert spoken == (3 if chosen == "int8" else 6)  # what 8 bits spoke is the book's, or is spoken again
+    (entry,) = lock(tiny)["model"].values()  # type: ignore[attr-defined]
+    assert entry["recipe"].get("kv_cache", "model") == chosen
+    assert entry["kv_cache_trial"] == {**asdict(found), "kv_cache": chosen}
+    report = json.loads((tiny.output / "report.json").read_text())
+    assert report["kv_cache_trial"] == entry["kv_cache_trial"]
+    assert (report["engine"].endswith("kv-int8"), report["speech_hours"] > 0) == (chosen == "int8", True)
+    assert len(takes(tiny)) == 3
+    fake_engine.rounding, fake_engine.kv_cache = BAD, "model"
+    tiny.write({**TEXT, "Three": ["The sun came out."]})
+    assert cli("render", tiny.path).code == 0
+    assert (fake_engine.kv_cache, len(fake_engine.texts)) == (chosen, spoken + 1)
+    assert len(takes(tiny)) == 4
+    assert "nothing to do" in cli("render", tiny.path).err
+
+
+def test_takes_of_a_trial_are_those_that_the_cache_would_have_spoken(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    tiny.write({"One": ["The night was dark.", "Clumsy it was.", "The river was high."]})
+    assert cli("render", tiny.path, "--kv-cache", "int8").code == 0
+    asked = takes(tiny)
+    fake_engine.requests.clear()
+    fake_engine.offers_int8_cache, fake_engine.rounding = True, GOOD
+    shutil.rmtree(tiny.output)
+    assert cli("render", tiny.path).code == 0
+    assert takes(tiny) == asked  # a take with a problem has its retry, too
+    assert len(asked) == 4
+
+
+def test_a_trial_is_made_where_the_cache_is_not_given_and_decoding_is_constrained(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    fake_engine.offers_int8_cache, fake_engine.rounding = True, GOOD
+    tiny.write(TEXT)
+    for flags in (("--kv-cache", "model"), ("--decoding", "free")):
+        assert cli("render", tiny.path, *flags, "--output", tiny.folder / flags[1]).code == 0
+        assert fake_engine.kv_cache == "model"
+        assert "kv_cache_trial" not in (tiny.folder / flags[1] / ".maya" / "model.lock").read_text()
+
+
+def test_a_book_begun_before_there_was_a_trial_goes_on_without_one(
+    rendered: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    fake_engine.offers_int8_cache, fake_engine.rounding = True, GOOD
+    before = takes(rendered)
+    rendered.write({**TEXT, "Three": ["The sun came out."]})
+    assert cli("render", rendered.path).code == 0
+    assert (fake_engine.kv_cache, len(takes(rendered))) == ("model", len(before) + 1)
+    assert takes(rendered).items() >= before.items()
+
+
+def test_chosen_by_a_trial_or_not_an_audition_speaks_what_the_book_will_have(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    fake_engine.offers_int8_cache, fake_engine.rounding = True, GOOD
+    tiny.write(TEXT, voice="anna")
+    assert cli("audition", tiny.path, "--voice", "anna", "--seeds", "1").code == 0
+    heard = fake_engine.requests[-1]
+    assert not tiny.output.exists()
+    assert cli("render", tiny.path).code == 0
+    assert heard in fake_engine.requests[-3:]
+
+
+def test_unconstrained_decoding_has_no_cache_in_8_bits(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    said = cli("render", tiny.path, "--kv-cache", "int8", "--decoding", "free")
+    assert (said.code, said.err.splitlines()[-1].endswith("remove --kv-cache int8")) == (2, True), said.err
+    fake_engine.mass = 0.1
+    assert cli("render", tiny.path, "--kv-cache", "int8").code == 2
+    assert not takes(tiny)
 
 
 def test_takes_of_every_config_are_kept_until_a_person_names_one(

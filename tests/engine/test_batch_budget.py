@@ -11,13 +11,21 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from maya_batch.audio.decode_window import BYTES_A_SAMPLE, CLIP_BYTES_A_SAMPLE, CONTEXT
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.admission import BlockForecast
-from maya_batch.engine.batch_budget import BatchBudget, SequenceNeed, graph_batch_size, plan_budget, predicted_peak
+from maya_batch.engine.batch_budget import (
+    BatchBudget,
+    SequenceNeed,
+    default_batch_size,
+    graph_batch_size,
+    plan_budget,
+    predicted_peak,
+)
 from maya_batch.engine.kernels.llama_layers import LlamaLayers
 from maya_batch.engine.paged_cache import BLOCK_SIZE, PagedCache
 
 LAYOUT = TokenLayout()
 LAYERS, KV_HEADS, HEAD_DIM = 2, 2, 16
-POSITION = 2 * LAYERS * KV_HEADS * HEAD_DIM * 4
+#: Bytes of a position in float32, and in 8 bits with a float16 scale for each head.
+POSITION = {False: 2 * LAYERS * KV_HEADS * HEAD_DIM * 4, True: 2 * LAYERS * KV_HEADS * (HEAD_DIM + 2)}
 """Bytes of a token's keys and values in float32."""
 GIB = 2**30
 PLENTY = 2**50
@@ -35,7 +43,7 @@ batch_sizes = st.integers(1, 80)
 spares = st.integers(0, 3 * GIB)
 
 
-def llama() -> LlamaLayers:
+def llama(int8_cache: bool = False) -> LlamaLayers:
     config = LlamaConfig(
         vocab_size=32,
         hidden_size=4 * HEAD_DIM,
@@ -44,7 +52,7 @@ def llama() -> LlamaLayers:
         num_attention_heads=4,
         num_key_value_heads=KV_HEADS,
     )
-    return LlamaLayers(LlamaForCausalLM(config))
+    return LlamaLayers(LlamaForCausalLM(config), int8_cache=int8_cache)
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +60,10 @@ def on_cpu() -> LlamaLayers:
     return llama()
 
 
-@pytest.fixture(scope="module")
-def on_gpu() -> Iterator[LlamaLayers]:
+@pytest.fixture(scope="module", params=[False, True], ids=["model", "int8"])
+def on_gpu(request: pytest.FixtureRequest) -> Iterator[LlamaLayers]:
     """A model that says it is on a GPU; only its device and its memory can be asked for."""
-    model = llama()
+    model = llama(request.param)
     model.head = SimpleNamespace(device=torch.device("cuda", 0))  # type: ignore[assignment]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("maya_batch.engine.batch_budget.window_frames", lambda device, frame_samples: WINDOW)
@@ -78,6 +86,25 @@ def test_a_frame_has_room_for_its_sequences_in_a_few_sizes() -> None:
     assert sizes[-1] == 512
     assert graph_batch_size(513) == 640
     assert graph_batch_size(300) == 320
+
+
+@pytest.mark.parametrize(
+    ("device", "quantization", "gibibytes", "share", "size"),
+    [
+        ("cpu", "none", 0, 1.0, 16),
+        ("cuda:0", "none", 140, 1.0, 512),
+        ("cuda:0", "nf4", 24, 1.0, 512),
+        ("cuda:0", "nf4", 80, 1.0, 1024),
+        ("cuda:0", "nf4", 80, 0.1, 512),
+    ],
+)
+def test_weights_that_are_unpacked_at_each_step_are_shared_by_more_sequences_if_there_is_memory(
+    device: str, quantization: str, gibibytes: int, share: float, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = SimpleNamespace(total_memory=gibibytes * GIB)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda device: memory)
+    monkeypatch.setattr("torch.cuda.get_per_process_memory_fraction", lambda device: share)
+    assert default_batch_size(torch.device(device), quantization) == size
 
 
 @given(need=needs)
@@ -123,14 +150,14 @@ def test_blocks_are_no_more_than_there_is_memory_for(
     budget = plan(on_gpu, asked, batch_size, spare)
     assert 1 <= budget.blocks <= plan(on_gpu, asked, batch_size, spare + GIB).blocks
     assert budget.blocks <= plan(on_gpu, asked, batch_size, PLENTY).blocks
-    assert budget.blocks == 1 or budget.blocks * BLOCK_SIZE * POSITION < spare
+    assert budget.blocks == 1 or budget.blocks * BLOCK_SIZE * POSITION[on_gpu.int8_cache] < spare
     assert budget.sequences == min(batch_size, len(asked))
 
 
 def test_a_small_gpu_gets_the_blocks_that_it_holds(on_gpu: LlamaLayers) -> None:
     asked = [SequenceNeed(100, 200, 150)] * 64
     everything = plan(on_gpu, asked, 64, PLENTY).blocks
-    block = BLOCK_SIZE * POSITION
+    block = BLOCK_SIZE * POSITION[on_gpu.int8_cache]
     enough = bisect_left(range(8 * GIB), everything, key=lambda spare: plan(on_gpu, asked, 64, spare).blocks)
     assert plan(on_gpu, asked, 64, enough - 100 * block).blocks == everything - 100
     assert plan(on_gpu, asked, 64, 0).blocks == 1
@@ -145,7 +172,7 @@ def test_without_blocks_the_sequences_are_no_more_than_there_is_memory_for(
     assert budget.block_size == 0
     assert 0 <= budget.positions - longest < BLOCK_SIZE
     assert 1 <= budget.sequences <= min(batch_size, len(asked))
-    assert budget.sequences == 1 or budget.sequences * longest * POSITION < spare
+    assert budget.sequences == 1 or budget.sequences * longest * POSITION[on_gpu.int8_cache] < spare
     assert budget.sequences <= plan(on_gpu, asked, batch_size, spare + GIB, paged=False).sequences
     assert plan(on_gpu, asked, batch_size, PLENTY, paged=False).sequences == min(batch_size, len(asked))
 
@@ -166,8 +193,11 @@ def test_the_peak_that_is_foretold_holds_the_cache_and_is_held_by_the_gpu(
         blocks=budget.blocks,
         dtype=torch.float32,
         device=torch.device("cpu"),
+        int8=on_gpu.int8_cache,
     )
-    assert peak > WEIGHTS + cache.pool.numel() * cache.pool.element_size()
+    held = sum(part.nbytes for part in (cache.pool, cache.scales) if part is not None)
+    assert held == (budget.blocks + 1) * BLOCK_SIZE * on_gpu.position_bytes
+    assert peak > WEIGHTS + held
     assert budget.blocks == 1 or peak <= WEIGHTS + spare
 
 

@@ -52,6 +52,19 @@ def test_an_engine_that_does_not_load_this_checkpoint_is_a_mistake(name: str, pa
         load_engine(name, Path(path), device="cpu", dtype="auto", quantization="none", batch_size=None)
 
 
+def test_llama_cpp_has_no_cache_in_8_bits(demo_gguf: Path) -> None:
+    with pytest.raises(UsageError, match="remove --kv-cache int8"):
+        load_engine(
+            "auto",
+            demo_gguf,
+            device="cpu",
+            dtype="auto",
+            quantization="none",
+            batch_size=None,
+            kv_cache="int8",
+        )
+
+
 def test_auto_is_the_engine_that_loads_the_checkpoint() -> None:
     assert engine_for("auto", Path("x.gguf")) == engine_for("gguf", Path("x.gguf")) == "gguf"
     assert engine_for("auto", Path("lm")) == engine_for("hf", Path("lm")) == "hf"

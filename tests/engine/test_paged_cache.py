@@ -5,13 +5,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maya_batch.engine.kernels.int8_numbers import dequantized, quantized
 from maya_batch.engine.paged_cache import PagedCache, upload
 
 CPU = torch.device("cpu")
 BATCH_SLOTS, POSITIONS, LAYERS, KV_HEADS, DIM = 5, 37, 2, 2, 4
 
 
-def cache_of(block_size: int, blocks: int = 0) -> PagedCache:
+def cache_of(block_size: int, blocks: int = 0, int8: bool = False) -> PagedCache:
     return PagedCache(
         layers=LAYERS,
         kv_heads=KV_HEADS,
@@ -22,6 +23,7 @@ def cache_of(block_size: int, blocks: int = 0) -> PagedCache:
         blocks=blocks,
         dtype=torch.float32,
         device=CPU,
+        int8=int8,
     )
 
 
@@ -168,6 +170,72 @@ def test_keys_and_values_lie_where_the_block_table_says(block_size: int, lengths
     owned = {block for blocks in blocks_of(cache) for block in blocks}
     others = [block for block in range(1, cache.blocks + 1) if block not in owned]
     assert not cache.pool[:, :, others].any()
+
+
+def unpacked(cache: PagedCache, layer: int, batch_slot: int, tokens: int) -> torch.Tensor:
+    """Keys and values [2, tokens, kv heads, head_dim] of a batch slot of a cache in 8 bits, block by block."""
+    assert cache.scales is not None
+    parts = []
+    for block in blocks_of(cache)[batch_slot]:
+        keys, turned = cache.pool[layer, :, block]
+        values = turned.reshape(KV_HEADS, DIM, cache.block_size).transpose(1, 2)
+        both = dequantized(torch.stack([keys, values]), cache.scales[layer, :, block], torch.float32)
+        parts.append(both.transpose(1, 2))
+    return torch.cat(parts, dim=1)[:, :tokens]
+
+
+def rounded(numbers: torch.Tensor) -> torch.Tensor:
+    return dequantized(*quantized(numbers), torch.float32)
+
+
+@pytest.mark.parametrize("block_size", [0, 4, 8, 64])
+@given(lengths=st.lists(st.integers(1, POSITIONS), min_size=1, max_size=BATCH_SLOTS))
+def test_in_8_bits_prompts_lie_where_the_block_table_says(block_size: int, lengths: list[int]) -> None:
+    cache = cache_of(block_size, blocks=60, int8=True)
+    batch_slots = list(range(len(lengths)))
+    for batch_slot, length in enumerate(lengths):
+        assert cache.reserve(batch_slot, length)
+    cache.sync()
+    keys = torch.randn(len(lengths), max(lengths), KV_HEADS, DIM)
+    values = torch.randn_like(keys) * 40
+    cache.write(1, cache.locations(torch.tensor(batch_slots), max(lengths)), keys, values)
+    for batch_slot, length in enumerate(lengths):
+        wanted = torch.stack([rounded(keys[batch_slot, :length]), rounded(values[batch_slot, :length])])
+        assert torch.equal(unpacked(cache, 1, batch_slot, length), wanted)
+    assert not cache.pool[0].any()
+
+
+def test_in_8_bits_one_token_of_each_sequence_is_written_and_the_context_is_read() -> None:
+    cache = cache_of(0, int8=True)
+    for batch_slot in range(BATCH_SLOTS):
+        assert cache.reserve(batch_slot, POSITIONS)
+    cache.sync()
+    keys, values = torch.randn(2, 3, 9, KV_HEADS, DIM)
+    keys[1, 4] = 0.0
+    for at in range(9):
+        position = torch.full((3,), at)
+        cache.write(0, (torch.arange(1, 4), position), keys[:, at], values[:, at])
+    context = cache.context(0, 3, 9)
+    assert torch.equal(context[0], rounded(keys).transpose(1, 2))
+    assert torch.equal(context[1], rounded(values).transpose(1, 2))
+    cache.move(2, 4)
+    assert torch.equal(cache.context(0, 5, 9)[0][4], context[0][2])
+    assert torch.equal(cache.context(0, 5, 9)[1][4], context[1][2])
+
+
+def test_in_8_bits_a_released_block_serves_the_next_sequence() -> None:
+    cache = cache_of(8, blocks=2, int8=True)
+    assert cache.reserve(0, 16)
+    assert not cache.reserve(1, 1)
+    cache.sync()
+    first = torch.randn(1, 16, KV_HEADS, DIM)
+    cache.write(0, cache.locations(torch.tensor([0]), 16), first, first)
+    cache.release(0)
+    assert cache.reserve(1, 11)
+    cache.sync()
+    second = torch.randn(1, 11, KV_HEADS, DIM)
+    cache.write(0, cache.locations(torch.tensor([1]), 11), second, -second)
+    assert torch.equal(unpacked(cache, 0, 1, 11), torch.stack([rounded(second[0]), rounded(-second[0])]))
 
 
 def test_padding_behind_a_sequences_blocks_goes_to_block_0() -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -34,6 +34,7 @@ from maya_batch.engine.kernels.torch_attention import attend_cached, split_heads
 from maya_batch.engine.load import load_engine
 from maya_batch.engine.paged_cache import BLOCK_SIZE
 from maya_batch.manifest import Render
+from tests.support.int8_cases import Int8Case
 
 pytestmark = [
     pytest.mark.gpu,
@@ -88,8 +89,22 @@ def book(tmp_path: Path) -> Path:
     return path
 
 
-def load(folder: Path, quantization: str = "none", batch_size: int | None = None, dtype: str = "auto") -> HfEngine:
-    engine = load_engine("hf", folder, device="cuda", dtype=dtype, quantization=quantization, batch_size=batch_size)
+def load(
+    folder: Path,
+    quantization: str = "none",
+    batch_size: int | None = None,
+    dtype: str = "auto",
+    kv_cache: str = "model",
+) -> HfEngine:
+    engine = load_engine(
+        "hf",
+        folder,
+        device="cuda",
+        dtype=dtype,
+        quantization=quantization,
+        batch_size=batch_size,
+        kv_cache=kv_cache,
+    )
     assert isinstance(engine, HfEngine)
     return engine
 
@@ -168,6 +183,34 @@ def test_the_attention_kernel_equals_plain_attention(heads: int, kv_heads: int, 
     assert torch.equal(kept_value, value)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("parts", [1, 3, 16, None])
+@pytest.mark.parametrize(("heads", "kv_heads", "dim"), [(24, 8, 128), (6, 2, 64), (20, 2, 64)])
+def test_attention_in_8_bits_equals_plain_attention_to_the_unpacked_cache(
+    heads: int, kv_heads: int, dim: int, parts: int | None, dtype: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    case = Int8Case.drawn(24, 20, heads, kv_heads, dim, dtype, torch.device("cuda"))
+    expected = case.plain_attention()
+    made = case.attend(parts)
+    assert (made - expected).norm() / expected.norm() < 5e-3
+    assert case.worst_difference_of_the_newest() <= (1 if dtype == torch.float16 else 2)
+    assert case.others_are_untouched()
+
+
+def test_zeros_and_what_earlier_sequences_left_change_nothing() -> None:
+    torch.manual_seed(0)
+    case = Int8Case.drawn(24, 3, 24, 8, 128, torch.bfloat16, torch.device("cuda"))
+    case.qkv[3] = 0.0  # a key and a value of zeros
+    expected = case.attend(1)
+    case.leave_rubbish_behind()
+    assert torch.equal(case.attend(1), expected)
+    assert torch.isfinite(case.attend(4)).all()
+    case.scales.zero_()
+    case.pool.zero_()
+    assert torch.isfinite(case.attend()).all()
+
+
 def four_bit(columns: int, kind: str, nested: bool, dtype: torch.dtype) -> Any:
     import bitsandbytes
 
@@ -209,10 +252,18 @@ def test_the_4_bit_product_is_that_of_the_unpacked_weights(kind: str, nested: bo
 
 
 @pytest.mark.parametrize(
-    ("quantization", "dtype"), [("none", "bfloat16"), ("none", "float16"), ("nf4", "bfloat16"), ("int8", "float16")]
+    ("quantization", "dtype", "kv_cache"),
+    [
+        ("none", "bfloat16", "model"),
+        ("none", "float16", "model"),
+        ("nf4", "bfloat16", "model"),
+        ("int8", "float16", "model"),
+        ("none", "bfloat16", "int8"),
+        ("nf4", "float16", "int8"),
+    ],
 )
-def test_a_captured_frame_equals_an_eager_one(two_layers: Path, quantization: str, dtype: str) -> None:
-    engine = load(two_layers, quantization, 32, dtype)
+def test_a_captured_frame_equals_an_eager_one(two_layers: Path, quantization: str, dtype: str, kv_cache: str) -> None:
+    engine = load(two_layers, quantization, 32, dtype, kv_cache)
     requests, sampling = requests_of(48, 60), Sampling(0.4, 0.9, 1.1)
     assert engine._paged
     assert engine._graphs
@@ -221,8 +272,9 @@ def test_a_captured_frame_equals_an_eager_one(two_layers: Path, quantization: st
     assert codes_of(engine, requests, sampling) == captured
 
 
-def test_the_kernels_agree_with_plain_attention_over_a_whole_sequence(two_layers: Path) -> None:
-    engine = load(two_layers, "none", 16)
+@pytest.mark.parametrize("kv_cache", ["model", "int8"])
+def test_the_kernels_agree_with_plain_attention_over_a_whole_sequence(two_layers: Path, kv_cache: str) -> None:
+    engine = load(two_layers, "none", 16, kv_cache=kv_cache)
     requests = requests_of(16, 12)
     paged = codes_of(engine, requests, Sampling(0.0, 1.0, 1.0))
     engine._paged = engine._graphs = False
@@ -288,8 +340,9 @@ def test_a_second_gpu_generates_as_the_first_does(
     assert generated[0] == generated[1]
 
 
-def test_retries_join_the_running_sequences(two_layers: Path) -> None:
-    engine = load(two_layers, "none", 16)
+@pytest.mark.parametrize("kv_cache", ["model", "int8"])
+def test_retries_join_the_running_sequences(two_layers: Path, kv_cache: str) -> None:
+    engine = load(two_layers, "none", 16, kv_cache=kv_cache)
     came: list[str] = []
     again = [Request("0", VOICE, "Well.", 7, 60, 40, drawn_frames(7, "Well."))]
 
@@ -330,10 +383,11 @@ def test_a_long_clip_in_windows_is_what_it_is_at_once(checkpoint: tuple[Path, Pa
     assert held < (21 + 2 * CONTEXT) * 2048 * BYTES_A_SAMPLE
 
 
-def test_a_batch_too_large_for_the_memory_is_halved(checkpoint: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("kv_cache", ["model", "int8"])
+def test_a_batch_too_large_for_the_memory_is_halved(checkpoint: tuple[Path, Path], kv_cache: str) -> None:
     gc.collect()
     torch.cuda.empty_cache()  # the model must not be put into the room an earlier engine left
-    engine = load(checkpoint[0], batch_size=32)
+    engine = load(checkpoint[0], batch_size=64, kv_cache=kv_cache)
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
     # The plan counts on memory that another program then takes.
@@ -341,16 +395,17 @@ def test_a_batch_too_large_for_the_memory_is_halved(checkpoint: tuple[Path, Path
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device=None: 1.0)
-            made = codes_of(engine, requests_of(32, 200), Sampling())
+            made = codes_of(engine, requests_of(64, 200), Sampling())
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    print(f"\n32 sequences in 0.9 GiB besides the weights: {engine.batch_size} together")
-    assert len(made) == 32
-    assert 1 <= engine.batch_size < 32
+    print(f"\n64 sequences in 0.9 GiB besides the weights: {engine.batch_size} together")
+    assert len(made) == 64
+    assert 1 <= engine.batch_size < 64
 
 
-def test_a_card_of_8_gib_renders_with_what_was_planned() -> None:
-    options = Options(0.1, Machine(quantization="nf4", decoding="framed"), gpu_memory=8)
+@pytest.mark.parametrize("kv_cache", ["model", "int8"])
+def test_a_card_of_8_gib_renders_with_what_was_planned(kv_cache: Literal["model", "int8"]) -> None:
+    options = Options(0.1, Machine(quantization="nf4", decoding="framed", kv_cache=kv_cache), gpu_memory=8)
     metrics = bench(options, print)
     print(f"\n{metrics}")
     assert metrics.peak_gib < 8

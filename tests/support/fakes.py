@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from maya_batch.book.plan import Plan, make_plan
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, TokenLayout
-from maya_batch.engine.api import Decoding, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generation, Request, Sampling
 from maya_batch.manifest import Render
 from maya_batch.quality import Problem, Transcript
 from maya_batch.quality.transcriber import Transcriber
@@ -55,7 +55,10 @@ class FakeEngine:
 
     def __init__(self, layout: TokenLayout, batch_size: int = 4) -> None:
         self.layout, self.batch_size = layout, batch_size
-        self.dtype, self.quantization = "float32", "none"
+        self.dtype, self.quantization, self.kv_cache = "float32", "none", "model"
+        self.offers_int8_cache = False
+        self.rounding = CacheRounding(1, 100, 0.0, 1.0)
+        """What a trial of the cache in 8 bits finds."""
         self.known_tags = layout.tags
         self.mass = 1.0
         self.stats = EngineStats()
@@ -75,6 +78,13 @@ class FakeEngine:
 
     def in_grammar_probabilities(self, requests: Sequence[Request], sampling: Sampling) -> tuple[float, ...]:
         return (self.mass,) * SLOTS
+
+    def use_kv_cache(self, kv_cache: str) -> None:
+        self.kv_cache = kv_cache
+
+    def cache_rounding(self, requests: Sequence[Request], generations: Sequence[Generation]) -> CacheRounding:
+        assert {request.key for request in requests} == {generation.key for generation in generations}
+        return self.rounding
 
     def peak_memory(self) -> int:
         return 0

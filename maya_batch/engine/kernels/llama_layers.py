@@ -27,6 +27,12 @@ Gate = Callable[[torch.Tensor], torch.Tensor]
 #: From tokens [tokens, width] and a residual, or None, to their product plus the residual.
 Product = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
+#: The most that keys are divided by, as a power of two: float16 holds queries up to 65,504.
+_MOST_DOUBLINGS = 6
+
+#: Bytes of the scale of one head's key or value in 8 bits: a float16.
+_SCALE_BYTES = 2
+
 #: From projections that multiply the same input to their concatenated product.
 Products = Callable[[Sequence[_Module]], Product]
 
@@ -46,10 +52,14 @@ class LlamaLayers:
     """The layers of a loaded model."""
 
     def __init__(
-        self, model: PreTrainedModel, gate: Gate | None = None, quantized: Products = separate_products
+        self,
+        model: PreTrainedModel,
+        gate: Gate | None = None,
+        quantized: Products = separate_products,
+        int8_cache: bool = False,
     ) -> None:
         """`gate` is a faster silu(gate) * up, if there is one. `quantized` makes the products of projections that are
-        not plain matrices.
+        not plain matrices. With `int8_cache`, keys and values are kept in 8 bits.
 
         Raises:
             MachineError: the model does not have Maya1's Llama architecture.
@@ -60,6 +70,7 @@ class LlamaLayers:
             raise MachineError(f"a model of type {config.model_type} lacks Maya1's Llama architecture; fetch it again")
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = int(getattr(config, "head_dim", None) or config.hidden_size // self.heads)
+        self.int8_cache = int8_cache
         self.dtype: torch.dtype = model.get_input_embeddings().weight.dtype
         self.widths = (
             config.hidden_size,
@@ -74,11 +85,21 @@ class LlamaLayers:
         self.layer_bytes = sum(part.numel() * part.element_size() for part in model.model.layers.parameters())
         """Bytes of the weights that a step reads, without those of a slot's codes, which are a two-hundredth."""
         self._layers = [_Layer(layer, gate or _gate, quantized) for layer in model.model.layers]
+        for layer in model.model.layers:
+            even_keys(layer, self.kv_heads, self.head_dim)
 
     @property
     def position_bytes(self) -> int:
-        """Bytes of the keys and values of one position of one sequence, in all layers."""
-        return 2 * self.layers * int(self.kv_heads) * self.head_dim * int(self.dtype.itemsize)
+        """Bytes of the keys and values of one position of one sequence, in all layers, with the scales of 8 bits."""
+        of_head = self.head_dim + _SCALE_BYTES if self.int8_cache else self.head_dim * int(self.dtype.itemsize)
+        return 2 * self.layers * int(self.kv_heads) * of_head
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """Bytes that plain attention takes for one position of one sequence: of one layer, out of 8 bits, first in
+        float32; 0 with a cache in the model's dtype.
+        """
+        return 2 * int(self.kv_heads) * self.head_dim * (4 + int(self.dtype.itemsize)) if self.int8_cache else 0
 
     @property
     def layers(self) -> int:
@@ -101,6 +122,26 @@ class LlamaLayers:
         for number, layer in enumerate(self._layers):
             hidden = layer.forward(hidden, partial(attend, number))
         return _rms(hidden, self._norm)
+
+
+def even_keys(layer: _Module, kv_heads: int, head_dim: int) -> None:
+    """Divide the largest channels of a layer's keys by powers of two, and multiply the queries by the same.
+
+    Scores stay the same to the bit, but for numbers that are too small for the format. Keys in 8 bits have one scale
+    for all channels of a head, and Llama models have a few channels of far larger keys (KIVI, arXiv:2402.02750), which
+    would make the others coarse. How large a channel is, the norm of its weights tells. Both channels that rotation
+    mixes have one factor. Weights that are quantized stay as they are.
+    """
+    queries, keys = layer.self_attn.q_proj, layer.self_attn.k_proj
+    if not (_is_plain(queries) and _is_plain(keys)):
+        return
+    by_channel = keys.weight.data.view(kv_heads, head_dim, -1)
+    norms = (by_channel.float() * layer.input_layernorm.weight.data.float()).norm(dim=-1)
+    pairs = norms.view(kv_heads, 2, -1).amax(dim=1)
+    larger = pairs / pairs.median(dim=-1, keepdim=True).values.clamp(min=torch.finfo(torch.float32).tiny)
+    factors = torch.exp2(larger.log2().round().clamp(0, _MOST_DOUBLINGS)).repeat(1, 2).unsqueeze(-1).to(keys.weight)
+    by_channel /= factors
+    queries.weight.data.view(kv_heads, -1, head_dim, queries.weight.shape[1]).mul_(factors.unsqueeze(1))
 
 
 class _Layer:

@@ -11,8 +11,11 @@ from maya_batch.errors import first_line
 log = logging.getLogger(__name__)
 
 
-def gpu_kernel_layers(model: PreTrainedModel) -> LlamaLayers | None:
-    """The layers of a model with the GPU kernels; None if these do not apply, or do not compile, which is logged."""
+def gpu_kernel_layers(model: PreTrainedModel, int8_cache: bool = False) -> LlamaLayers | None:
+    """The layers of a model with the GPU kernels; None if these do not apply, or do not compile, which is logged.
+
+    With `int8_cache`, keys and values are kept in 8 bits.
+    """
     device, dtype, config = torch.device(model.device), model.dtype, model.config
     if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16):
         return None
@@ -22,6 +25,10 @@ def gpu_kernel_layers(model: PreTrainedModel) -> LlamaLayers | None:
         from maya_batch.engine.kernels.triton_kernels import compile_for, gate
 
         compile_for(heads, config.num_key_value_heads, head_dim, dtype, device)
+        if int8_cache:
+            from maya_batch.engine.kernels import int8_attention
+
+            int8_attention.compile_for(heads, config.num_key_value_heads, head_dim, dtype, device)
     except Exception as error:  # Triton passes on the errors of the C compiler, the loader and the driver
         log.warning(
             "the GPU kernels do not compile (%s): rendering is slower; install a C compiler and "
@@ -29,7 +36,23 @@ def gpu_kernel_layers(model: PreTrainedModel) -> LlamaLayers | None:
             first_line(error),
         )
         return None
-    return LlamaLayers(model, gate, _products(model, dtype, device))
+    return LlamaLayers(model, gate, _products(model, dtype, device), int8_cache)
+
+
+def int8_kernel_compiles(model: PreTrainedModel) -> bool:
+    """Whether the kernel for keys and values in 8 bits compiles, where the other kernels do; if not, it is logged."""
+    from maya_batch.engine.kernels.int8_attention import compile_for
+
+    config = model.config
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    try:
+        compile_for(
+            config.num_attention_heads, config.num_key_value_heads, head_dim, model.dtype, torch.device(model.device)
+        )
+    except Exception as error:  # as above
+        log.warning("the GPU kernel for keys and values in 8 bits does not compile (%s)", first_line(error))
+        return False
+    return True
 
 
 def _products(model: PreTrainedModel, dtype: torch.dtype, device: torch.device) -> Products:
