@@ -12,8 +12,11 @@ from pathlib import Path
 
 from maya_batch.errors import MachineError
 
-REPRODUCIBLE = ("-map_metadata", "-1", "-fflags", "+bitexact", "-flags:a", "+bitexact")
-"""Output options that keep tags and ffmpeg's version out of the file: the same sound gives the same bytes."""
+BIT_EXACT = ("-fflags", "+bitexact", "-flags:a", "+bitexact")
+"""Output options that keep ffmpeg's version and the time out of the file."""
+
+REPRODUCIBLE = ("-map_metadata", "-1", *BIT_EXACT)
+"""Output options that keep tags and all of these out of the file: the same sound gives the same bytes."""
 
 _EXIT_TIMEOUT = 10
 """Seconds that ffmpeg has to exit after it closed its input."""

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from maya_batch.audio.writers import FORMATS
 from maya_batch.book.book_lexicon import LexiconUse, lexicon_use
 from maya_batch.book.character_accounting import Characters, book_characters, chapter_characters
 from maya_batch.book.chunk import Chapter
@@ -18,6 +19,9 @@ from maya_batch.messages.plural import plural
 
 #: Bytes of a frame in a take's file (seven codes of two bytes), and of the rest of the file (about 900).
 _FRAME_BYTES, _TAKE_BYTES = 2 * SLOTS, 900
+
+#: What is left of 16-bit speech in a format that compresses without loss, as a share.
+_LOSSLESS = {"flac": 0.6}
 
 
 @dataclass(frozen=True)
@@ -219,11 +223,13 @@ def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:
 
 def _bytes_a_second(state: BookState) -> float:
     """The bytes of a second of audio in all formats of the book."""
-    rate = state.plan.layout.sampling_rate
-    return sum(
-        rate * 2 if format_.bitrate is None else int(format_.bitrate.removesuffix("k")) * 125
-        for format_ in state.plan.book.output.formats
-    )
+    total = 0.0
+    for format_ in state.plan.book.output.formats:
+        copies = 2 if FORMATS[format_.type].of_book else 1  # the chapters' streams are kept
+        rate = format_.sample_rate or state.plan.layout.sampling_rate
+        plain = rate * 2 * _LOSSLESS.get(format_.type, 1.0)
+        total += copies * (plain if format_.bitrate is None else int(format_.bitrate.removesuffix("k")) * 125)
+    return total
 
 
 def _existing(folder: Path) -> Path:

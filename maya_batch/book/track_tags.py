@@ -21,7 +21,15 @@ def track_tags(manuscript: Manuscript, chapter: Chapter, comment: str) -> TrackT
         series=more.get("series", ""),
         series_number=more.get("series_number", ""),
         cover=None if cover is None else Picture(cover.content, cover.mime),
+        **described(manuscript),
     )
+
+
+def described(manuscript: Manuscript) -> dict[str, str]:
+    """The tags that WAV and MP3 files do not have, by name."""
+    book = manuscript.book
+    tags = {"subtitle": book.subtitle, "description": book.description, "isbn": book.isbn, "language": book.language}
+    return {name: text for name, text in tags.items() if text}
 
 
 def more_tags(manuscript: Manuscript) -> dict[str, str]:

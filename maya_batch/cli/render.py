@@ -117,9 +117,17 @@ def render(
 @takes_flags("machine_flags", MachineFlags, "config", "device", "dtype", "quantization", "decoding")
 @takes_flags("book_flags", BookFlags, "model", "codec", "allow_unknown_tags", "quiet", "verbose", "log_file")
 def assemble(
-    context: typer.Context, book: Book, book_flags: BookFlags, machine_flags: MachineFlags, output: Output = None
+    context: typer.Context,
+    book: Book,
+    book_flags: BookFlags,
+    machine_flags: MachineFlags,
+    output: Output = None,
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Make the M4B of the chapters that are complete; its title says so."),
+    ] = False,
 ) -> None:
-    """Write the chapter files again from stored takes.
+    """Write the chapter files and the M4B again from stored takes.
 
     Use it after a change of pauses, formats or titles. It does not load the language model.
     """
@@ -128,6 +136,8 @@ def assemble(
     plan, machine = book_flags.plan(book, output), machine_flags.machine()
     session = context.ensure_object(Session)
     with guarded(session.stop, RESUMABLE) as guard:
-        result = assemble_book(plan, machine, LogProgress(), output, stop=guard.stop, loaders=session.loaders)
+        result = assemble_book(
+            *(plan, machine, LogProgress(), output), stop=guard.stop, loaders=session.loaders, partial=partial
+        )
     warn_of_incomplete(result, book)
     finish(summarize(result), result.exit_code)

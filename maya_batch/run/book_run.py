@@ -17,7 +17,7 @@ from maya_batch.book.take_store import Take
 from maya_batch.engine.api import Decoding, Engine
 from maya_batch.interrupt import Stop
 from maya_batch.messages.plural import plural
-from maya_batch.run.chapters import write_chapter_files
+from maya_batch.run.chapters import write_book_files, write_chapter_files, write_companions
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.engine_inbox import EngineInbox
 from maya_batch.run.generate import TakeGenerator, engine_name, peak_in_process
@@ -182,13 +182,20 @@ class BookRun:
         """Write the chapters that are complete and not current; with `keys`, only those of these chunks."""
         for chapter in filter(self._scope.writes, self.state.plan.chapters):
             if keys is None or any(self.state.key(chunk) in keys for chunk in chapter.chunks):
-                seconds = write_chapter_files(self.state, chapter, self.waveforms, self.result, self._stop)
-                if seconds is None:
+                written = write_chapter_files(self.state, chapter, self.waveforms, self.result, self._stop)
+                if written is None:
                     continue
-                targets = self.state.targets(chapter)
-                self.state.chapter_stats.put(self.state.fingerprint(chapter), seconds, file_loudness(targets[0].path))
-                for target in targets:
-                    self._progress.published(target.path, seconds)
+                self.state.chapter_stats.put(written.fingerprint, written.seconds, file_loudness(written.measured))
+                for path in written.paths:
+                    self._progress.published(path, written.seconds)
+
+    def write_book(self, partial: bool = False) -> None:
+        """Write the M4B of all chapters, or with `partial` of those that are there, and what the layout has with it."""
+        with self._stop.deferred():
+            for file in write_book_files(self.state, self.result, partial):
+                self._progress.published(file.path, file.seconds)
+                self._stop.check()
+            self.result.files += write_companions(self.state)
 
     def finished(self) -> RunResult:
         """The result, with the problems of all takes in use, also those of earlier runs."""

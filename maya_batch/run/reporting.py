@@ -160,13 +160,14 @@ def _chapter(state: BookState, chapter: Chapter) -> ChapterReport:
     lufs: float | None = None
     path = state.targets(chapter)[0].path
     if state.current(chapter):
-        fingerprint = state.fingerprint(chapter)
+        fingerprint = read_comment(path) or ""
         chapter_stats = state.chapter_stats.get(fingerprint)
         if chapter_stats is None:  # written by an earlier version, or chapters.json was lost
             chapter_stats = (_length(path), file_loudness(path))
             state.chapter_stats.put(fingerprint, *chapter_stats)
         seconds, lufs = chapter_stats
-    name = path.name if path.is_file() else None
+    file = next((path for path in state.files(chapter) if path.is_file()), None)
+    name = None if file is None else file.relative_to(state.folder).as_posix()
     return ChapterReport(
         chapter.number, chapter.title, name, seconds, lufs, chapter_characters(state, chapter), chapter.part
     )

@@ -34,6 +34,8 @@ TAGS = TrackTags(
     comment="key=é“”😀日本語",
 )
 ALL = sorted(FORMATS)
+ENCODED = len(ALL) - 1
+"""Those that ffmpeg writes."""
 
 
 def speech(seconds: float) -> NDArray[np.int16]:
@@ -191,7 +193,7 @@ def test_an_exception_half_way_leaves_the_old_files_alone(tmp_path: Path, error:
     def breaks() -> Iterator[bytes]:
         yield from pieces(speech(3.0))
         assert len(part_files(tmp_path)) >= 1
-        assert len(children()) == 1
+        assert len(children()) == ENCODED
         raise error
 
     with pytest.raises(type(error)) as raised:
@@ -221,9 +223,9 @@ write_chapter(pcm(), [Target(Path({str(tmp_path)!r}) / f"03 one.{{t}}", t) for t
         assert run.stdout.readline() == b"half\n"
         encoders = children(run.pid)
         run.send_signal(signal.SIGKILL)
-    assert len(encoders) == 1
+    assert len(encoders) == ENCODED
     deadline = time.monotonic() + 5
-    while is_running(encoders[0]):  # its input ended, so it ends
+    while any(map(is_running, encoders)):  # their input ended, so they end
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert part_files(tmp_path) == sorted(tmp_path.iterdir())
