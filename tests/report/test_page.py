@@ -7,12 +7,16 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from maya_batch.audio.chapter_file import write_chapter
+from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.writers import CHAPTER_FORMATS, Target
 from maya_batch.book.character_accounting import Characters
 from maya_batch.errors import MachineError
 from maya_batch.quality import Problem
@@ -228,7 +232,8 @@ def test_a_take_has_its_text_its_sound_and_its_command(clip: AudioClip) -> None:
     assert "<ins>rode</ins>" in page
     assert "an old man rode the ferry, ferry in nineteen eighty-four" in reader.text
     assert "maya-batch redo books/lamp.yaml 1:2@a1b2" in reader.text
-    [audio] = reader.named("audio")
+    *chapters, audio = reader.named("audio")
+    assert [player["src"] for player in chapters] == ["./01-part.mp3", "./02-part.mp3"]
     assert (audio["src"] or "").startswith("data:audio/mpeg;base64,")
     assert [path["d"] for path in reader.named("path")] == [clip.picture]
     assert reader.text.count("The sound of this take is not in the report.") == 2
@@ -244,7 +249,7 @@ def test_the_command_is_one_a_shell_takes_as_it_is_meant() -> None:
 def test_at_most_so_many_takes_are_shown_and_the_rest_is_counted(clip: AudioClip) -> None:
     chunks = [chunk(f"1:{number}", word_error=0.5) for number in range(1, MOST_TAKES + 8)]
     reader = Reader(render_page(report(*chunks), {each.ref: clip for each in chunks}))
-    assert len(reader.named("audio")) == MOST_TAKES
+    assert len([player for player in reader.named("audio") if (player["src"] or "").startswith("data:")]) == MOST_TAKES
     assert "The 50 worst of 57: 7 more are in report.json, without sound." in reader.text
 
 
@@ -280,7 +285,7 @@ def test_the_page_needs_nothing_but_itself(clip: AudioClip) -> None:
     assert not {"link", "img", "iframe", "object", "base", "form"} & {tag for tag, _ in reader.tags}
     sources = [value or "" for _, attributes in reader.tags for name, value in attributes.items() if name == "src"]
     assert sources
-    assert all(source.startswith("data:audio/mpeg;base64,") for source in sources)
+    assert all(source.startswith(("data:audio/mpeg;base64,", "./")) for source in sources)
     [policy] = [meta["content"] for meta in reader.named("meta") if "http-equiv" in meta]
     assert policy is not None
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
@@ -301,7 +306,7 @@ def page(tmp_path: Path) -> Iterator[Page]:
         yield opened
 
 
-LOADED = """Promise.all([...document.querySelectorAll("audio")].map(player => new Promise((good, bad) => {
+LOADED = """Promise.all([...document.querySelectorAll(".take audio")].map(player => new Promise((good, bad) => {
     if (player.readyState) good(player.duration);
     player.onloadedmetadata = () => good(player.duration);
     player.onerror = () => bad(player.error.message);
@@ -314,11 +319,23 @@ def test_a_browser_shows_the_page_and_plays_its_takes(page: Page, tmp_path: Path
     assert "The Lamp on the Water" in text
     assert "1:2@a1b2" in text
     assert page.evaluate(LOADED) == pytest.approx([clip.seconds] * 2, abs=0.1)
-    assert page.evaluate("document.querySelector('audio').play().then(() => 'plays')") == "plays"
+    assert page.evaluate("document.querySelector('.take audio').play().then(() => 'plays')") == "plays"
     asked = [request["request"]["url"] for request in page.of("Network.requestWillBeSent")]
     assert all(url.startswith(("file:", "data:")) for url in asked), asked
     assert not page.of("Log.entryAdded")  # where the page's policy would say that it has refused something
     assert not page.of("Runtime.exceptionThrown")
+
+
+@pytest.mark.parametrize("kind", CHAPTER_FORMATS)
+def test_a_browser_plays_a_chapter_of_each_format(page: Page, tmp_path: Path, kind: str) -> None:
+    made = report(chunk())
+    chapter = replace(made.chapters[0], file=f"Author/A Title/01-part.{kind}")
+    target = Target(tmp_path / str(chapter.file), kind)
+    write_chapter([bytes(48000)], [target], TrackTags("One", "Book", "", 1, 1, "x"))
+    page.open(write_report(tmp_path, replace(made, chapters=(chapter,)), {}))
+    assert page.evaluate("document.querySelector('th audio').play().then(() => 'plays')") == "plays"
+    assert page.evaluate("document.querySelector('th audio').duration") == pytest.approx(1.0, abs=0.1)
+    assert not page.of("Log.entryAdded")
 
 
 def test_the_button_takes_the_command(page: Page, tmp_path: Path) -> None:
@@ -376,4 +393,4 @@ def test_all_that_can_be_used_is_reached_by_the_keyboard(page: Page, tmp_path: P
     page.open(write_report(tmp_path, a_night(), {"1:2": clip}))
     wanted = page.evaluate("document.querySelectorAll('a, button, audio, code, summary').length")
     script = "[...document.querySelectorAll('a, button, audio, code, summary')].filter(it => it.tabIndex === 0).length"
-    assert wanted == page.evaluate(script) == 2 + 4 + 1 + 4 + 3
+    assert wanted == page.evaluate(script) == 2 + 2 + 4 + 1 + 4 + 3
