@@ -12,6 +12,7 @@ from maya_batch.audio.m4b import LONGEST_SECONDS, MOST_CHAPTERS
 from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.writers import FORMATS
 from maya_batch.book.chunk import Chapter
+from maya_batch.book.sample_file import sample_path
 from maya_batch.book.state import COMMENT_PREFIX, BookState
 from maya_batch.book.track_tags import track_tags
 from maya_batch.files.file_names import file_name
@@ -82,9 +83,11 @@ def stale_files(state: BookState) -> list[Path]:
         MachineError: a stream cannot be read.
     """
     now = [file.path for file in book_files(state)]
+    keep = [] if state.plan.book.sample is None else [sample_path(state)]
     # While chapters are missing, it is not known which parts the book will have.
     unknown = has_book_file(state) and not now
-    return [path for path in state.stale_files() if path.suffix != ".m4b" or not (unknown or path in now)]
+    stale = [path for path in state.stale_files() if path not in keep]
+    return [path for path in stale if path.suffix != ".m4b" or not (unknown or path in now)]
 
 
 def _stream(state: BookState, chapter: Chapter) -> AacStream:

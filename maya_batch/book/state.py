@@ -144,7 +144,7 @@ class BookState:
         # Version 0.2 wrote one fingerprint of all formats into each file; of one format it is the same.
         of_all, found = self.fingerprint(chapter), []
         for target, format_ in zip(self.targets(chapter), self.plan.book.output.formats, strict=True):
-            now = self._fingerprint(chapter, format_)
+            now = self.fingerprint_in(chapter, format_)
             if read_comment(target.path) not in (now, of_all):
                 found.append(replace(target, comment=now))
         return found
@@ -176,9 +176,9 @@ class BookState:
 
     def fingerprint(self, chapter: Chapter) -> str:
         """A digest of all that a chapter's files are made of, in all formats, with a prefix."""
-        return self._fingerprint(chapter, *self.plan.book.output.formats)
+        return self.fingerprint_in(chapter, *self.plan.book.output.formats)
 
-    def _fingerprint(self, chapter: Chapter, *formats: Format) -> str:
+    def fingerprint_in(self, chapter: Chapter, *formats: Format) -> str:
         """As `fingerprint`, in these formats; of one format it is the comment of the file."""
         book, types = self.plan.book, {format_.type for format_ in formats}
         made_of: dict[str, object] = {

@@ -222,6 +222,13 @@ class Series(Part):
         return {"name": data} if isinstance(data, str) else data
 
 
+class Sample(Part):
+    """A sample of the book as a file: the beginning of a chapter, up to the last sentence that fits."""
+
+    chapter: Annotated[int, Field(ge=1)] = 1
+    minutes: Annotated[float, Field(ge=0.1, le=60, allow_inf_nan=False)] = 3.0
+
+
 class Chapter(Part):
     """A chapter with its text, or the file that holds it; `voice` is for this chapter alone.
 
@@ -304,3 +311,4 @@ class Book(Part):
     isbn: Isbn | None = None
     description: About | None = None
     cover: FilePath | None = None
+    sample: Sample | None = None

@@ -17,7 +17,7 @@ from maya_batch.book.take_store import Take
 from maya_batch.engine.api import Decoding, Engine
 from maya_batch.interrupt import Stop
 from maya_batch.messages.plural import plural
-from maya_batch.run.chapters import write_book_files, write_chapter_files, write_companions
+from maya_batch.run.chapters import write_book_files, write_chapter_files, write_companions, write_sample_file
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.engine_inbox import EngineInbox
 from maya_batch.run.generate import TakeGenerator, engine_name, peak_in_process
@@ -190,12 +190,16 @@ class BookRun:
                     self._progress.published(path, written.seconds)
 
     def write_book(self, partial: bool = False) -> None:
-        """Write the M4B of all chapters, or with `partial` of those that are there, and what the layout has with it."""
+        """Write the M4B of all chapters, or with `partial` of those that are there, and what goes with it."""
         with self._stop.deferred():
             for file in write_book_files(self.state, self.result, partial):
                 self._progress.published(file.path, file.seconds)
                 self._stop.check()
             self.result.files += write_companions(self.state)
+            sample = write_sample_file(self.state, self.waveforms, self._stop.check)
+            if sample is not None:
+                self.result.files.append(sample[0])
+                self._progress.published(*sample)
 
     def finished(self) -> RunResult:
         """The result, with the problems of all takes in use, also those of earlier runs."""

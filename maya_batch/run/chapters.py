@@ -15,6 +15,7 @@ from maya_batch.audio.writers import Target
 from maya_batch.book.book_files import BookFile, book_files
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.library_layout import OPF_NAME, companions, is_opf
+from maya_batch.book.sample_file import sample_of
 from maya_batch.book.state import BookState, is_chapter
 from maya_batch.book.track_tags import track_tags
 from maya_batch.files.atomic_write import write_atomic, write_errors
@@ -85,6 +86,24 @@ def write_book_files(state: BookState, result: RunResult, partial: bool = False)
         result.stages.spent("codec and audio", began)
         result.files.append(file.path)
         yield file
+
+
+def write_sample_file(
+    state: BookState, waveforms: WaveformCache, check: Callable[[], None] = lambda: None
+) -> tuple[Path, float] | None:
+    """Write the sample of the book if its chapter is complete and it is not current; returns path and seconds.
+
+    Raises:
+        MachineError: the disk is full, ffmpeg failed, or a file cannot be written.
+    """
+    sample = sample_of(state)
+    if sample is None or read_comment(sample.target.path) == sample.tags.comment:
+        return None
+    waveforms.load()
+    sample = sample_of(state) or sample  # the codec is known now
+    _set_aside(sample.target.path)
+    seconds = write_chunks(state, sample.chunks, waveforms, [sample.target], sample.tags, check)
+    return sample.target.path, seconds
 
 
 def write_companions(state: BookState) -> list[Path]:

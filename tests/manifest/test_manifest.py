@@ -177,6 +177,8 @@ BAD_VALUES = [
     (BOOK + "output: {formats: [wav, wave]}\n", "5:25: `type` cannot be 'wave'; did you mean `wav`?"),
     (BOOK + "output: {formats: [mp3, wav, mp3]}\n", "5:19: `formats` lists the format mp3 twice"),
     (BOOK + "output: {formats: [{type: mp3, bitrate: 65k}]}\n", "5:41: '65k' is not a bitrate; write one of 8k"),
+    (BOOK + "sample: {chapter: 2}\n", "5:19: the book has no chapter 2; write a number from 1 to 1"),
+    (BOOK + "output: {formats: [wav, mp3], layout: audiobookshelf}\n", "5:31: `layout` audiobookshelf takes one"),
     (BOOK + "output: {formats: [{type: wav, bitrate: 64k}]}\n", "5:32: `bitrate` does not apply to wav"),
     (BOOK + "output: {formats: [{type: opus, sample_rate: 48000}]}\n", "5:33: `sample_rate` does not apply to opus"),
     (BOOK + "output: {formats: [{type: m4b, mode: vbr}]}\n", "5:32: `mode` does not apply to m4b"),
