@@ -6,7 +6,7 @@ players read one or the other. `chpl` counts in one byte, which bounds the chapt
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +28,20 @@ LONGEST_SECONDS = 24 * 3600
 _LONGEST_TITLE = 255
 
 log = logging.getLogger(__name__)
+
+
+def divided(streams: Sequence[AacStream]) -> Iterator[tuple[int, int]]:
+    """First and last (exclusive) of the chapters in each file of a book: as many as fit.
+
+    A chapter that is longer than `LONGEST_SECONDS` has a file for itself.
+    """
+    first, seconds = 0, 0.0
+    for index, stream in enumerate(streams):
+        if index > first and (index - first == MOST_CHAPTERS or seconds + stream.seconds > LONGEST_SECONDS):
+            yield first, index
+            first, seconds = index, 0.0
+        seconds += stream.seconds
+    yield first, len(streams)
 
 
 def write_m4b(path: Path, streams: Sequence[AacStream], titles: Sequence[str], tags: TrackTags) -> None:
@@ -97,6 +111,9 @@ def _join(path: Path, part: Path, streams: Sequence[AacStream], marks: str) -> N
         arguments = ["-y", "-f", "aac", "-i", "pipe:0", "-f", "ffmetadata", "-i", file_url(Path(file.name))]
         # All metadata is that of the marks. REPRODUCIBLE removes it, and with it the titles.
         arguments += ["-map", "0:a", *BIT_EXACT, "-map_metadata", "1", "-map_chapters", "1", "-c", "copy"]
+        # The scale of the text track, too. ffmpeg's own scale has 28,224,000 steps a second, and a chapter of more than
+        # 152 s (2^32 steps) would leave the file without its text track.
+        arguments += ["-movie_timescale", str(streams[0].sampling_rate)]
         arguments += ["-movflags", "+faststart", "-brand", "M4B ", "-f", "ipod", file_url(part)]
         try:
             ffmpeg = FfmpegProcess(arguments)

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from maya_batch.audio.adts import AacStream, read_stream
 from maya_batch.audio.chapter_file import read_comment
-from maya_batch.audio.m4b import LONGEST_SECONDS, MOST_CHAPTERS
+from maya_batch.audio.m4b import divided
 from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.writers import FORMATS
 from maya_batch.book.chunk import Chapter
@@ -59,7 +59,7 @@ def book_files(state: BookState, partial: bool = False) -> list[BookFile]:
     if not ready or not (whole or partial):
         return []
     streams = [_stream(state, chapter) for chapter in ready]
-    parts = list(_parts(streams))
+    parts = list(divided(streams))
     files = []
     for number, (first, last) in enumerate(parts, 1):
         note = "" if whole else f"partial: {len(ready)} of {len(state.plan.chapters)} chapters"
@@ -93,17 +93,6 @@ def stale_files(state: BookState) -> list[Path]:
 def _stream(state: BookState, chapter: Chapter) -> AacStream:
     [path] = [target.path for target in state.targets(chapter) if FORMATS[target.type].of_book]
     return read_stream(path)
-
-
-def _parts(streams: Sequence[AacStream]) -> Iterator[tuple[int, int]]:
-    """First and last (exclusive) of the chapters in each file: as many as fit."""
-    first, seconds = 0, 0.0
-    for index, stream in enumerate(streams):
-        if index > first and (index - first == MOST_CHAPTERS or seconds + stream.seconds > LONGEST_SECONDS):
-            yield first, index
-            first, seconds = index, 0.0
-        seconds += stream.seconds
-    yield first, len(streams)
 
 
 def _book_file(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from maya_batch.audio.adts import AacStream, read_stream
 from maya_batch.audio.chapter_file import read_comment, write_chapter
-from maya_batch.audio.m4b import chapter_starts, write_m4b
+from maya_batch.audio.m4b import chapter_starts, divided, write_m4b
 from maya_batch.audio.metadata import Picture, TrackTags
 from maya_batch.audio.writers import Target
 from maya_batch.errors import MachineError
@@ -152,6 +152,52 @@ def test_255_chapters_are_read_by_both(tmp_path: Path) -> None:
     assert len(MP4(tmp_path / "book.m4b").chapters) == len(probe(tmp_path / "book.m4b")["chapters"]) == 255
     with pytest.raises(ValueError, match="256 chapters"):
         write_m4b(tmp_path / "book.m4b", [one] * 256, ["x"] * 256, TAGS)
+
+
+@needs_ffprobe
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [300, 700])
+def test_more_chapters_than_a_file_may_have_are_divided_and_all_are_read(tmp_path: Path, count: int) -> None:
+    from mutagen.mp4 import MP4
+
+    kinds = streams(tmp_path, [0.31, 0.5, 0.77])
+    parts = [kinds[number % 3] for number in range(count)]
+    titles = [f"Chapter {number}" for number in range(count)]
+    found: list[str] = []
+    for first, last in divided(parts):
+        path = tmp_path / f"{first}.m4b"
+        write_m4b(path, parts[first:last], titles[first:last], TAGS)
+        starts = [start / RATE for start in chapter_starts(parts[first:last])]
+        marks = probe(path)["chapters"]
+        assert [float(mark["start_time"]) for mark in marks] == pytest.approx(starts[:-1], abs=0.02)
+        assert [mark["tags"]["title"] for mark in marks] == [mark.title for mark in MP4(path).chapters]
+        found += [mark["tags"]["title"] for mark in marks]
+    assert found == titles
+
+
+@needs_ffprobe
+@pytest.mark.slow
+def test_thirty_hours_become_two_files(tmp_path: Path) -> None:
+    target = Target(tmp_path / "hour.aac", "m4b", "32k")
+    write_chapter((bytes(2 * RATE * 60) for _ in range(60)), [target], TAGS)
+    hours = [read_stream(target.path)] * 30
+    parts = list(divided(hours))
+    assert parts == [(0, 23), (23, 30)]  # an hour with its two silent frames is longer than an hour
+    for first, last in parts:
+        write_m4b(tmp_path / "part.m4b", hours[first:last], [f"{n}" for n in range(first, last)], TAGS)
+        told = probe(tmp_path / "part.m4b")
+        starts = [start / RATE for start in chapter_starts(hours[first:last])]
+        assert [float(mark["start_time"]) for mark in told["chapters"]] == pytest.approx(starts[:-1], abs=0.02)
+        assert float(told["format"]["duration"]) == pytest.approx(starts[-1], abs=0.02)
+
+
+@needs_ffprobe
+def test_a_chapter_of_some_minutes_has_its_mark_in_the_text_track(tmp_path: Path) -> None:
+    parts = streams(tmp_path, [200.0, 0.5])
+    write_m4b(tmp_path / "book.m4b", parts, ["One", "Two"], TAGS)
+    told = probe(tmp_path / "book.m4b")  # which would say that the track is not there
+    assert [stream["codec_tag_string"] for stream in told["streams"]] == ["mp4a", "text"]
+    assert float(told["chapters"][1]["start_time"]) == pytest.approx(chapter_starts(parts)[1] / RATE, abs=0.001)
 
 
 def test_a_title_too_long_for_a_mark_is_shortened_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from maya_batch.audio import m4b
 from maya_batch.audio.adts import read_stream
-from maya_batch.book import book_files
 from maya_batch.book.settings import Machine
 from maya_batch.errors import MachineError
 from maya_batch.run.render import assemble_book, render_book
@@ -110,13 +109,13 @@ def test_more_chapters_than_fit_are_parts(
 ) -> None:
     from mutagen.mp4 import MP4
 
-    monkeypatch.setattr(book_files, "MOST_CHAPTERS", 2)
+    monkeypatch.setattr(m4b, "MOST_CHAPTERS", 2)
     tiny.write(TEXT, output=M4B, title="Book")
     assert names(render(tiny)) == ["Book (part 1 of 2).m4b", "Book (part 2 of 2).m4b"]
     file = MP4(tiny.output / "Book (part 2 of 2).m4b")
     assert (file["trkn"], file["\xa9nam"], file["\xa9alb"]) == ([(2, 2)], ["Book (part 2 of 2)"], ["Book"])
     assert [mark.title for mark in file.chapters] == ["Three"]
-    monkeypatch.setattr(book_files, "LONGEST_SECONDS", 0.1)
+    monkeypatch.setattr(m4b, "LONGEST_SECONDS", 0.1)
     assert names(assemble(tiny)) == [f"Book (part {number} of 3).m4b" for number in (1, 2, 3)]
 
 
