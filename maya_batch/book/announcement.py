@@ -25,14 +25,18 @@ def announcement(
     """
     if chapter.announce is False:
         return None
-    at: DataPath = ("chapters", chapter.number - 1, "title")
     if isinstance(chapter.announce, str):
-        text, at = chapter.announce, (*at[:-1], "announce")
+        text = chapter.announce
     else:
         lines = ("" if chapter.part == part_before else chapter.part, chapter.title, chapter.subtitle)
         text = " ".join(_MARKUP.sub(r"\\\g<0>", _sentence(line)) for line in lines if has_words(line))
-    line, column = place(at)
+    line, column = place(announced_key(chapter))
     return replace(chapter, text=text, place=lambda _: (file, line, column)) if text else None
+
+
+def announced_key(chapter: ChapterText) -> DataPath:
+    """The key of the manifest that has what is announced."""
+    return ("chapters", chapter.number - 1, "announce" if isinstance(chapter.announce, str) else "title")
 
 
 def before_text(title: Sequence[Piece], text: Sequence[Piece]) -> list[Piece]:

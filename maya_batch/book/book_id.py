@@ -12,6 +12,7 @@ from maya_batch.book.model_lock_file import read_lock
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import write_atomic
 from maya_batch.files.safe_open import safe_read
+from maya_batch.files.yaml_content import parsed
 from maya_batch.text.rules import TEXT_RULES
 
 #: The current rules for assembling chapters. A folder keeps the versions of these and of the text rules that it was
@@ -60,7 +61,7 @@ def read_book_id(hidden: Path) -> BookId | None:
     """
     path = hidden / "book.yaml"
     try:
-        data = yaml.safe_load(safe_read(path, _LARGEST))
+        data = parsed(safe_read(path, _LARGEST))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:

@@ -8,6 +8,7 @@ import yaml
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import write_atomic
 from maya_batch.files.safe_open import safe_read
+from maya_batch.files.yaml_content import parsed
 
 CONFIG_FIELDS = ("dtype", "quantization", "decoding")
 """The fields of a model config besides the model's identity; the file calls them a recipe."""
@@ -28,7 +29,7 @@ def read_lock(path: Path) -> dict[str, Any]:
         MachineError: it is not a model.lock of this version.
     """
     try:
-        data = yaml.safe_load(safe_read(path, _LARGEST))
+        data = parsed(safe_read(path, _LARGEST))
     except FileNotFoundError:
         return {"version": _VERSION, "model": {}, "codec": {}}
     except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:

@@ -3,9 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from maya_batch.book.announcement import announced_key
+from maya_batch.book.chunk import Chunk
 from maya_batch.book.plan import Plan
 from maya_batch.messages.plural import plural
 from maya_batch.messages.quoting import quoted
+from maya_batch.text.passage import Change
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,8 @@ class ChunkLine:
     ref: str
     voice: str
     source: str
-    """The text in the manifest or the chapter's file; of all chunks together, the whole chapter."""
+    """The text in the manifest or the chapter's file; of all chunks together, the whole chapter. An announced title has
+    none."""
     text: str
     """The text given to the model."""
     words: int
@@ -23,7 +27,11 @@ class ChunkLine:
 
     def lines(self) -> list[str]:
         """The chunk for people."""
-        return [f"{self.ref}  {self.voice}", f"  source: {self.source.strip()}", f"  text:   {self.text}"]
+        return [
+            f"{self.ref}  {self.voice}",
+            f"  source: {self.source.strip() or '(announced)'}",
+            f"  text:   {self.text}",
+        ]
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,15 @@ def chunk_lines(plan: Plan) -> list[ChunkLine]:
 def change_lines(plan: Plan) -> list[ChangeLine]:
     """All changes in reading order. The full stop that a chunk without an end mark gets is none."""
     chapters = {chapter.number: chapter for chapter in plan.manuscript.chapters}
+
+    def place(chunk: Chunk, change: Change) -> tuple[str, int, int]:
+        chapter = chapters[chunk.chapter]
+        if chunk.source:
+            return chapter.place(change.start)
+        return str(plan.manuscript.path), *plan.manuscript.place(announced_key(chapter))
+
     return [
-        ChangeLine(chunk.ref, change.rule, *chapters[chunk.chapter].place(change.start), change.written, change.spoken)
+        ChangeLine(chunk.ref, change.rule, *place(chunk, change), change.written, change.spoken)
         for chunk in plan.chunks()
         for change in sorted(chunk.changes, key=lambda change: change.start)
     ]

@@ -11,7 +11,8 @@ import typer
 
 from maya_batch.cli.options import Json
 from maya_batch.errors import EXIT_PROBLEMS, UsageError
-from maya_batch.importing.book_folder import BOOK, FolderPlan, default_folder, plan_folder, write_folder
+from maya_batch.importing.book_folder import BOOK, FolderPlan, default_folder, plan_folder
+from maya_batch.importing.folder_writer import write_folder
 from maya_batch.importing.manuscript import Imported, read_manuscript
 from maya_batch.importing.reading_rules import Extra, Reading, Tables, extras
 from maya_batch.messages.plural import plural
@@ -118,9 +119,14 @@ def _table(plan: FolderPlan) -> Iterator[str]:
     number = len(str(len(rows)))
     for at, (title, part, skip, words) in enumerate(rows, 1):
         note = f"skipped: {skip}" if skip else part
-        yield f"{at:>{number}}  {words:>7,} words  {title:<{wide}}  {note}".rstrip()
+        yield f"{at:>{number}}  {words:>7,} {_words(words):<5}  {title:<{wide}}  {note}".rstrip()
     spoken = [words for *_, skip, words in rows if not skip]
-    yield f"{plural(len(spoken), 'chapter')} of {sum(spoken):,} words to read aloud, {len(rows) - len(spoken)} skipped"
+    all_words = f"{sum(spoken):,} {_words(sum(spoken))}"
+    yield f"{plural(len(spoken), 'chapter')} of {all_words} to read aloud, {len(rows) - len(spoken)} skipped"
+
+
+def _words(count: int) -> str:
+    return "word" if count == 1 else "words"
 
 
 def _news(imported: Imported, plan: FolderPlan) -> Iterator[str]:
@@ -137,18 +143,7 @@ def _data(imported: Imported, plan: FolderPlan) -> dict[str, Any]:
         "format": imported.kind,
         "folder": str(plan.folder),
         "metadata": metadata,
-        "chapters": [
-            {
-                "title": each.chapter.title,
-                "subtitle": each.chapter.subtitle,
-                "part": each.chapter.part,
-                "skip": each.chapter.skip,
-                "file": each.path,
-                "words": each.words,
-                "new": each.is_new,
-            }
-            for each in plan.chapters
-        ],
+        "chapters": [{**each.entry(), "words": each.words, "new": each.is_new} for each in plan.chapters],
         "characters": asdict(imported.sums),
         "remarks": list(imported.remarks),
         "changes": plan.news,

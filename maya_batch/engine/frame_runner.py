@@ -145,17 +145,20 @@ class FrameRunner:
 
     def _attend_contiguous(self, batch_size: int, max_context: int, position: torch.Tensor) -> Attend:
         cache, llama = self.cache, self._llama
+        used = _used_slots(position)
+        position = position[:used]
         cos, sin = self._cos[position], self._sin[position]
         masked = torch.arange(max_context, device=position.device) > position.unsqueeze(1)
-        block = torch.arange(1, batch_size + 1, device=position.device)
+        block = torch.arange(1, used + 1, device=position.device)
 
         def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
-            queries, keys, values = split_heads(qkv, llama.kv_heads, llama.head_dim, cos, sin)
+            queries, keys, values = split_heads(qkv[:used], llama.kv_heads, llama.head_dim, cos, sin)
             pool = cache.pool[layer]
             pool[0][block, :, position] = keys
             pool[1][block, :, position] = values
-            context = pool[:, 1 : batch_size + 1, :, :max_context]
-            return attend_cached(queries, context[0], context[1], masked)
+            context = pool[:, 1 : used + 1, :, :max_context]
+            mixed = attend_cached(queries, context[0], context[1], masked)
+            return functional.pad(mixed, (0, 0, 0, batch_size - used))
 
         return attend
 
@@ -170,6 +173,17 @@ class FrameRunner:
                 graph.capture_end()
         self._pool = graph.pool()
         return graph
+
+
+def _used_slots(position: torch.Tensor) -> int:
+    """The batch slots that attention computes, of those with the positions [batch size] of their next inputs.
+
+    On a CPU, the slots behind the last sequence only pad the other products: attention to a long context takes as long
+    as these. A GPU would have to be waited for.
+    """
+    if position.device.type != "cpu":
+        return len(position)
+    return 1 + int(position.nonzero().amax()) if position.any() else len(position)
 
 
 def _slot_heads(head: torch.Tensor, layout: TokenLayout) -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Writes the folder of an imported book, and brings it up to date when the manuscript is imported again.
+"""Plans what is written into the folder of an imported book, also when the manuscript is imported again.
 
 Nothing that a person wrote is overwritten or removed: files are compared by their sha256 with what the last import
 wrote. A file that only the manuscript changed is written again; one that only the person changed stays; where both
@@ -6,15 +6,11 @@ changed, the new version is written next to it as `NN-title.new.txt` or `book.ne
 stay.
 """
 
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maya_batch.errors import MachineError, UsageError
-from maya_batch.files.atomic_write import sync_folder, write_atomic, write_errors
-from maya_batch.files.safe_open import make_folders, safe_folder, safe_read
+from maya_batch.errors import UsageError
+from maya_batch.files.safe_open import safe_read
 from maya_batch.importing import chapter_files
 from maya_batch.importing.book_yaml import book_keys, chapter_keys, write_yaml
 from maya_batch.importing.chapter_files import ChapterFile, digest, name_files
@@ -38,7 +34,8 @@ class FolderPlan:
 
     folder: Path
     chapters: list[ChapterFile]
-    is_first: bool
+    record: Record | None
+    """What the last import wrote; None if the folder is new."""
     writes: dict[str, bytes] = field(default_factory=dict)
     """By path in the folder, in the order in which they are written."""
     news: list[str] = field(default_factory=list)
@@ -62,13 +59,13 @@ def plan_folder(imported: Imported, folder: Path) -> FolderPlan:
         UsageError: the folder is not empty and not one of this manuscript, or a file in it is a link.
     """
     record = _own_record(imported, folder)
-    taken = _listed(folder / chapter_files.FOLDER) if record is not None else []
+    taken = _taken(folder, record) if record is not None else []
     chapters = name_files(imported.chapters, imported.reading, record, taken)
     too_large = next((each for each in chapters if len(each.content) > _MOST_BOOK_BYTES), None)
     if too_large is not None:
         most = f"{_MOST_BOOK_BYTES // 1_000_000} MB"
         raise UsageError(f"{imported.name}: the chapter {too_large.chapter.title!r} has more than {most}; divide it")
-    plan = FolderPlan(folder, chapters, record is None)
+    plan = FolderPlan(folder, chapters, record)
     cover = imported.document.cover
     cover_name = f"cover{cover.suffix}" if cover is not None else ""
     for each in chapters:
@@ -88,47 +85,6 @@ def plan_folder(imported: Imported, folder: Path) -> FolderPlan:
         ]
     plan.writes[RECORD] = record_content(imported, chapters, plan.digests, values)
     return plan
-
-
-def write_folder(plan: FolderPlan) -> None:
-    """Write what was planned; a new folder appears whole or not at all.
-
-    Raises:
-        MachineError: it cannot be written.
-    """
-    if plan.is_first:
-        _write_new(plan)
-        return
-    try:
-        safe_folder(plan.folder, chapter_files.FOLDER)
-    except OSError as error:
-        raise MachineError(f"{error.filename}: {error.strerror}") from error
-    for path, content in plan.writes.items():
-        write_atomic(plan.folder / path, content)
-
-
-def _write_new(plan: FolderPlan) -> None:
-    """Write all files into a folder next to the final one, and rename it."""
-    with write_errors(plan.folder):
-        parent = plan.folder.resolve().parent
-        make_folders(parent)
-        building = Path(tempfile.mkdtemp(prefix=f".{plan.folder.name[:100]}.", dir=parent))
-        try:
-            (building / chapter_files.FOLDER).mkdir()
-            for path, content in plan.writes.items():
-                write_atomic(building / path, content)
-            building.chmod(0o777 & ~_umask())
-            building.rename(plan.folder.resolve())
-            sync_folder(parent)
-        except BaseException:  # a signal, too
-            shutil.rmtree(building, ignore_errors=True)
-            raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def _own_record(imported: Imported, folder: Path) -> Record | None:
@@ -156,7 +112,7 @@ def _plan_file(plan: FolderPlan, record: Record | None, path: str, content: byte
     now = digest(there) if there is not None else None
     if now == new:
         return
-    if there is None or now == last:
+    if record is None or now is None or record.wrote(path, now):
         plan.writes[path] = content
         if record is not None:
             plan.news.append(f"{'new' if last is None else 'changed'}: {path} ({title})")
@@ -175,7 +131,7 @@ def _plan_book(plan: FolderPlan, record: Record | None, text: str, values: dict[
     there = _content(plan.folder / BOOK) if record is not None else None
     edited = _edited(plan.folder, record) if record is not None else frozenset[str]()
     gone_but_edited = edited - {each.path for each in plan.chapters}
-    if record is None or there is None or (digest(there) == record.files.get(BOOK) and not gone_but_edited):
+    if record is None or there is None or (record.wrote(BOOK, digest(there)) and not gone_but_edited):
         if there != content:
             plan.writes[BOOK] = content
         return
@@ -202,7 +158,7 @@ def _edited(folder: Path, record: Record) -> frozenset[str]:
     """The files besides book.yaml that a person edited since the last import."""
     contents = {path: _content(folder / path) for path in record.files if path != BOOK}
     return frozenset(
-        path for path, there in contents.items() if there is not None and digest(there) != record.files[path]
+        path for path, there in contents.items() if there is not None and not record.wrote(path, digest(there))
     )
 
 
@@ -231,8 +187,20 @@ def _content(path: Path) -> bytes | None:
         raise UsageError(f"{path}: {error.strerror}; move it away") from error
 
 
-def _listed(folder: Path) -> list[str]:
+def _taken(folder: Path, record: Record) -> list[str]:
+    """The names of chapter files that are there, without those of an import that was killed."""
     try:
-        return [path.name for path in folder.iterdir()]
+        names = [path.name for path in (folder / chapter_files.FOLDER).iterdir()]
     except OSError:
         return []
+    if not record.unfinished:
+        return names
+    paths = {name: f"{chapter_files.FOLDER}/{name}" for name in names}
+    return [name for name, path in paths.items() if path in record.files or not _is_unfinished(folder / path, record)]
+
+
+def _is_unfinished(path: Path, record: Record) -> bool:
+    try:
+        return digest(_content(path) or b"") in record.unfinished
+    except UsageError:  # a folder, say
+        return False

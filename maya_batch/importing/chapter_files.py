@@ -1,6 +1,7 @@
 """Gives chapters their files: `NN-title.txt`, and at the next import the same file as before."""
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,17 @@ class ChapterFile:
     def words(self) -> int:
         """The words of the file."""
         return sum(len(each.text.split()) for each in self.paragraphs if each.kind != "scene_break")
+
+    def entry(self) -> dict[str, str]:
+        """What import.json and `import --json` say of the chapter alike."""
+        chapter = self.chapter
+        return {
+            "title": chapter.title,
+            "subtitle": chapter.subtitle,
+            "part": chapter.part,
+            "skip": chapter.skip,
+            "file": self.path,
+        }
 
 
 def digest(content: bytes) -> str:
@@ -77,24 +89,20 @@ def _known_files(chapters: Sequence[Chapter], contents: Sequence[bytes], record:
     if record is None:
         return {}
     found: dict[int, str] = {}
-    free = list(record.chapters)
+    free = dict(enumerate(record.chapters))
 
     def match(new: Callable[[int], object], old: Callable[[dict[str, Any]], object]) -> None:
         """Give chapters the files of those that are equal in one respect, in their order."""
-        waiting: dict[object, list[dict[str, Any]]] = {}
-        for chapter in free:
-            waiting.setdefault(old(chapter), []).append(chapter)
+        waiting: dict[object, deque[int]] = {}
+        for number, chapter in free.items():
+            waiting.setdefault(old(chapter), deque()).append(number)
         for at in range(len(chapters)):
-            if at not in found and waiting.get(new(at)):
-                chapter = waiting[new(at)].pop(0)
-                found[at] = str(chapter["file"])
-                free.remove(chapter)
+            if at not in found and (numbers := waiting.get(new(at))):
+                found[at] = str(free.pop(numbers.popleft())["file"])
 
-    def texts(at: int) -> object:
-        return digest(contents[at]), chapters[at].title
-
-    match(texts, lambda old: (record.files.get(old["file"]), old.get("title")))
-    match(lambda at: digest(contents[at]), lambda old: record.files.get(old["file"]))
+    digests = [digest(content) for content in contents]
+    match(lambda at: (digests[at], chapters[at].title), lambda old: (record.files.get(old["file"]), old.get("title")))
+    match(lambda at: digests[at], lambda old: record.files.get(old["file"]))
     match(lambda at: (chapters[at].title, chapters[at].part), lambda old: (old.get("title"), old.get("part", "")))
     match(lambda at: chapters[at].title, lambda old: old.get("title"))
     return found

@@ -96,23 +96,29 @@ def _chapter(span: Span, english: bool) -> Chapter:
     """The chapter of a span: headings at its beginning that its title or part says are not read twice."""
     first = next((heading_title(block.text) for block in span.blocks if block.kind == "heading"), "")
     title = spoken_title(span.title or first, english) or ("Opening" if span.front else "Untitled")
-    announced = list(span.announced)
-    rest = list(span.blocks)
+    blocks = span.blocks
     subtitle = ""
     said = [key(name) for name in (span.title or first, *span.parts)]
     titled = False
-    while rest and rest[0].kind in ("heading", "page_break") and len(rest[0].text) <= LONGEST_LINE:
-        heading = key(rest[0].text)
-        if rest[0].kind == "heading" and heading and not any(f" {heading} " in f" {name} " for name in said):
+    begin = 0
+    """Where the text begins, after the headings that are announced."""
+    while (
+        begin < len(blocks)
+        and (block := blocks[begin]).kind in ("heading", "page_break")
+        and len(block.text) <= LONGEST_LINE
+    ):
+        heading = key(block.text)
+        if block.kind == "heading" and heading and not any(f" {heading} " in f" {name} " for name in said):
             if said[0] and heading.startswith(f"{said[0]} "):  # the contents shorten it
-                title = spoken_title(heading_title(rest[0].text), english)
+                title = spoken_title(heading_title(block.text), english)
                 said[0] = heading
             elif subtitle or not titled or span.skip:
                 break
             else:
-                subtitle = one_line(rest[0].text)
-        titled = titled or rest[0].kind == "heading"
-        announced.append(rest.pop(0))
-    if not any(block.text.strip() for block in rest):  # a chapter of headings: they are its text
-        rest, announced, subtitle = [*span.blocks], [*span.announced], ""
-    return Chapter(title, tuple(rest), tuple(announced), ", ".join(span.parts), subtitle, span.skip)
+                subtitle = one_line(block.text)
+        titled = titled or block.kind == "heading"
+        begin += 1
+    if not any(block.text.strip() for block in blocks[begin:]):  # a chapter of headings: they are its text
+        begin, subtitle = 0, ""
+    announced = (*span.announced, *blocks[:begin])
+    return Chapter(title, tuple(blocks[begin:]), announced, ", ".join(span.parts), subtitle, span.skip)

@@ -69,7 +69,9 @@ def _html(content: bytes, path: Path) -> str:
             include_embedded_style_map=False,
             convert_image=mammoth.images.img_element(lambda image: {"src": ""}),
         )
-    except (KeyError, ValueError, AttributeError, TypeError, IndexError, OSError, RecursionError) as error:
+    except RecursionError as error:
+        raise UsageError(f"{path}: tables or other elements are nested too deep in one another") from error
+    except (KeyError, ValueError, AttributeError, TypeError, IndexError, OSError) as error:
         raise UsageError(f"{path}: is damaged ({first_line(error)}); save it as .docx again") from error
     return _NOTE.sub(r'<li epub:type="\1" id="\1-', _LINK.sub(_link, str(made.value)))
 

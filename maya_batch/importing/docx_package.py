@@ -21,6 +21,10 @@ _MOST_TAGS = 2_000_000
 up to 0.5 million."""
 MOST_ELEMENTS = 150_000
 """The most elements that mammoth gets, without formats and with equal runs joined; a novel has 0.05 million."""
+_MOST_ATTRIBUTES = 300_000
+"""The most attributes that mammoth gets: each takes 1 KB of memory."""
+_MOST_OPEN_FIELDS = 100
+"""The most fields inside one another: mammoth looks through all that are open for each run."""
 _DROP_CAP_RUNS = 20
 """The most runs of a drop cap: it is a letter or a word."""
 _MOST_PARTS = 10_000
@@ -82,17 +86,25 @@ def open_docx(content: bytes, name: str) -> DocxPackage:
     body = trees[main]
     _join_drop_caps(body)
     hidden = _remove_hidden(body)
+    _remove_repeated_marks(body)
+    if _open_fields(body) > _MOST_OPEN_FIELDS:
+        raise UsageError(f"{name}: has more than {_MOST_OPEN_FIELDS} fields without an end; save it as .docx again")
     deleted = sum(len(text.text or "") for text in body.iter(f"{_W}delText"))
-    comments = trees.get("word/comments.xml")
+    comments = trees.pop("word/comments.xml", None)
     commented = sum(len(text.text or "") for text in comments.iter(f"{_W}t")) if comments is not None else 0
-    elements = 0
+    parts.pop("word/comments.xml", None)
+    elements = attributes = 0
     for part, tree in trees.items():
         if part == main or part.endswith("notes.xml"):
             slim(tree)
-            elements += sum(1 for _ in tree.iter())
-            if elements > MOST_ELEMENTS:
-                raise UsageError(f"{name}: has more than {MOST_ELEMENTS:,} paragraphs and runs; divide it")
             parts[part] = etree.tostring(tree, encoding="UTF-8", xml_declaration=True)
+        for element in tree.iter():
+            elements += 1
+            attributes += len(element.attrib)
+        if elements > MOST_ELEMENTS:
+            raise UsageError(f"{name}: has more than {MOST_ELEMENTS:,} paragraphs and runs; divide it")
+        if attributes > _MOST_ATTRIBUTES:
+            raise UsageError(f"{name}: has more than {_MOST_ATTRIBUTES:,} attributes; save it as .docx again")
     if sum(map(len, parts.values())) > MOST_TEXT_BYTES:
         raise UsageError(f"{name}: has more than {MOST_TEXT_BYTES // 1_000_000} MB of text; divide it")
     packed = io.BytesIO()
@@ -165,6 +177,27 @@ def _remove_hidden(body: etree._Element) -> int:
             hidden += sum(len(text.text or "") for text in run.iter(f"{_W}t"))
             parent.remove(run)
     return hidden
+
+
+def _remove_repeated_marks(body: etree._Element) -> None:
+    """Remove marks of a note that has one already, which Word never writes: mammoth repeats the note for each."""
+    seen: set[tuple[str, str | None]] = set()
+    for mark in list(body.iter(f"{_W}footnoteReference", f"{_W}endnoteReference")):
+        name = (str(mark.tag), mark.get(f"{_W}id"))
+        parent = mark.getparent()
+        if name in seen and parent is not None:
+            parent.remove(mark)
+        seen.add(name)
+
+
+def _open_fields(body: etree._Element) -> int:
+    """The most fields that are open at a place."""
+    is_open = most = 0
+    for mark in body.iter(f"{_W}fldChar"):
+        kind = mark.get(f"{_W}fldCharType")
+        is_open = max(0, is_open + (1 if kind == "begin" else -1 if kind == "end" else 0))
+        most = max(most, is_open)
+    return most
 
 
 def slim(tree: etree._Element) -> None:

@@ -1,6 +1,6 @@
 """Where the entries of the table of contents begin in the text; without a table, the headings are the entries."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -134,28 +134,32 @@ def _resolve(contents: Sequence[ContentsEntry], blocks: Sequence[Block]) -> tupl
     starts = [entry.start for entry in entries if entry.start is not None]
     if any(a > b for a, b in pairwise(starts)):
         remarks.append("the contents are in another order than the text; chapters follow the text")
-    taken = set(starts)
+    moved = _before_headings(set(starts), blocks)
     for made in entries:
         if made.start is not None:
-            made.start = _before_headings(made.start, blocks, taken)
+            made.start = moved[made.start]
     return entries, remarks
 
 
-def _before_headings(start: int, blocks: Sequence[Block], taken: set[int]) -> int:
-    """The start moved before headings right above it: many contents point to the first paragraph after them."""
-    text = start
-    while text < len(blocks) - 1 and blocks[text].kind == "page_break":
-        text += 1
-    at = start
-    while (
-        at
-        and blocks[text].kind != "heading"
-        and blocks[at - 1].kind in ("heading", "page_break")
-        and blocks[at - 1].place.file == blocks[start].place.file
-        and at - 1 not in taken
-    ):
-        at -= 1
-    return at
+def _before_headings(starts: Set[int], blocks: Sequence[Block]) -> dict[int, int]:
+    """Each start moved before headings right above it: many contents point to the first paragraph after them."""
+    texts = list(range(len(blocks)))  # for each block the first one from there that is no page break
+    for at in reversed(range(len(blocks) - 1)):
+        if blocks[at].kind == "page_break":
+            texts[at] = texts[at + 1]
+    moved = {}
+    for start in starts:
+        at = start
+        while (
+            at
+            and blocks[texts[start]].kind != "heading"
+            and blocks[at - 1].kind in ("heading", "page_break")
+            and blocks[at - 1].place.file == blocks[start].place.file
+            and at - 1 not in starts
+        ):
+            at -= 1
+        moved[start] = at
+    return moved
 
 
 def _tree(flat: Sequence[Entry]) -> list[Entry]:

@@ -15,7 +15,7 @@ from maya_batch.importing.package import Package, read_package
 from maya_batch.importing.xhtml_blocks import read_blocks
 
 #: All texts of a book. A block takes about 1 KB of memory.
-_MOST_CHARACTERS, _MOST_BLOCKS = 64_000_000, 300_000
+_MOST_CHARACTERS, _MOST_BLOCKS = 64_000_000, 200_000
 #: What a block of pages without text may be.
 _NO_TEXT = ("figure", "page_break", "scene_break")
 _MOST_REMARKS = 100

@@ -8,9 +8,11 @@ Importing again compares with it. Version 1 has the keys
 - `book`: the values of book.yaml as they were written
 - `chapters` [{`title`, `subtitle`, `part`, `skip`, `file`, `characters`, `paragraphs` [[file, element, kind]],
   `announced` [[file, element, kind]]}]: for each paragraph of a chapter file its place in the manuscript
+- `unfinished` [sha256], only while files are written, and after an import that was killed: the new contents of files
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,23 @@ class Record:
     book: dict[str, Any]
     """The values of book.yaml as strings, lists and mappings."""
     chapters: tuple[dict[str, Any], ...]
+    unfinished: frozenset[str]
+    """The sha256 of contents that an import began to write and did not come to record."""
+    data: dict[str, Any]
+    """All of it as JSON has it."""
+
+    def wrote(self, path: str, digest: str) -> bool:
+        """Whether an import wrote the file with this content, not a person."""
+        return digest == self.files.get(path) or digest in self.unfinished
+
+    def with_unfinished(self, digests: Iterable[str]) -> bytes:
+        """The content of the file while contents with these digests are written."""
+        return to_json(self.data | {"unfinished": sorted(self.unfinished.union(digests))})
+
+
+def to_json(data: dict[str, Any]) -> bytes:
+    """The content of the file."""
+    return (json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n").encode("utf-8", errors="replace")
 
 
 def read_record(folder: Path) -> Record | None:
@@ -53,17 +72,21 @@ def read_record(folder: Path) -> Record | None:
     if not isinstance(data, dict) or data.get("version") != VERSION:
         raise UsageError(f"{path}: is not of version {VERSION}; import into another folder with -o")
     source, files, book, chapters = (data.get(key) for key in ("source", "files", "book", "chapters"))
+    unfinished = data.get("unfinished", [])
     if not (
         isinstance(source, dict)
         and isinstance(source.get("name"), str)
         and isinstance(files, dict)
         and all(isinstance(digest, str) and _is_ours(name) for name, digest in files.items())
         and isinstance(book, dict)
+        and isinstance(unfinished, list)
+        and all(isinstance(digest, str) for digest in unfinished)
         and isinstance(chapters, list)
         and all(isinstance(chapter, dict) and isinstance(chapter.get("file"), str) for chapter in chapters)
     ):
         raise UsageError(f"{path}: is damaged; import into another folder with -o")
-    return Record(source["name"], str(book.get("title", "")), files, book, tuple(chapters))
+    title = str(book.get("title", ""))
+    return Record(source["name"], title, files, book, tuple(chapters), frozenset(unfinished), data)
 
 
 def _is_ours(name: str) -> bool:

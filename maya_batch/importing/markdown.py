@@ -39,6 +39,8 @@ _FIELDS = {
 _MOST_EVENTS = 2000
 _MOST_BYTES = 10_000_000
 """The largest file, in bytes: markdown-it takes about 50 times as much memory."""
+_DEEPEST = 50
+"""The most levels of quotations and lists, an item of a list being two: what is deeper, markdown-it drops."""
 _MOST_NOTES = 10_000
 """The most footnotes: each is parsed separately, in 0.2 ms."""
 
@@ -73,14 +75,21 @@ def _html(text: str) -> str:
         notes.append((found[1], re.sub(r"^(?: {4}|\t)", "", found[2], flags=re.M)))
         return ""
 
-    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    parser = MarkdownIt("commonmark", {"html": True, "maxNesting": _DEEPEST}).enable(["table", "strikethrough"])
     marked = _NOTE.sub(take, text)
     if notes:
         names = {name for name, _ in notes}
         mark = '<a epub:type="noteref">{}</a>'
         marked = _NOTE_MARK.sub(lambda found: mark.format(escape(found[1])) if found[1] in names else found[0], marked)
-    asides = "".join(f'<aside epub:type="footnote">{parser.render(note)}</aside>' for _, note in notes)
-    return str(parser.render(marked)) + asides
+    asides = "".join(f'<aside epub:type="footnote">{_rendered(parser, note)}</aside>' for _, note in notes)
+    return _rendered(parser, marked) + asides
+
+
+def _rendered(parser: MarkdownIt, text: str) -> str:
+    tokens = parser.parse(text)
+    if any(token.level >= _DEEPEST - 1 and token.type in ("blockquote_open", "list_item_open") for token in tokens):
+        raise NotTextError("has quotations or lists that are nested too deep in one another")
+    return str(parser.renderer.render(tokens, parser.options, {}))
 
 
 def _as_in_source(

@@ -1,13 +1,12 @@
 """Makes import.json; `import_record` documents its keys and reads it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 from maya_batch.importing.chapter_files import ChapterFile
-from maya_batch.importing.import_record import VERSION
+from maya_batch.importing.import_record import VERSION, to_json
 from maya_batch.importing.manuscript import Imported
 
 
@@ -31,11 +30,7 @@ def record_content(
         "book": book,
         "chapters": [
             {
-                "title": each.chapter.title,
-                "subtitle": each.chapter.subtitle,
-                "part": each.chapter.part,
-                "skip": each.chapter.skip,
-                "file": each.path,
+                **each.entry(),
                 "characters": sum(len(block.text) for block in each.chapter.blocks),
                 "paragraphs": [[p.place.file, p.place.element, p.kind] for p in each.paragraphs],
                 "announced": [[b.place.file, b.place.element, b.kind] for b in each.chapter.announced],
@@ -43,4 +38,4 @@ def record_content(
             for each in chapters
         ],
     }
-    return (json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n").encode("utf-8", errors="replace")
+    return to_json(data)

@@ -140,7 +140,9 @@ def _joined(spans: Sequence[Span]) -> list[Span]:
     result: list[Span] = []
     for span in spans:
         if result and result[-1].cut_off and result[-1].skip == span.skip:
-            span = replace(span, blocks=[*result.pop().blocks, *span.blocks])
+            before = result.pop().blocks
+            before += span.blocks  # in place: a span may be cut into very many
+            span = replace(span, blocks=before)
         result.append(span)
     return result
 

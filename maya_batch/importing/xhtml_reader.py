@@ -9,8 +9,10 @@ from maya_batch.importing.xhtml_block_text import BlockText
 from maya_batch.importing.xhtml_left_out import leave_out, reason_of
 from maya_batch.importing.xhtml_scope import Scope, block_scope, inline_scope, path_in
 
-#: A block takes about 1 KB of memory; a novel of 120,000 words has 3,000 of them.
-_MOST_BLOCKS = 300_000
+#: A block takes about 1 KB of memory and 60 µs until it is written; a novel of 120,000 words has 3,000 of them.
+_MOST_BLOCKS = 200_000
+_LONGEST_TEXT = 20_000_000
+"""The most characters of a text without a tag in it, as of a chapter: its words take 10 times as much memory."""
 _WHITE = " \t\n\r\f"
 #: Their text is in attributes: when it is kept, it is added as a whole.
 _SAID_BY_ATTRIBUTES = ("alternative text", "formula")
@@ -178,6 +180,9 @@ class TreeReader:
     def _add(self, text: str, scope: Scope) -> None:
         if (self._open is None or self._ended) and not text.strip(_WHITE):
             return
+        if len(text) > _LONGEST_TEXT:
+            file = self._file or "the manuscript"
+            raise UsageError(f"{file}: a paragraph has more than {_LONGEST_TEXT:,} characters; divide it")
         self._opened(scope).add(text)
 
     def _opened(self, scope: Scope) -> BlockText:

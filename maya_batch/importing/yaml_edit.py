@@ -1,6 +1,7 @@
 """Changes values in a YAML text and leaves every other character as a person wrote it."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import yaml
@@ -32,31 +33,33 @@ class YamlEdit:
 
     def set_chapter_key(self, number: int, key: str, value: Any) -> None:
         """Write the value of a key of a chapter, counted from 0 as they stand there; None removes the key."""
-        item = self._items()[number]
+        item = self._items[number]
         self._set(item, key, value, " " * item.start_mark.column)
 
     def insert_chapter(self, number: int, chapter: Keys) -> None:
         """Write a chapter after the one with this number; -1 writes it before all."""
-        items = self._items()
+        items = self._items
         at = self._line_start(items[0]) if number < 0 else self._end(items[number])
         indent = self._indent(items[max(number, 0)])
         self._edits.append((at, at, "\n".join(chapter_lines(chapter, indent)) + "\n"))
 
     def remove_chapter(self, number: int) -> None:
         """Remove a chapter."""
-        items = self._items()
+        items = self._items
         self._indent(items[number])
         self._edits.append((self._line_start(items[number]), self._end(items[number]), ""))
 
     def apply(self) -> str:
         """The edited text."""
-        text = self.text
-        # From the end, and at the same place what replaces text before what is inserted there.
-        edits = sorted(enumerate(self._edits), key=lambda edit: (edit[1][0], edit[1][1], edit[0]), reverse=True)
-        for _, (start, end, new) in edits:
-            text = text[:start] + new + text[end:]
-        return text
+        parts: list[str] = []
+        at = 0
+        # At the same place what is inserted stands before what replaces text there.
+        for start, end, new in sorted(self._edits, key=lambda edit: edit[:2]):
+            parts += (self.text[at:start], new)
+            at = end
+        return "".join((*parts, self.text[at:]))
 
+    @cached_property
     def _items(self) -> Sequence[yaml.MappingNode]:
         chapters = self._pair(self._root, "chapters")
         if chapters is None or not isinstance(chapters[1], yaml.SequenceNode) or chapters[1].flow_style:

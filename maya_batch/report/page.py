@@ -5,9 +5,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from maya_batch.book.character_accounting import Characters
@@ -24,6 +25,9 @@ from maya_batch.report.audio_clip import PICTURE_HEIGHT, PICTURE_WIDTH, AudioCli
 from maya_batch.report.model import MOST_TAKES, ChunkReport, Report, worst_takes
 from maya_batch.report.shell_word import shell_word
 from maya_batch.report.text_diff import Words, word_diff
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _STATES: Mapping[int, str] = MappingProxyType(
     {
@@ -73,14 +77,11 @@ def render_page(report: Report, clips: Mapping[str, AudioClip], fingerprint: str
     `clips` are the sounds of takes in use, by their chunk's `ref`. The page has those of the first `MOST_TAKES` of
     `worst_takes`, and says which are missing.
     """
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
-    environment.filters |= _FILTERS
     style, script = _resource("page.css"), _resource("page.js")
     worst = worst_takes(report.chunks)
-    return environment.from_string(_resource("page.html")).render(
+    return _template().render(
         report=report,
         fingerprint=fingerprint,
         flags="".join(f" {shell_word(flag)}" for flag in report.flags),
@@ -99,6 +100,16 @@ def render_page(report: Report, clips: Mapping[str, AudioClip], fingerprint: str
         width=PICTURE_WIDTH,
         height=PICTURE_HEIGHT,
     )
+
+
+@cache
+def _template() -> "Template":
+    """The page without contents. Compiling it takes several times as long as filling it."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
+    environment.filters |= _FILTERS
+    return environment.from_string(_resource("page.html"))
 
 
 def _words(chunk: ChunkReport) -> list[Words]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -59,11 +60,17 @@ def write_book_report(
     return write_report(state.folder, report, _clips(state, chunks, waveforms), fingerprint)
 
 
+@cache
+def _program_version() -> str:
+    """The version of this program, which is looked up in all folders of packages."""
+    return version("maya-batch")
+
+
 def _fingerprint(state: BookState, exit_code: int) -> str:
     """A digest of all that a report tells about the book, and of how the run ended."""
     book, plan = state.plan.book, state.plan
     whole = (
-        version("maya-batch"),
+        _program_version(),
         exit_code,
         book.title,
         book.author,
@@ -124,7 +131,7 @@ def make_report(state: BookState, result: RunResult, began: datetime, exit_code:
         characters=book_characters(state),
         chapters=chapters,
         chunks=chunks,
-        version=version("maya-batch"),
+        version=_program_version(),
         flags=tuple(_flags(state)),
         lexicon=lexicon_use(plan.manuscript, plan.lexicon, plan.chunks()),
         skipped=tuple(SkippedReport(**asdict(chapter)) for chapter in plan.manuscript.skipped),

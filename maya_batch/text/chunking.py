@@ -5,6 +5,7 @@ Pieces partition the source: each character of a passage is in exactly one piece
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from maya_batch.messages.quoting import shorten
 from maya_batch.text.break_points import Cuts, Words
@@ -48,8 +49,7 @@ class Piece:
     """What is spoken in another form than written."""
 
 
-@dataclass(frozen=True)
-class _Unit:
+class _Unit(NamedTuple):
     """A span of a passage's text that is not cut further: a sentence or a part of one."""
 
     start: int

@@ -25,7 +25,6 @@ _MARKUP = {
     2: re.compile(rf"(?P<escape>\\[\[\]<>\\*_#|~&`])|{_MARKUP_AFTER_ESCAPES}"),
 }
 _TAG_LIKE = re.compile(r"<\s*+/?\s*+([A-Za-z][\w -]{0,30}?)\s*/?>")
-_BREAKS = str.maketrans("\n\f", "  ")
 _QUOTED = 30
 """Characters of the source quoted in a problem."""
 _GLANCE = 1000
@@ -34,6 +33,10 @@ _MOST_PASSAGES = 200_000
 """The most passages of a text: weeks of speech."""
 _MOST_PROBLEMS = 10_000
 """The most problems reported, of tags and of others each: a file of the wrong kind has millions."""
+
+
+_CLOSING = re.compile(r"[^\w\s\[<\\(“‘„«‹]+(?=\s|$)")
+"""Quotes, brackets and punctuation after a pause that belong to the words before it."""
 
 
 def parse_script(
@@ -98,6 +101,7 @@ class _Reader:
                     run = PassageBuilder(found.start(), voice=raw[1:-1], paragraph=paragraph)
                 elif self.rules > 1 and found.lastgroup == "voice" and PAUSE_LIKE.fullmatch(raw):
                     run = self._pause(run, found.start(), at, raw)
+                    at = max(at, run.start)
                 else:
                     self._read(run, found)
         self._keep(run, at, end)
@@ -112,6 +116,9 @@ class _Reader:
         after = run
         if run.is_speakable():
             self.runs.append(run)
+            if closing := _CLOSING.match(self.source, end):
+                run.close(closing.group(), end)
+                end = closing.end()
             after = PassageBuilder(end, voice=run.voice, paragraph=run.paragraph, is_continued=True)
         if self.runs:
             self.runs[-1].add_pause(seconds)
@@ -159,7 +166,7 @@ class _Reader:
 
     def _keep(self, run: PassageBuilder, start: int, end: int) -> None:
         """Append source[start:end] unchanged."""
-        run.add(self.source[start:end].translate(_BREAKS), start)
+        run.add(self.source[start:end].replace("\n", " ").replace("\f", " "), start)
 
     def _say(self, run: PassageBuilder, character: str, start: int, end: int) -> None:
         """Append the words for `character` in place of source[start:end], set off by spaces."""

@@ -46,6 +46,15 @@ class PassageBuilder:
             self.parts.append(text[1:])
             self.length += len(text) - 1
 
+    def close(self, marks: str, offset: int) -> None:
+        """Append closing marks, which equal the source from `offset` on, without the spaces before them."""
+        last = self.parts.pop()
+        self.length -= len(last)
+        if kept := last.rstrip():
+            self.parts.append(kept)
+            self.length += len(kept)
+        self.add(marks, offset)
+
     def join(self, rest: "PassageBuilder") -> None:
         """Append what follows, up to where `rest` ends."""
         self.text_marks += [self.length + mark for mark in rest.text_marks]

@@ -25,7 +25,7 @@ def speakable(text: str) -> str:
     there is no full stop, `!`, `?` or `…` before closing quotes, brackets and tags, a full stop is put there in
     place of any comma, colon or dash: without it Maya1 tends to repeat itself.
     """
-    text = _SPACE.sub(" ", INVISIBLE.sub("", text)).strip()
+    text = " ".join(INVISIBLE.sub("", text).split())
     text = "".join(
         # NFC would merge a combining stroke after a tag with the tag's `>`.
         part if TAG.fullmatch(part) else unicodedata.normalize("NFC", part)

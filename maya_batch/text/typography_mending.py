@@ -46,12 +46,12 @@ def mendings(source: str, language: str) -> list[Rewriter]:
 
 def _form_mender(source: str, language: str) -> Rewriter:
     is_wide = base_language(language) in _WIDE_LANGUAGES
-    # Most books have none of these characters; a look at each character that occurs tells. Entities may add some.
-    is_needed = "&" in source or any(map(_is_mended, set(source)))
+    # Most passages have none of these characters; a look at each character that occurs tells. Entities may add some.
+    mended = None if "&" in source else frozenset(filter(_is_mended, set(source)))
 
     def mend(passage: Passage) -> tuple[list[Replacement], list[TextProblem]]:
         text = passage.text
-        if not is_needed or text.isascii():
+        if text.isascii() or (mended is not None and mended.isdisjoint(text)):
             return [], []
         found = [
             Replacement(

@@ -98,10 +98,11 @@ def _token_counts(is_english: bool) -> _TokenCounts:
 
 
 def _clear_words(token: str, is_english: bool) -> int:
-    if is_english and (short := _SHORT.fullmatch(token)) and short[1].lower() in _ONE_WORD:
-        return 1
     is_suspect = suspicion(token) if is_english else any(map(str.isdecimal, token))
-    return _UNCLEAR if is_suspect else _token_words(token)
+    if not is_suspect:
+        return _token_words(token)
+    is_short = is_english and (short := _SHORT.fullmatch(token)) and short[1].lower() in _ONE_WORD
+    return 1 if is_short else _UNCLEAR
 
 
 @lru_cache(maxsize=1 << 14)

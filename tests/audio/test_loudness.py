@@ -50,7 +50,10 @@ def reference(pcm: NDArray[np.int16], rate: int = RATE) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.4, 1.0, 10.0, 61.03, 600.0])
+@pytest.mark.parametrize(
+    "seconds",
+    [0.4, 1.0, 10.0, 61.03, pytest.param(600.0, marks=pytest.mark.soak)],  # a minute has as many blocks as it takes
+)
 def test_it_is_pyloudnorms_at_any_length(tmp_path: Path, seconds: float) -> None:
     pcm = speech(seconds)
     assert measured(tmp_path, pcm) == pytest.approx(reference(pcm), abs=0.1)

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 import yaml
 
+from maya_batch.book.text_changes import change_lines
 from maya_batch.errors import ManifestError
 from tests.book.test_plan import keys
 from tests.support.fakes import TinyBook
@@ -70,6 +71,17 @@ def test_mistakes_in_an_announcement_have_its_place(tiny: TinyBook) -> None:
     chapters: list[dict[str, object]] = [{"title": "One", "text": "Text.", "announce": "[ana] One"}]
     with pytest.raises(ManifestError, match=r"book\.yaml:\d+:13: \[ana\] names no voice"):
         write(tiny, chapters).plan()
+
+
+def test_a_change_of_an_announcement_has_the_place_of_the_title(tiny: TinyBook) -> None:
+    chapters: list[dict[str, object]] = [
+        {"title": "Chapter 4", "text": "It is 5 now."},
+        {"title": "Two", "announce": "Part 2", "text": "Text."},
+    ]
+    changes = change_lines(write(tiny, chapters, announce=True).plan())
+    lines = tiny.path.read_text(encoding="utf-8").splitlines()
+    found = [(change.written, change.spoken, lines[change.line - 1][change.column - 1 :]) for change in changes]
+    assert found == [("4", "four", "Chapter 4"), ("5", "five", "5 now."), ("2", "two", "Part 2")]
 
 
 def test_a_long_title_is_cut_like_a_text(tiny: TinyBook) -> None:

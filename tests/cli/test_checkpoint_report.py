@@ -417,7 +417,7 @@ def test_a_signal_ends_it_in_one_line(after: str, tmp_path: Path) -> None:
     ("where", "code", "said"),
     [
         (">&-", 5, "standard output cannot be written (Bad file descriptor); what was printed is lost\n"),
-        ("| head -1", 0, ""),
+        pytest.param("| head -1", 0, "", marks=pytest.mark.soak),  # test_terminal_lost shows it of `status`
     ],
 )
 def test_a_standard_output_that_is_closed(where: str, code: int, said: str) -> None:

@@ -25,7 +25,7 @@ LEXICON = [
 
 @pytest.fixture
 def book(tiny: TinyBook) -> TinyBook:
-    tiny.write(TEXT, lexicon=LEXICON)
+    tiny.write(TEXT, lexicon=LEXICON, normalize="off")
     return tiny
 
 

@@ -124,14 +124,14 @@ def all_problems(template: Path, numbers: Sequence[int]) -> list[str]:
 
 
 def test_damaged_books(template: Path) -> None:
-    numbers = [int(os.environ["FUZZ"])] if "FUZZ" in os.environ else range(30)
+    numbers = [int(os.environ["FUZZ"])] if "FUZZ" in os.environ else range(15)
     found = all_problems(template, numbers)
     assert not found, "\n".join(found[:20])
 
 
 @pytest.mark.soak
 def test_ten_thousand_damaged_books(template: Path) -> None:
-    first = int(os.environ.get("FUZZ_FROM", "30"))
+    first = int(os.environ.get("FUZZ_FROM", "15"))
     found = all_problems(template, range(first, first + int(os.environ.get("FUZZ_COUNT", "10000"))))
     assert not found, f"{len(found)}\n" + "\n".join(found[:40])
 

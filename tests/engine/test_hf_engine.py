@@ -73,6 +73,7 @@ def sampled(engine: HfEngine) -> dict[str, Generation]:
     return generate(engine, requests(), SAMPLED)
 
 
+@pytest.mark.soak  # test_contract shows it of other sequences
 def test_a_padded_batch_is_as_good_as_single_sequences(engine: HfEngine, sampled: dict[str, Generation]) -> None:
     lengths = {len(engine.prompts.encode(request.description, request.text)) for request in requests()}
     assert len(lengths) == len(TEXTS)
@@ -101,8 +102,15 @@ def plain_generate(engine: HfEngine, request: Request, choose: LogitsProcessor |
     return tokens
 
 
-def test_greedy_sequences_are_those_of_plain_generate(engine: HfEngine, greedy: dict[str, Generation]) -> None:
-    for request in requests()[::2]:
+#: Two of eight are enough in CI: plain generation decodes one sequence after the other.
+COMPARED = [slice(0, 2), pytest.param(slice(2, 8), marks=pytest.mark.soak)]
+
+
+@pytest.mark.parametrize("rows", COMPARED)
+def test_greedy_sequences_are_those_of_plain_generate(
+    rows: slice, engine: HfEngine, greedy: dict[str, Generation]
+) -> None:
+    for request in requests()[rows]:
         tokens = plain_generate(engine, request)
         assert tokens[-1] == engine.layout.eos
         assert greedy[request.key].finish == "eos"
@@ -131,9 +139,12 @@ class DrawByNumbers(LogitsProcessor):  # type: ignore[misc]
         return torch.full_like(scores, -torch.inf).index_fill_(1, token, 0.0)
 
 
-def test_sampled_sequences_are_those_of_plain_generate(engine: HfEngine, sampled: dict[str, Generation]) -> None:
+@pytest.mark.parametrize("rows", COMPARED)
+def test_sampled_sequences_are_those_of_plain_generate(
+    rows: slice, engine: HfEngine, sampled: dict[str, Generation]
+) -> None:
     """With the addition that draws from the sequence's random numbers."""
-    for request in requests()[:4]:
+    for request in requests()[rows]:
         prompt = engine.prompts.encode(request.description, request.text)
         tokens = plain_generate(engine, request, DrawByNumbers(SAMPLED, request.seed, len(prompt)))
         assert tokens[-1] == engine.layout.eos
@@ -278,7 +289,7 @@ def test_4_bit_at_load_is_nf4_with_plain_scales() -> None:
         assert module.compute_dtype == torch.bfloat16
         assert module.weight.quant_state.quant_type == "nf4"
         assert not module.weight.quant_state.nested
-    assert generate(engine, [Request("1", FEMALE, "Come in.", 1, 70)], SAMPLED)["1"].finish == "eos"
+    assert generate(engine, [Request("1", FEMALE, "Yes.", 1, 70)], SAMPLED)["1"].finish == "eos"
 
 
 @pytest.mark.parametrize("saved", [True, False])
@@ -287,7 +298,7 @@ def test_8_bit_weights(saved: bool, request: pytest.FixtureRequest) -> None:
     engine = load_demo(folder, dtype="float32", quantization="none" if saved else "int8")
     assert engine.quantization == "int8"
     assert all(isinstance(module, bitsandbytes.nn.Linear8bitLt) for module in projections(engine))
-    assert generate(engine, [Request("1", FEMALE, "Come in.", 1, 70)], SAMPLED)["1"].finish == "eos"
+    assert generate(engine, [Request("1", FEMALE, "Yes.", 1, 70)], SAMPLED)["1"].finish == "eos"
 
 
 def test_weights_saved_in_8_bits_are_not_asked_for_in_4(int8: Path) -> None:
@@ -324,8 +335,10 @@ def unsure(folder: Path, share: float) -> Path:
 
 def test_a_model_that_keeps_to_its_frames_is_held_to_them(engine: HfEngine) -> None:
     assert min(engine.in_grammar_probabilities(requests(), SAMPLED)) > 0.98
-    free = [row for rows in engine.generate(requests()[:4], replace(SAMPLED, temperature=0), "free") for row in rows]
-    framed = generate(engine, requests()[:4], replace(SAMPLED, temperature=0))
+    asked, sampling = [requests()[0], *requests(10)[1:4]], replace(SAMPLED, temperature=0)
+    free = [row for rows in engine.generate(asked, sampling, "free") for row in rows]
+    framed = generate(engine, asked, sampling)
+    assert [framed[row.key].finish for row in asked] == ["eos", "cap", "cap", "cap"]
     assert all(same(row, framed[row.key]) for row in free)
 
 
@@ -363,7 +376,7 @@ def test_other_models_decode_unconstrained_and_their_broken_frames_are_told(tmp_
 def test_constrained_decoding_can_be_asked_for(tmp_path: Path) -> None:
     engine = load_demo(unsure(tmp_path / "lm", 0.1))
     assert np.mean(engine.in_grammar_probabilities(requests()[:4], SAMPLED)) < 0.5
-    for row in generate(engine, requests(30)[:4], SAMPLED).values():
+    for row in generate(engine, requests(10)[:4], SAMPLED).values():
         assert row.finish != "broken"
 
 

@@ -121,7 +121,7 @@ def test_the_batch_slots_stay_taken_until_the_last_sequences() -> None:
     assert decoded.free_blocks == 3000
 
 
-@pytest.mark.parametrize("expected_pace", [30.0, 46.0, 60.0])
+@pytest.mark.parametrize("expected_pace", [30.0, pytest.param(46.0, marks=pytest.mark.soak), 60.0])  # 46 is right
 def test_little_memory_is_filled_however_wrong_the_expectation(expected_pace: float) -> None:
     book = Book.of(300, expected_pace)
     blocks = 400

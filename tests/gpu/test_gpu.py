@@ -42,7 +42,6 @@ pytestmark = [
 
 CHUNKS = 64
 LINE = "Row number {} of the batch goes on and on until it has been said."
-WORDS = 15
 
 #: The command line, with a random model's sequences ended at drawn lengths.
 WITH_DRAWN_LENGTHS = """
@@ -127,12 +126,14 @@ def test_64_sequences_become_a_wav(
     state = book_state(plan, Machine())
     assert state.model_config is not None
     assert (state.model_config.dtype, state.model_config.quantization) == (dtype, scheme)
-    takes = [state.take(chunk) for chunk in plan.chunks()]
+    chunks = list(plan.chunks())
+    takes = [state.take(chunk) for chunk in chunks]
     assert len(takes) == CHUNKS
-    for take in takes:
+    for chunk, take in zip(chunks, takes, strict=True):
+        words = len(chunk.text.split())
         assert take is not None
         assert take.finish == "eos"
-        assert PACE[0] * WORDS // 7 <= len(take.codes) <= PACE[1] * WORDS // 7 + 1
+        assert PACE[0] * words // 7 <= len(take.codes) <= PACE[1] * words // 7 + 1
     sound, rate = soundfile.read(state.folder / "01-noise.wav")
     spoken = sum(len(take.codes) - 1 for take in takes if take) * plan.layout.frame_samples
     assert rate == 24000

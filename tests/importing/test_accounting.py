@@ -18,6 +18,7 @@ from maya_batch.importing.plain_text import read_plain_text
 from maya_batch.importing.reading_rules import Reading, extras
 from maya_batch.text.parser import parse_script
 from tests.importing import stories
+from tests.support.properties import examples
 
 _TEXT = st.text(st.sampled_from("Aa1 é<>[]\\*.—\n\t\x0c\u00ad\u2028\x85\ufeff_"), max_size=30)
 _TITLES = st.sampled_from(["Part One", "Chapter 1", "I", "Notes", "Index", "The Lamp", "Epilogue", "* * *", ""])
@@ -36,7 +37,7 @@ def _blocks(draw: st.DrawFn) -> list[Block]:
     return made
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(_blocks(), st.lists(st.tuples(_TITLES, st.integers(1, 4), st.integers(0, 16)), max_size=6), _READINGS)
 def test_the_sums_add_up_and_no_block_is_lost(
     blocks: list[Block], contents: Sequence[tuple[str, int, int]], reading: Reading
@@ -51,7 +52,7 @@ def test_the_sums_add_up_and_no_block_is_lost(
     assert sorted(held) == sorted(map(id, blocks))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(_blocks(), _READINGS)
 def test_chapter_files_are_texts_that_the_parser_takes(blocks: list[Block], reading: Reading) -> None:
     for chapter in make_chapters(stories.document(blocks, title="The Lamp"), reading)[0]:
@@ -75,7 +76,7 @@ _LINES = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(lines=_LINES)
 def test_a_plain_text_is_accounted_for_whatever_its_lines(
     lines: list[str], tmp_path_factory: pytest.TempPathFactory

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from maya_batch.errors import UsageError
-from maya_batch.importing.book_folder import FolderPlan, default_folder, plan_folder, write_folder
+from maya_batch.importing.book_folder import FolderPlan, default_folder, plan_folder
 from maya_batch.importing.chapter_files import digest
+from maya_batch.importing.folder_writer import write_folder
 from maya_batch.importing.manuscript import read_manuscript
 from tests.importing import stories
 

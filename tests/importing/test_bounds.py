@@ -6,7 +6,7 @@ import pytest
 from lxml import etree
 
 from maya_batch.errors import UsageError
-from maya_batch.importing import contents, xhtml_bounds, xhtml_elements
+from maya_batch.importing import contents, xhtml_bounds, xhtml_elements, xhtml_reader
 from maya_batch.importing.epub import read_epub
 from maya_batch.importing.xhtml_blocks import read_blocks
 from tests.support.epubs import link, nav, ncx, package, write_epub, xhtml
@@ -97,6 +97,18 @@ def test_many_attributes_without_values_are_refused(attributes: str, monkeypatch
         read_blocks(f"<p><a {attributes}>w</a>".encode(), "a.xhtml")
 
 
+@pytest.mark.parametrize("value", ["", "=b", "='>'", '=">"'])
+def test_many_attributes_of_one_tag_are_refused_in_html(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xhtml_bounds, "_MANY_ATTRIBUTES", 10)
+    monkeypatch.setattr(xhtml_bounds, "_MOST_COMPARISONS", 100**2)
+    attributes = " ".join(f"a{number}{value}" for number in range(101))
+    said = r"^a\.xhtml: the file is not well-formed, and tags in it have too many attributes$"
+    with pytest.raises(UsageError, match=said):
+        read_blocks(f"<p><a {attributes}>w</a>".encode(), "a.xhtml")
+    words = "w " * 200  # the text after a tag is none of its attributes
+    assert read_blocks(f"<p><a b{value}>{words}</a><br {attributes[:300]}>".encode(), "a.xhtml").blocks
+
+
 @pytest.mark.parametrize(
     "chapter", ["<p>" + "<b/>" * 400 + "</p>", '<p a="b"/>' * 300, "<p>" + "&#233;" * 300 + "</p>"]
 )
@@ -121,3 +133,10 @@ def test_the_files_of_a_book_share_the_bounds(chapter: str, tmp_path: Path, monk
 )
 def test_sections_and_document_types_without_an_end_do_no_harm(content: str, text: list[str]) -> None:
     assert [block.text for block in read_blocks(content.encode(), "a.xhtml").blocks] == text
+
+
+def test_a_paragraph_longer_than_a_chapter_may_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xhtml_reader, "_LONGEST_TEXT", 100)
+    assert read_blocks(xhtml(f"<p>{'a' * 100}</p>").encode(), "a.xhtml").blocks[0].text == "a" * 100
+    with pytest.raises(UsageError, match=r"^a\.xhtml: a paragraph has more than 100 characters; divide it$"):
+        read_blocks(xhtml(f"<p>{'a' * 101}</p>").encode(), "a.xhtml")

@@ -259,3 +259,36 @@ def test_levels_without_bottom_are_bounded() -> None:
     blocks = [block(f"Text {at}.", ids=(f"i{at}",)) for at in range(3000)]
     book = document(blocks, [(f"Entry {at}", at + 1, f"a.xhtml#i{at}") for at in range(3000)])
     assert sum(len(chapter.blocks) for chapter in make_chapters(book)[0]) == 3000
+
+
+MANY = 3000
+
+
+def test_many_entries_at_one_place_and_many_headings_above_it_are_one_chapter() -> None:
+    headings = [heading("The Ferry") for _ in range(MANY)]
+    book = document(
+        [block("Before."), *headings, block("One.", ids=("a",)), heading("The Hill", ids=("b",)), block("Two.")],
+        [*(("The Ferry", 1, "a.xhtml#a") for _ in range(MANY)), ("The Hill", 1, "a.xhtml#b")],
+    )
+    (before, ferry, hill), _ = make_chapters(book)
+    assert [each.text for each in before.blocks] == ["Before."]
+    assert (ferry.title, [each.text for each in ferry.blocks]) == ("The Ferry", ["One."])
+    assert len(ferry.announced) == MANY
+    assert (hill.title, [each.text for each in hill.blocks]) == ("The Hill", ["Two."])
+
+
+def test_entries_that_point_to_page_breaks_in_a_row_begin_at_the_text_after_them() -> None:
+    pages = [block(str(number), kind="page_break", ids=(f"p{number}",)) for number in range(MANY)]
+    book = document(
+        [*pages, block("One."), heading("The Hill", ids=("b",)), block("Two.")],
+        [*((f"Page {number}", 1, f"a.xhtml#p{number}") for number in range(MANY)), ("The Hill", 1, "a.xhtml#b")],
+    )
+    assert texts(book)[-1] == ["Two."]
+    assert [text for chapter in texts(book)[:-1] for text in chapter if not text.isdecimal()] == ["One."]
+
+
+def test_what_is_not_read_between_all_paragraphs_is_one_chapter() -> None:
+    pairs = [(block(f"{n}."), block(f"Note {n}.", roles=("index",))) for n in range(MANY)]
+    chapters, _ = make_chapters(document([heading("The Ferry"), *(each for pair in pairs for each in pair)], []))
+    assert [chapter.skip for chapter in chapters] == ["", "index"]
+    assert [len(chapter.blocks) for chapter in chapters] == [MANY, MANY]

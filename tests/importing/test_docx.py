@@ -110,3 +110,42 @@ def test_a_frame_of_many_runs_is_a_paragraph_and_no_drop_cap(tmp_path: Path) -> 
     framed = '<w:p><w:pPr><w:framePr w:dropCap="drop"/></w:pPr>' + RUN.format("T") * 21 + "</w:p>"
     path = written(tmp_path, "a.docx", docx(framed + word_paragraph("he night.")))
     assert kinds(path) == [("paragraph", "T" * 21), ("paragraph", "he night.")]
+
+
+def test_a_note_with_many_marks_is_one_note(tmp_path: Path) -> None:
+    mark = '<w:r><w:footnoteReference w:id="2"/></w:r>'
+    note = f'<w:footnote w:id="2">{word_paragraph("By the clock.")}</w:footnote>'
+    body = f"<w:p>{RUN.format('It was')}{mark * 50}{RUN.format(' late.')}{mark}</w:p>"
+    path = written(tmp_path, "a.docx", docx(body, {"footnotes": f"<w:footnotes XMLNS>{note}</w:footnotes>"}))
+    assert kinds(path) == [("paragraph", "It was late."), ("note", "By the clock.")]
+
+
+FIELD = '<w:r><w:fldChar w:fldCharType="begin"/></w:r>'
+END = '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+
+
+def test_fields_one_after_the_other_are_read(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.docx", docx(f"<w:p>{(FIELD + RUN.format('a') + END) * 200}</w:p>"))
+    assert kinds(path) == [("paragraph", "a" * 200)]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (f"<w:p>{FIELD * 101}</w:p>", "has more than 100 fields without an end; save it as .docx again"),
+        ('<w:p w:a="1" w:b="1" w:c="1" w:d="1"/>' * 75_001, "has more than 300,000 attributes; save it as .docx again"),
+        (
+            "<w:tbl><w:tr><w:tc>" * 300 + word_paragraph("a") + "</w:tc></w:tr></w:tbl>" * 300,
+            r"(tables or other elements are nested too deep in one another|word/document\.xml is damaged .*)",
+        ),
+    ],
+)
+def test_what_word_never_writes_is_refused_in_one_line(tmp_path: Path, body: str, message: str) -> None:
+    with pytest.raises(UsageError, match=rf"a\.docx: {message}"):
+        read_docx(written(tmp_path, "a.docx", docx(body)))
+
+
+def test_other_parts_than_the_text_count_too(tmp_path: Path) -> None:
+    styles = f"<w:styles XMLNS>{'<w:style/>' * 150_001}</w:styles>"
+    with pytest.raises(UsageError, match="has more than 150,000 paragraphs and runs; divide it"):
+        read_docx(written(tmp_path, "a.docx", docx(word_paragraph("a"), {"styles": styles})))

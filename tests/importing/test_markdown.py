@@ -6,6 +6,7 @@ import pytest
 
 from maya_batch.errors import UsageError
 from maya_batch.importing.manuscript import read_manuscript
+from maya_batch.importing.markdown import read_markdown
 from maya_batch.importing.markdown_effort import check_effort
 from maya_batch.importing.text_encoding import NotTextError
 from tests.importing.stories import docx, written
@@ -100,3 +101,17 @@ def test_a_manuscript_without_text_is_told_what_its_format_may_lack(
 def test_the_largest_markdown_is_read(tmp_path: Path, text: str) -> None:
     path = written(tmp_path, "a.md", text)
     assert read_manuscript(path).sums.total == len(text)
+
+
+@pytest.mark.parametrize("begin", ["> ", "- "])
+def test_what_is_nested_is_read_and_what_is_nested_too_deep_is_refused(tmp_path: Path, begin: str) -> None:
+    document = read_markdown(written(tmp_path, "a.md", begin * 20 + "a word"))
+    assert [block.text for block in document.blocks] == ["a word"]
+    with pytest.raises(NotTextError, match="has quotations or lists that are nested too deep in one another"):
+        read_markdown(written(tmp_path, "a.md", begin * 150 + "a word"))
+
+
+def test_a_file_that_is_too_large_is_told_in_mb(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.md", "a" * 10_000_001)
+    with pytest.raises(UsageError, match=r"a\.md: is larger than 10 MB; divide it$"):
+        read_markdown(path)

@@ -21,6 +21,7 @@ from maya_batch.manifest import (
     read_manuscript,
 )
 from maya_batch.manifest.one_line import is_hub_id
+from tests.support.properties import examples
 
 HEAD = "title: T\nvoices: {anna: A voice, tom: Another}\n"
 CHAPTERS = "chapters:\n  - {title: One, text: Hello.}\n"
@@ -323,7 +324,7 @@ books = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(120), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(books)
 @pytest.mark.usefixtures("folder")
 def test_whatever_stands_in_a_mapping_is_salvaged_and_said_in_plain_words(book: dict[str, Any]) -> None:
@@ -498,7 +499,7 @@ def test_file_stem(title: str, stem: str) -> None:
     assert file_stem(title) == stem
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=examples(200), deadline=None, derandomize=True)
 @given(st.text(max_size=120))
 def test_file_stem_is_always_a_safe_name_and_stable(title: str) -> None:
     stem = file_stem(title)

@@ -25,14 +25,14 @@ from maya_batch.quality.whisper import (
     recognizer_repository,
 )
 from tests.support.demo import FEMALE
-from tests.support.good_takes import Line, Spoken, speak
+from tests.support.good_takes import Line, speak
 from tests.support.signals import RATE, hush, tones
 
 pytestmark = pytest.mark.slow
 
 TINY = str(get_model_path())
-TEXT = "They went up the road to the house on the hill, and a great white dog lay down by the fire."
-CUT = "They went up the road to the house on the hill,"
+CUT, REST = "They went up the road to the house on the hill,", "and a great white dog lay down by the fire."
+TEXT = f"{CUT} {REST}"
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,11 @@ def tiny() -> Recognizer:
 
 
 @pytest.fixture(scope="module")
-def takes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Spoken]:
-    lines = [Line(f"take-{n}", text, text, FEMALE, n) for n, text in enumerate((TEXT, CUT), start=1)]
-    return {take.line.text: take for take in speak(tmp_path_factory.mktemp("takes"), lines)}
+def takes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, NDArray[np.float32]]:
+    """The sound of half a sentence, and of the whole one: both halves, spoken in one batch."""
+    lines = [Line(f"take-{n}", text, text, FEMALE, n) for n, text in enumerate((CUT, REST), start=1)]
+    half, rest = (take.wave for take in speak(tmp_path_factory.mktemp("takes"), lines))
+    return {CUT: half, TEXT: np.concatenate((half, rest))}
 
 
 def heard(tiny: Recognizer, wave: NDArray[np.float32], text: str) -> list[str]:
@@ -51,32 +53,32 @@ def heard(tiny: Recognizer, wave: NDArray[np.float32], text: str) -> list[str]:
 
 
 def test_a_take_that_says_its_text_has_no_problem_and_is_heard_alike_each_time(
-    tiny: Recognizer, takes: dict[str, Spoken]
+    tiny: Recognizer, takes: dict[str, NDArray[np.float32]]
 ) -> None:
-    found, problems = listen(tiny, takes[TEXT].wave, RATE, TEXT, "en-GB", Quality())
+    found, problems = listen(tiny, takes[TEXT], RATE, TEXT, "en-GB", Quality())
     assert (found.recognizer, problems) == (TINY, ())
     assert found.word_error < 0.2
-    assert listen(tiny, takes[TEXT].wave, RATE, TEXT, "en-GB", Quality())[0] == found
+    assert listen(tiny, takes[TEXT], RATE, TEXT, "en-GB", Quality())[0] == found
 
 
-def test_what_a_take_leaves_out_is_missing(tiny: Recognizer, takes: dict[str, Spoken]) -> None:
-    found, problems = listen(tiny, takes[CUT].wave, RATE, TEXT, "en", Quality())
+def test_what_a_take_leaves_out_is_missing(tiny: Recognizer, takes: dict[str, NDArray[np.float32]]) -> None:
+    found, problems = listen(tiny, takes[CUT], RATE, TEXT, "en", Quality())
     assert problems[0].kind == "missing"
     assert "great white dog" in problems[0].detail
     assert set(range(len(CUT.split()), len(TEXT.split()))) <= set(found.unheard)
 
 
 def test_what_a_take_says_beside_its_text_is_added_and_what_it_says_again_is_repeated(
-    tiny: Recognizer, takes: dict[str, Spoken]
+    tiny: Recognizer, takes: dict[str, NDArray[np.float32]]
 ) -> None:
-    assert heard(tiny, takes[TEXT].wave, CUT)[0] == "added"
-    twice = np.concatenate((takes[CUT].wave, takes[CUT].wave))
+    assert heard(tiny, takes[TEXT], CUT)[0] == "added"
+    twice = np.concatenate((takes[CUT], takes[CUT]))
     assert heard(tiny, twice, CUT)[0] == "repeated"
 
 
-def test_a_take_of_another_text_has_wrong_words(tiny: Recognizer, takes: dict[str, Spoken]) -> None:
+def test_a_take_of_another_text_has_wrong_words(tiny: Recognizer, takes: dict[str, NDArray[np.float32]]) -> None:
     other = "My father kept his money in a tin box beneath our stairs."
-    assert "words" in heard(tiny, takes[CUT].wave, other)
+    assert "words" in heard(tiny, takes[CUT], other)
 
 
 @pytest.mark.parametrize("wave", [hush(2.0), hush(0.0)])
@@ -263,13 +265,13 @@ def test_a_library_of_cuda_12_that_is_damaged_is_named(tmp_path: Path, monkeypat
         whisper._load_cublas()
 
 
-def test_what_is_heard_does_not_depend_on_the_threads(tiny: Recognizer, takes: dict[str, Spoken]) -> None:
+def test_what_is_heard_does_not_depend_on_the_threads(tiny: Recognizer, takes: dict[str, NDArray[np.float32]]) -> None:
     more = load_recognizer(TINY, "cpu", "en", threads=2)
     assert heard_of(more, takes[TEXT]) == heard_of(tiny, takes[TEXT])
 
 
-def heard_of(recognizer: Recognizer, take: Spoken) -> object:
-    return listen(recognizer, take.wave, RATE, TEXT, "en", Quality())[0].text
+def heard_of(recognizer: Recognizer, wave: NDArray[np.float32]) -> object:
+    return listen(recognizer, wave, RATE, TEXT, "en", Quality())[0].text
 
 
 class Twice:

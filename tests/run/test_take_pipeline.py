@@ -267,16 +267,17 @@ def stopping_at(count: int, inbox: str, monkeypatch: pytest.MonkeyPatch) -> list
     return handled
 
 
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("inbox", ["postprocess", "inspect"])
 def test_a_run_that_is_stopped_at_any_message_goes_on_to_the_same_files(
-    inbox: str, tiny: TinyBook, fake_engine: FakeEngine
+    inbox: str, every: int, tiny: TinyBook, fake_engine: FakeEngine
 ) -> None:
     long_book(tiny, 12, 2)
     fake_engine.batch_size = 2
     render(tiny)
     whole = audio(tiny)
     fake_engine.before_batch = lambda _: time.sleep(0.002)
-    for count in range(1, 100):
+    for count in range(1, 100, every):
         fake_engine.requests.clear()
         shutil.rmtree(tiny.output)
         with pytest.MonkeyPatch.context() as patch:

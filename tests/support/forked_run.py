@@ -29,8 +29,10 @@ _MODULES = [
 _MODULES += [
     "scipy.signal",
     "mutagen",
-    "jinja2",
-    "maya_batch.report.page",
+    "imageio_ffmpeg",
+    "pydub",
+    "tests.support.warm_up",
+    "maya_batch.quality.whisper",
     "maya_batch.run.samples",
 ]
 #: What the demo voice needs.

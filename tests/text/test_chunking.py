@@ -11,6 +11,7 @@ from maya_batch.text.cut_rules import NEWEST
 from maya_batch.text.emotion_tags import MAYA1_TAGS, TAG
 from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import Passage
+from tests.support.properties import examples
 
 DASHES = "—―–-"
 NO_SPACE_AFTER = "。！？、，；：।」』）”’"
@@ -42,7 +43,7 @@ def texts(source: str, words: int = 40, fits: Callable[[str], bool] = always) ->
     return [piece.text for piece in chunk(source, words, fits)[1]]
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(derandomize=True, max_examples=examples(400), deadline=None)
 @given(SOURCES, st.integers(1, 12), st.integers(5, 80))
 def test_pieces_partition_the_source_and_repeat_or_lose_nothing(source: str, words: int, length: int) -> None:
     def fits(text: str) -> bool:

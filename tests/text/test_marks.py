@@ -12,6 +12,7 @@ from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import Passage, TextProblem
 from maya_batch.text.rewriting import rewrite
 from maya_batch.text.typography import speakable
+from tests.support.properties import examples
 
 
 def stripped(source: str, marks: Marks = "strip") -> tuple[list[Passage], list[TextProblem]]:
@@ -141,7 +142,7 @@ FRAGMENTS = [
 # fmt: on
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(derandomize=True, max_examples=examples(200), deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))
 def test_stripping_keeps_the_partition_and_loses_no_letter(source: str) -> None:
     passages, _ = parse_script(source, {"anna"}, {"laugh"})

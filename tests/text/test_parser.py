@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from maya_batch.text.emotion_tags import LAUGH_TAGS, MAYA1_TAGS, TAG, nearest
 from maya_batch.text.parser import parse_script
 from maya_batch.text.passage import Passage, TextProblem
+from tests.support.properties import examples
 
 VOICES = ("anna", "narrator")
 # fmt: off
@@ -36,7 +37,7 @@ def the_problem(source: str) -> TextProblem:
     return problems[0]
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(derandomize=True, max_examples=examples(400), deadline=None)
 @given(SOURCES)
 def test_passages_partition_the_source(source: str) -> None:
     passages, problems = parse(source)
@@ -47,7 +48,7 @@ def test_passages_partition_the_source(source: str) -> None:
     assert all(0 <= p.offset <= len(source) for p in problems)
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(derandomize=True, max_examples=examples(400), deadline=None)
 @given(SOURCES)
 def test_clean_text_is_stripped_and_has_a_less_than_only_in_tags(source: str) -> None:
     for passage in parse(source)[0]:
@@ -57,7 +58,7 @@ def test_clean_text_is_stripped_and_has_a_less_than_only_in_tags(source: str) ->
         assert any(c.isalnum() for c in passage.text)
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(derandomize=True, max_examples=examples(400), deadline=None)
 @given(SOURCES)
 def test_source_offsets_are_monotone_inside_the_span_and_point_at_the_character(source: str) -> None:
     for passage in parse(source)[0]:
@@ -239,6 +240,7 @@ PAUSES = [
     ("One.\n\n[Pause .5 s] Two. [pause 60s]", [("One.", 0.5), ("Two.", 60.0)]),
     ("One.\n\n* * *\n\n[pause\n2s] Two.", [("One.", 2.0), ("Two.", None)]),
     ("“One[pause 1s] [pause 2s]Two[pause 1s]”", [("“One", 3.0), ("Two”", 1.0)]),
+    ("“Stop [pause 2s]” he said. “No [pause 1s]—” Yes.", [("“Stop”", 2.0), ("he said. “No—”", 1.0), ("Yes.", None)]),
     ("[anna] [pause 1s] One. [narrator] Two.", [("One.", None), ("Two.", None)]),
     ("One. [anna] Two. [pause 2s] [narrator] Three.", [("One.", None), ("Two.", 2.0), ("Three.", None)]),
 ]

@@ -12,6 +12,7 @@ from maya_batch.text.passage import Change, Passage, TextProblem
 from maya_batch.text.rewriting import rewrite
 from maya_batch.text.typography import speakable
 from maya_batch.text.typography_mending import mendings
+from tests.support.properties import examples
 
 
 def mended(source: str, language: str = "en") -> tuple[list[Passage], list[TextProblem]]:
@@ -141,7 +142,7 @@ FRAGMENTS = [
 # fmt: on
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=examples(150), deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))
 def test_mended_passages_partition_the_source_and_have_a_less_than_only_in_tags(source: str) -> None:
     passages, _ = parse_script(source, {"anna"}, {"laugh"})

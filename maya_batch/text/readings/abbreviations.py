@@ -83,7 +83,10 @@ _DOTTED = {
     "ps": ("p s", "postscript"),
     "qv": ("q v", "which see"),
 }
-_NEXT_NUMBER = re.compile(r"\s*(?:\d|[IVXLC]+\b|[ivxl]+\b)")
+_NEXT_NUMBER = re.compile(r"\s*(?:\d|(?!I(?:['’]|\s+[a-z]))[IVXLC]+\b|[ivxl]+\b)")
+"""The word "I" is none: "He said no. I went.\""""
+_NEXT_NUMBER_OF_CAPITAL = re.compile(r"\s*(?:\d|(?:[IVXLC]{2,}|[ivxlc]+)\b(?!\.))")
+"""After a capital letter, which may be an initial: "P. 12" and "P. xii", but not "P. C. Wren"."""
 _NEXT_NAME = re.compile(r"\s+[“\"‘'(]?[^\W\d_a-z]")
 _BEFORE_NAME = re.compile(r"[A-Z][\w'’]*\s+$")
 DOTTED = re.compile(r"(?:[^\W\d_]\.\s?){1,7}?[^\W\d_]\.(?!\w)|(?:[^\W\d_]\.){1,7}[^\W\d_]\b(?!\.)|Ph\.\s?D\b\.?")
@@ -111,16 +114,20 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
         return []
     if not stopped and not (key in TITLES and short[0].isupper()):
         return []
-    numbered = _NEXT_NUMBER.match(text, end) is not None
+    is_capital = len(short) == 1 and short.isupper()
+    numbered = (_NEXT_NUMBER_OF_CAPITAL if is_capital else _NEXT_NUMBER).match(text, end) is not None
+    if is_capital and not numbered:
+        return []
     named = _NEXT_NAME.match(text, end) is not None
     if entry.follows == "number" and not numbered and (key in _WORDS or short[0].isupper()):
         return []
     if key in _WORDS and short != "Co" and not numbered and not (short[0].isupper() and named):
         return []
-    if (entry.follows == "name" or key in _DAYS) and not short[0].isupper() and key not in ("mr", "mrs", "dr", "st"):
+    is_title = entry.follows == "name"
+    if (is_title or key in _DAYS) and not short[0].isupper() and key not in ("mr", "mrs", "dr", "st"):
         return []
     ways = list(entry.readings)
-    ambiguous = key in _MAYBE_NAMES or key in _DAYS
+    ambiguous = key in _MAYBE_NAMES or key in _DAYS or (is_title and numbered)  # "Gen. 1:1" is no general
     if key in ("st", "dr"):
         after_name = _BEFORE_NAME.search(text, max(0, found.start() - 30), found.start()) is not None
         ambiguous = key == "st" or (after_name and not named)
@@ -128,7 +135,7 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
             ways.reverse()
     if british and key == "hon":
         ways.reverse()
-    return group(found, 0, unique([*ways, key]), "title" if entry.follows == "name" else "abbreviation", ambiguous)
+    return group(found, 0, unique([*ways, key]), "title" if is_title else "abbreviation", ambiguous)
 
 
 def _title(found: re.Match[str], british: bool) -> list[Written]:

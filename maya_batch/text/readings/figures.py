@@ -20,7 +20,22 @@ def _ordinal(found: re.Match[str], british: bool) -> list[Written]:
 def _range(found: re.Match[str], british: bool) -> list[Written]:
     low, high = (_main_ways(found[side], british) for side in ("low", "high"))
     ways = [*joined(low, ["to"], high), *joined(low, high), *joined(low[:2], ["through", "dash"], high[:2])]
-    return with_unit(found, group(found, 0, ways, "range"), british, False)
+    is_number = (len(found["low"]), len(found["high"])) == (3, 4)  # perhaps of a telephone: 555-1234
+    return with_unit(found, group(found, 0, ways, "range", is_number), british, False)
+
+
+def _telephone(found: re.Match[str], british: bool) -> list[Written]:
+    parts = [
+        [*numbers.digit_ways(part)[:2], *map(doubled, numbers.digit_ways(part)[:1])] for part in found.groups() if part
+    ]
+    return group(found, 0, joined(*parts), "telephone")
+
+
+def _height(found: re.Match[str], british: bool) -> list[Written]:
+    feet, inches = numbers.words(int(found["feet"])), numbers.words(int(found["inches"]))
+    inch = "inch" if found["inches"] == "1" else "inches"
+    ways = [f"{feet} {foot} {end}" for end in (inches, f"{inches} {inch}") for foot in ("foot", "feet")]
+    return group(found, 0, ways, "measure")
 
 
 def _main_ways(written: str, british: bool) -> list[str]:
@@ -82,6 +97,9 @@ RULES = (
     Rule("digit", re.compile(r"(?P<years>\d{3}0|\d0)['’]?s\b"), _decade),
     Rule("sign", re.compile(r"['’‘](?P<years>\d0)['’]?s\b"), _decade),
     Rule("digit", re.compile(rf"(?P<rank>{NUMBER})(?:st|nd|rd|th|ST|ND|RD|TH)\b"), _ordinal),
+    Rule("digit", re.compile(r"(?:(1)[-. ])?(\d{3})[-. ](\d{3})[-.](\d{4})(?![-.]?\w)"), _telephone),
+    Rule("sign", re.compile(r"\((\d{3})\)\s?(\d{3})[-. ](\d{4})(?![-.]?\w)"), _telephone),
+    Rule("digit", re.compile(r"(?P<feet>\d{1,2})['’′](?P<inches>1?\d)(?:[\"”″]|'')"), _height),
     Rule("digit", re.compile(rf"(?P<low>{NUMBER})\s?{DASH}\s?(?P<high>{NUMBER})(?!{DASH}?\d|\.\d|:|/|s\b)"), _range),
     Rule("digit", re.compile(rf"(?P<whole>{NUMBER})(?:{_PART})?\s{_SCALE}"), _scaled),
     Rule("sign", re.compile(rf"(?P<whole>(?!))?{_PART}\s{_SCALE}"), _scaled),

@@ -62,9 +62,12 @@ def _fraction(found: re.Match[str], whole: str | None, above: str, below: str, b
     if int(below) == 0:
         return []
     ways = mixed_ways(whole.replace(",", ""), above, below, british) if whole else fraction_ways(above, below)
-    return with_unit(found, group(found, 0, ways, "fraction"), british, not whole)
+    is_sure = int(above) < int(below) and int(below) in _USUAL  # else it may be a date or a score: 9/11, 24/7
+    return with_unit(found, group(found, 0, ways, "fraction", not is_sure), british, not whole)
 
 
+_USUAL = frozenset([2, 3, 4, 5, 6, 8, 10, 12, 16, 32, 64, 100])
+"""What the fractions of books and recipes are of."""
 _PARTS = r"(?P<above>\d{1,6}+)\s?[/⁄]\s?(?P<below>\d{1,6}+)(?:(?:th|rd|nd|TH|RD|ND)s?\b)?(?![\d/])"
 RULES = (
     Rule("digit", re.compile(rf"(?P<whole>{NUMBER})\s?(?P<sign>[{SIGNS}])"), _sign),

@@ -101,7 +101,22 @@ def _old_money(found: re.Match[str], british: bool) -> list[Written]:
 
 
 def _money(found: re.Match[str], british: bool) -> list[Written]:
-    return with_unit(found, group(found, 0, _ways(found, british, ""), "money"), british)
+    ways = _ways(found, british, "")
+    if _is_attribute(found):
+        coin = CURRENCIES[found["sign"]]
+        ways = [re.sub(rf"\b{coin.many}$", coin.one, ways[0]), *ways]
+    return with_unit(found, group(found, 0, ways, "money"), british)
+
+
+def _is_attribute(found: re.Match[str]) -> bool:
+    """Whether a sum says what kind of thing comes after it: "a $100 note", "the £5 notes"."""
+    after = _NEXT_WORD.match(found.string, found.end())
+    if after is None:
+        return False
+    return after[1] in _OF_MONEY or (
+        after[1] not in _AFTER_SUMS
+        and _BEFORE_ATTRIBUTE.search(found.string, max(0, found.start() - 4), found.start()) is not None
+    )
 
 
 def _range(found: re.Match[str], british: bool) -> list[Written]:
@@ -128,6 +143,10 @@ def _amount(which: str = "") -> str:
     )
 
 
+_NEXT_WORD = re.compile(r" ([a-z]{3,})\b")
+_BEFORE_ATTRIBUTE = re.compile(r"\b[Aa]n? $")
+_OF_MONEY = frozenset(["bill", "bills", "note", "notes", "coin", "coins", "piece", "pieces"])
+_AFTER_SUMS = frozenset(["and", "per", "for", "from", "each", "every", "apiece", "more", "less", "plus", "with"])
 _SCALE = r"thousand|hundred|million|billion|trillion"
 RULES = (
     Rule(

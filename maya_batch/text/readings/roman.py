@@ -10,6 +10,7 @@ from maya_batch.text.readings.written import Rule, Written, group
 
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _NUMERAL = re.compile(r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,4})(?:XC|XL|L?X{0,4})(?:IX|IV|V?I{0,4})")
+_BEFORE_NAME = re.compile(r"\.\s+[^\W\d_a-z]")
 NUMBERED = (
     "chapter|chap|ch|part|pt|book|bk|act|scene|sc|psalm|psalms|volume|vol|section|sect|sec|canto|article"
     "|art|appendix|figure|fig|plate|table|letter|no|number|war|world war|class|type|phase|stage|corps"
@@ -54,12 +55,13 @@ def rank_ways(numeral: str, british: bool) -> list[str]:
 
 def _numbered(found: re.Match[str], british: bool) -> list[Written]:
     numeral, word = found["numeral"], found["word"]
-    if not value(numeral.upper()) or (len(numeral) == 1 and (numeral.islower() or word.islower())):
-        return []
+    if not value(numeral.upper()) or (len(numeral) == 1 and (numeral.islower() or word.islower() or len(word) == 1)):
+        return []  # "P. C. Wren"
     after = found.string[found.end() : found.end() + 2].strip()
     unsure = numeral == "I" and "war" not in word.lower() and after.islower()
+    unsure = unsure or (word == "Mark" and _may_be_initial(found))
     entry = ABBREVIATIONS.get(word.lower()) if found["stop"] else None
-    before = group(found, "short", entry.readings, "abbreviation") if entry else []
+    before = group(found, "short", entry.readings, "abbreviation", unsure) if entry else []  # "No. I think"
     ways = count_ways(numeral.upper(), british)
     return [*before, *group(found, "numeral", [*ways, "i"] if unsure else ways, "roman", unsure)]
 
@@ -73,8 +75,13 @@ def _regnal(found: re.Match[str], british: bool) -> list[Written]:
         "numeral",
         [*rank_ways(numeral, british), *("i" for _ in "I" if numeral == "I")],
         "roman",
-        numeral == "I",
+        numeral == "I" or _may_be_initial(found),
     )
+
+
+def _may_be_initial(found: re.Match[str]) -> bool:
+    """Whether a numeral may be the initial of a middle name: "George V. Higgins"."""
+    return len(found["numeral"]) == 1 and _BEFORE_NAME.match(found.string, found.end()) is not None
 
 
 def _numeral(found: re.Match[str], british: bool) -> list[Written]:

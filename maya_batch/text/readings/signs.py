@@ -57,6 +57,6 @@ def _to(found: re.Match[str], british: bool) -> list[Written]:
 _AMOUNT = r"(?=[\d$£€¥½¼¾])"
 RULES = (
     Rule("sign", re.compile(rf"(?<=[\dsSmM%°.]){DASH}{_AMOUNT}|(?<=[\dsSmM%°.]\s){DASH}(?=\s{_AMOUNT})"), _to),
-    Rule("sign", re.compile(r"(?<![\w)])[-–−](?=[.\d$£€])"), _minus),
+    Rule("sign", re.compile(r"(?<![\w)–—-])[-–−](?=[.\d$£€])"), _minus),
     Rule("sign", re.compile(r"§§|[^\w\s]"), _sign),
 )

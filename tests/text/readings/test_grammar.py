@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from maya_batch.text.readings import find_written
 from maya_batch.text.readings.ways import LIMIT
+from tests.support.properties import examples
 from tests.text.readings.nemo import is_read_as
 
 TEXTS = st.text("0123456789.,:/-–$£½%°'’ stdhampVIX", max_size=30) | st.text(max_size=30)
@@ -142,7 +143,7 @@ def _check_readings(readings: Sequence[str]) -> None:
         assert not re.search(r"[\d$£,.]", reading)
 
 
-@settings(derandomize=True, max_examples=500, deadline=None)
+@settings(derandomize=True, max_examples=examples(500), deadline=None)
 @given(TEXTS, st.sampled_from(["en", "en-GB", "de"]))
 def test_spans_ascend_and_readings_are_words_for_any_text(text: str, language: str) -> None:
     _check(text, language)
