@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from maya_batch.manifest.audio_formats import BITRATES, DEFAULT_BITRATES, MP3_BITRATES, FormatName
+from maya_batch.manifest.mastering import Master, none_is_absent
 from maya_batch.manifest.metadata import About, Isbn, PublicationDate
 from maya_batch.manifest.one_line import (
     Codec,
@@ -254,6 +255,8 @@ class Book(Part):
     lexicon: Lexicon | None = None
     normalize: Switch = "on"
     pauses: Pauses = Pauses()
+    #: None: the sound of the takes as it is.
+    master: Annotated[Master | None, BeforeValidator(none_is_absent)] = None
     output: Output = Output()
     render: Render = Render()
     announce: bool = False
