@@ -12,6 +12,7 @@ from maya_batch import exit_codes
 from maya_batch.book.book_lexicon import LexiconUse
 from maya_batch.book.character_accounting import Characters
 from maya_batch.book.report_files import GENERATOR
+from maya_batch.book.store_check import CheckRow
 from maya_batch.quality import Problem
 
 MOST_TAKES = 50
@@ -100,6 +101,17 @@ class SkippedReport:
 
 
 @dataclass(frozen=True)
+class StoreCheck:
+    """The finished files, compared with what a store asks for."""
+
+    store: str
+    passed: bool
+    note: str
+    """What the store asks for besides; empty without it."""
+    rows: tuple[CheckRow, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """One run, and the state of the book at its end."""
 
@@ -152,6 +164,8 @@ class Report:
     """What the book uses of its lexicon; null without one."""
     skipped: tuple[SkippedReport, ...] = ()
     """The chapters that the manifest skips; they are not in `chapters`."""
+    check: StoreCheck | None = None
+    """What `check` found after the run; null before it."""
     generator: Annotated[str, Field(json_schema_extra={"const": GENERATOR})] = GENERATOR
     """The program that wrote the report."""
 
