@@ -66,8 +66,17 @@ class Voice(Part):
 
 
 class Pauses(Part):
-    """Silences, in seconds."""
+    """Silences, in seconds; None: as long as where the key does not tell places apart.
 
+    `clause` is for a cut inside a sentence (else `sentence`), `voice` for another speaker (else `sentence` or
+    `paragraph`), `scene` for a scene break (else two or more times `paragraph`), `heading` for what follows a spoken
+    title (else as for a scene break).
+    """
+
+    clause: Seconds | None = None
+    voice: Seconds | None = None
+    scene: Seconds | None = None
+    heading: Seconds | None = None
     sentence: Seconds = 0.25
     paragraph: Seconds = 0.6
     chapter_start: Seconds = 0.5

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
@@ -59,6 +59,10 @@ class ChunkReport:
     """The words of the text that are not in the transcript, counted from 0; whitespace separates words."""
     omitted: bool = False
     """Whether the chunk is left out of its chapter: all attempts failed, and the book has `failed: omit`."""
+    loudness_lufs: float | None = None
+    """The loudness of its clip before mastering, in LUFS; null without a chapter file, for silence and below 400 ms."""
+    step_lu: float | None = None
+    """By how many LU it is louder in the chapter than the clip of its voice before it; null without one."""
 
     @property
     def name(self) -> str:
@@ -83,6 +87,12 @@ class ChapterReport:
     characters: Characters
     part: str = ""
     """The part of the book that it belongs to; empty without one."""
+    master_gain_db: float | None = None
+    """By how many dB `master` raised the chapter; null without mastering."""
+    master_missed_db: float = 0.0
+    """By how many dB it is softer than `master` asks for."""
+    voice_gains_db: Mapping[str, float] = field(default_factory=dict)
+    """By how many dB each voice was evened."""
 
 
 @dataclass(frozen=True)

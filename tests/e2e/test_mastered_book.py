@@ -50,3 +50,25 @@ def test_what_was_done_is_stored_and_nothing_else_is_left(tiny: TinyBook, fake_e
         assert sound["clips"]["1"]["lufs"] is None or sound["clips"]["1"]["lufs"] > SILENCE_DBFS - 20
     assert {path.name for path in (tiny.output / ".maya").iterdir()} >= {"sound.json", "takes"}
     assert not [path for path in (tiny.output / ".maya").iterdir() if path.name.startswith("tmp")]
+
+
+def test_other_pauses_render_no_chunk(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    asked, before = len(fake_engine.texts), audio(tiny)
+    tiny.write(TEXT, pauses={"paragraph": 1.1, "clause": 0.1, "voice": 0.4, "scene": 2, "heading": 1})
+    render(tiny)
+    assert len(fake_engine.texts) == asked
+    assert all(len(content) > len(before[name]) for name, content in audio(tiny).items())
+
+
+def test_the_report_has_the_loudness_of_each_clip_and_its_step(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT, master=LOUD)
+    render(tiny)
+    report = json.loads((tiny.output / "report.json").read_text(encoding="utf-8"))
+    for chapter in report["chapters"]:
+        assert chapter["master_gain_db"] is not None
+        assert set(chapter["voice_gains_db"]) == {"anna"}
+        first, second = (chunk for chunk in report["chunks"] if chunk["ref"].startswith(f"{chapter['number']}:"))
+        assert first["step_lu"] is None
+        assert second["step_lu"] == pytest.approx(second["loudness_lufs"] - first["loudness_lufs"], abs=0.11)
