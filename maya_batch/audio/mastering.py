@@ -22,7 +22,7 @@ MOST_EVENED = 2.0
 """dB by which one clip of a voice may be raised or lowered: more than that is a way of speaking."""
 _SURE_SECONDS = 10.0
 """A voice that speaks less than this in a chapter is evened in proportion: of a few words the loudness says little."""
-_CLOSE = 0.05
+_CLOSE = 0.1
 """dB from the target at which the gain is not tried again."""
 _TRIES = 4
 """How often the gain is corrected for what the limiter takes away."""

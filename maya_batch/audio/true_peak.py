@@ -1,7 +1,8 @@
 """True peaks: the height of the curve through the samples, and a limiter that keeps it below a ceiling.
 
-ffmpeg's `alimiter` at 192 kHz does the second at 89 times real time (`tests/measure/LOG.md`). This one computes the
-curve only where samples come near the ceiling, and leaves all other sound as it is.
+ffmpeg's `alimiter` at 192 kHz takes about as long for one pass as mastering takes for all of its own
+(`tests/measure/LOG.md`): this limiter computes the curve only where samples come near the ceiling, and leaves all
+other sound as it is.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,10 +17,11 @@ _MEASURED_HERTZ = 192_000
 """The rate at which BS.1770-4 (annex 2) measures true peaks of sound at 48 kHz."""
 _TAPS_A_SIDE = 16
 """Samples of the source on either side that shape a point of the curve."""
-_NEAR = 0.5
-"""Below this share of the ceiling, samples are not near it: the curve rises 6 dB above them only in tones close to half
-the sampling rate, of which speech has none."""
-_SEGMENT_SECONDS = 0.02
+_NEAR = 0.7
+"""Below this share of the ceiling, samples are not near it: the curve rises 3 dB above all samples around it only in
+tones near a quarter or a half of the sampling rate, and speech is not one tone."""
+_SEGMENT = 64
+"""Samples that are looked at together."""
 _WINDOW_SECONDS = 0.01
 """How long before and after a peak the gain moves: slow against a pitch period, too short to hear as pumping."""
 _SPARE = 0.983
@@ -85,33 +87,32 @@ def _limited(samples: Samples, ceiling: float, sampling_rate: int, window: int) 
 
 def _heights(samples: Samples, ceiling: float, sampling_rate: int) -> NDArray[np.float32]:
     """The height of the curve around each sample, where it may be above the ceiling; elsewhere 0."""
-    heights = np.zeros(len(samples), np.float32)
-    segment = round(_SEGMENT_SECONDS * sampling_rate)
-    near = np.flatnonzero(np.abs(samples) > ceiling * _NEAR) // segment
-    for number in np.unique(near).tolist():
-        start, end = max(0, number * segment - 1), min(len(samples), (number + 1) * segment + 1)
-        lead, trail = min(start, _TAPS_A_SIDE), min(len(samples) - end, _TAPS_A_SIDE)
-        around = np.pad(samples[start - lead : end + trail], (_TAPS_A_SIDE - lead, _TAPS_A_SIDE - trail))
-        curve = _curve(around, sampling_rate)
+    whole = -(-len(samples) // _SEGMENT)
+    heights = np.zeros((whole, _SEGMENT), np.float32)
+    # A curve rises between two samples of which one may be in the next segment, so the neighbours count, too.
+    near = np.unique(np.flatnonzero(np.abs(samples) > ceiling * _NEAR) // _SEGMENT)
+    near = np.unique(np.clip(np.concatenate((near - 1, near, near + 1)), 0, max(0, whole - 1)))
+    if len(near):
+        padded = np.pad(samples, (_TAPS_A_SIDE, _TAPS_A_SIDE + whole * _SEGMENT - len(samples)))
+        gaps = _curve(padded[near[:, None] * _SEGMENT + np.arange(_SEGMENT + 2 * _TAPS_A_SIDE)], sampling_rate).max(2)
         # Each point belongs to the samples on both sides of it.
-        gaps = curve.max(axis=1)
-        np.maximum(heights[start:end], np.maximum(gaps[1:], gaps[:-1]), out=heights[start:end])
-    return heights
+        heights[near] = np.maximum(gaps[:, 1:], gaps[:, :-1])
+    return heights.reshape(-1)[: len(samples)]
 
 
 def _curve(padded: Samples, sampling_rate: int) -> NDArray[np.float32]:
-    """The absolute curve [gaps, points] before, between and after samples that have `_TAPS_A_SIDE` more at both ends.
+    """The absolute curve [..., gaps, points] before, between and after samples [..., n + 2 * _TAPS_A_SIDE].
 
     The points of a gap begin at the sample before it.
     """
     from scipy.signal import upfirdn
 
     factor = -(-_MEASURED_HERTZ // sampling_rate)
-    curve = np.abs(upfirdn(_interpolation(factor), padded, factor))
+    curve = np.abs(upfirdn(_interpolation(factor), padded, factor, axis=-1))
     # The filter delays by _TAPS_A_SIDE samples; the first gap lies before the first sample.
     start = (2 * _TAPS_A_SIDE - 1) * factor
-    gaps = len(padded) - 2 * _TAPS_A_SIDE + 1
-    points: NDArray[np.float32] = curve[start : start + gaps * factor].reshape(gaps, factor)
+    gaps = padded.shape[-1] - 2 * _TAPS_A_SIDE + 1
+    points: NDArray[np.float32] = curve[..., start : start + gaps * factor].reshape(*padded.shape[:-1], gaps, factor)
     return points
 
 
