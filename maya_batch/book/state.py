@@ -10,6 +10,7 @@ from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.writers import FORMATS, STREAM, Target
 from maya_batch.book.book_id import AUDIO_RULES, BookId, read_book_id
 from maya_batch.book.chapter_loudness import ChapterStats
+from maya_batch.book.chapter_sound import ChapterSounds
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.library_layout import layout_folders
 from maya_batch.book.model_lock import ModelConfig, ModelLock
@@ -41,6 +42,7 @@ class BookState:
     codec: str | None
     """The identity of the codec; None if the book was never rendered."""
     chapter_stats: ChapterStats
+    chapter_sounds: ChapterSounds
     book_id: BookId | None
     """The book that the folder belongs to; None for a folder of version 0.1, and if there is no folder yet."""
     _takes: dict[str, list[Take]] = field(default_factory=dict)
@@ -199,6 +201,8 @@ class BookState:
                 made_of["more_tags"] = more  # version 0.2 did not have them
             if not types <= _FORMATS_OF_0_2:
                 made_of["described"] = described(self.plan.manuscript)
+        if book.master is not None:
+            made_of["master"] = book.master.model_dump(exclude={"preset"})
         canonical = json.dumps(made_of, sort_keys=True, ensure_ascii=False)
         return COMMENT_PREFIX + hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
@@ -269,6 +273,7 @@ def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> Book
         model_config,
         lock.codec(plan.sound.codec),
         ChapterStats(hidden),
+        ChapterSounds(hidden),
         read_book_id(hidden),
     )
 

@@ -12,6 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from maya_batch.cli import inspect, other_commands, render, review
+from maya_batch.cli.check import check
 from maya_batch.cli.convert import convert
 from maya_batch.cli.import_book import import_book
 from maya_batch.cli.session import Session
@@ -49,6 +50,7 @@ for _command in (
     inspect.status,
     words,
     render.assemble,
+    check,
     review.redo,
     review.audition,
     inspect.clean,

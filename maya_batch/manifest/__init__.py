@@ -11,6 +11,7 @@ from maya_batch.manifest.cover import Cover, WrongCoverError, read_cover
 from maya_batch.manifest.error_recovery import read_book
 from maya_batch.manifest.json_schema import json_schema
 from maya_batch.manifest.lexicon import LexiconEntry, read_lexicon
+from maya_batch.manifest.mastering import Master
 from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
 from maya_batch.manifest.source_text import (
     LIMIT_BYTES,
@@ -31,6 +32,7 @@ __all__ = [
     "Format",
     "LexiconEntry",
     "Manuscript",
+    "Master",
     "Output",
     "Pauses",
     "Quality",

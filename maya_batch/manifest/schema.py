@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from maya_batch.manifest.audio_formats import CHOICES, OWN_RATE, Choices, FormatName, Mode
+from maya_batch.manifest.mastering import Master, none_is_absent
 from maya_batch.manifest.metadata import About, Isbn, PublicationDate
 from maya_batch.manifest.one_line import (
     Codec,
@@ -65,8 +66,17 @@ class Voice(Part):
 
 
 class Pauses(Part):
-    """Silences, in seconds."""
+    """Silences, in seconds; None: as long as where the key does not tell places apart.
 
+    `clause` is for a cut inside a sentence (else `sentence`), `voice` for another speaker (else `sentence` or
+    `paragraph`), `scene` for a scene break (else two or more times `paragraph`), `heading` for what follows a spoken
+    title (else as for a scene break).
+    """
+
+    clause: Seconds | None = None
+    voice: Seconds | None = None
+    scene: Seconds | None = None
+    heading: Seconds | None = None
     sentence: Seconds = 0.25
     paragraph: Seconds = 0.6
     chapter_start: Seconds = 0.5
@@ -300,6 +310,8 @@ class Book(Part):
     lexicon: Lexicon | None = None
     normalize: Switch = "on"
     pauses: Pauses = Pauses()
+    #: None: the sound of the takes as it is.
+    master: Annotated[Master | None, BeforeValidator(none_is_absent)] = None
     output: Output = Output()
     render: Render = Render()
     announce: bool = False

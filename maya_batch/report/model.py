@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
@@ -12,6 +12,7 @@ from maya_batch import exit_codes
 from maya_batch.book.book_lexicon import LexiconUse
 from maya_batch.book.character_accounting import Characters
 from maya_batch.book.report_files import GENERATOR
+from maya_batch.book.store_check import CheckRow
 from maya_batch.quality import Problem
 
 MOST_TAKES = 50
@@ -58,6 +59,10 @@ class ChunkReport:
     """The words of the text that are not in the transcript, counted from 0; whitespace separates words."""
     omitted: bool = False
     """Whether the chunk is left out of its chapter: all attempts failed, and the book has `failed: omit`."""
+    loudness_lufs: float | None = None
+    """The loudness of its clip before mastering, in LUFS; null without a chapter file, for silence and below 400 ms."""
+    step_lu: float | None = None
+    """By how many LU it is louder in the chapter than the clip of its voice before it; null without one."""
 
     @property
     def name(self) -> str:
@@ -82,6 +87,12 @@ class ChapterReport:
     characters: Characters
     part: str = ""
     """The part of the book that it belongs to; empty without one."""
+    master_gain_db: float | None = None
+    """By how many dB `master` raised the chapter; null without mastering."""
+    master_missed_db: float = 0.0
+    """By how many dB it is softer than `master` asks for."""
+    voice_gains_db: Mapping[str, float] = field(default_factory=dict)
+    """By how many dB each voice was evened."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,17 @@ class SkippedReport:
     """Empty without one."""
     characters: Count
     """The characters of its text."""
+
+
+@dataclass(frozen=True)
+class StoreCheck:
+    """The finished files, compared with what a store asks for."""
+
+    store: str
+    passed: bool
+    note: str
+    """What the store asks for besides; empty without it."""
+    rows: tuple[CheckRow, ...]
 
 
 @dataclass(frozen=True)
@@ -152,6 +174,8 @@ class Report:
     """What the book uses of its lexicon; null without one."""
     skipped: tuple[SkippedReport, ...] = ()
     """The chapters that the manifest skips; they are not in `chapters`."""
+    check: StoreCheck | None = None
+    """What `check` found after the run; null before it."""
     generator: Annotated[str, Field(json_schema_extra={"const": GENERATOR})] = GENERATOR
     """The program that wrote the report."""
 

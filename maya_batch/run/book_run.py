@@ -213,7 +213,9 @@ class BookRun:
     def finished(self) -> RunResult:
         """The result, with the problems of all takes in use, also those of earlier runs."""
         if self.result.files:
-            self.state.chapter_stats.keep(self.state.fingerprints())
+            fingerprints = self.state.fingerprints()
+            self.state.chapter_stats.keep(fingerprints)
+            self.state.chapter_sounds.keep(fingerprints)
         self.result.problems = list(self.state.problems())
         written = [chapter for chapter in self.state.plan.chapters if self._scope.writes(chapter)]
         others = [chapter for chapter in self.state.plan.chapters if not self._scope.writes(chapter)]

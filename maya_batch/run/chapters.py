@@ -1,22 +1,26 @@
 """Writes a chapter's files: its takes are decoded one by one, stitched, and written in every format; then the M4B."""
 
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from maya_batch.audio.chapter_file import read_comment, write_chapter
+from maya_batch.audio.clip_levels import ClipLevel, ClipLevels, steps
 from maya_batch.audio.m4b import write_m4b
+from maya_batch.audio.mastering import ChapterMaster, Mastered
 from maya_batch.audio.metadata import TrackTags
-from maya_batch.audio.stitch import Clip, stitch
+from maya_batch.audio.stitch import Clip, segments
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.audio.writers import Target
 from maya_batch.book.book_files import BookFile, book_files
+from maya_batch.book.chapter_sound import ChapterSound, ClipSound
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.library_layout import OPF_NAME, companions, is_opf
 from maya_batch.book.sample_file import sample_of
-from maya_batch.book.state import BookState, is_chapter
+from maya_batch.book.state import BookState, hidden_folder, is_chapter
 from maya_batch.book.track_tags import track_tags
 from maya_batch.files.atomic_write import write_atomic, write_errors
 from maya_batch.files.safe_open import safe_folder, safe_read
@@ -25,6 +29,9 @@ from maya_batch.manifest.cover import LARGEST_COVER
 from maya_batch.run.result import RunResult
 
 log = logging.getLogger(__name__)
+
+#: dB by which a chapter may be softer than its target without a warning.
+_MOST_MISSED = 0.2
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def write_sample_file(
     waveforms.load()
     sample = sample_of(state) or sample  # the codec is known now
     _set_aside(sample.target.path)
-    seconds = write_chunks(state, sample.chunks, waveforms, [sample.target], sample.tags, check)
+    seconds, _ = write_chunks(state, sample.chunks, waveforms, [sample.target], sample.tags, check)
     return sample.target.path, seconds
 
 
@@ -165,7 +172,16 @@ def _assemble(
     Silent clips stay in the chapter. Chunks that failed are left out if the book sets `failed: omit`.
     """
     tags = track_tags(state.plan.manuscript, chapter, state.fingerprint(chapter))
-    return write_chunks(state, chapter.chunks, waveforms, targets, tags, check)
+    seconds, sound = write_chunks(state, chapter.chunks, waveforms, targets, tags, check)
+    measured = state.targets(chapter)[0].path
+    state.chapter_sounds.put(read_comment(measured) or "", sound)
+    if sound.missed > _MOST_MISSED:
+        log.warning(
+            "%s is %.1f dB softer than `master` asks for, because its peaks reach `true_peak`; lower one of them",
+            measured,
+            sound.missed,
+        )
+    return seconds
 
 
 def write_chunks(
@@ -175,9 +191,13 @@ def write_chunks(
     targets: Sequence[Target],
     tags: TrackTags,
     check: Callable[[], None] = lambda: None,
-) -> float:
-    """Write the takes in use of some chunks as a chapter, and return its seconds. `check` is called before each."""
-    pauses, rate = state.plan.book.pauses, state.plan.layout.sampling_rate
+) -> tuple[float, ChapterSound]:
+    """Write the takes in use of some chunks as a chapter, and return its seconds and its sound.
+
+    `check` is called before each chunk. With mastering, the chapter's PCM waits in the folder `.maya`, in a file that
+    vanishes with the process.
+    """
+    pauses, rate, master = state.plan.book.pauses, state.plan.layout.sampling_rate, state.plan.book.master
 
     def clips() -> Iterator[Clip]:
         for chunk in chunks:
@@ -186,8 +206,31 @@ def write_chunks(
             if take is None:
                 raise ValueError(f"chunk {chunk.ref} has no take")
             if not state.omitted(chunk):
-                yield Clip(waveforms.pop(take), chunk.pause)
+                yield Clip(waveforms.pop(take), chunk.pause, chunk.voice, str(chunk.index))
 
     start = pauses.chapter_start + chunks[0].pause_before
-    pcm = stitch(clips(), start=start, end=pauses.chapter_end, sampling_rate=rate)
-    return write_chapter(pcm, targets, tags, rate)
+    joined = segments(clips(), start=start, end=pauses.chapter_end, sampling_rate=rate)
+    if master is None:
+        levels = ClipLevels(rate)
+        return write_chapter(levels.watch(joined), targets, tags, rate), _sound(levels.clips, None)
+    hidden = hidden_folder(state.folder)
+    with write_errors(hidden), tempfile.TemporaryFile(dir=hidden) as spool:
+        mastering = ChapterMaster(master, rate, chunks[0].chapter, spool)
+        seconds = write_chapter(mastering.pcm(joined), targets, tags, rate)
+    return seconds, _sound(mastering.levels.clips, mastering.done)
+
+
+def _sound(clips: Sequence[ClipLevel], done: Mastered | None) -> ChapterSound:
+    gains = [0.0] * len(clips) if done is None else list(done.clip_gains)
+    loud = {
+        clip.name: ClipSound(_tenth(clip.lufs), round(gain, 2), _tenth(step))
+        for clip, gain, step in zip(clips, gains, steps(clips, gains), strict=True)
+    }
+    if done is None:
+        return ChapterSound(loud)
+    voices = {voice: round(gain, 2) for voice, gain in done.voice_gains.items()}
+    return ChapterSound(loud, round(done.gain, 2), voices, round(done.missed, 2))
+
+
+def _tenth(level: float | None) -> float | None:
+    return None if level is None else round(level, 1)

@@ -85,7 +85,7 @@ def preview_book(
         for sample, path in zip(samples, paths, strict=True):
             targets = [Target(path, format_.type, format_.bitrate, format_.sample_rate, format_.mode)]
             with stop.deferred():
-                seconds = write_chunks(run.state, sample.chunks, run.waveforms, targets, sample.tags, stop.check)
+                seconds, _ = write_chunks(run.state, sample.chunks, run.waveforms, targets, sample.tags, stop.check)
             run.result.files.append(path)
             progress.published(path, seconds)
         run.result.problems = [found for found in run.state.problems() if scope.renders(found[0])]

@@ -14,6 +14,7 @@ from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.waveform_cache import WaveformCache, audible
 from maya_batch.book.book_lexicon import lexicon_use
+from maya_batch.book.chapter_sound import ChapterSound
 from maya_batch.book.character_accounting import book_characters, chapter_characters
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.report_files import PAGE_NAME, report_fingerprint
@@ -111,8 +112,13 @@ def _evidence(state: BookState, chunk: Chunk) -> tuple[object, ...]:
 def make_report(state: BookState, result: RunResult, began: datetime, exit_code: int, reason: str) -> Report:
     """The report of a run that began at `began` (aware) and ends now."""
     plan = state.plan
-    chapters = tuple(_chapter(state, chapter) for chapter in plan.chapters)
-    chunks = tuple(_chunk(state, chunk) for chunk in plan.chunks())
+    stored, nothing = state.chapter_sounds.all(), ChapterSound({})
+    sounds = {
+        chapter.number: stored.get(_measured(state, chapter), nothing) if state.current(chapter) else nothing
+        for chapter in plan.chapters
+    }
+    chapters = tuple(_chapter(state, chapter, sounds[chapter.number]) for chapter in plan.chapters)
+    chunks = tuple(_chunk(state, chunk, sounds[chunk.chapter]) for chunk in plan.chunks())
     return Report(
         title=plan.book.title,
         author=plan.book.author,
@@ -162,7 +168,7 @@ def _reason(result: RunResult) -> str:
     return "the whole book is rendered"
 
 
-def _chapter(state: BookState, chapter: Chapter) -> ChapterReport:
+def _chapter(state: BookState, chapter: Chapter, sound: ChapterSound) -> ChapterReport:
     seconds: float | None = None
     lufs: float | None = None
     path = state.targets(chapter)[0].path
@@ -176,8 +182,16 @@ def _chapter(state: BookState, chapter: Chapter) -> ChapterReport:
     file = next((path for path in state.files(chapter) if path.is_file()), None)
     name = None if file is None else file.relative_to(state.folder).as_posix()
     return ChapterReport(
-        chapter.number, chapter.title, name, seconds, lufs, chapter_characters(state, chapter), chapter.part
+        *(chapter.number, chapter.title, name, seconds, lufs, chapter_characters(state, chapter), chapter.part),
+        master_gain_db=sound.gain,
+        master_missed_db=sound.missed,
+        voice_gains_db=sound.voices,
     )
+
+
+def _measured(state: BookState, chapter: Chapter) -> str:
+    """The fingerprint of the file of a chapter that its loudness is stored for."""
+    return read_comment(state.targets(chapter)[0].path) or ""
 
 
 def _length(path: Path) -> float:
@@ -186,10 +200,11 @@ def _length(path: Path) -> float:
     return float(mutagen.File(path).info.length)
 
 
-def _chunk(state: BookState, chunk: Chunk) -> ChunkReport:
+def _chunk(state: BookState, chunk: Chunk, sound: ChapterSound) -> ChunkReport:
     take = state.take(chunk)
     key = state.key(chunk) if state.model_config is not None else "0" * 64
     transcript = take.transcript if take is not None else None
+    clip = sound.clips.get(str(chunk.index))
     return ChunkReport(
         ref=chunk.ref,
         text=chunk.text,
@@ -203,6 +218,8 @@ def _chunk(state: BookState, chunk: Chunk) -> ChunkReport:
         chosen=state.chosen(chunk),
         unheard=() if transcript is None else transcript.unheard,
         omitted=state.omitted(chunk),
+        loudness_lufs=None if clip is None else clip.lufs,
+        step_lu=None if clip is None else clip.step,
     )
 
 

@@ -31,19 +31,18 @@ def speakable(text: str) -> str:
         part if TAG.fullmatch(part) else unicodedata.normalize("NFC", part)
         for part in _tags_apart(text)
     )
-    end = len(text)
-    while end:
-        if text[end - 1] in _TAIL:
-            end -= 1
-        elif text[end - 1] == ">" and TAG.fullmatch(text, start := text.rfind("<", 0, end), end):
-            end = start
-        else:
-            break
+    end = _core_end(text)
     core, tail = text[:end], text[end:]
     if not core:
         return text
     stop = "" if core[-1] in _STOPS else "."
     return core + stop + _SPACE.sub(" ", _TAG_OR_PAUSE.sub(r"\1", tail)).rstrip()
+
+
+def ends_sentence(text: str) -> bool:
+    """Whether a full stop, `!`, `?` or `…` ends `text`, before closing quotes, brackets and tags."""
+    end = _core_end(text)
+    return end > 0 and text[end - 1] in _STOPS
 
 
 def finish_description(text: str) -> str:
@@ -52,6 +51,19 @@ def finish_description(text: str) -> str:
     Without the full stop Maya1 often reads the description aloud (FastMaya issue 3, ComfyUI-Maya1_TTS issue 12).
     """
     return speakable(text)
+
+
+def _core_end(text: str) -> int:
+    """Where the closing quotes, brackets, pauses and tags at the end of `text` begin."""
+    end = len(text)
+    while end:
+        if text[end - 1] in _TAIL:
+            end -= 1
+        elif text[end - 1] == ">" and TAG.fullmatch(text, start := text.rfind("<", 0, end), end):
+            end = start
+        else:
+            break
+    return end
 
 
 def _tags_apart(text: str) -> list[str]:

@@ -43,11 +43,25 @@ FLAGS = {
     *("--switch-model-config", "--upgrade-text", "--json", "--yes", "--other-book", "--forget", "--seed", "--keep"),
     *("--voice", "--seeds", "--text", "-o", "--description", "--temperature", "--top-p", "--repetition-penalty"),
     *("--chapters", "--takes", "--to", "--file", "--hours", "--gpu-memory", "--baseline", "--speak"),
-    *("--chunks", "--show-text", "-n", "--word", "--respelling"),
+    *("--chunks", "--show-text", "-n", "--word", "--respelling", "--store"),
 }
 COMMANDS = {
-    *("render", "plan", "status", "assemble", "redo", "audition", "clean", "say", "fetch", "doctor", "bench", "tags"),
-    *("schema", "words", "preview"),
+    *(
+        "render",
+        "plan",
+        "status",
+        "assemble",
+        "check",
+        "redo",
+        "audition",
+        "clean",
+        "say",
+        "fetch",
+        "doctor",
+        "bench",
+        "tags",
+    ),
+    *("schema", "words", "preview", "check"),
 }
 
 
