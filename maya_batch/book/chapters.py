@@ -19,10 +19,12 @@ def planned_chapters(
 ) -> tuple[Chapter, ...]:
     """The chapters, with pieces turned into chunks: voices, lengths, pauses, occurrences."""
     seen: Counter[tuple[str, str, int]] = Counter()
-    digits = max(2, len(str(len(book.chapters))))  # also where chapters are skipped, which renames no file
+    last = max([len(book.chapters), *(text.number for text, _ in drafts)])  # closing credits come after all chapters
+    digits = max(2, len(str(last)))  # also where chapters are skipped, which renames no file
     descriptions = {name: finish_description(voice.description) for name, voice in book.voices.items()}
     chapters = []
-    for text, pieces in drafts:
+    # Credits are counted last: adding them changes the key of no chunk that speaks the same words.
+    for text, pieces in sorted(drafts, key=lambda draft: draft[0].credits):
         chunks = []
         for index, piece in enumerate(pieces, start=1):
             name = piece.voice or text.voice
@@ -50,8 +52,8 @@ def planned_chapters(
                 )
             )
         stem = f"{text.number:0{digits}}-{text.slug}".rstrip("-")
-        chapters.append(Chapter(text.number, text.title, stem, tuple(chunks), text.part))
-    return tuple(chapters)
+        chapters.append(Chapter(text.number, text.title, stem, tuple(chunks), text.part, text.credits))
+    return tuple(sorted(chapters, key=lambda chapter: chapter.number))
 
 
 def spoken_as(chunk: Chunk, text: str, voice: str, book: Book, seed: int) -> Chunk:

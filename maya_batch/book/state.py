@@ -17,7 +17,7 @@ from maya_batch.book.model_lock import ModelConfig, ModelLock
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.take_store import Take, TakeStore
-from maya_batch.book.track_tags import described, more_tags
+from maya_batch.book.track_tags import described, more_tags, track_of
 from maya_batch.errors import UsageError
 from maya_batch.manifest import Format, output_folder
 from maya_batch.quality import Problem
@@ -196,7 +196,7 @@ class BookState:
             "formats": [_entry(format_) for format_ in formats],
         }
         if not all(FORMATS[name].of_book for name in types):  # a stream has no tags
-            made_of["tags"] = [chapter.title, book.title, book.author, chapter.number, len(book.chapters)]
+            made_of["tags"] = [chapter.title, book.title, book.author, *track_of(book, chapter)]
             if more := more_tags(self.plan.manuscript):
                 made_of["more_tags"] = more  # version 0.2 did not have them
             if not types <= _FORMATS_OF_0_2:

@@ -24,6 +24,7 @@ def json_schema() -> dict[str, object]:
         "Voice": parts["Voice"]["properties"]["description"],
         "Format": parts["Format"]["properties"]["type"],
         "Series": parts["Series"]["properties"]["name"],
+        "Credits": {"enum": [True, False]},
         "Master": {"enum": ["none", *PRESETS]},
     }
     for name, text in bare.items():

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from maya_batch.manifest.audio_formats import CHOICES, OWN_RATE, Choices, FormatName, Mode
+from maya_batch.manifest.credits import Credits, flag_or_credits
 from maya_batch.manifest.mastering import Master, none_is_absent
 from maya_batch.manifest.metadata import About, Isbn, PublicationDate
 from maya_batch.manifest.one_line import (
@@ -324,3 +325,5 @@ class Book(Part):
     description: About | None = None
     cover: FilePath | None = None
     sample: Sample | None = None
+    #: Spoken as files before the first chapter and after the last one.
+    credits: Annotated[Credits | None, BeforeValidator(flag_or_credits)] = None

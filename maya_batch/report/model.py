@@ -23,7 +23,7 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 NonEmpty = Annotated[str, Field(min_length=1)]
-Ref = Annotated[str, Field(pattern="^[1-9][0-9]*:[1-9][0-9]*$")]
+Ref = Annotated[str, Field(pattern="^(0|[1-9][0-9]*):[1-9][0-9]*$")]
 Moment = Annotated[
     str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$")
 ]
@@ -36,7 +36,7 @@ class ChunkReport:
     """One chunk and its take in use."""
 
     ref: Ref
-    """`chapter:index`, both from 1."""
+    """`chapter:index`, both from 1; opening credits are chapter 0."""
     text: str
     """The text to speak, including tags."""
     key: Annotated[str, Field(min_length=4)]
@@ -74,8 +74,8 @@ class ChunkReport:
 class ChapterReport:
     """One chapter and its file."""
 
-    number: Positive
-    """From 1."""
+    number: Count
+    """From 1; opening credits have 0, closing credits the number after the last chapter."""
     title: str
     file: NonEmpty | None
     """The name of the file, in the folder of the report; null without a complete file."""
