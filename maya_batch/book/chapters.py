@@ -4,18 +4,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from maya_batch.book.announcement import TITLE
 from maya_batch.book.chunk import Chapter, Chunk
+from maya_batch.book.pause_lengths import PauseLengths
 from maya_batch.book.settings import Sound
 from maya_batch.checkpoint.token_layout import SLOTS
-from maya_batch.manifest import Book, ChapterText, Pauses
+from maya_batch.manifest import Book, ChapterText
 from maya_batch.text.chunking import Piece
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
-from maya_batch.text.typography import ends_sentence, finish_description, speakable
+from maya_batch.text.typography import finish_description, speakable
 
 
 def planned_chapters(
-    drafts: Sequence[tuple[ChapterText, list[Piece]]], book: Book, sound: Sound, rules: int
+    drafts: Sequence[tuple[ChapterText, list[Piece]]], book: Book, sound: Sound, rules: int, pauses: PauseLengths
 ) -> tuple[Chapter, ...]:
     """The chapters, with pieces turned into chunks: voices, lengths, pauses, occurrences."""
     seen: Counter[tuple[str, str, int]] = Counter()
@@ -44,7 +44,7 @@ def planned_chapters(
                     occurrence=seen[description, spoken, seed],
                     expected_frames=_frames(expected_tokens(spoken, description, book.language, rules)),
                     max_frames=_frames(cap_tokens(spoken, description, book.language, rules)),
-                    pause=_pause(piece, following, book, text.voice),
+                    pause=pauses.after(piece, following, text.voice),
                     words=piece.words,
                     pause_before=piece.pause_before,
                     changes=piece.changes,
@@ -70,30 +70,6 @@ def spoken_as(chunk: Chunk, text: str, voice: str, book: Book, seed: int) -> Chu
         voice=voice,
         changes=(),
     )
-
-
-def _pause(piece: Piece, following: Piece | None, book: Book, voice: str) -> float:
-    """The silence after a piece, in seconds; `voice` is the chapter's.
-
-    What the text asks for takes the place of the usual silence. After a chapter's last piece it is added to
-    `chapter_end`, as the stitcher does.
-    """
-    if piece.pause_after is not None:
-        return piece.pause_after
-    return 0.0 if following is None else _usual(piece, following, book.pauses, voice)
-
-
-def _usual(piece: Piece, following: Piece, pauses: Pauses, voice: str) -> float:
-    """The silence between two pieces by what stands there: the rarest of the places that a pause is set for."""
-    if piece.paragraph == TITLE and following.paragraph != TITLE and pauses.heading is not None:
-        return pauses.heading
-    if piece.scene_breaks_after:
-        return pauses.paragraph * (1 + piece.scene_breaks_after) if pauses.scene is None else pauses.scene
-    if pauses.voice is not None and (piece.voice or voice) != (following.voice or voice):
-        return pauses.voice
-    if piece.paragraph != following.paragraph:
-        return pauses.paragraph
-    return pauses.sentence if pauses.clause is None or ends_sentence(piece.text) else pauses.clause
 
 
 def _frames(tokens: int) -> int:

@@ -182,7 +182,7 @@ class BookState:
 
     def fingerprint_in(self, chapter: Chapter, *formats: Format) -> str:
         """As `fingerprint`, in these formats; of one format it is the comment of the file."""
-        book, types = self.plan.book, {format_.type for format_ in formats}
+        book, pauses, types = self.plan.book, self.plan.pauses, {format_.type for format_ in formats}
         made_of: dict[str, object] = {
             "version": self.rules[1],
             "codec": self.codec,
@@ -192,7 +192,7 @@ class BookState:
                 for chunk in chapter.chunks
                 if not self.omitted(chunk)
             ],
-            "edges": [book.pauses.chapter_start + chapter.chunks[0].pause_before, book.pauses.chapter_end],
+            "edges": [pauses.chapter_start + chapter.chunks[0].pause_before, pauses.chapter_end],
             "formats": [_entry(format_) for format_ in formats],
         }
         if not all(FORMATS[name].of_book for name in types):  # a stream has no tags

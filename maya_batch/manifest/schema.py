@@ -67,21 +67,20 @@ class Voice(Part):
 
 
 class Pauses(Part):
-    """Silences, in seconds; None: as long as where the key does not tell places apart.
+    """Silences, in seconds; None: as the rules of the book's folder have it (`book.pause_lengths`).
 
-    `clause` is for a cut inside a sentence (else `sentence`), `voice` for another speaker (else `sentence` or
-    `paragraph`), `scene` for a scene break (else two or more times `paragraph`), `heading` for what follows a spoken
-    title (else as for a scene break).
+    `clause` is for a cut inside a sentence, `voice` for another speaker, `scene` for a scene break, `heading` for what
+    follows a spoken title.
     """
 
     clause: Seconds | None = None
     voice: Seconds | None = None
     scene: Seconds | None = None
     heading: Seconds | None = None
-    sentence: Seconds = 0.25
-    paragraph: Seconds = 0.6
-    chapter_start: Seconds = 0.5
-    chapter_end: Seconds = 1.5
+    sentence: Seconds | None = None
+    paragraph: Seconds | None = None
+    chapter_start: Seconds | None = None
+    chapter_end: Seconds | None = None
 
 
 class Format(Part):

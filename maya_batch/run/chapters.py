@@ -197,7 +197,7 @@ def write_chunks(
     `check` is called before each chunk. With mastering, the chapter's PCM waits in the folder `.maya`, in a file that
     vanishes with the process.
     """
-    pauses, rate, master = state.plan.book.pauses, state.plan.layout.sampling_rate, state.plan.book.master
+    pauses, rate, master = state.plan.pauses, state.plan.layout.sampling_rate, state.plan.book.master
 
     def clips() -> Iterator[Clip]:
         for chunk in chunks:

@@ -118,12 +118,7 @@ def test_the_defaults(folder: Path) -> None:
     book = manuscript.book
     assert (book.author, book.language, book.voice) == ("", "en", None)
     assert manuscript.chapters[0].voice == "anna"
-    assert book.pauses.model_dump(exclude_none=True) == {
-        "sentence": 0.25,
-        "paragraph": 0.6,
-        "chapter_start": 0.5,
-        "chapter_end": 1.5,
-    }
+    assert book.pauses.model_dump(exclude_none=True) == {}
     assert book.output.formats == (Format(type="wav"),)
     assert set(book.render.model_dump().values()) == {None}
 
