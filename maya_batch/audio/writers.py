@@ -35,6 +35,8 @@ class Target:
     """In Hz; None for that of the sound."""
     mode: str | None = None
     """`cbr` or `vbr`; None for the format's default, and for formats without one."""
+    as_loud: bool = False
+    """Whether a file of a lossy format is as loud as its sound: LAME lowers it."""
     comment: str | None = None
     """What `read_comment` returns for it; None for the comment of the tags."""
 
@@ -160,8 +162,16 @@ def _bitrate(target: Target) -> str:
 _NO_TAGS = ("-id3v2_version", "0", "-write_id3v1", "0")
 
 
+#: What LAME 3.100 multiplies samples with, from a bitrate on (`scale` in its presets.c; measured with each, too).
+_LAME_SCALE = ((256, 1.0), (224, 0.98), (192, 0.97), (0, 0.95))
+
+
 def _mp3(target: Target) -> list[str]:
     average = ["-abr", "1"] if target.mode == "vbr" else []
+    scale = next(scale for least, scale in _LAME_SCALE if int(_bitrate(target).removesuffix("k")) >= least)
+    if target.as_loud and scale < 1:
+        # In floats, which LAME takes: 16 bits would clip.
+        average += ["-af", f"aformat=sample_fmts=fltp,volume={1 / scale:.6f}:precision=float"]
     return ["-c:a", "libmp3lame", "-b:a", _bitrate(target), *average, *_NO_TAGS, "-f", "mp3"]
 
 

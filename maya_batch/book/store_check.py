@@ -14,6 +14,8 @@ _HEARD = 0.05
 """Seconds by which head and tail may differ: speech begins softly."""
 _SOFT = 0.05
 """dB by which a level may differ: less than a file's tags show."""
+_SAMPLE = (60.0, 300.0)
+"""Seconds of a retail sample (ACX, audio submission requirements)."""
 _DISCLOSED = ("synthes", "synthetic", "digital", "ai ", "artificial", "text-to-speech", "tts")
 
 
@@ -40,7 +42,9 @@ class Delivery:
     cover: bool = False
     cover_size: PictureSize | None = None
     credits: bool = False
-    sample: bool = False
+    """Whether there are opening and closing credits."""
+    sample: float | None = None
+    """Seconds of the sample; None: it is missing, or older than its takes and settings."""
     isbn: str = ""
     narrator: str = ""
 
@@ -121,10 +125,9 @@ def _of_book(delivery: Delivery, store: Store) -> Iterator[_Row]:
     if store.square_cover is not None:
         yield _cover(delivery, store.square_cover)
     if store.credits:
-        mend = "add files with opening and closing credits"
+        mend = "set `credits` to `true`, or to texts for `opening` and `closing`"
         yield "credits", _have(delivery.credits), "opening and closing credits", delivery.credits, mend
-        mend = "add a file of 1 to 5 minutes"
-        yield "sample", _have(delivery.sample), "a retail sample", delivery.sample, mend
+        yield _sample(delivery.sample)
     if store.isbn:
         yield "ISBN", delivery.isbn or "none", "an ISBN", bool(delivery.isbn), "set `isbn`"
     if store.disclosed:
@@ -150,6 +153,14 @@ def _cover(delivery: Delivery, shortest: int) -> _Row:
     found = f"{size.width} x {size.height} px" + ("" if size.channels == 3 else ", not RGB")
     passed = size.width == size.height >= shortest and size.channels == 3
     return "cover", found, wanted, passed, f"use a square RGB picture of {shortest} px"
+
+
+def _sample(seconds: float | None) -> _Row:
+    if seconds is None:
+        return "sample", "none", "1 to 5 minutes", False, "set `sample: {minutes: 3}`, then run `render`"
+    passed = _SAMPLE[0] <= seconds <= _SAMPLE[1]
+    mend = "set another `chapter` or `minutes` in `sample`"
+    return "sample", _time(seconds), "1 to 5 minutes", passed, mend
 
 
 def _have(there: bool) -> str:

@@ -94,6 +94,7 @@ def render_page(report: Report, clips: Mapping[str, AudioClip], fingerprint: str
         state=_STATES.get(report.exit_code, "Ended"),
         doubtful=sum(bool(chunk.problems) for chunk in report.chunks),
         parts=_parts(report.characters),
+        failed=[row for row in report.check.rows if not row.passed] if report.check is not None else [],
         missing=[chunk for chunk in report.chunks if not chunk.attempt],
         takes=[_Take(chunk, _words(chunk), clips.get(chunk.ref)) for chunk in worst[:MOST_TAKES]],
         more=max(0, len(worst) - MOST_TAKES),

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -56,9 +56,7 @@ def write_book_report(
     if fingerprint and idle and report_fingerprint(state.folder) == fingerprint:
         return state.folder / PAGE_NAME
     report = make_report(state, result, began, exit_code, reason)
-    worst = {chunk.ref for chunk in worst_takes(report.chunks)[:MOST_TAKES]}
-    chunks = [chunk for chunk in state.plan.chunks() if chunk.ref in worst]
-    return write_report(state.folder, report, _clips(state, chunks, waveforms), fingerprint)
+    return write_report(state.folder, report, report_clips(state, report, waveforms), fingerprint)
 
 
 @cache
@@ -223,15 +221,19 @@ def _chunk(state: BookState, chunk: Chunk, sound: ChapterSound) -> ChunkReport:
     )
 
 
-def _clips(state: BookState, chunks: Sequence[Chunk], waveforms: WaveformCache) -> dict[str, AudioClip]:
-    """Audio clips of these chunks' takes, by ref; the page says which have none."""
+def report_clips(state: BookState, report: Report, waveforms: WaveformCache | None = None) -> dict[str, AudioClip]:
+    """Audio clips of the worst takes of a report, by ref; the page says which have none.
+
+    Without `waveforms` that are loaded, these are the stored ones.
+    """
+    worst = {chunk.ref for chunk in worst_takes(report.chunks)[:MOST_TAKES]}
     clips = {}
-    for chunk in chunks:
+    for chunk in (chunk for chunk in state.plan.chunks() if chunk.ref in worst):
         take = state.take(chunk)
         if take is None or not len(take.codes):
             continue
         mp3 = state.store.clip(take)
-        if mp3 is None and waveforms.loaded:
+        if mp3 is None and waveforms is not None and waveforms.loaded:
             mp3 = make_clip(audible(waveforms.prepare(take)), state.plan.layout.sampling_rate)
             waveforms.drop(take)
             state.store.put_clip(take, mp3)

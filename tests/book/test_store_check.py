@@ -50,7 +50,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Delivery:
         cover=True,
         cover_size=COVER,
         credits=True,
-        sample=True,
+        sample=180.0,
         isbn="9783161484100",
         narrator="A synthesized voice",
     )
@@ -143,7 +143,9 @@ def test_files_of_one_and_of_two_channels_are_named(whole: Delivery, tmp_path: P
         ("acx-form", {"cover_size": PictureSize(1400, 1400, 3)}, "cover"),
         ("acx-form", {"cover_size": PictureSize(3000, 3000, 4)}, "cover"),
         ("acx-form", {"credits": False}, "credits"),
-        ("acx-form", {"sample": False}, "sample"),
+        ("acx-form", {"sample": None}, "sample"),
+        ("acx-form", {"sample": 45.0}, "sample"),
+        ("acx-form", {"sample": 400.0}, "sample"),
         ("google", {"isbn": ""}, "ISBN"),
         ("spotify", {"narrator": "Maya"}, "narrator"),
     ],
@@ -168,7 +170,7 @@ def test_a_file_that_is_missing_or_too_long_and_a_book_that_is_too_short_are_nam
 def test_the_table_says_how_to_correct_what_fails(whole: Delivery) -> None:
     lines = table(check_store(replace(whole, credits=False), STORES["acx-form"]))
     assert [line for line in lines if line.startswith("FAIL")] == [
-        line for line in lines if line.endswith("; add files with opening and closing credits")
+        line for line in lines if line.endswith("; set `credits` to `true`, or to texts for `opening` and `closing`")
     ]
     assert sum(line.startswith("pass") for line in lines) == len(lines) - 1
 
