@@ -4,7 +4,7 @@ The chapter is measured before it is amplified, so its PCM waits in a file witho
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -47,9 +47,20 @@ class Mastered:
 class ChapterMaster:
     """Masters one chapter."""
 
-    def __init__(self, settings: Master, sampling_rate: int, seed: int, spool: IO[bytes]) -> None:
-        """`seed` is the room tone's; `spool` is an empty file, open for reading and writing."""
+    def __init__(
+        self,
+        settings: Master,
+        sampling_rate: int,
+        seed: int,
+        spool: IO[bytes],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`seed` is the room tone's; `spool` is an empty file, open for reading and writing.
+
+        `check` is called before each block of each pass, and may end it by raising an error.
+        """
         self._settings, self._rate, self._seed, self._spool = settings, sampling_rate, seed, spool
+        self._check = check
         self.levels = ClipLevels(sampling_rate, spectra=settings.room_tone)
         self.done: Mastered | None = None
         """What was done; set before the first sound is returned."""
@@ -116,6 +127,7 @@ class ChapterMaster:
         first_span = first_silence = 0
         self._spool.seek(0)
         for start in range(0, self.levels.samples, _BLOCK):
+            self._check()
             block = floats(self._spool.read(2 * _BLOCK))
             end = start + len(block)
             while first_span < len(spans) and spans[first_span][1] <= start:

@@ -3,13 +3,11 @@
 import logging
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from itertools import groupby
 
 from maya_batch.audio.ffmpeg import ffmpeg_program
-from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.settings import Machine
@@ -18,7 +16,8 @@ from maya_batch.book.take_store import Take
 from maya_batch.engine.api import Decoding, Engine
 from maya_batch.interrupt import Stop
 from maya_batch.messages.plural import plural
-from maya_batch.run.chapters import Written, write_book_files, write_chapter_files, write_companions, write_sample_file
+from maya_batch.run.all_chapters import write_chapters
+from maya_batch.run.chapters import write_book_files, write_companions, write_sample_file
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.engine_inbox import EngineInbox
 from maya_batch.run.generate import TakeGenerator, engine_name, peak_in_process
@@ -32,9 +31,6 @@ from maya_batch.run.take_inspector import TakeInspector, make_inspector
 from maya_batch.run.take_pipeline import TakePipeline
 
 log = logging.getLogger(__name__)
-
-#: How many ffmpegs measure the loudness of chapters at the same time, as in the pipeline of takes.
-_MEASURING = 4
 
 
 class BookRun:
@@ -184,19 +180,15 @@ class BookRun:
 
     def write_chapters(self, keys: Container[str] | None) -> None:
         """Write the chapters that are complete and not current; with `keys`, only those of these chunks."""
-        measured: list[tuple[Written, Future[float | None]]] = []
-        # The loudness of a chapter is measured while the next ones are decoded and encoded.
-        with ThreadPoolExecutor(_MEASURING) as pool:
-            for chapter in filter(self._scope.writes, self.state.plan.chapters):
-                if keys is None or any(self.state.key(chunk) in keys for chunk in chapter.chunks):
-                    written = write_chapter_files(self.state, chapter, self.waveforms, self.result, self._stop)
-                    if written is None:
-                        continue
-                    measured.append((written, pool.submit(file_loudness, written.measured)))
-                    for path in written.paths:
-                        self._progress.published(path, written.seconds)
-            for written, loudness in measured:
-                self.state.chapter_stats.put(written.fingerprint, written.seconds, loudness.result())
+        state = self.state
+        chapters = [
+            chapter
+            for chapter in filter(self._scope.writes, state.plan.chapters)
+            if (keys is None or any(state.key(chunk) in keys for chunk in chapter.chunks))
+            and state.complete(chapter)
+            and not state.current(chapter)
+        ]
+        write_chapters(state, chapters, self.waveforms, self.result, self._progress, self._stop)
 
     def write_book(self, partial: bool = False) -> None:
         """Write the M4B of all chapters, or with `partial` of those that are there, and what goes with it."""

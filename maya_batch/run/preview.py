@@ -15,7 +15,7 @@ from maya_batch.engine.load import engine_for
 from maya_batch.errors import UsageError
 from maya_batch.interrupt import Stop
 from maya_batch.manifest import output_folder
-from maya_batch.run.chapters import write_chunks
+from maya_batch.run.chapter_job import chapter_job
 from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.render import opened_run
@@ -85,7 +85,8 @@ def preview_book(
         for sample, path in zip(samples, paths, strict=True):
             targets = [Target(path, format_.type, format_.bitrate, format_.sample_rate, format_.mode)]
             with stop.deferred():
-                seconds, _ = write_chunks(run.state, sample.chunks, run.waveforms, targets, sample.tags, stop.check)
+                job = chapter_job(run.state, sample.chunks, targets, sample.tags)
+                seconds, _ = job.write(run.waveforms, stop.check)
             run.result.files.append(path)
             progress.published(path, seconds)
         run.result.problems = [found for found in run.state.problems() if scope.renders(found[0])]
