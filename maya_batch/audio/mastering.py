@@ -115,7 +115,7 @@ class ChapterMaster:
         spoken: dict[str, int] = {}
         for clip in self.levels.clips:
             spoken[clip.voice] = spoken.get(clip.voice, 0) + clip.end - clip.start
-        voice = max(spoken, key=lambda name: spoken[name], default="")
+        voice = max(filter(None, spoken), key=lambda name: spoken[name], default="")
         return self.levels.spectra.get(voice, PauseSpectrum()).tone(self._rate, self._seed)
 
     def _blocks(self, gains: Sequence[float], gain: float, tone: RoomTone | None) -> Iterator[Samples]:
@@ -148,18 +148,23 @@ class ChapterMaster:
 
 
 def voice_gains(clips: Sequence[ClipLevel], sampling_rate: int) -> dict[str, float]:
-    """DB by voice that make the voices of a chapter as loud as the one that speaks most."""
+    """DB by voice that make the voices of a chapter, and sounds without one, as loud as the one that speaks most."""
     by_voice: dict[str, list[ClipLevel]] = {}
     for clip in clips:
         by_voice.setdefault(clip.voice, []).append(clip)
     spoken = {voice: sum(clip.end - clip.start for clip in own) / sampling_rate for voice, own in by_voice.items()}
     levels = {voice: loudness(clip.powers for clip in own) for voice, own in by_voice.items()}
-    main = max(spoken, key=lambda voice: spoken[voice], default=None)
+    main = max(filter(None, spoken), key=lambda voice: spoken[voice], default=None)
     wanted = None if main is None else levels[main]
     return {
-        voice: 0.0 if wanted is None or level is None else (wanted - level) * min(1.0, spoken[voice] / _SURE_SECONDS)
+        voice: 0.0 if wanted is None or level is None else (wanted - level) * _sureness(voice, spoken[voice])
         for voice, level in levels.items()
     }
+
+
+def _sureness(voice: str, seconds: float) -> float:
+    """How much of its difference a voice is evened by; a sound without a voice by all of it."""
+    return min(1.0, seconds / _SURE_SECONDS) if voice else 1.0
 
 
 def clip_gains(clips: Sequence[ClipLevel]) -> list[float]:

@@ -35,6 +35,7 @@ class Clip:
     pause: float
     """Seconds of silence until the next clip; 0 for the last one, which `stitch`'s `end` follows."""
     voice: str = ""
+    """Who speaks; empty for a sound without a voice."""
     name: str = ""
     """What reports call the clip."""
 

@@ -22,10 +22,11 @@ def planned_chapters(
     last = max([len(book.chapters), *(text.number for text, _ in drafts)])  # closing credits come after all chapters
     digits = max(2, len(str(last)))  # also where chapters are skipped, which renames no file
     descriptions = {name: finish_description(voice.description) for name, voice in book.voices.items()}
-    chapters = []
+    chapters = list[Chapter]()
     # Credits are counted last: adding them changes the key of no chunk that speaks the same words.
     for text, pieces in sorted(drafts, key=lambda draft: draft[0].credits):
         chunks = []
+        jingle = book.jingle is not None and bool(chapters) and not text.credits
         for index, piece in enumerate(pieces, start=1):
             name = piece.voice or text.voice
             voice_seed = book.voices[name].seed
@@ -52,7 +53,7 @@ def planned_chapters(
                 )
             )
         stem = f"{text.number:0{digits}}-{text.slug}".rstrip("-")
-        chapters.append(Chapter(text.number, text.title, stem, tuple(chunks), text.part, text.credits))
+        chapters.append(Chapter(text.number, text.title, stem, tuple(chunks), text.part, text.credits, jingle))
     return tuple(sorted(chapters, key=lambda chapter: chapter.number))
 
 

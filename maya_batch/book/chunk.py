@@ -80,6 +80,8 @@ class Chapter:
     """The part of the book that it belongs to; empty without one."""
     credits: bool = False
     """Whether these are opening or closing credits."""
+    jingle: bool = False
+    """Whether the book's jingle comes before it: it has one, and another chapter comes before."""
 
 
 @lru_cache(maxsize=64)

@@ -75,6 +75,8 @@ class Plan:
         pauses = self.pauses
         spoken = sum(self.layout.seconds(chunk.expected_frames) + chunk.pause for chunk in chapter.chunks)
         spoken += chapter.chunks[0].pause_before
+        if chapter.jingle and self.manuscript.jingle is not None:
+            spoken += self.manuscript.jingle.seconds + pauses.after_jingle
         return spoken + pauses.chapter_start + pauses.chapter_end
 
 

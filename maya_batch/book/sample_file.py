@@ -38,7 +38,7 @@ def sample_of(state: BookState) -> SampleFile | None:
     chunks = _beginning(state, [chunk for chunk in chapter.chunks if not state.omitted(chunk)], 60 * asked.minutes)
     if not chunks:
         return None
-    made_of = state.fingerprint_in(replace(chapter, chunks=tuple(chunks)), format_)
+    made_of = state.fingerprint_in(replace(chapter, chunks=tuple(chunks), jingle=False), format_)
     digest = hashlib.sha256(f"sample {made_of}".encode()).hexdigest()[:32]
     tags = replace(
         track_tags(state.plan.manuscript, chapter, COMMENT_PREFIX + digest),

@@ -201,6 +201,8 @@ class BookState:
                 made_of["more_tags"] = more  # version 0.2 did not have them
             if not types <= _FORMATS_OF_0_2:
                 made_of["described"] = described(self.plan.manuscript)
+        if chapter.jingle and self.plan.manuscript.jingle is not None:
+            made_of["jingle"] = [self.plan.manuscript.jingle.digest, pauses.after_jingle]
         if book.master is not None:
             made_of["master"] = book.master.model_dump(exclude={"preset"})
         canonical = json.dumps(made_of, sort_keys=True, ensure_ascii=False)

@@ -11,6 +11,7 @@ from maya_batch.manifest.checks import Checker, file_stem, has_words
 from maya_batch.manifest.cover import Cover, WrongCoverError, read_cover
 from maya_batch.manifest.credit_texts import credit_texts
 from maya_batch.manifest.error_recovery import read_book
+from maya_batch.manifest.jingle import Jingle, WrongJingleError, read_jingle
 from maya_batch.manifest.json_schema import json_schema
 from maya_batch.manifest.lexicon import LexiconEntry, read_lexicon
 from maya_batch.manifest.mastering import Master
@@ -70,6 +71,7 @@ class Manuscript:
     """Line and column, from 1, of the value at a path of the manifest."""
     skipped: tuple[SkippedChapter, ...] = ()
     cover: Cover | None = None
+    jingle: Jingle | None = None
 
 
 def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
@@ -121,10 +123,16 @@ def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
             findings.append(checker.finding(("chapters", index), what, "split the book into several"))
             chapters.clear()
             break
+    jingle = None
+    if book.jingle is not None:
+        try:
+            jingle = read_jingle(folder, book.jingle)
+        except WrongJingleError as error:
+            findings.append(checker.finding(("jingle",), *error.args))
     texts, mistakes = credit_texts(checker)
     findings += mistakes
     chapters = sorted([*chapters, *texts], key=lambda chapter: chapter.number)
-    manuscript = Manuscript(path, folder, book, tuple(chapters), lexicon, source.place, tuple(skipped), cover)
+    manuscript = Manuscript(path, folder, book, tuple(chapters), lexicon, source.place, tuple(skipped), cover, jingle)
     return manuscript, list(dict.fromkeys(findings))
 
 

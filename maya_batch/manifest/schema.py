@@ -324,5 +324,7 @@ class Book(Part):
     description: About | None = None
     cover: FilePath | None = None
     sample: Sample | None = None
+    #: A sound between two chapters.
+    jingle: FilePath | None = None
     #: Spoken as files before the first chapter and after the last one.
     credits: Annotated[Credits | None, BeforeValidator(flag_or_credits)] = None

@@ -2,13 +2,14 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maya_batch.audio.chapter_file import write_chapter
 from maya_batch.audio.clip_levels import ClipLevel, ClipLevels, steps
 from maya_batch.audio.mastering import ChapterMaster, Mastered
 from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.resample import resampled
 from maya_batch.audio.stitch import Clip, segments
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.audio.writers import Target
@@ -26,6 +27,8 @@ class ChapterJob:
 
     clips: Sequence[tuple[Chunk, Take]]
     """Without those that are left out."""
+    jingle: Clip | None
+    """What comes before them."""
     targets: Sequence[Target]
     tags: TrackTags
     start: float
@@ -60,14 +63,18 @@ class ChapterJob:
         return seconds, _sound(mastering.levels.clips, mastering.done)
 
     def _clips(self, waveforms: WaveformCache, check: Callable[[], None], joined: Callable[[], None]) -> Iterator[Clip]:
+        if self.jingle is not None:
+            yield self.jingle
         for chunk, take in self.clips:
             check()
             yield Clip(waveforms.pop(take), chunk.pause, chunk.voice, str(chunk.index))
             joined()
 
 
-def chapter_job(state: BookState, chunks: Sequence[Chunk], targets: Sequence[Target], tags: TrackTags) -> ChapterJob:
-    """The job that writes the takes in use of these chunks.
+def chapter_job(
+    state: BookState, chunks: Sequence[Chunk], targets: Sequence[Target], tags: TrackTags, with_jingle: bool = False
+) -> ChapterJob:
+    """The job that writes the takes in use of these chunks, after the book's jingle if it has one and is asked for.
 
     Chunks that failed are left out if the book sets `failed: omit`.
     """
@@ -78,14 +85,22 @@ def chapter_job(state: BookState, chunks: Sequence[Chunk], targets: Sequence[Tar
             raise ValueError(f"chunk {chunk.ref} has no take")
         if not state.omitted(chunk):
             clips.append((chunk, take))
+    before, rate, jingle = chunks[0].pause_before, state.plan.layout.sampling_rate, None
+    if with_jingle and state.plan.manuscript.jingle is not None:
+        sound = state.plan.manuscript.jingle
+        jingle = Clip(resampled(sound.samples, sound.sampling_rate, rate), pauses.after_jingle + before)
+        before = 0.0
+    master = state.plan.book.master
     return ChapterJob(
         clips=clips,
-        targets=targets,
+        jingle=jingle,
+        # Mastering promises a level, so no encoder may lower it.
+        targets=targets if master is None else [replace(target, as_loud=True) for target in targets],
         tags=tags,
-        start=pauses.chapter_start + chunks[0].pause_before,
+        start=pauses.chapter_start + before,
         end=pauses.chapter_end,
-        sampling_rate=state.plan.layout.sampling_rate,
-        master=state.plan.book.master,
+        sampling_rate=rate,
+        master=master,
         seed=chunks[0].chapter,
         hidden=hidden_folder(state.folder),
     )
@@ -96,10 +111,11 @@ def _sound(clips: Sequence[ClipLevel], done: Mastered | None) -> ChapterSound:
     loud = {
         clip.name: ClipSound(_tenth(clip.lufs), round(gain, 2), _tenth(step))
         for clip, gain, step in zip(clips, gains, steps(clips, gains), strict=True)
+        if clip.voice  # not the jingle
     }
     if done is None:
         return ChapterSound(loud)
-    voices = {voice: round(gain, 2) for voice, gain in done.voice_gains.items()}
+    voices = {voice: round(gain, 2) for voice, gain in done.voice_gains.items() if voice}
     return ChapterSound(loud, round(done.gain, 2), voices, round(done.missed, 2))
 
 

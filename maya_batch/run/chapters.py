@@ -54,7 +54,7 @@ def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache)
     for target in targets:
         _set_aside(target.path)
     tags = track_tags(state.plan.manuscript, chapter, state.fingerprint(chapter))
-    return chapter_job(state, chapter.chunks, targets, tags)
+    return chapter_job(state, chapter.chunks, targets, tags, chapter.jingle)
 
 
 def written_files(

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.ffmpeg import file_url, read_blocks
 from maya_batch.audio.metadata import TrackTags, write_id3
-from maya_batch.checkpoint.token_layout import Codes
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE
 from maya_batch.run.loading import Loaders
-from tests.audio.test_loudness import speech
 from tests.book.test_store_check import RATE, mp3
 from tests.conftest import Said
 from tests.support.fakes import FakeEngine, TinyBook
+from tests.support.speech_codec import SpeechCodec
 
 Cli = Callable[..., Said]
 Wave = NDArray[np.float64]
@@ -38,13 +37,6 @@ BOOK: dict[str, object] = {
     "pauses": {},
     "output": {"formats": [{"type": "mp3", "bitrate": "192k"}]},
 }
-
-
-class SpeechCodec:
-    """As much speech-like sound as the codes are long."""
-
-    def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
-        return (speech(len(codes) * 2048 / RATE) / 32768).astype(np.float32)
 
 
 @dataclass(frozen=True)
