@@ -30,10 +30,10 @@ def check(
     ] = "acx-form",
     as_json: Json = False,
 ) -> None:
-    """Compare finished files with the requirements of a store: levels, peaks, pauses, encoding, cover.
+    """Compare finished files with the requirements of a store: levels, peaks, pauses, encoding, cover, credits, sample.
 
     Each line passes or fails, and says how to correct what fails; then the exit code is 3. The result is also in
-    report.json. ACX takes narration by humans only, unless it has authorised a synthesized voice.
+    report.json and report.html. ACX takes narration by humans only, unless it has authorised a synthesized voice.
     """
     from maya_batch.run.check_book import check_book
 

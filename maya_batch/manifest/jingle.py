@@ -5,12 +5,14 @@ import io
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from maya_batch.manifest.source_text import UnreadableError, read_bytes, way_out
 from maya_batch.messages.quoting import quoted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 LONGEST_JINGLE = 30.0
 """Seconds: more is music for its own sake, and is in each chapter's file."""
@@ -24,7 +26,7 @@ class Jingle:
     """A sound, whole."""
 
     content: bytes = field(repr=False)
-    samples: NDArray[np.float32] = field(repr=False)
+    samples: "NDArray[np.float32]" = field(repr=False)
     """[samples], mono, within -1..1: the mean of the channels."""
     sampling_rate: int
     """In Hz."""
@@ -51,6 +53,7 @@ def read_jingle(folder: Path, file: str) -> Jingle:
         WrongJingleError: it leads out of the folder, cannot be read, is no sound of one or two channels, or is too long
             or too short.
     """
+    import numpy as np  # needed only where a book has a jingle
     import soundfile
 
     name = f"the jingle {quoted(file)}"

@@ -2,7 +2,8 @@
 
 BOOK is a manifest whose takes are in the folder OUTPUT. Each chapter is mastered with each preset, encoded in each
 lossy format and sample rate with usual bitrates, and measured by ffmpeg's ebur128 and by pyloudnorm, against the WAV.
-The last column is by how much the true peak is above the preset's. `--all` takes all bitrates, and measures peaks only.
+The last column is by how much the true peak is above the preset's. `--all` takes all bitrates, and measures peaks only,
+with our own meter.
 """
 
 import io
@@ -17,6 +18,7 @@ import numpy as np
 
 from maya_batch.audio.chapter_file import write_chapter
 from maya_batch.audio.ffmpeg import file_url, read_blocks
+from maya_batch.audio.file_sound import file_sound
 from maya_batch.audio.mastering import ChapterMaster
 from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.stitch import Clip, segments
@@ -53,6 +55,10 @@ def loudness(path: Path) -> float:
     return float(pyloudnorm.Meter(48000).integrated_loudness(np.frombuffer(sound, "<f4")))
 
 
+def named(target: Target, rate: int) -> str:
+    return f"{target.type} {target.bitrate or ''} {target.sample_rate or rate}"
+
+
 def main() -> None:
     plan = make_plan(Path(sys.argv[1]), Render(), output=Path(sys.argv[2]))
     state = book_state(plan, Machine(), Path(sys.argv[2]))
@@ -78,12 +84,16 @@ def main() -> None:
                 pcm = b"".join(master.pcm(segments(clips, start=0.75, end=3.0, sampling_rate=rate)))
                 for target in targets:
                     write_chapter([pcm], [target], TAGS, rate)
+                if peaks_only:
+                    for target in targets:
+                        peak = file_sound(target.path).true_peak - chosen.true_peak
+                        print(f"{chapter.number} {preset:8} {named(target, rate):16} dBTP {peak:+.2f}", flush=True)
+                    continue
                 plain = by_ffmpeg(targets[0].path)[0], loudness(targets[0].path)
                 for target in targets:
                     by_log, peak = by_ffmpeg(target.path)
-                    by_python = plain[1] if peaks_only else loudness(target.path)
-                    name = f"{target.type} {target.bitrate or ''} {target.sample_rate or rate}"
-                    worst[preset, name].append((by_log - plain[0], by_python - plain[1], peak - chosen.true_peak))
+                    row = (by_log - plain[0], loudness(target.path) - plain[1], peak - chosen.true_peak)
+                    worst[preset, named(target, rate)].append(row)
     for (preset, name), rows in worst.items():
         low = max(rows, key=lambda row: max(abs(row[0]), abs(row[1])))
         print(f"{preset:8} {name:16} LU {low[0]:+.2f} {low[1]:+.2f}  dBTP {max(row[2] for row in rows):+.2f}")
