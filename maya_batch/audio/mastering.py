@@ -54,13 +54,16 @@ class ChapterMaster:
         seed: int,
         spool: IO[bytes],
         check: Callable[[], None] = lambda: None,
+        headroom: float = 0.0,
     ) -> None:
         """`seed` is the room tone's; `spool` is an empty file, open for reading and writing.
+
+        The limiter stays `headroom` dB below the true peak that is asked for, because encoders raise peaks.
 
         `check` is called before each block of each pass, and may end it by raising an error.
         """
         self._settings, self._rate, self._seed, self._spool = settings, sampling_rate, seed, spool
-        self._check = check
+        self._check, self._ceiling = check, 10 ** ((settings.true_peak - headroom) / 20)
         self.levels = ClipLevels(sampling_rate, spectra=settings.room_tone)
         self.done: Mastered | None = None
         """What was done; set before the first sound is returned."""
@@ -77,8 +80,7 @@ class ChapterMaster:
         tone = self._tone()
         gain, missed = self._gain(gains, tone)
         self.done = Mastered(gain, tuple(gains), voices, missed)
-        ceiling = 10 ** (self._settings.true_peak / 20)
-        for block in limited(self._blocks(gains, gain, tone), ceiling, self._rate):
+        for block in limited(self._blocks(gains, gain, tone), self._ceiling, self._rate):
             yield pcm_bytes(block)
 
     def _gain(self, gains: Sequence[float], tone: RoomTone | None) -> tuple[float, float]:
@@ -90,9 +92,8 @@ class ChapterMaster:
         if level is None:
             return 0.0, 0.0  # silence
         gain, missed = target - level, 0.0
-        ceiling = 10 ** (self._settings.true_peak / 20)
         for tried in range(1, _TRIES + 1):
-            reached = self._level(limited(self._blocks(gains, gain, tone), ceiling, self._rate))
+            reached = self._level(limited(self._blocks(gains, gain, tone), self._ceiling, self._rate))
             missed = 0.0 if reached is None else target - reached
             if abs(missed) <= _CLOSE or tried == _TRIES:
                 break

@@ -25,7 +25,8 @@ _SEGMENT = 64
 _WINDOW_SECONDS = 0.01
 """How long before and after a peak the gain moves: slow against a pitch period, too short to hear as pumping."""
 _SPARE = 0.983
-"""The share of the ceiling (-0.15 dB) that is aimed at: an encoder may raise the peaks a little above it."""
+"""The share of the ceiling (-0.15 dB) that is aimed at: encoders with many bits raise the peaks a little above it; for
+others `encoder_headroom` has more."""
 
 
 def true_peak(samples: Samples, sampling_rate: int) -> float:

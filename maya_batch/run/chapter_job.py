@@ -7,6 +7,7 @@ from pathlib import Path
 
 from maya_batch.audio.chapter_file import write_chapter
 from maya_batch.audio.clip_levels import ClipLevel, ClipLevels, steps
+from maya_batch.audio.encoder_headroom import headroom
 from maya_batch.audio.mastering import ChapterMaster, Mastered
 from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.resample import resampled
@@ -37,6 +38,8 @@ class ChapterJob:
     sampling_rate: int
     """In Hz."""
     master: Master | None
+    headroom: float
+    """dB below its true peak that the formats of the book need."""
     seed: int
     """Of the room tone."""
     hidden: Path
@@ -58,7 +61,7 @@ class ChapterJob:
             levels = ClipLevels(rate)
             return write_chapter(levels.watch(pieces), self.targets, self.tags, rate), _sound(levels.clips, None)
         with write_errors(self.hidden), tempfile.TemporaryFile(dir=self.hidden) as spool:
-            mastering = ChapterMaster(self.master, rate, self.seed, spool, check)
+            mastering = ChapterMaster(self.master, rate, self.seed, spool, check, self.headroom)
             seconds = write_chapter(mastering.pcm(pieces), self.targets, self.tags, rate)
         return seconds, _sound(mastering.levels.clips, mastering.done)
 
@@ -101,6 +104,7 @@ def chapter_job(
         end=pauses.chapter_end,
         sampling_rate=rate,
         master=master,
+        headroom=headroom(state.plan.book.output.formats, rate),
         seed=chunks[0].chapter,
         hidden=hidden_folder(state.folder),
     )
