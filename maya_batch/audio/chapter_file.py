@@ -69,15 +69,40 @@ def write_chapter(
         for target, writer in writers:
             with write_errors(target.path):
                 writer.close()
-                sync_file(part_of(target.path))
-            if read_comment(part_of(target.path)) != _comment_of(target, tags):
-                raise MachineError(f"{target.path}: the new file cannot be read back and was not kept; check the disk")
+            _check_part(target, _comment_of(target, tags))
         for target in targets:
             with write_errors(target.path):
                 part_of(target.path).replace(target.path)
         for folder in {target.path.parent for target in targets}:
             sync_folder(folder)
     return written / _SAMPLE_BYTES / sampling_rate
+
+
+def rewrite_tags(target: Target, tags: TrackTags) -> None:
+    """Give a whole file at `target` other tags without encoding it again; it is complete or the old file stays.
+
+    Its bytes are those that `write_chapter` writes with these tags.
+
+    Raises:
+        MachineError: the disk is full, or the file cannot be read, written or read back.
+    """
+    own, part = replace(tags, comment=_comment_of(target, tags)), part_of(target.path)
+    with ExitStack() as undo:
+        with write_errors(target.path):
+            part.unlink(missing_ok=True)
+            undo.callback(remove_part, part)
+            FORMATS[target.type].retag(target, part, own)
+        _check_part(target, own.comment)
+        with write_errors(target.path):
+            part.replace(target.path)
+        sync_folder(target.path.parent)
+
+
+def _check_part(target: Target, comment: str) -> None:
+    with write_errors(target.path):
+        sync_file(part_of(target.path))
+    if read_comment(part_of(target.path)) != comment:
+        raise MachineError(f"{target.path}: the new file cannot be read back and was not kept; check the disk")
 
 
 def _comment_of(target: Target, tags: TrackTags) -> str:

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 
 from maya_batch.manifest import Format
 
-#: dB by the bits that an encoder has for each sample, from so many on. Measured with the two presets on speech of the
-#: demo voice (`python -m tests.measure.encoded_levels`): with 4 bits and more, peaks rise by less than the limiter
-#: spares, with 2.5 by up to 0.3 dB, with 1.3 by up to 0.3 dB, with 1 by up to 0.75 dB. A limiter that takes away 6 dB and
-#: more makes sounds whose peaks rise by twice as much.
+#: dB by the bits that an encoder has for each sample, from so many on: measured with the two presets on speech of the
+#: demo voice (`python -m tests.measure.encoded_levels`). With 4 bits and more, peaks rise by less than the limiter spares
+#: anyway; where a limiter takes away 6 dB, they rise by about twice as much.
 _RAISED = ((4.0, 0.0), (2.5, 0.15), (1.3, 0.3), (0.0, 0.6))
 _LOSSLESS = frozenset({"wav", "flac"})
 _OPUS_HERTZ = 48_000

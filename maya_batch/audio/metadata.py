@@ -111,7 +111,7 @@ def _info_texts(body: bytes) -> dict[bytes, str]:
 
 
 def write_id3(path: Path, tags: TrackTags) -> None:
-    """Write `tags` to the start of the MP3 at `path`, as ID3v2.4 in UTF-8.
+    """Write `tags` to the start of the MP3 at `path`, as ID3v2.4 in UTF-8, in place of those that it has.
 
     Raises:
         mutagen.MutagenError: the file cannot be written.
@@ -153,11 +153,21 @@ def write_id3(path: Path, tags: TrackTags) -> None:
         id3.add(APIC(encoding=utf8, mime=tags.cover.mime, type=PictureType.COVER_FRONT, data=tags.cover.content))
     id3.add(TRCK(encoding=utf8, text=[f"{tags.track}/{tags.tracks}"]))
     id3.add(COMM(encoding=utf8, lang="eng", desc=OURS, text=[tags.comment]))
-    id3.save(path, v1=0, v2_version=4)
+    with path.open("rb") as file:
+        sound = path.stat().st_size - id3_length(file.read(10))
+    # What mutagen leaves in a new file, whatever was there before.
+    id3.save(path, v1=0, v2_version=4, padding=lambda _: 1024 + sound // 1000)
+
+
+def tag_padding(_: object) -> int:
+    """How many empty bytes mutagen leaves after tags: as many whatever was there before."""
+    return 1024
 
 
 def id3_length(head: bytes) -> int:
     """The bytes of an ID3 tag, by the first ten of a file; 0 without one."""
+    if len(head) < 10:
+        return 0
     name, _, flags, *digits = struct.unpack(">3sHB4B", head)
     length = 0
     for digit in digits:

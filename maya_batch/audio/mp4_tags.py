@@ -7,7 +7,7 @@ its part, subtitle, ISBN, language and publisher from free-form tags of these na
 from pathlib import Path
 from typing import BinaryIO
 
-from maya_batch.audio.metadata import OURS, TrackTags
+from maya_batch.audio.metadata import OURS, TrackTags, tag_padding
 
 GENRE = "Audiobook"
 _AUDIOBOOK = 2
@@ -17,7 +17,7 @@ _MOST_BOXES = 64  # at the top of a file
 
 
 def write_mp4(path: Path, tags: TrackTags) -> None:
-    """Write `tags` to the M4A or M4B at `path`; its chapters stay.
+    """Write `tags` to the M4A or M4B at `path`, in place of those that it has; its chapters stay.
 
     Raises:
         mutagen.MutagenError: the file cannot be written.
@@ -27,6 +27,7 @@ def write_mp4(path: Path, tags: TrackTags) -> None:
     file = MP4(path)
     if file.tags is None:
         file.add_tags()
+    file.tags.clear()
     texts = {
         "\xa9nam": tags.title,
         "\xa9alb": tags.album,
@@ -59,7 +60,7 @@ def write_mp4(path: Path, tags: TrackTags) -> None:
         png = tags.cover.mime == "image/png"
         kind = MP4Cover.FORMAT_PNG if png else MP4Cover.FORMAT_JPEG
         file.tags["covr"] = [MP4Cover(tags.cover.content, kind)]
-    file.save()
+    file.save(padding=tag_padding)
 
 
 def mp4_comment(file: BinaryIO, size: int) -> str | None:

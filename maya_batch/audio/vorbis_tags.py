@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 from typing import BinaryIO
 
-from maya_batch.audio.metadata import LARGEST_TAG, OURS, Picture, TrackTags
+from maya_batch.audio.metadata import LARGEST_TAG, OURS, Picture, TrackTags, tag_padding
 from maya_batch.audio.mp4_tags import GENRE
 
 _BYTES = "maya-batch-bytes"
@@ -16,7 +16,7 @@ _LARGEST_PAGE = 65307  # bytes (RFC 3533, 6)
 
 
 def write_flac(path: Path, tags: TrackTags) -> None:
-    """Write `tags` to the FLAC at `path`.
+    """Write `tags` to the FLAC at `path`, in place of those that it has.
 
     Raises:
         mutagen.MutagenError: the file cannot be written.
@@ -32,11 +32,11 @@ def write_flac(path: Path, tags: TrackTags) -> None:
         file[name] = text
     if tags.cover is not None:
         file.add_picture(_picture(tags.cover))
-    file.save()
+    file.save(padding=tag_padding)
 
 
 def write_opus(path: Path, tags: TrackTags) -> None:
-    """Write `tags` to the Opus file at `path`.
+    """Write `tags` to the Opus file at `path`, in place of those that it has.
 
     Raises:
         mutagen.MutagenError: the file cannot be written.
@@ -49,7 +49,7 @@ def write_opus(path: Path, tags: TrackTags) -> None:
         file[name] = text
     if tags.cover is not None:
         file["metadata_block_picture"] = base64.b64encode(_picture(tags.cover).write()).decode("ascii")
-    file.save()
+    file.save(padding=tag_padding)
 
 
 def flac_comment(file: BinaryIO, size: int) -> str | None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shutil import copyfile
 from types import MappingProxyType
 from typing import BinaryIO, Protocol
 
@@ -19,6 +20,9 @@ from maya_batch.manifest.audio_formats import CHOICES
 
 RIFF_BYTES = (1 << 32) - (1 << 20)
 """The most bytes of sound in one WAV: RIFF counts in 32 bits, and a megabyte is left for the rest of the file."""
+
+
+_BLOCK = 2**19  # samples
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class FileFormat:
     """(file to write, target, tags, sampling rate in Hz) -> writer."""
     comment: Callable[[BinaryIO, int], str | None]
     """(file, its size in bytes) -> comment; see `metadata`."""
+    retag: Callable[[Target, Path, TrackTags], None]
+    """(target, file to write, tags): writes what is at the target with other tags, and the same sound."""
     of_book: bool = False
     """Whether one file has all chapters. Then `open` writes the stream of one chapter, and `m4b` joins them."""
 
@@ -121,7 +127,7 @@ class _FfmpegWriter:
         encoder: Callable[[Target], Sequence[str]],
         write_tags: Callable[[Path, TrackTags], None],
     ) -> None:
-        self._name, self._part, self._tags, self._write_tags = target.path, part, tags, write_tags
+        self._target, self._part, self._tags, self._write_tags = target, part, tags, write_tags
         arguments = ["-y", "-f", "s16le", "-ar", str(sampling_rate), "-ac", "1", "-i", "pipe:0"]
         arguments += [] if target.sample_rate is None else ["-ar", str(target.sample_rate)]
         arguments += [*REPRODUCIBLE, *encoder(target), file_url(part)]
@@ -133,14 +139,9 @@ class _FfmpegWriter:
             self._ffmpeg.write(pcm)
 
     def close(self) -> None:
-        from mutagen import MutagenError
-
         with self._machine_errors():
             self._ffmpeg.close()
-        try:
-            self._write_tags(self._part, self._tags)
-        except MutagenError as error:
-            raise MachineError(f"{self._name}: the tags cannot be written; is the disk full? ({error})") from error
+        _tag(self._target, self._part, self._tags, self._write_tags)
 
     def abort(self) -> None:
         self._ffmpeg.kill()
@@ -150,9 +151,31 @@ class _FfmpegWriter:
         try:
             yield
         except FfmpegError as error:
-            raise MachineError(f"{self._name}: ffmpeg failed: {error}") from error
+            raise MachineError(f"{self._target.path}: ffmpeg failed: {error}") from error
         except MachineError as error:
-            raise MachineError(f"{self._name}: {error}") from error
+            raise MachineError(f"{self._target.path}: {error}") from error
+
+
+def _tag(target: Target, part: Path, tags: TrackTags, write_tags: Callable[[Path, TrackTags], None]) -> None:
+    from mutagen import MutagenError
+
+    try:
+        write_tags(part, tags)
+    except MutagenError as error:
+        raise MachineError(f"{target.path}: the tags cannot be written; is the disk full? ({error})") from error
+
+
+def _retag_wav(target: Target, part: Path, tags: TrackTags) -> None:
+    import soundfile
+
+    with soundfile.SoundFile(os.fsencode(target.path)) as old:
+        writer = _WavWriter(part, target, tags, old.samplerate)
+        try:
+            while piece := old.buffer_read(_BLOCK, dtype="int16"):
+                writer.write(bytes(piece))
+            writer.close()
+        finally:
+            writer.abort()
 
 
 def _bitrate(target: Target) -> str:
@@ -195,21 +218,32 @@ def _adts(target: Target) -> list[str]:
     return [*_aac(target), "-f", "adts"]
 
 
+def _encoded(
+    magic: bytes,
+    encoder: Callable[[Target], Sequence[str]],
+    write_tags: Callable[[Path, TrackTags], None],
+    comment: Callable[[BinaryIO, int], str | None],
+    of_book: bool = False,
+) -> FileFormat:
+    """A format that ffmpeg encodes and mutagen tags."""
+
+    def retag(target: Target, part: Path, tags: TrackTags) -> None:
+        copyfile(target.path, part)
+        _tag(target, part, tags, write_tags)
+
+    writer = partial(_FfmpegWriter, encoder=encoder, write_tags=write_tags)
+    return FileFormat(magic, writer, comment, retag, of_book)
+
+
 FORMATS: Mapping[str, FileFormat] = MappingProxyType(
     {
-        "wav": FileFormat(b"RIFF", _WavWriter, wav_comment),
-        "mp3": FileFormat(b"ID3", partial(_FfmpegWriter, encoder=_mp3, write_tags=write_id3), mp3_comment),
-        "flac": FileFormat(b"fLaC", partial(_FfmpegWriter, encoder=_flac, write_tags=write_flac), flac_comment),
-        "opus": FileFormat(b"OggS", partial(_FfmpegWriter, encoder=_opus, write_tags=write_opus), opus_comment),
-        "m4a": FileFormat(
-            b"\0\0\0\x1cftypM4A ", partial(_FfmpegWriter, encoder=_m4a, write_tags=write_mp4), mp4_comment
-        ),
-        "m4b": FileFormat(
-            b"\0\0\0\x1cftypM4B ",
-            partial(_FfmpegWriter, encoder=_adts, write_tags=write_stream_tags),
-            mp4_comment,
-            of_book=True,
-        ),
+        "wav": FileFormat(b"RIFF", _WavWriter, wav_comment, _retag_wav),
+        "mp3": _encoded(b"ID3", _mp3, write_id3, mp3_comment),
+        "flac": _encoded(b"fLaC", _flac, write_flac, flac_comment),
+        "opus": _encoded(b"OggS", _opus, write_opus, opus_comment),
+        "m4a": _encoded(b"\0\0\0\x1cftypM4A ", _m4a, write_mp4, mp4_comment),
+        # The magic and the comment are those of the book's file, the writer that of the chapters' streams.
+        "m4b": _encoded(b"\0\0\0\x1cftypM4B ", _adts, write_stream_tags, mp4_comment, of_book=True),
     }
 )
 """By the format's name in manifests, which is also the extension of its files."""

@@ -76,6 +76,22 @@ def book_path(state: BookState, note: str = "") -> Path:
     return state.audio_folder / (f"{name} ({note.replace(':', '')}).m4b" if note else f"{name}.m4b")
 
 
+def book_file_states(state: BookState) -> dict[Path, str]:
+    """The M4B of the book, or its parts: `current`, `outdated`, `missing`, or `waiting` for chapters; {} without one.
+
+    Raises:
+        MachineError: a stream cannot be read.
+    """
+    if not has_book_file(state):
+        return {}
+    files = book_files(state)
+    if not files:
+        return {book_path(state): "waiting"}
+    return {
+        file.path: "current" if file.current else "outdated" if file.path.is_file() else "missing" for file in files
+    }
+
+
 def stale_files(state: BookState) -> list[Path]:
     """The audio files of this program in the folder that the book as it is now does not have.
 

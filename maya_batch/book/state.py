@@ -26,6 +26,9 @@ from maya_batch.text.rules import TEXT_RULES
 #: They have no further tags.
 _FORMATS_OF_0_2 = frozenset({"wav", "mp3"})
 
+#: The names in a fingerprint of what only the tags are made of.
+_OF_TAGS: tuple[str, ...] = ("tags", "more_tags", "described")
+
 COMMENT_PREFIX = "maya-batch "
 """The start of every chapter file's comment; a digest of what the file is made of follows."""
 
@@ -143,10 +146,10 @@ class BookState:
 
     def outdated(self, chapter: Chapter) -> list[Target]:
         """The files of a complete chapter that do not exist or are made of something else, with new fingerprints."""
-        # Version 0.2 wrote one fingerprint of all formats into each file; of one format it is the same.
+        # Version 0.2 wrote one fingerprint of all formats into each file.
         of_all, found = self.fingerprint(chapter), []
         for target, format_ in zip(self.targets(chapter), self.plan.book.output.formats, strict=True):
-            now = self.fingerprint_in(chapter, format_)
+            now = self.file_fingerprint(chapter, format_)
             if read_comment(target.path) not in (now, of_all):
                 found.append(replace(target, comment=now))
         return found
@@ -181,7 +184,16 @@ class BookState:
         return self.fingerprint_in(chapter, *self.plan.book.output.formats)
 
     def fingerprint_in(self, chapter: Chapter, *formats: Format) -> str:
-        """As `fingerprint`, in these formats; of one format it is the comment of the file."""
+        """As `fingerprint`, in these formats."""
+        return COMMENT_PREFIX + _digest(self._made_of(chapter, *formats), 32)
+
+    def file_fingerprint(self, chapter: Chapter, format_: Format) -> str:
+        """The comment of a chapter's file: 16 digits of all that its sound is made of, then 16 of its tags."""
+        made_of = self._made_of(chapter, format_)
+        tags = {name: made_of.pop(name) for name in _OF_TAGS if name in made_of}
+        return COMMENT_PREFIX + _digest(made_of, 16) + _digest(tags, 16)
+
+    def _made_of(self, chapter: Chapter, *formats: Format) -> dict[str, object]:
         book, pauses, types = self.plan.book, self.plan.pauses, {format_.type for format_ in formats}
         made_of: dict[str, object] = {
             "version": self.rules[1],
@@ -205,8 +217,7 @@ class BookState:
             made_of["jingle"] = [self.plan.manuscript.jingle.digest, pauses.after_jingle]
         if book.master is not None:
             made_of["master"] = book.master.model_dump(exclude={"preset"})
-        canonical = json.dumps(made_of, sort_keys=True, ensure_ascii=False)
-        return COMMENT_PREFIX + hashlib.sha256(canonical.encode()).hexdigest()[:32]
+        return made_of
 
     def problems(self) -> Iterator[tuple[Chunk, Problem]]:
         """The problems of the takes in use, with their chunks, in reading order."""
@@ -238,6 +249,17 @@ def _entry(format_: Format) -> list[str | int | None]:
     """A format in a fingerprint; what version 0.2 did not have only where it is chosen."""
     more = [] if format_.sample_rate is None else [format_.sample_rate]
     return [format_.type, format_.bitrate, *more, *([] if format_.mode is None else [format_.mode])]
+
+
+def _digest(value: dict[str, object], digits: int) -> str:
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:digits]
+
+
+def same_sound(one: str, other: str) -> bool:
+    """Whether two fingerprints of files differ in nothing but the tags. Those of version 0.2 never tell."""
+    sound = len(COMMENT_PREFIX) + 16
+    return one.startswith(COMMENT_PREFIX) and one[:sound] == other[:sound]
 
 
 def is_chapter(path: Path) -> bool:

@@ -14,7 +14,7 @@ from maya_batch.book.state import BookState
 from maya_batch.interrupt import Stop
 from maya_batch.quality.transcriber import cores
 from maya_batch.run.chapter_job import ChapterJob
-from maya_batch.run.chapters import outdated_files, written_files
+from maya_batch.run.chapters import Written, outdated_files, retag_files, written_files
 from maya_batch.run.parallel import in_parallel
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.result import RunResult
@@ -56,10 +56,17 @@ def write_chapters(
         MachineError: the disk is full, ffmpeg failed, or a file cannot be written.
         Interruption: a signal came. As after an error, chapters that are not whole leave no files.
     """
+    began = time.monotonic()
+    with stop.deferred():
+        for chapter in chapters:
+            stop.check()
+            retagged = retag_files(state, chapter, result)
+            if retagged is not None:
+                _publish(retagged, progress)
+    chapters = [chapter for chapter in chapters if not state.current(chapter)]
     if not chapters:
         return
     waveforms.load()
-    began = time.monotonic()
     progress.joining(sum(len(chapter.chunks) for chapter in chapters))
     counted = deque[None]()  # all threads append to it, one for each clip
 
@@ -76,8 +83,7 @@ def write_chapters(
     def done(work: _Work, finished: _Finished) -> None:
         written = written_files(state, work.chapter, work.job, finished.seconds, finished.sound, result)
         state.chapter_stats.put(written.fingerprint, finished.seconds, finished.lufs)
-        for path in written.paths:
-            progress.published(path, finished.seconds)
+        _publish(written, progress)
 
     def check() -> None:
         while counted:
@@ -89,3 +95,8 @@ def write_chapters(
     with stop.deferred():
         in_parallel(jobs(), write, done, min(cores(), len(chapters)), check)
     result.stages.spent("codec and audio", began)
+
+
+def _publish(written: Written, progress: ProgressListener) -> None:
+    for path in written.paths:
+        progress.published(path, written.seconds)

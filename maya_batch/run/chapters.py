@@ -3,10 +3,10 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maya_batch.audio.chapter_file import read_comment
+from maya_batch.audio.chapter_file import read_comment, rewrite_tags
 from maya_batch.audio.m4b import write_m4b
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.book_files import BookFile, book_files
@@ -14,7 +14,7 @@ from maya_batch.book.chapter_sound import ChapterSound
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.library_layout import OPF_NAME, companions, is_opf
 from maya_batch.book.sample_file import sample_of
-from maya_batch.book.state import BookState, is_chapter
+from maya_batch.book.state import BookState, is_chapter, same_sound
 from maya_batch.book.track_tags import track_tags
 from maya_batch.files.atomic_write import write_atomic, write_errors
 from maya_batch.files.safe_open import safe_folder, safe_read
@@ -39,6 +39,40 @@ class Written:
     paths: list[Path]
     """The files that people play."""
     seconds: float
+
+
+def retag_files(state: BookState, chapter: Chapter, result: RunResult) -> Written | None:
+    """Give new tags to those of a chapter's files that are current but for their tags; None if there are none.
+
+    Nothing is decoded, and their loudness stays known. Without a stored length the chapter is left to be written again.
+
+    Raises:
+        MachineError: the disk is full, or a file cannot be written.
+    """
+    measured = state.targets(chapter)[0].path
+    before = read_comment(measured) or ""
+    stats = state.chapter_stats.get(before)
+    if stats is None or state.codec is None or not state.complete(chapter):
+        return None
+    new = {target.path: target.comment or "" for target in state.outdated(chapter)}
+    targets = [
+        target
+        for target in state.targets(chapter)
+        if target.path in new and same_sound(read_comment(target.path) or "", new[target.path])
+    ]
+    if not targets:
+        return None
+    _make_folder(state)
+    fingerprint = new[measured] if measured in {target.path for target in targets} else before
+    # Stored first: after a kill in between, they are only unused.
+    state.chapter_stats.put(fingerprint, *stats)
+    if (sound := state.chapter_sounds.get(before)) is not None:
+        state.chapter_sounds.put(fingerprint, sound)
+    for target in targets:
+        rewrite_tags(target, track_tags(state.plan.manuscript, chapter, new[target.path]))
+    paths = [target.path for target in targets]
+    result.files += paths
+    return Written(fingerprint, measured, paths, stats[0])
 
 
 def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache) -> ChapterJob | None:
@@ -84,12 +118,14 @@ def write_chapter_files(
         MachineError: the disk is full, ffmpeg failed, or a file cannot be written.
     """
     began = time.monotonic()
+    retagged = retag_files(state, chapter, result)
     job = outdated_files(state, chapter, waveforms)
     if job is None:
-        return None
+        return retagged
     seconds, sound = job.write(waveforms, lambda: None)
     result.stages.spent("codec and audio", began)
-    return written_files(state, chapter, job, seconds, sound, result)
+    written = written_files(state, chapter, job, seconds, sound, result)
+    return written if retagged is None else replace(written, paths=[*retagged.paths, *written.paths])
 
 
 def write_book_files(state: BookState, result: RunResult, partial: bool = False) -> Iterator[BookFile]:

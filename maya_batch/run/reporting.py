@@ -10,9 +10,11 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from maya_batch.audio.adts import read_stream
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.waveform_cache import WaveformCache, audible
+from maya_batch.audio.writers import STREAM
 from maya_batch.book.book_lexicon import lexicon_use
 from maya_batch.book.chapter_sound import ChapterSound
 from maya_batch.book.character_accounting import book_characters, chapter_characters
@@ -195,6 +197,8 @@ def _measured(state: BookState, chapter: Chapter) -> str:
 def _length(path: Path) -> float:
     import mutagen
 
+    if path.suffix == f".{STREAM}":
+        return read_stream(path).seconds
     return float(mutagen.File(path).info.length)
 
 

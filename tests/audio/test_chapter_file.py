@@ -17,9 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 from maya_batch.audio import writers
-from maya_batch.audio.chapter_file import part_files, read_comment, write_chapter
+from maya_batch.audio.chapter_file import part_files, read_comment, rewrite_tags, write_chapter
 from maya_batch.audio.metadata import Picture, TrackTags
-from maya_batch.audio.writers import FORMATS, Target
+from maya_batch.audio.writers import CHAPTER_FORMATS, FORMATS, Target
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import part_of
 
@@ -33,6 +33,7 @@ TAGS = TrackTags(
     tracks=12,
     comment="key=é“”😀日本語",
 )
+PICTURE = Picture(b"\xff\xd8\xff" + bytes(range(256)) * 300, "image/jpeg")
 ALL = sorted(FORMATS)
 ENCODED = len(ALL) - 1
 """Those that ffmpeg writes."""
@@ -491,3 +492,22 @@ def test_encoder_does_not_hear_ctrl_c(tmp_path: Path) -> None:
     write_chapter(looks(), targets(tmp_path, "mp3"), TAGS)
     assert found
     assert os.getpgid(0) not in found
+
+
+@pytest.mark.parametrize("kind", CHAPTER_FORMATS)
+@pytest.mark.parametrize("covers", [(PICTURE, None), (None, PICTURE), (PICTURE, PICTURE)])
+def test_other_tags_give_the_bytes_of_a_file_written_with_them(
+    kind: str, covers: tuple[Picture | None, Picture | None], tmp_path: Path
+) -> None:
+    old = replace(TAGS, comment="maya-batch old", title="Old" * 500, narrator="N.", cover=covers[0])
+    new = replace(TAGS, comment="maya-batch new", series="S", description="More than before. " * 300, cover=covers[1])
+    changed, written = (Target(tmp_path / f"{name}.{kind}", kind) for name in ("changed", "written"))
+    write_chapter(pieces(speech(2.0)), [changed], old)
+    write_chapter(pieces(speech(2.0)), [written], new)
+    rewrite_tags(changed, new)
+    assert read_comment(changed.path) == "maya-batch new"
+    assert changed.path.read_bytes() == written.path.read_bytes()
+    rewrite_tags(written, old)
+    write_chapter(pieces(speech(2.0)), [changed], old)
+    assert changed.path.read_bytes() == written.path.read_bytes()
+    assert not list(tmp_path.glob(".*"))

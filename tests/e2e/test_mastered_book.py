@@ -42,7 +42,9 @@ def test_what_was_done_is_stored_and_nothing_else_is_left(tiny: TinyBook, fake_e
     render(tiny)
     stored = json.loads((tiny.output / ".maya" / "sound.json").read_text(encoding="utf-8"))
     state = book_state(tiny.plan(), Machine())
-    assert set(stored) == {state.fingerprint(chapter) for chapter in state.plan.chapters}
+    assert set(stored) == {
+        state.file_fingerprint(chapter, state.plan.book.output.formats[0]) for chapter in state.plan.chapters
+    }
     for sound in stored.values():
         assert set(sound) == {"clips", "gain", "voices", "missed"}
         assert list(sound["clips"]) == ["1", "2"]

@@ -9,7 +9,9 @@ import pytest
 
 from maya_batch.audio import m4b
 from maya_batch.audio.adts import read_stream
+from maya_batch.book.overview import describe
 from maya_batch.book.settings import Machine
+from maya_batch.book.state import book_state
 from maya_batch.errors import MachineError
 from maya_batch.run.render import assemble_book, render_book
 from maya_batch.run.result import RunResult
@@ -166,3 +168,24 @@ def test_the_report_of_a_book_with_an_m4b_alone_is_whole(tiny: TinyBook, fake_en
     report = json.loads((tiny.output / "report.json").read_text(encoding="utf-8"))
     assert [chapter["seconds"] > 0 for chapter in report["chapters"]] == [True] * 3
     assert not list(Path(tiny.output).glob(".*.part"))
+
+
+def test_the_status_says_what_the_m4b_is(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    path = tiny.output / "Book.m4b"
+
+    def status() -> tuple[dict[str, str], str]:
+        told = describe(book_state(tiny.plan(), Machine()), Machine(), takes=True)
+        return told.book_files, next((line for line in told.lines() if line.startswith(str(path))), "")
+
+    tiny.write(TEXT, output=M4B, title="Book")
+    assert status() == ({str(path): "waiting"}, f"{path}: waits until the files of all chapters are current")
+    render(tiny, scope=Scope(frozenset({1, 3})))
+    assert status()[0] == {str(path): "waiting"}
+    render(tiny)
+    assert status() == ({str(path): "current"}, f"{path}: current")
+    tiny.write(TEXT, output=M4B, title="Book", author="Zoë")
+    assert status() == ({str(path): "outdated"}, f"{path}: outdated; `maya-batch assemble` writes it")
+    path.unlink()
+    assert status()[0] == {str(path): "missing"}
+    tiny.write(TEXT, title="Book")
+    assert status() == ({}, "")
