@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from maya_batch.manifest import Format
 
 #: dB by the bits that an encoder has for each sample, from so many on: measured with the two presets on speech of the
-#: demo voice (`python -m tests.measure.encoded_levels`). With 4 bits and more, peaks rise by less than the limiter spares
-#: anyway; where a limiter takes away 6 dB, they rise by about twice as much.
+#: demo voice (`python -m tests.measure.encoded_levels`). With 4 bits and more, peaks rise by less than the limiter
+#: spares anyway; where a limiter takes away 6 dB, they rise by about twice as much.
 _RAISED = ((4.0, 0.0), (2.5, 0.15), (1.3, 0.3), (0.0, 0.6))
 _LOSSLESS = frozenset({"wav", "flac"})
 _OPUS_HERTZ = 48_000
