@@ -82,7 +82,10 @@ class Description:
     skipped: list[SkippedChapter]
     """The chapters that the manifest skips."""
     book_files: dict[str, str]
-    """What the M4B is, or its parts, by path: `current`, `outdated`, `missing`, or `waiting` for chapters."""
+    """What the M4B is, or its parts, by path: `current`, `outdated`, `missing`, or `waiting` for chapters.
+
+    Plans do not tell it.
+    """
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -177,7 +180,7 @@ def describe(state: BookState, machine: Machine, takes: bool, speed: Speed | Non
         characters=book_characters(state),
         lexicon=use,
         skipped=list(plan.manuscript.skipped),
-        book_files={str(path): file for path, file in book_file_states(state).items()},
+        book_files={str(path): file for path, file in book_file_states(state).items()} if takes else {},
     )
 
 
