@@ -28,8 +28,6 @@ class ChapterJob:
 
     clips: Sequence[tuple[Chunk, Take]]
     """Without those that are left out."""
-    jingle: Clip | None
-    """What comes before them."""
     targets: Sequence[Target]
     tags: TrackTags
     start: float
@@ -38,12 +36,14 @@ class ChapterJob:
     sampling_rate: int
     """In Hz."""
     master: Master | None
-    headroom: float
-    """dB below its true peak that the formats of the book need."""
     seed: int
     """Of the room tone."""
     hidden: Path
     """The folder `.maya`. With mastering, the PCM waits here in a file that vanishes with the process."""
+    headroom: float = 0.0
+    """dB below its true peak that the formats of the book need."""
+    jingle: Clip | None = None
+    """What comes before the clips."""
 
     def write(
         self, waveforms: WaveformCache, check: Callable[[], None], joined: Callable[[], None] = lambda: None
