@@ -24,6 +24,9 @@ def test_what_fails_is_shown_and_ends_with_3(tiny: TinyBook, fake_engine: FakeEn
     assert report["check"]["store"] == "acx-form"
     assert report["check"]["passed"] is False
     assert len(report["check"]["rows"]) == said.out.count("\n") - 1
+    page = (tiny.output / "report.html").read_text(encoding="utf-8")
+    assert "Requirements of acx-form" in page
+    assert "ACX takes narration by humans only" in page
     assert cli("render", tiny.path).code == EXIT_WHOLE  # nothing to do: the report stays
     assert json.loads((tiny.output / "report.json").read_text(encoding="utf-8"))["check"] == report["check"]
 

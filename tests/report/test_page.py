@@ -18,11 +18,12 @@ from maya_batch.audio.chapter_file import write_chapter
 from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.writers import CHAPTER_FORMATS, Target
 from maya_batch.book.character_accounting import Characters
+from maya_batch.book.store_check import CheckRow
 from maya_batch.errors import MachineError
 from maya_batch.quality import Problem
 from maya_batch.report.audio_clip import PICTURE_HEIGHT, PICTURE_WIDTH, AudioClip, make_clip, read_clip
 from maya_batch.report.files import write_report
-from maya_batch.report.model import MOST_TAKES, Report
+from maya_batch.report.model import MOST_TAKES, Report, StoreCheck
 from maya_batch.report.page import render_page
 from tests.support.chromium import CHROMIUM, Page, browser
 from tests.support.reports import a_night, chunk, report, voice
@@ -260,13 +261,28 @@ def test_where_all_is_well_the_page_says_so() -> None:
     assert "Problems by kind" not in text
 
 
+def test_the_page_has_the_check_for_a_store() -> None:
+    assert "Requirements of" not in Reader(render_page(a_night(), {})).text
+    bad = CheckRow("01.mp3", "RMS", "-30.0 dB", "-23 to -18 dB", False, "set `master: store`")
+    good = CheckRow("", "cover", "there", "a cover", True, "")
+    text = Reader(render_page(report(chunk(), check=StoreCheck("acx-form", False, "A note", (good, bad))), {})).text
+    assert "Requirements of acx-form" in text
+    assert "Not met: 1 of 2 requirements. A note." in text
+    assert re.search(r"01\.mp3\s+RMS\s+-30\.0 dB\s+-23 to -18 dB\s+fail: set `master: store`", text)
+    assert text.index("fail:") < text.index("Requirements that are met") < text.index("the book cover")
+    text = Reader(render_page(report(chunk(), check=StoreCheck("spotify", True, "", (good,))), {})).text
+    assert "All requirements are met." in text
+
+
 def evil() -> Report:
     """A report all of whose texts were written by somebody who means harm."""
     bad = chunk("1:1", EVIL, problems=(Problem(EVIL, EVIL),), word_error=0.5, heard=f"{EVIL} more", unheard=(0,))
     made = report(bad, title=EVIL, author=EVIL, book=EVIL, model=EVIL, engine=EVIL, exit_reason=EVIL, version=EVIL)
     chapter = made.chapters[0]
     changed = type(chapter)(1, EVIL, f"javascript:{EVIL}", 1.0, None, chapter.characters)
-    return report(*made.chunks, **(vars(made) | {"chapters": (changed,), "language": '"><script>'}))
+    check = StoreCheck(EVIL, False, EVIL, (CheckRow(EVIL, EVIL, EVIL, EVIL, False, EVIL),))
+    changes = {"chapters": (changed,), "language": '"><script>', "check": check}
+    return report(*made.chunks, **(vars(made) | changes))
 
 
 def test_texts_of_anybody_are_shown_and_never_run() -> None:
