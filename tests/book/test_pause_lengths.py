@@ -1,11 +1,13 @@
 """The pauses of a book: what it sets, and what the rules of its folder have for the rest."""
 
+import pytest
 import yaml
 
 from maya_batch.book.book_id import AUDIO_RULES
 from maya_batch.book.pause_lengths import pause_lengths
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
+from maya_batch.errors import UsageError
 from maya_batch.manifest import Pauses
 from maya_batch.run.render import render_book
 from tests.support.fakes import Events, FakeEngine, TinyBook
@@ -45,6 +47,7 @@ def test_a_folder_that_was_begun_with_older_rules_keeps_its_pauses_and_files(
     assert 0.3 in pauses(tiny)
     render_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders)
     path = tiny.output / ".maya" / "book.yaml"
+    planned_before = tiny.plan()
     stored = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert stored["audio_rules"] == AUDIO_RULES
     new = book_state(tiny.plan(), Machine()).fingerprint(tiny.plan().chapters[0])
@@ -53,6 +56,8 @@ def test_a_folder_that_was_begun_with_older_rules_keeps_its_pauses_and_files(
     assert 0.3 not in pauses(tiny)
     assert book_state(tiny.plan(), Machine()).fingerprint(tiny.plan().chapters[0]) != new
     asked = len(fake_engine.texts)
+    with pytest.raises(UsageError, match="begun with audio rules 1, and this plan follows rules 2"):
+        render_book(planned_before, Machine(), Events(), loaders=tiny.loaders)
     render_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders)
     assert len(fake_engine.texts) == asked
     assert yaml.safe_load(path.read_text(encoding="utf-8"))["audio_rules"] == 1

@@ -180,7 +180,20 @@ def test_the_keys_of_a_manifest() -> None:
         *("ending_seconds", "longest", "noise_seconds", "pause_seconds", "repeated_seconds"),
         *("shortest", "stretch_words", "word_error", "wrong_words"),
         *("skip", "part", "subtitle", "announce", "series", "name", "number", "narrator", "publisher", "date", "isbn"),
-        "cover",
+        *(
+            "cover",
+            "sample",
+            "minutes",
+            "credits",
+            "opening",
+            "closing",
+            "jingle",
+            "master",
+            "lufs",
+            "rms",
+            "true_peak",
+        ),
+        *("true_peak", "clause", "scene", "heading", "layout", "mode", "sample_rate"),
     }
 
 

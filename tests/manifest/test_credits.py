@@ -1,8 +1,11 @@
 """The key `credits`: what its texts may say, and where its mistakes are."""
 
+import jsonschema
 import pytest
+import yaml
 
-from maya_batch.manifest.credits import Credits, filled
+from maya_batch.manifest import json_schema
+from maya_batch.manifest.credits import filled
 from tests.manifest.test_manifest import BOOK, folder, only, read, sound
 
 __all__ = ["folder"]
@@ -101,5 +104,9 @@ def test_usual_credits_without_a_narrator_name_what_is_missing() -> None:
     ]
 
 
-def test_credits_may_be_made_from_code() -> None:
-    assert Credits(opening="One.").closing is None
+def test_the_schema_takes_what_the_reader_takes() -> None:
+    for right in ("true", "false", "{opening: One.}", "{opening: One., closing: Two.}", ""):
+        jsonschema.validate(yaml.safe_load(BOOK + f"credits: {right}\n"), json_schema())
+    for wrong in ("The end.", "{ending: One.}", "[One.]"):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(yaml.safe_load(BOOK + f"credits: {wrong}\n"), json_schema())
