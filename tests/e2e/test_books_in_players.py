@@ -128,7 +128,7 @@ def test_audiobookshelf_finds_all_that_the_manifest_says(book: TinyBook) -> None
         "series": "Lamps",
         "series-part": "2.5",
         "genre": "Audiobook",
-        "language": "en",
+        "language": plan.book.language,
         "media_type": "2",
     }
     assert {name: found.get(name) for name in wanted} == wanted
