@@ -15,6 +15,7 @@ from maya_batch.audio.ffmpeg import REPRODUCIBLE, FfmpegError, FfmpegProcess, fi
 from maya_batch.audio.metadata import TrackTags, mp3_comment, wav_comment, wav_strings, write_id3
 from maya_batch.audio.mp4_tags import mp4_comment, write_mp4
 from maya_batch.audio.vorbis_tags import flac_comment, opus_comment, write_flac, write_opus
+from maya_batch.audio.wav_tags import has_tags_at_its_end, write_wav_tags
 from maya_batch.errors import MachineError
 from maya_batch.manifest.audio_formats import CHOICES
 
@@ -165,9 +166,20 @@ def _tag(target: Target, part: Path, tags: TrackTags, write_tags: Callable[[Path
         raise MachineError(f"{target.path}: the tags cannot be written; is the disk full? ({error})") from error
 
 
+def _wav_writer(part: Path, target: Target, tags: TrackTags, sampling_rate: int) -> Writer:
+    if target.sample_rate in (None, sampling_rate):
+        return _WavWriter(part, target, tags, sampling_rate)
+    encoder = ["-c:a", "pcm_s16le", "-f", "wav"]
+    return _FfmpegWriter(part, target, tags, sampling_rate, encoder=lambda _: encoder, write_tags=write_wav_tags)
+
+
 def _retag_wav(target: Target, part: Path, tags: TrackTags) -> None:
     import soundfile
 
+    if has_tags_at_its_end(target.path):
+        copyfile(target.path, part)
+        write_wav_tags(part, tags)
+        return
     with soundfile.SoundFile(os.fsencode(target.path)) as old:
         writer = _WavWriter(part, target, tags, old.samplerate)
         try:
@@ -237,7 +249,7 @@ def _encoded(
 
 FORMATS: Mapping[str, FileFormat] = MappingProxyType(
     {
-        "wav": FileFormat(b"RIFF", _WavWriter, wav_comment, _retag_wav),
+        "wav": FileFormat(b"RIFF", _wav_writer, wav_comment, _retag_wav),
         "mp3": _encoded(b"ID3", _mp3, write_id3, mp3_comment),
         "flac": _encoded(b"fLaC", _flac, write_flac, flac_comment),
         "opus": _encoded(b"OggS", _opus, write_opus, opus_comment),

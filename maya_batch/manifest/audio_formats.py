@@ -62,7 +62,7 @@ _AAC = Choices(_k(_AAC_HIGH), "64k", low=_k(_AAC_LOW), sample_rates=_RATES)
 
 CHOICES: Mapping[str, Choices] = MappingProxyType(
     {
-        "wav": Choices(),
+        "wav": Choices(sample_rates=_RATES),
         "mp3": Choices(
             _k(sorted({*_MP3_LOW, *_MP3_HIGH})),
             "64k",
