@@ -105,7 +105,7 @@ def test_ffprobe_and_mutagen_read_all_chapters_where_they_sound(book: TinyBook) 
     for start in starts[1:]:
         first = round((start - 0.02) * RATE)
         onset = first + int(np.argmax(sound[first : first + 2 * RATE] > 1000))
-        assert onset / RATE - plan.book.pauses.chapter_start == pytest.approx(start, abs=0.02)
+        assert onset / RATE - plan.pauses.chapter_start == pytest.approx(start, abs=0.02)
 
 
 @needs_ffprobe
