@@ -6,7 +6,7 @@ from types import MappingProxyType
 from maya_batch.manifest import Format
 
 _Steps = tuple[tuple[float, float], ...]
-_AAC: _Steps = ((4.0, 0.0), (2.5, 0.1), (1.3, 0.3), (0.8, 0.6), (0.0, 2.9))
+_AAC: _Steps = ((4.0, 0.0), (1.3, 0.4), (0.8, 0.7), (0.0, 2.9))
 #: By format, dB by the bits that it has for each sample, from so many on: what keeps speech of the demo voice within
 #: 0.2 dB of the presets' true peaks, rounded up (`python -m tests.measure.encoded_levels`). With 4 bits and more, peaks
 #: rise by less than the limiter spares anyway; where a limiter takes away 6 dB, they rise by about twice as much. The
