@@ -8,12 +8,13 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from maya_batch.audio.metadata import TrackTags
-from maya_batch.audio.writers import FORMATS, Target
+from maya_batch.audio.writers import COMMENTS, FORMATS, STREAM, Target
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import part_of, remove_part, sync_file, sync_folder, write_errors
 from maya_batch.files.safe_open import make_folders
@@ -21,7 +22,7 @@ from maya_batch.files.safe_open import make_folders
 _SAMPLE_BYTES = 2
 
 #: The names of unfinished chapters and reports; other programs write files that end in `.part`, too.
-_PART = re.compile(rf"\.(.+\.({'|'.join(FORMATS)})|report\.(html|json))\.part")
+_PART = re.compile(rf"\.(.+\.({'|'.join((*FORMATS, STREAM))})|report\.(html|json))\.part")
 
 
 def write_chapter(
@@ -49,7 +50,8 @@ def write_chapter(
                 make_folders(part.parent)
                 part.unlink(missing_ok=True)  # from a killed run, whose ffmpeg may still have it open
                 undo.callback(remove_part, part)
-                writer = FORMATS[target.type].open(part, target, tags, sampling_rate)
+                own = replace(tags, comment=_comment_of(target, tags))
+                writer = FORMATS[target.type].open(part, target, own, sampling_rate)
             undo.callback(writer.abort)
             writers.append((target, writer))
 
@@ -67,15 +69,44 @@ def write_chapter(
         for target, writer in writers:
             with write_errors(target.path):
                 writer.close()
-                sync_file(part_of(target.path))
-            if read_comment(part_of(target.path)) != tags.comment:
-                raise MachineError(f"{target.path}: the new file cannot be read back and was not kept; check the disk")
+            _check_part(target, _comment_of(target, tags))
         for target in targets:
             with write_errors(target.path):
                 part_of(target.path).replace(target.path)
         for folder in {target.path.parent for target in targets}:
             sync_folder(folder)
     return written / _SAMPLE_BYTES / sampling_rate
+
+
+def rewrite_tags(target: Target, tags: TrackTags) -> None:
+    """Give a whole file at `target` other tags without encoding it again; it is complete or the old file stays.
+
+    Its bytes are those that `write_chapter` writes with these tags.
+
+    Raises:
+        MachineError: the disk is full, or the file cannot be read, written or read back.
+    """
+    own, part = replace(tags, comment=_comment_of(target, tags)), part_of(target.path)
+    with ExitStack() as undo:
+        with write_errors(target.path):
+            part.unlink(missing_ok=True)
+            undo.callback(remove_part, part)
+            FORMATS[target.type].retag(target, part, own)
+        _check_part(target, own.comment)
+        with write_errors(target.path):
+            part.replace(target.path)
+        sync_folder(target.path.parent)
+
+
+def _check_part(target: Target, comment: str) -> None:
+    with write_errors(target.path):
+        sync_file(part_of(target.path))
+    if read_comment(part_of(target.path)) != comment:
+        raise MachineError(f"{target.path}: the new file cannot be read back and was not kept; check the disk")
+
+
+def _comment_of(target: Target, tags: TrackTags) -> str:
+    return tags.comment if target.comment is None else target.comment
 
 
 def read_comment(path: Path) -> str | None:
@@ -99,13 +130,16 @@ def _comment(path: Path, *_seen: int) -> str | None:
         # The flags are for a file replaced since `lstat`: opening a FIFO would wait for a writer.
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(file, "rb") as opened:
-            start = opened.read(max(len(row.magic) for row in FORMATS.values()))
-            opened.seek(0)
-            for row in FORMATS.values():
-                if start.startswith(row.magic):
-                    return row.comment(opened, os.fstat(file).st_size)
-    except Exception:
-        # Two parsers read untrusted bytes; any failure means that the file was not written here.
+            start = opened.read(max(len(magic) for magic, _ in COMMENTS))
+            for magic, comment in COMMENTS:
+                if not start.startswith(magic):
+                    continue
+                opened.seek(0)
+                # The parsers read untrusted bytes; any failure means that the file was not written here.
+                with suppress(Exception):
+                    if (found := comment(opened, os.fstat(file).st_size)) is not None:
+                        return found
+    except OSError:
         return None
     return None
 

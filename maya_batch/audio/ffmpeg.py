@@ -6,14 +6,18 @@ Each process gets its own session, so that Ctrl-C reaches only this program and 
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from subprocess import PIPE
 
 from maya_batch.errors import MachineError
 
-REPRODUCIBLE = ("-map_metadata", "-1", "-fflags", "+bitexact", "-flags:a", "+bitexact")
-"""Output options that keep tags and ffmpeg's version out of the file: the same sound gives the same bytes."""
+BIT_EXACT = ("-fflags", "+bitexact", "-flags:a", "+bitexact")
+"""Output options that keep ffmpeg's version and the time out of the file."""
+
+REPRODUCIBLE = ("-map_metadata", "-1", *BIT_EXACT)
+"""Output options that keep tags and all of these out of the file: the same sound gives the same bytes."""
 
 _EXIT_TIMEOUT = 10
 """Seconds that ffmpeg has to exit after it closed its input."""
@@ -63,6 +67,32 @@ def run_for_log(arguments: Sequence[str]) -> str:
         MachineError: ffmpeg is missing or does not start.
     """
     return _run("info", arguments, b"").stderr.decode(errors="replace")
+
+
+def read_blocks(arguments: Sequence[str], block_bytes: int) -> Iterator[bytes]:
+    """Run ffmpeg; its standard output in blocks, of which only the last one may be shorter.
+
+    Raises:
+        FfmpegError: ffmpeg failed.
+        MachineError: ffmpeg is missing or does not start.
+    """
+    with tempfile.TemporaryFile() as log:
+        try:
+            process = subprocess.Popen(
+                _command("error", arguments), stdin=subprocess.DEVNULL, stdout=PIPE, stderr=log, start_new_session=True
+            )
+        except OSError as error:
+            raise MachineError(f"ffmpeg does not start: {error}") from error
+        try:
+            assert process.stdout is not None  # a pipe
+            while block := process.stdout.read(block_bytes):
+                yield block
+            if process.wait() != 0:
+                log.seek(0)
+                raise FfmpegError(_reason(log.read(), process.returncode))
+        finally:
+            process.kill()  # does nothing if it has exited
+            process.communicate()
 
 
 class FfmpegProcess:

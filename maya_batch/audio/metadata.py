@@ -12,7 +12,8 @@ from typing import BinaryIO
 OURS = "maya-batch"
 """Marks a file as written here: the software name, and the description of the comment in ID3."""
 
-_LARGEST_TAG = 1 << 24  # bytes; larger ones are not read
+LARGEST_TAG = 1 << 24
+"""In bytes; larger tags are not read."""
 _MOST_CHUNKS = 64  # in a WAV, before its comment
 _XING = {b"Info", b"Xing"}
 
@@ -28,7 +29,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class TrackTags:
-    """The tags of one chapter file. Empty ones are not written; WAV has no narrator, publisher, series and cover."""
+    """The tags of one file. Empty ones are not written.
+
+    WAV has no narrator, publisher, series and cover; WAV and MP3 have none of those below the cover.
+    """
 
     title: str
     album: str
@@ -45,6 +49,11 @@ class TrackTags:
     series: str = ""
     series_number: str = ""
     cover: Picture | None = None
+    subtitle: str = ""
+    description: str = ""
+    isbn: str = ""
+    language: str = ""
+    """As BCP 47 has it: `en`, `en-GB`."""
 
     def __post_init__(self) -> None:
         for tag in fields(self):
@@ -80,7 +89,7 @@ def wav_comment(file: BinaryIO, size: int) -> str | None:
         return None
     for _ in range(_MOST_CHUNKS):
         name, length = struct.unpack("<4sI", file.read(8))
-        if name == b"LIST" and length <= _LARGEST_TAG:
+        if name == b"LIST" and length <= LARGEST_TAG:
             body = file.read(length)
             if body[:4] == b"INFO":
                 texts = _info_texts(body[4:])
@@ -102,7 +111,7 @@ def _info_texts(body: bytes) -> dict[bytes, str]:
 
 
 def write_id3(path: Path, tags: TrackTags) -> None:
-    """Write `tags` to the start of the MP3 at `path`, as ID3v2.4 in UTF-8.
+    """Write `tags` to the start of the MP3 at `path`, as ID3v2.4 in UTF-8, in place of those that it has.
 
     Raises:
         mutagen.MutagenError: the file cannot be written.
@@ -144,31 +153,52 @@ def write_id3(path: Path, tags: TrackTags) -> None:
         id3.add(APIC(encoding=utf8, mime=tags.cover.mime, type=PictureType.COVER_FRONT, data=tags.cover.content))
     id3.add(TRCK(encoding=utf8, text=[f"{tags.track}/{tags.tracks}"]))
     id3.add(COMM(encoding=utf8, lang="eng", desc=OURS, text=[tags.comment]))
-    id3.save(path, v1=0, v2_version=4)
+    with path.open("rb") as file:
+        sound = path.stat().st_size - id3_length(file.read(10))
+    # What mutagen leaves in a new file, whatever was there before.
+    id3.save(path, v1=0, v2_version=4, padding=lambda _: 1024 + sound // 1000)
+
+
+def tag_padding(_: object) -> int:
+    """How many empty bytes mutagen leaves after tags: as many whatever was there before."""
+    return 1024
+
+
+def id3_length(head: bytes) -> int:
+    """The bytes of an ID3 tag, by the first ten of a file; 0 without one."""
+    if len(head) < 10:
+        return 0
+    name, _, flags, *digits = struct.unpack(">3sHB4B", head)
+    length = 0
+    for digit in digits:
+        length = length << 7 | digit & 0x7F
+    if name != b"ID3" or length > LARGEST_TAG:
+        return 0
+    return 10 + length + (10 if flags & 0x10 else 0)  # the sound begins after the tag and its footer
+
+
+def id3_comment(file: BinaryIO, album: str = "") -> str | None:
+    """The comment in an ID3 tag; "" without one; None if it was not written here, or its album begins otherwise."""
+    from mutagen.id3 import COMM, ID3, TALB, TSSE
+
+    file.seek(0)
+    # Only these frames: decoding pictures takes time.
+    id3 = ID3(file, known_frames={"COMM": COMM, "TALB": TALB, "TSSE": TSSE}, load_v1=False)
+    if str(id3.get("TSSE", "")) != OURS or not str(id3.get("TALB", "")).startswith(album):
+        return None
+    return next((str(comment) for comment in id3.getall("COMM") if comment.desc == OURS), "")
 
 
 def mp3_comment(file: BinaryIO, size: int) -> str | None:
     """The comment of an MP3 of `size` bytes; "" without one; None if it is incomplete or not written here."""
-    name, _, flags, *digits = struct.unpack(">3sHB4B", file.read(10))
-    length = 0
-    for digit in digits:
-        length = length << 7 | digit & 0x7F
-    audio = 10 + length + (10 if flags & 0x10 else 0)  # the sound begins after the tag and its footer
-    if name != b"ID3" or length > _LARGEST_TAG:
+    audio = id3_length(file.read(10))
+    if not audio:
         return None
     # The first frame has no sound but the encoder's count of the stream's bytes.
     file.seek(audio)
     frame = file.read(64)
     xing = next((at for mark in _XING if (at := frame.find(mark)) > 0), 0)
+    if not xing:
+        return None
     _, content, _, plural = struct.unpack_from(">4sIII", frame, xing)
-    if not xing or content & 3 != 3 or plural != size - audio:
-        return None
-
-    from mutagen.id3 import COMM, ID3, TSSE
-
-    file.seek(0)
-    # Only these frames: decoding pictures takes time.
-    id3 = ID3(file, known_frames={"COMM": COMM, "TSSE": TSSE}, load_v1=False)
-    if str(id3.get("TSSE", "")) != OURS:
-        return None
-    return next((str(comment) for comment in id3.getall("COMM") if comment.desc == OURS), "")
+    return id3_comment(file) if content & 3 == 3 and plural == size - audio else None

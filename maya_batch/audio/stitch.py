@@ -34,10 +34,21 @@ class Clip:
     """[samples], within -1..1, mono."""
     pause: float
     """Seconds of silence until the next clip; 0 for the last one, which `stitch`'s `end` follows."""
+    voice: str = ""
+    """Who speaks; empty for a sound without a voice."""
+    name: str = ""
+    """What reports call the clip."""
 
 
 def stitch(clips: Iterable[Clip], *, start: float, end: float, sampling_rate: int = 24000) -> Iterator[bytes]:
-    """Join `clips` into little-endian 16-bit mono PCM, in pieces of whole samples.
+    """Join `clips` into little-endian 16-bit mono PCM, in pieces of whole samples; see `segments`."""
+    return (pcm for pcm, _ in segments(clips, start=start, end=end, sampling_rate=sampling_rate))
+
+
+def segments(
+    clips: Iterable[Clip], *, start: float, end: float, sampling_rate: int = 24000
+) -> Iterator[tuple[bytes, Clip | None]]:
+    """The PCM of each clip, and of each silence between them, with None.
 
     Silence at a clip's edges is cut to `MARGIN_MS`, and the rest counts towards the pause next to it, so the silence in
     the chapter is as long as the pause, to about `STEP_MS`. A clip without sound is not trimmed. `start` and `end` are
@@ -55,11 +66,11 @@ def stitch(clips: Iterable[Clip], *, start: float, end: float, sampling_rate: in
     for position, clip in enumerate(clips):
         name = f"clip {position}"
         voice, head, tail = _trim(pydub, _segment(pydub, clip.waveform, name, sampling_rate))
-        yield bytes(max(0, owed - head) * _BYTES)
-        yield _fade(voice)
+        yield bytes(max(0, owed - head) * _BYTES), None
+        yield _fade(voice), clip
         # Below zero if the margin alone is longer than the pause: the head of the next clip must not add to it.
         owed = _samples(f"{name}: pause", clip.pause, sampling_rate) - tail
-    yield bytes(max(0, owed + closing) * _BYTES)
+    yield bytes(max(0, owed + closing) * _BYTES), None
 
 
 def _pydub() -> ModuleType:

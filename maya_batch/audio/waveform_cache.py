@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Container
+from threading import RLock
 from typing import Protocol
 
 import numpy as np
@@ -39,7 +40,7 @@ class Decoder(Protocol):
 
 
 class WaveformCache:
-    """Decoded takes."""
+    """Decoded takes. Any thread may use it; clips are decoded one at a time, which bounds the memory for that."""
 
     def __init__(self, load: Callable[[], Decoder]) -> None:
         """`load` is called when the codec is first needed."""
@@ -47,6 +48,7 @@ class WaveformCache:
         self._codec: Decoder | None = None
         self._kept: dict[tuple[str, int], NDArray[np.float32]] = {}
         self._bytes = 0
+        self._lock = RLock()
 
     @property
     def loaded(self) -> bool:
@@ -55,9 +57,10 @@ class WaveformCache:
 
     def load(self) -> Decoder:
         """The codec; the first call loads it."""
-        if self._codec is None:
-            self._codec = self._load()
-        return self._codec
+        with self._lock:
+            if self._codec is None:
+                self._codec = self._load()
+            return self._codec
 
     def forget(self) -> None:
         """Drop the codec: it cannot be used any more."""
@@ -66,29 +69,35 @@ class WaveformCache:
     def prepare(self, take: Decodable) -> NDArray[np.float32]:
         """A take's waveform; it is kept for its chapter."""
         name = (take.key, take.attempt)
-        if name in self._kept:
-            return self._kept[name]
-        waveform = self._decode(take)
-        if self._bytes < _KEPT:
-            self._kept[name] = waveform
-            self._bytes += waveform.nbytes
-        return waveform
+        with self._lock:
+            if name in self._kept:
+                return self._kept[name]
+            waveform = self._decode(take)
+            if self._bytes < _KEPT:
+                self._kept[name] = waveform
+                self._bytes += waveform.nbytes
+            return waveform
 
     def drop(self, take: Decodable) -> None:
         """Drop a take's waveform: no chapter needs it."""
-        waveform = self._kept.pop((take.key, take.attempt), None)
-        self._bytes -= 0 if waveform is None else waveform.nbytes
+        with self._lock:
+            waveform = self._kept.pop((take.key, take.attempt), None)
+            self._bytes -= 0 if waveform is None else waveform.nbytes
 
     def drop_keys(self, keys: Container[str]) -> None:
         """Drop the waveforms of takes of these keys: no chapter needs them any more."""
-        for key, attempt in [name for name in self._kept if name[0] in keys]:
-            self._bytes -= self._kept.pop((key, attempt)).nbytes
+        with self._lock:
+            for key, attempt in [name for name in self._kept if name[0] in keys]:
+                self._bytes -= self._kept.pop((key, attempt)).nbytes
 
     def pop(self, take: Decodable) -> NDArray[np.float32]:
         """A take's waveform for its chapter, -1 to 1; it is then dropped."""
-        waveform = self._kept.get((take.key, take.attempt))
-        self.drop(take)
-        return audible(self._decode(take) if waveform is None else waveform)
+        with self._lock:
+            waveform = self._kept.get((take.key, take.attempt))
+            self.drop(take)
+            if waveform is None:
+                waveform = self._decode(take)
+        return audible(waveform)
 
     def _decode(self, take: Decodable) -> NDArray[np.float32]:
         try:

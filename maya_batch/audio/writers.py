@@ -1,20 +1,29 @@
-"""Writers of chapter files, one for each format; the table `FORMATS` lists them."""
+"""Writers of audio files, one for each format; the table `FORMATS` lists them."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from shutil import copyfile
 from types import MappingProxyType
 from typing import BinaryIO, Protocol
 
+from maya_batch.audio.adts import stream_comment, write_stream_tags
 from maya_batch.audio.ffmpeg import REPRODUCIBLE, FfmpegError, FfmpegProcess, file_url
 from maya_batch.audio.metadata import TrackTags, mp3_comment, wav_comment, wav_strings, write_id3
+from maya_batch.audio.mp4_tags import mp4_comment, write_mp4
+from maya_batch.audio.vorbis_tags import flac_comment, opus_comment, write_flac, write_opus
+from maya_batch.audio.wav_tags import has_tags_at_its_end, write_wav_tags
 from maya_batch.errors import MachineError
-from maya_batch.manifest.audio_formats import DEFAULT_BITRATES
+from maya_batch.manifest.audio_formats import CHOICES
 
 RIFF_BYTES = (1 << 32) - (1 << 20)
 """The most bytes of sound in one WAV: RIFF counts in 32 bits, and a megabyte is left for the rest of the file."""
+
+
+_BLOCK = 2**19  # samples
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,14 @@ class Target:
     """A key of `FORMATS`."""
     bitrate: str | None = None
     """As ffmpeg takes it ("64k"); None for the format's default, and for formats without one."""
+    sample_rate: int | None = None
+    """In Hz; None for that of the sound."""
+    mode: str | None = None
+    """`cbr` or `vbr`; None for the format's default, and for formats without one."""
+    as_loud: bool = False
+    """Whether a file of a lossy format is as loud as its sound: LAME lowers it."""
+    comment: str | None = None
+    """What `read_comment` returns for it; None for the comment of the tags."""
 
 
 class Writer(Protocol):
@@ -52,6 +69,10 @@ class FileFormat:
     """(file to write, target, tags, sampling rate in Hz) -> writer."""
     comment: Callable[[BinaryIO, int], str | None]
     """(file, its size in bytes) -> comment; see `metadata`."""
+    retag: Callable[[Target, Path, TrackTags], None]
+    """(target, file to write, tags): writes what is at the target with other tags, and the same sound."""
+    of_book: bool = False
+    """Whether one file has all chapters. Then `open` writes the stream of one chapter, and `m4b` joins them."""
 
 
 class _WavWriter:
@@ -94,15 +115,23 @@ class _WavWriter:
             raise MachineError(f"{self._name}: cannot be written; is the disk full? ({why})") from error
 
 
-class _Mp3Writer:
-    """An MP3, encoded by ffmpeg while the sound is written, and tagged by mutagen."""
+class _FfmpegWriter:
+    """A file that ffmpeg encodes while the sound is written, and mutagen tags when it is whole."""
 
-    def __init__(self, part: Path, target: Target, tags: TrackTags, sampling_rate: int) -> None:
-        self._name, self._part, self._tags = target.path, part, tags
+    def __init__(
+        self,
+        part: Path,
+        target: Target,
+        tags: TrackTags,
+        sampling_rate: int,
+        *,
+        encoder: Callable[[Target], Sequence[str]],
+        write_tags: Callable[[Path, TrackTags], None],
+    ) -> None:
+        self._target, self._part, self._tags, self._write_tags = target, part, tags, write_tags
         arguments = ["-y", "-f", "s16le", "-ar", str(sampling_rate), "-ac", "1", "-i", "pipe:0"]
-        arguments += ["-c:a", "libmp3lame", "-b:a", target.bitrate or DEFAULT_BITRATES["mp3"], *REPRODUCIBLE]
-        # mutagen adds the tags.
-        arguments += ["-id3v2_version", "0", "-write_id3v1", "0", "-f", "mp3", file_url(part)]
+        arguments += [] if target.sample_rate is None else ["-ar", str(target.sample_rate)]
+        arguments += [*REPRODUCIBLE, *encoder(target), file_url(part)]
         with self._machine_errors():
             self._ffmpeg = FfmpegProcess(arguments)
 
@@ -111,14 +140,9 @@ class _Mp3Writer:
             self._ffmpeg.write(pcm)
 
     def close(self) -> None:
-        from mutagen import MutagenError
-
         with self._machine_errors():
             self._ffmpeg.close()
-        try:
-            write_id3(self._part, self._tags)
-        except MutagenError as error:
-            raise MachineError(f"{self._name}: the tags cannot be written; is the disk full? ({error})") from error
+        _tag(self._target, self._part, self._tags, self._write_tags)
 
     def abort(self) -> None:
         self._ffmpeg.kill()
@@ -128,15 +152,119 @@ class _Mp3Writer:
         try:
             yield
         except FfmpegError as error:
-            raise MachineError(f"{self._name}: ffmpeg failed: {error}") from error
+            raise MachineError(f"{self._target.path}: ffmpeg failed: {error}") from error
         except MachineError as error:
-            raise MachineError(f"{self._name}: {error}") from error
+            raise MachineError(f"{self._target.path}: {error}") from error
+
+
+def _tag(target: Target, part: Path, tags: TrackTags, write_tags: Callable[[Path, TrackTags], None]) -> None:
+    from mutagen import MutagenError
+
+    try:
+        write_tags(part, tags)
+    except MutagenError as error:
+        raise MachineError(f"{target.path}: the tags cannot be written; is the disk full? ({error})") from error
+
+
+def _wav_writer(part: Path, target: Target, tags: TrackTags, sampling_rate: int) -> Writer:
+    if target.sample_rate in (None, sampling_rate):
+        return _WavWriter(part, target, tags, sampling_rate)
+    encoder = ["-c:a", "pcm_s16le", "-f", "wav"]
+    return _FfmpegWriter(part, target, tags, sampling_rate, encoder=lambda _: encoder, write_tags=write_wav_tags)
+
+
+def _retag_wav(target: Target, part: Path, tags: TrackTags) -> None:
+    import soundfile
+
+    if has_tags_at_its_end(target.path):
+        copyfile(target.path, part)
+        write_wav_tags(part, tags)
+        return
+    with soundfile.SoundFile(os.fsencode(target.path)) as old:
+        writer = _WavWriter(part, target, tags, old.samplerate)
+        try:
+            while piece := old.buffer_read(_BLOCK, dtype="int16"):
+                writer.write(bytes(piece))
+            writer.close()
+        finally:
+            writer.abort()
+
+
+def _bitrate(target: Target) -> str:
+    return target.bitrate or CHOICES[target.type].default or ""
+
+
+_NO_TAGS = ("-id3v2_version", "0", "-write_id3v1", "0")
+
+
+#: What LAME 3.100 multiplies samples with, from a bitrate on (`scale` in its presets.c; measured with each, too).
+_LAME_SCALE = ((256, 1.0), (224, 0.98), (192, 0.97), (0, 0.95))
+
+
+def _mp3(target: Target) -> list[str]:
+    average = ["-abr", "1"] if target.mode == "vbr" else []
+    scale = next(scale for least, scale in _LAME_SCALE if int(_bitrate(target).removesuffix("k")) >= least)
+    if target.as_loud and scale < 1:
+        # In floats, which LAME takes: 16 bits would clip.
+        average += ["-af", f"aformat=sample_fmts=fltp,volume={1 / scale:.6f}:precision=float"]
+    return ["-c:a", "libmp3lame", "-b:a", _bitrate(target), *average, *_NO_TAGS, "-f", "mp3"]
+
+
+def _flac(_: Target) -> list[str]:
+    return ["-c:a", "flac", "-f", "flac"]
+
+
+def _opus(target: Target) -> list[str]:
+    return ["-c:a", "libopus", "-b:a", _bitrate(target), "-vbr", "off" if target.mode == "cbr" else "on", "-f", "opus"]
+
+
+def _aac(target: Target) -> list[str]:
+    return ["-c:a", "aac", "-b:a", _bitrate(target)]
+
+
+def _m4a(target: Target) -> list[str]:
+    return [*_aac(target), "-movflags", "+faststart", "-f", "ipod"]
+
+
+def _adts(target: Target) -> list[str]:
+    return [*_aac(target), "-f", "adts"]
+
+
+def _encoded(
+    magic: bytes,
+    encoder: Callable[[Target], Sequence[str]],
+    write_tags: Callable[[Path, TrackTags], None],
+    comment: Callable[[BinaryIO, int], str | None],
+    of_book: bool = False,
+) -> FileFormat:
+    """A format that ffmpeg encodes and mutagen tags."""
+
+    def retag(target: Target, part: Path, tags: TrackTags) -> None:
+        copyfile(target.path, part)
+        _tag(target, part, tags, write_tags)
+
+    writer = partial(_FfmpegWriter, encoder=encoder, write_tags=write_tags)
+    return FileFormat(magic, writer, comment, retag, of_book)
 
 
 FORMATS: Mapping[str, FileFormat] = MappingProxyType(
     {
-        "wav": FileFormat(b"RIFF", _WavWriter, wav_comment),
-        "mp3": FileFormat(b"ID3", _Mp3Writer, mp3_comment),
+        "wav": FileFormat(b"RIFF", _wav_writer, wav_comment, _retag_wav),
+        "mp3": _encoded(b"ID3", _mp3, write_id3, mp3_comment),
+        "flac": _encoded(b"fLaC", _flac, write_flac, flac_comment),
+        "opus": _encoded(b"OggS", _opus, write_opus, opus_comment),
+        "m4a": _encoded(b"\0\0\0\x1cftypM4A ", _m4a, write_mp4, mp4_comment),
+        # The magic and the comment are those of the book's file, the writer that of the chapters' streams.
+        "m4b": _encoded(b"\0\0\0\x1cftypM4B ", _adts, write_stream_tags, mp4_comment, of_book=True),
     }
 )
 """By the format's name in manifests, which is also the extension of its files."""
+
+CHAPTER_FORMATS = tuple(name for name, row in FORMATS.items() if not row.of_book)
+"""Those with one file for each chapter."""
+
+STREAM = "aac"
+"""The suffix of a chapter's stream, which becomes part of an M4B."""
+
+COMMENTS = (*((row.magic, row.comment) for row in FORMATS.values()), (b"ID3", stream_comment))
+"""How a file begins, and how its comment is read then; the first that is not None counts."""

@@ -8,6 +8,9 @@ from maya_batch.manifest import ChapterText, has_words
 from maya_batch.manifest.yaml_positions import DataPath
 from maya_batch.text.chunking import Piece
 
+#: The paragraph of the pieces of a spoken title.
+TITLE = -1
+
 #: What chapter texts use as markup.
 _MARKUP = re.compile(r"[\\\[\]<>]")
 #: A title that ends a sentence, and what a full stop replaces at the end of others.
@@ -44,7 +47,7 @@ def before_text(title: Sequence[Piece], text: Sequence[Piece]) -> list[Piece]:
 
     An announcement is no part of the chapter's text. A pause that the text begins with is the one after it.
     """
-    placed = [replace(piece, paragraph=-1, start=0, end=0) for piece in title]
+    placed = [replace(piece, paragraph=TITLE, start=0, end=0) for piece in title]
     if not placed or not text:
         return [*placed, *text]
     pause = text[0].pause_before or None

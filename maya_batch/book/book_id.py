@@ -15,9 +15,9 @@ from maya_batch.files.safe_open import safe_read
 from maya_batch.files.yaml_content import parsed
 from maya_batch.text.rules import TEXT_RULES
 
-#: The current rules for assembling chapters. A folder keeps the versions of these and of the text rules that it was
-#: started with; version 0.1, which wrote no book.yaml, had version 1 of both.
-AUDIO_RULES = 1
+#: The current rules for assembling chapters; 2 has other pauses where a manifest sets none. A folder keeps the versions
+#: of these and of the text rules that it was started with; version 0.1 wrote no book.yaml and had version 1 of both.
+AUDIO_RULES = 2
 
 _VERSION = 1
 _HEAD = "# Which book this folder belongs to; written by maya-batch at the first render.\n"
@@ -74,8 +74,8 @@ def read_book_id(hidden: Path) -> BookId | None:
     return book
 
 
-def text_rules_of(folder: Path) -> int:
-    """The version of the text rules that the book in an output folder was begun with; the newest for a new book.
+def rules_of(folder: Path) -> tuple[int, int]:
+    """The versions of the text and audio rules that the book in a folder was begun with; the newest for a new book.
 
     Raises:
         MachineError: a file of the folder `.maya` is not valid.
@@ -83,9 +83,9 @@ def text_rules_of(folder: Path) -> int:
     hidden = folder / ".maya"
     book = read_book_id(hidden)
     if book is not None:
-        return book.text_rules
+        return book.text_rules, book.audio_rules
     begun = read_lock(hidden / "model.lock")["model"]
-    return 1 if begun else TEXT_RULES
+    return (1, 1) if begun else (TEXT_RULES, AUDIO_RULES)
 
 
 def write_book_id(hidden: Path, book: BookId) -> None:

@@ -24,8 +24,8 @@ def find_chapters(text: str, plan: Plan) -> frozenset[int]:
         first, last = int(numbers[1]), int(numbers[2] or numbers[1])
         if last < first:
             raise UsageError(f"--chapters {part.strip()} runs backwards; write {last}-{first}")
-        most = len(plan.book.chapters)
-        wrong = next((number for number in (first, last) if not 0 < number <= most), None)
+        numbers_of_all = _numbers(plan)
+        wrong = next((number for number in (first, last) if number not in numbers_of_all), None)
         those = set() if wrong else rendered & set(range(first, last + 1))
         if not those:
             raise UsageError(f"--chapters {part.strip()}: {no_chapter(wrong or first, plan)}")
@@ -37,5 +37,12 @@ def no_chapter(number: int, plan: Plan) -> str:
     """Why no chapter of this number is rendered, as the second half of a message."""
     if any(chapter.number == number for chapter in plan.manuscript.skipped):
         return f"chapter {number} is skipped; to render it, delete its `skip:` in the manifest"
-    most = len(plan.book.chapters)
-    return f"there is no chapter {number}; the book has {f'chapters 1 to {most}' if most > 1 else 'one chapter'}"
+    known = _numbers(plan)
+    least, most = min(known), max(known)
+    those = f"chapters {least} to {most}" if most > least else "one chapter"
+    return f"there is no chapter {number}; the book has {those}"
+
+
+def _numbers(plan: Plan) -> set[int]:
+    """The numbers of all chapters, also of those that are skipped, and of credits."""
+    return {*range(1, len(plan.book.chapters) + 1), *(chapter.number for chapter in plan.chapters)}

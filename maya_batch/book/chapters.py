@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from maya_batch.book.chunk import Chapter, Chunk
+from maya_batch.book.pause_lengths import PauseLengths
 from maya_batch.book.settings import Sound
 from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.manifest import Book, ChapterText
@@ -14,15 +15,18 @@ from maya_batch.text.typography import finish_description, speakable
 
 
 def planned_chapters(
-    drafts: Sequence[tuple[ChapterText, list[Piece]]], book: Book, sound: Sound, rules: int
+    drafts: Sequence[tuple[ChapterText, list[Piece]]], book: Book, sound: Sound, rules: int, pauses: PauseLengths
 ) -> tuple[Chapter, ...]:
     """The chapters, with pieces turned into chunks: voices, lengths, pauses, occurrences."""
     seen: Counter[tuple[str, str, int]] = Counter()
-    digits = max(2, len(str(len(book.chapters))))  # also where chapters are skipped, which renames no file
+    last = max([len(book.chapters), *(text.number for text, _ in drafts)])  # closing credits come after all chapters
+    digits = max(2, len(str(last)))  # also where chapters are skipped, which renames no file
     descriptions = {name: finish_description(voice.description) for name, voice in book.voices.items()}
-    chapters = []
-    for text, pieces in drafts:
+    chapters = list[Chapter]()
+    # Credits are counted last: adding them changes the key of no chunk that speaks the same words.
+    for text, pieces in sorted(drafts, key=lambda draft: draft[0].credits):
         chunks = []
+        jingle = book.jingle is not None and bool(chapters) and not text.credits
         for index, piece in enumerate(pieces, start=1):
             name = piece.voice or text.voice
             voice_seed = book.voices[name].seed
@@ -41,7 +45,7 @@ def planned_chapters(
                     occurrence=seen[description, spoken, seed],
                     expected_frames=_frames(expected_tokens(spoken, description, book.language, rules)),
                     max_frames=_frames(cap_tokens(spoken, description, book.language, rules)),
-                    pause=_pause(piece, following, book),
+                    pause=pauses.after(piece, following, text.voice),
                     words=piece.words,
                     pause_before=piece.pause_before,
                     changes=piece.changes,
@@ -49,8 +53,8 @@ def planned_chapters(
                 )
             )
         stem = f"{text.number:0{digits}}-{text.slug}".rstrip("-")
-        chapters.append(Chapter(text.number, text.title, stem, tuple(chunks), text.part))
-    return tuple(chapters)
+        chapters.append(Chapter(text.number, text.title, stem, tuple(chunks), text.part, text.credits, jingle))
+    return tuple(sorted(chapters, key=lambda chapter: chapter.number))
 
 
 def spoken_as(chunk: Chunk, text: str, voice: str, book: Book, seed: int) -> Chunk:
@@ -67,20 +71,6 @@ def spoken_as(chunk: Chunk, text: str, voice: str, book: Book, seed: int) -> Chu
         voice=voice,
         changes=(),
     )
-
-
-def _pause(piece: Piece, following: Piece | None, book: Book) -> float:
-    """The silence after a piece, in seconds; each scene break adds the pause of a paragraph.
-
-    What the text asks for takes the place of the usual silence. After a chapter's last piece it is added to
-    `chapter_end`, as the stitcher does.
-    """
-    usual = book.pauses.sentence
-    if following is None:
-        usual = 0.0
-    elif following.paragraph != piece.paragraph:
-        usual = book.pauses.paragraph * (1 + piece.scene_breaks_after)
-    return usual if piece.pause_after is None else piece.pause_after
 
 
 def _frames(tokens: int) -> int:

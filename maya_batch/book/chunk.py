@@ -23,8 +23,9 @@ class Chunk:
     """A text that one voice speaks in one go."""
 
     chapter: int
+    """Its number, from 1; opening credits have 0."""
     index: int
-    """Chapter and index in it, both from 1; people name the chunk `chapter:index`."""
+    """In its chapter, from 1; people name the chunk `chapter:index`."""
     source: str
     """The text in the manifest; the sources of all chunks of a chapter, joined, are the chapter's text. Empty if the
     chunk is spoken before it and announces the chapter's title.
@@ -77,6 +78,10 @@ class Chapter:
     chunks: tuple[Chunk, ...]
     part: str = ""
     """The part of the book that it belongs to; empty without one."""
+    credits: bool = False
+    """Whether these are opening or closing credits."""
+    jingle: bool = False
+    """Whether the book's jingle comes before it: it has one, and another chapter comes before."""
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from maya_batch.audio.chapter_file import part_files
 from maya_batch.book.all_take_keys import absent_models, all_keys, config_keys
+from maya_batch.book.book_files import stale_files
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.state import BookState, hidden_folder
 from maya_batch.errors import MachineError
@@ -57,7 +58,7 @@ def left_over(
     keys = {key for config, known in config_keys(state).items() if config not in forget for key in known}
     absent = absent_models(state) if state.lock.begun else []
     takes = list(state.store.unused(keys)) if state.lock.begun and not absent else []
-    files = state.stale_files()
+    files = stale_files(state)
     if others is not None:
         needed = {key for other in others for key in all_keys(other)}
         names = {target.path.name for other in others for part in other.plan.chapters for target in other.targets(part)}
@@ -69,7 +70,9 @@ def left_over(
     sure_takes = [path for path in takes if path.parent.name not in doubtful.keys]
     sure_files = [path for path in files if path.name not in doubtful.files]
     withheld = 0 if others is not None else len(takes) - len(sure_takes) + len(files) - len(sure_files)
-    return LeftOvers([*sure_files, *part_files(state.folder)], sure_takes, withheld, absent)
+    folders = dict.fromkeys((state.folder, state.audio_folder, state.streams_folder))
+    parts = [part for folder in folders for part in part_files(folder)]
+    return LeftOvers([*sure_files, *parts], sure_takes, withheld, absent)
 
 
 def read_unclaimed(hidden: Path) -> Unclaimed:
@@ -100,7 +103,7 @@ def keep_unclaimed(state: BookState, but_own: bool) -> None:
     hidden = hidden_folder(state.folder)
     known = read_unclaimed(hidden)
     keys = (known.keys | state.store.keys()) - (all_keys(state) if but_own else set())
-    files = known.files | {path.name for path in state.stale_files()}
+    files = known.files | {path.name for path in stale_files(state)}
     if (keys, files) != (known.keys, known.files):
         write_atomic(
             hidden / "unclaimed.json", json.dumps({"takes": sorted(keys), "files": sorted(files)}, indent=0).encode()

@@ -4,6 +4,8 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from maya_batch.audio.writers import FORMATS
+from maya_batch.book.book_files import book_file_states
 from maya_batch.book.book_lexicon import LexiconUse, lexicon_use
 from maya_batch.book.character_accounting import Characters, book_characters, chapter_characters
 from maya_batch.book.chunk import Chapter
@@ -18,6 +20,16 @@ from maya_batch.messages.plural import plural
 
 #: Bytes of a frame in a take's file (seven codes of two bytes), and of the rest of the file (about 900).
 _FRAME_BYTES, _TAKE_BYTES = 2 * SLOTS, 900
+
+_FILE_STATES = {
+    "current": "current",
+    "outdated": "outdated; `maya-batch assemble` writes it",
+    "missing": "missing; `maya-batch assemble` writes it",
+    "waiting": "waits until the files of all chapters are current",
+}
+
+#: What is left of 16-bit speech in a format that compresses without loss, as a share.
+_LOSSLESS = {"flac": 0.6}
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,11 @@ class Description:
     """What the book uses of its lexicon; None without one."""
     skipped: list[SkippedChapter]
     """The chapters that the manifest skips."""
+    book_files: dict[str, str]
+    """What the M4B is, or its parts, by path: `current`, `outdated`, `missing`, or `waiting` for chapters.
+
+    Plans do not tell it.
+    """
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -106,6 +123,7 @@ class Description:
             f"{plural(self.characters.total, 'character')}: {accounted(self.characters)}",
             f"disk: about {self.disk_bytes / 1e6:.0f} MB in all, {self.free_bytes / 1e9:.0f} GB free",
         ]
+        lines += [f"{path}: {_FILE_STATES[file]}" for path, file in self.book_files.items()]
         lines += [f"left over: {path}" for path in self.stale_files]
         if self.unused_takes:
             unused = plural(self.unused_takes, "unused take")
@@ -162,6 +180,7 @@ def describe(state: BookState, machine: Machine, takes: bool, speed: Speed | Non
         characters=book_characters(state),
         lexicon=use,
         skipped=list(plan.manuscript.skipped),
+        book_files={str(path): file for path, file in book_file_states(state).items()} if takes else {},
     )
 
 
@@ -219,11 +238,13 @@ def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:
 
 def _bytes_a_second(state: BookState) -> float:
     """The bytes of a second of audio in all formats of the book."""
-    rate = state.plan.layout.sampling_rate
-    return sum(
-        rate * 2 if format_.bitrate is None else int(format_.bitrate.removesuffix("k")) * 125
-        for format_ in state.plan.book.output.formats
-    )
+    total = 0.0
+    for format_ in state.plan.book.output.formats:
+        copies = 2 if FORMATS[format_.type].of_book else 1  # the chapters' streams are kept
+        rate = format_.sample_rate or state.plan.layout.sampling_rate
+        plain = rate * 2 * _LOSSLESS.get(format_.type, 1.0)
+        total += copies * (plain if format_.bitrate is None else int(format_.bitrate.removesuffix("k")) * 125)
+    return total
 
 
 def _existing(folder: Path) -> Path:

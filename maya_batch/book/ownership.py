@@ -11,9 +11,11 @@ from pathlib import Path
 
 from maya_batch.audio.chapter_file import is_part
 from maya_batch.book.all_take_keys import all_keys
+from maya_batch.book.book_files import book_path, has_book_file
 from maya_batch.book.book_id import AUDIO_RULES, BookId, new_id, path_from, write_book_id
 from maya_batch.book.leftovers import keep_unclaimed, read_unclaimed
 from maya_batch.book.report_files import JSON_NAME, PAGE_NAME, is_report
+from maya_batch.book.sample_file import sample_path
 from maya_batch.book.state import COMMENT_PREFIX, BookState, hidden_folder, is_chapter
 from maya_batch.errors import UsageError
 from maya_batch.files.safe_open import safe_open, safe_read
@@ -164,6 +166,8 @@ def _foreign_files(state: BookState, adopt: bool) -> Iterator[str]:
             yield f"{source} is a source of the book, but is in a place that maya-batch writes to; move it"
     known = {(found.st_dev, found.st_ino): path for path in sources for found in [path.stat()]}
     targets = [target.path for chapter in state.plan.chapters for target in state.targets(chapter)]
+    targets += [book_path(state)] if has_book_file(state) else []
+    targets += [sample_path(state)] if state.plan.book.sample is not None else []
     for path in (*targets, state.folder / JSON_NAME, state.folder / PAGE_NAME):
         try:
             found = path.lstat()

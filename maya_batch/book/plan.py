@@ -6,15 +6,17 @@ It reads only the book's files and the layout of a checkpoint on this disk; no t
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from maya_batch.book.announcement import announcement, before_text
-from maya_batch.book.book_id import text_rules_of
+from maya_batch.book.book_id import AUDIO_RULES, rules_of
 from maya_batch.book.book_lexicon import compile_lexicon, refused_keys
 from maya_batch.book.chapters import planned_chapters
 from maya_batch.book.chunk import Chapter, Chunk
+from maya_batch.book.pause_lengths import PauseLengths, pause_lengths
 from maya_batch.book.pieces import MOST_PROBLEMS, chapter_pieces
 from maya_batch.book.settings import Sound, sound_settings
 from maya_batch.checkpoint.hf_config import CONTEXT, positions_of
@@ -48,6 +50,8 @@ class Plan:
     """The flags without which this book is refused."""
     text_rules: int = TEXT_RULES
     """The version of the text rules by which it is made."""
+    audio_rules: int = AUDIO_RULES
+    """The version of the audio rules, by which pauses have their defaults."""
     lexicon: Lexicon = field(default_factory=Lexicon)
     """The book's lexicon; its entries are in the order of the manuscript's."""
 
@@ -56,6 +60,11 @@ class Plan:
         """The book in the manifest."""
         return self.manuscript.book
 
+    @cached_property
+    def pauses(self) -> PauseLengths:
+        """The book's pauses."""
+        return pause_lengths(self.book.pauses, self.audio_rules)
+
     def chunks(self) -> Iterator[Chunk]:
         """All chunks in reading order."""
         for chapter in self.chapters:
@@ -63,9 +72,11 @@ class Plan:
 
     def seconds(self, chapter: Chapter) -> float:
         """The expected length of a chapter's audio."""
-        pauses = self.book.pauses
+        pauses = self.pauses
         spoken = sum(self.layout.seconds(chunk.expected_frames) + chunk.pause for chunk in chapter.chunks)
         spoken += chapter.chunks[0].pause_before
+        if chapter.jingle and self.manuscript.jingle is not None:
+            spoken += self.manuscript.jingle.seconds + pauses.after_jingle
         return spoken + pauses.chapter_start + pauses.chapter_end
 
 
@@ -77,7 +88,7 @@ def make_plan(
     output: Path | None = None,
     upgrade_text: bool = False,
 ) -> Plan:
-    """The plan of the book at `path`, by the text rules that its folder (`output`, if given) was begun with.
+    """The plan of the book at `path`, by the rules that its folder (`output`, if given) was begun with.
 
     With `upgrade_text`, by the newest ones.
 
@@ -91,8 +102,8 @@ def make_plan(
         raise ManifestError(findings)
     try:
         sound = sound_settings(manuscript.book.render, manuscript.folder, flags)
-        rules = TEXT_RULES if upgrade_text else text_rules_of(output_folder(manuscript, output))
-        return plan_manuscript(manuscript, sound, allow_unknown_tags, findings, allow_language, rules)
+        rules, audio = (TEXT_RULES, AUDIO_RULES) if upgrade_text else rules_of(output_folder(manuscript, output))
+        return plan_manuscript(manuscript, sound, allow_unknown_tags, findings, allow_language, rules, audio)
     except ManifestError:
         raise
     except UsageError:
@@ -108,8 +119,9 @@ def plan_manuscript(
     known: Sequence[Finding] = (),
     allow_language: bool = False,
     rules: int = TEXT_RULES,
+    audio_rules: int = AUDIO_RULES,
 ) -> Plan:
-    """The plan of a manuscript by a version of the text rules; `known` are the mistakes found in it before.
+    """The plan of a manuscript by versions of the text and the audio rules; `known` are mistakes found in it before.
 
     Unknown tags and an unknown language are warnings of the plan if allowed, else mistakes.
 
@@ -166,7 +178,8 @@ def plan_manuscript(
         drafts.append((chapter, pieces))
     if findings:
         raise ManifestError(findings)
-    chapters = planned_chapters(drafts, manuscript.book, sound, rules)
+    pauses = pause_lengths(manuscript.book.pauses, audio_rules)
+    chapters = planned_chapters(drafts, manuscript.book, sound, rules, pauses)
     for planned in chapters:
         os.fsencode(planned.stem)  # fails now, not during the run, if the locale cannot encode it
     lines = listed_lines(warnings)
@@ -178,7 +191,7 @@ def plan_manuscript(
             f"this book was begun with text rules {rules} and keeps them{marks}; `render --upgrade-text` switches it "
             f"to rules {TEXT_RULES}, which changes some chunks"
         )
-    return Plan(manuscript, sound, layout, chapters, tuple(lines), tuple(allowed), rules, lexicon)
+    return Plan(manuscript, sound, layout, chapters, tuple(lines), tuple(allowed), rules, audio_rules, lexicon)
 
 
 def speech_plan(text: str, description: str, sound: Sound, language: str = "en") -> list[Chunk]:
@@ -212,7 +225,8 @@ def speech_plan(text: str, description: str, sound: Sound, language: str = "en")
     pieces, problems, _ = chapter_pieces(chapter, book, sound, layout, context, TEXT_RULES, Lexicon())
     if problems:
         raise ManifestError([Finding(*place(problem.offset), problem.what, problem.mend) for problem in problems])
-    return list(planned_chapters([(chapter, pieces)], book, sound, TEXT_RULES)[0].chunks)
+    pauses = pause_lengths(book.pauses, AUDIO_RULES)
+    return list(planned_chapters([(chapter, pieces)], book, sound, TEXT_RULES, pauses)[0].chunks)
 
 
 def _speaking_limits(model: str) -> tuple[TokenLayout, int]:

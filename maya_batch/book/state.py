@@ -3,23 +3,31 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from maya_batch.audio.chapter_file import read_comment
-from maya_batch.audio.writers import FORMATS, Target
+from maya_batch.audio.writers import FORMATS, STREAM, Target
 from maya_batch.book.book_id import AUDIO_RULES, BookId, read_book_id
 from maya_batch.book.chapter_loudness import ChapterStats
+from maya_batch.book.chapter_sound import ChapterSounds
 from maya_batch.book.chunk import Chapter, Chunk
+from maya_batch.book.library_layout import layout_folders
 from maya_batch.book.model_lock import ModelConfig, ModelLock
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.take_store import Take, TakeStore
-from maya_batch.book.track_tags import more_tags
+from maya_batch.book.track_tags import described, more_tags, track_of
 from maya_batch.errors import UsageError
-from maya_batch.manifest import output_folder
+from maya_batch.manifest import Format, output_folder
 from maya_batch.quality import Problem
 from maya_batch.text.rules import TEXT_RULES
+
+#: They have no further tags.
+_FORMATS_OF_0_2 = frozenset({"wav", "mp3"})
+
+#: The names in a fingerprint of what only the tags are made of.
+_OF_TAGS: tuple[str, ...] = ("tags", "more_tags", "described")
 
 COMMENT_PREFIX = "maya-batch "
 """The start of every chapter file's comment; a digest of what the file is made of follows."""
@@ -37,6 +45,7 @@ class BookState:
     codec: str | None
     """The identity of the codec; None if the book was never rendered."""
     chapter_stats: ChapterStats
+    chapter_sounds: ChapterSounds
     book_id: BookId | None
     """The book that the folder belongs to; None for a folder of version 0.1, and if there is no folder yet."""
     _takes: dict[str, list[Take]] = field(default_factory=dict)
@@ -133,18 +142,59 @@ class BookState:
         """Whether the chapter's files exist and are made of the takes in use."""
         if self.model_config is None or self.codec is None or not self.complete(chapter):
             return False
-        return all(read_comment(target.path) == self.fingerprint(chapter) for target in self.targets(chapter))
+        return not self.outdated(chapter)
+
+    def outdated(self, chapter: Chapter) -> list[Target]:
+        """The files of a complete chapter that do not exist or are made of something else, with new fingerprints."""
+        # Version 0.2 wrote one fingerprint of all formats into each file.
+        of_all, found = self.fingerprint(chapter), []
+        for target, format_ in zip(self.targets(chapter), self.plan.book.output.formats, strict=True):
+            now = self.file_fingerprint(chapter, format_)
+            if read_comment(target.path) not in (now, of_all):
+                found.append(replace(target, comment=now))
+        return found
 
     def targets(self, chapter: Chapter) -> list[Target]:
-        """The files of a chapter, one for each format."""
-        formats = self.plan.book.output.formats
-        return [
-            Target(self.folder / f"{chapter.stem}.{format_.type}", format_.type, format_.bitrate) for format_ in formats
-        ]
+        """The files of a chapter, one for each format; for an M4B, the stream that becomes a part of it."""
+        return [self._target(chapter, format_) for format_ in self.plan.book.output.formats]
+
+    def files(self, chapter: Chapter) -> list[Path]:
+        """The files of a chapter that people play, in the order of the formats; none where there is only an M4B."""
+        return [target.path for target in self.targets(chapter) if not FORMATS[target.type].of_book]
+
+    def _target(self, chapter: Chapter, format_: Format) -> Target:
+        if FORMATS[format_.type].of_book:
+            path = self.streams_folder / f"{chapter.stem}.{STREAM}"
+        else:
+            path = self.audio_folder / f"{chapter.stem}.{format_.type}"
+        return Target(path, format_.type, format_.bitrate, format_.sample_rate, format_.mode)
+
+    @property
+    def audio_folder(self) -> Path:
+        """The folder of the files that people play: the book's, or the one that its layout has below it."""
+        return self.folder.joinpath(*layout_folders(self.plan.book))
+
+    @property
+    def streams_folder(self) -> Path:
+        """The folder of the chapters' streams, which become an M4B."""
+        return hidden_folder(self.folder) / "m4b"
 
     def fingerprint(self, chapter: Chapter) -> str:
-        """The comment of a chapter's files: a prefix and a digest of all that they are made of."""
-        book = self.plan.book
+        """A digest of all that a chapter's files are made of, in all formats, with a prefix."""
+        return self.fingerprint_in(chapter, *self.plan.book.output.formats)
+
+    def fingerprint_in(self, chapter: Chapter, *formats: Format) -> str:
+        """As `fingerprint`, in these formats."""
+        return COMMENT_PREFIX + _digest(self._made_of(chapter, *formats), 32)
+
+    def file_fingerprint(self, chapter: Chapter, format_: Format) -> str:
+        """The comment of a chapter's file: 16 digits of all that its sound is made of, then 16 of its tags."""
+        made_of = self._made_of(chapter, format_)
+        tags = {name: made_of.pop(name) for name in _OF_TAGS if name in made_of}
+        return COMMENT_PREFIX + _digest(made_of, 16) + _digest(tags, 16)
+
+    def _made_of(self, chapter: Chapter, *formats: Format) -> dict[str, object]:
+        book, pauses, types = self.plan.book, self.plan.pauses, {format_.type for format_ in formats}
         made_of: dict[str, object] = {
             "version": self.rules[1],
             "codec": self.codec,
@@ -154,14 +204,20 @@ class BookState:
                 for chunk in chapter.chunks
                 if not self.omitted(chunk)
             ],
-            "edges": [book.pauses.chapter_start + chapter.chunks[0].pause_before, book.pauses.chapter_end],
-            "tags": [chapter.title, book.title, book.author, chapter.number, len(book.chapters)],
-            "formats": [[format_.type, format_.bitrate] for format_ in book.output.formats],
+            "edges": [pauses.chapter_start + chapter.chunks[0].pause_before, pauses.chapter_end],
+            "formats": [_entry(format_) for format_ in formats],
         }
-        if more := more_tags(self.plan.manuscript):
-            made_of["more_tags"] = more  # version 0.2 did not have them
-        canonical = json.dumps(made_of, sort_keys=True, ensure_ascii=False)
-        return COMMENT_PREFIX + hashlib.sha256(canonical.encode()).hexdigest()[:32]
+        if not all(FORMATS[name].of_book for name in types):  # a stream has no tags
+            made_of["tags"] = [chapter.title, book.title, book.author, *track_of(book, chapter)]
+            if more := more_tags(self.plan.manuscript):
+                made_of["more_tags"] = more  # version 0.2 did not have them
+            if not types <= _FORMATS_OF_0_2:
+                made_of["described"] = described(self.plan.manuscript)
+        if chapter.jingle and self.plan.manuscript.jingle is not None:
+            made_of["jingle"] = [self.plan.manuscript.jingle.digest, pauses.after_jingle]
+        if book.master is not None:
+            made_of["master"] = book.master.model_dump(exclude={"preset"})
+        return made_of
 
     def problems(self) -> Iterator[tuple[Chunk, Problem]]:
         """The problems of the takes in use, with their chunks, in reading order."""
@@ -171,21 +227,39 @@ class BookState:
 
     def stale_files(self) -> list[Path]:
         """The audio files of this program in the folder that no chapter of the book as it is now has."""
-        expected = {target.path.name for chapter in self.plan.chapters for target in self.targets(chapter)}
-        return sorted(path for path in self._audio_files() if path.name not in expected and is_chapter(path))
+        expected = {target.path for chapter in self.plan.chapters for target in self.targets(chapter)}
+        return sorted(path for path in self._audio_files() if path not in expected and is_chapter(path))
 
     def fingerprints(self) -> set[str]:
         """The fingerprints of all audio files in the folder."""
         return {fingerprint for path in self._audio_files() if (fingerprint := read_comment(path))}
 
     def _audio_files(self) -> Iterator[Path]:
-        """All files in the folder that have the suffix of an audio format."""
-        if self.folder.is_dir():
-            yield from (path for path in self.folder.iterdir() if path.suffix[1:] in FORMATS)
+        """All files in the folder that have the suffix of an audio format, and the chapters' streams."""
+        for folder in dict.fromkeys((self.folder, self.audio_folder, self.streams_folder)):
+            if folder.is_dir():
+                yield from (path for path in folder.iterdir() if path.suffix[1:] in (*FORMATS, STREAM))
 
     def _attempt(self, chunk: Chunk) -> int:
         take = self.take(chunk)
         return take.attempt if take else 0
+
+
+def _entry(format_: Format) -> list[str | int | None]:
+    """A format in a fingerprint; what version 0.2 did not have only where it is chosen."""
+    more = [] if format_.sample_rate is None else [format_.sample_rate]
+    return [format_.type, format_.bitrate, *more, *([] if format_.mode is None else [format_.mode])]
+
+
+def _digest(value: dict[str, object], digits: int) -> str:
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:digits]
+
+
+def same_sound(one: str, other: str) -> bool:
+    """Whether two fingerprints of files differ in nothing but the tags. Those of version 0.2 never tell."""
+    sound = len(COMMENT_PREFIX) + 16
+    return one.startswith(COMMENT_PREFIX) and one[:sound] == other[:sound]
 
 
 def is_chapter(path: Path) -> bool:
@@ -223,6 +297,7 @@ def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> Book
         model_config,
         lock.codec(plan.sound.codec),
         ChapterStats(hidden),
+        ChapterSounds(hidden),
         read_book_id(hidden),
     )
 

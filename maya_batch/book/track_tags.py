@@ -2,18 +2,19 @@
 
 from maya_batch.audio.metadata import Picture, TrackTags
 from maya_batch.book.chunk import Chapter
-from maya_batch.manifest import Manuscript
+from maya_batch.manifest import Book, Manuscript
 
 
 def track_tags(manuscript: Manuscript, chapter: Chapter, comment: str) -> TrackTags:
-    """The tags of a chapter's files. The track's number is the chapter's, also where chapters are skipped."""
+    """The tags of a chapter's files."""
     book, cover, more = manuscript.book, manuscript.cover, more_tags(manuscript)
+    track, tracks = track_of(book, chapter)
     return TrackTags(
         title=chapter.title,
         album=book.title,
         artist=book.author,
-        track=chapter.number,
-        tracks=len(book.chapters),
+        track=track,
+        tracks=tracks,
         comment=comment,
         narrator=more.get("narrator", ""),
         publisher=more.get("publisher", ""),
@@ -21,7 +22,25 @@ def track_tags(manuscript: Manuscript, chapter: Chapter, comment: str) -> TrackT
         series=more.get("series", ""),
         series_number=more.get("series_number", ""),
         cover=None if cover is None else Picture(cover.content, cover.mime),
+        **described(manuscript),
     )
+
+
+def track_of(book: Book, chapter: Chapter) -> tuple[int, int]:
+    """The number of a chapter's track, and of all tracks; it is the chapter's, also where chapters are skipped.
+
+    Opening credits are the first track and move all others: players take no track 0.
+    """
+    texts = (None, None) if book.credits is None else (book.credits.opening, book.credits.closing)
+    before, after = (int(text is not None) for text in texts)
+    return chapter.number + before, len(book.chapters) + before + after
+
+
+def described(manuscript: Manuscript) -> dict[str, str]:
+    """The tags that WAV and MP3 files do not have, by name."""
+    book = manuscript.book
+    tags = {"subtitle": book.subtitle, "description": book.description, "isbn": book.isbn, "language": book.language}
+    return {name: text for name, text in tags.items() if text}
 
 
 def more_tags(manuscript: Manuscript) -> dict[str, str]:

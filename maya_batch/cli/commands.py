@@ -18,6 +18,7 @@ _COMMANDS = {
     "status": ("inspect", "status"),
     "words": ("words", "words"),
     "assemble": ("render", "assemble"),
+    "check": ("check", "check"),
     "redo": ("review", "redo"),
     "audition": ("review", "audition"),
     "clean": ("inspect", "clean"),

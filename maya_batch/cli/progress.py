@@ -49,6 +49,18 @@ class ProgressBar(ProgressListener):
             self._bar.set_postfix_str(f"{self.speed:.1f}x real time", refresh=False)
             self._bar.update(chunks)
 
+    def joining(self, chunks: int) -> None:
+        """Draw a bar of the chunks that are joined to chapters."""
+        super().joining(chunks)
+        self.close()
+        self._bar = tqdm(total=chunks, unit="chunk", desc="joining", file=sys.stderr, leave=False)
+
+    def joined(self) -> None:
+        """Move the bar on by a chunk."""
+        super().joined()
+        if self._bar is not None:
+            self._bar.update(1)
+
     def published(self, path: Path, seconds: float) -> None:
         """Log the file and its length."""
         log.info("%s  %d:%02d", path, *divmod(round(seconds), 60))

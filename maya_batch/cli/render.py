@@ -26,7 +26,7 @@ from maya_batch.messages.logs import log_to_terminal
 from maya_batch.run.command_guard import guarded
 from maya_batch.run.deadline import deadline_of
 from maya_batch.run.end_hook import check_command, notifying
-from maya_batch.run.progress import LogProgress
+from maya_batch.run.progress import LogProgress, ProgressListener
 from maya_batch.run.scope import WHOLE_BOOK, Scope
 from maya_batch.run.summary import summarize
 from maya_batch.run.write_access import TakeOver
@@ -96,7 +96,7 @@ def render(
         scope = WHOLE_BOOK if chapters is None else Scope(find_chapters(chapters, plan))
         notice.page = output_folder(plan.manuscript, output) / PAGE_NAME
         with guarded(stop, RESUMABLE, deadline) as guard:
-            progress = ProgressBar() if sys.stderr.isatty() and not book_flags.quiet else LogProgress()
+            progress = _progress(book_flags.quiet)
             try:
                 result = render_book(
                     *(plan, machine, progress, output),
@@ -117,9 +117,17 @@ def render(
 @takes_flags("machine_flags", MachineFlags, "config", "device", "dtype", "quantization", "kv_cache", "decoding")
 @takes_flags("book_flags", BookFlags, "model", "codec", "allow_unknown_tags", "quiet", "verbose", "log_file")
 def assemble(
-    context: typer.Context, book: Book, book_flags: BookFlags, machine_flags: MachineFlags, output: Output = None
+    context: typer.Context,
+    book: Book,
+    book_flags: BookFlags,
+    machine_flags: MachineFlags,
+    output: Output = None,
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Make the M4B of the chapters that are complete; its title says so."),
+    ] = False,
 ) -> None:
-    """Write the chapter files again from stored takes.
+    """Write the chapter files and the M4B again from stored takes.
 
     Use it after a change of pauses, formats or titles. It does not load the language model.
     """
@@ -128,6 +136,17 @@ def assemble(
     plan, machine = book_flags.plan(book, output), machine_flags.machine()
     session = context.ensure_object(Session)
     with guarded(session.stop, RESUMABLE) as guard:
-        result = assemble_book(plan, machine, LogProgress(), output, stop=guard.stop, loaders=session.loaders)
+        progress = _progress(book_flags.quiet)
+        try:
+            result = assemble_book(
+                *(plan, machine, progress, output), stop=guard.stop, loaders=session.loaders, partial=partial
+            )
+        finally:
+            progress.close()
     warn_of_incomplete(result, book)
     finish(summarize(result), result.exit_code)
+
+
+def _progress(quiet: bool) -> ProgressListener:
+    """A bar on a terminal, else a line a minute."""
+    return ProgressBar() if sys.stderr.isatty() and not quiet else LogProgress()

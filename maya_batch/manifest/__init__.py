@@ -6,11 +6,15 @@ from pathlib import Path
 
 from maya_batch.errors import Finding, UsageError
 from maya_batch.manifest.book_file import read_book_bytes, read_book_file, unix_lines
+from maya_batch.manifest.chapter_text import ChapterText, SkippedChapter
 from maya_batch.manifest.checks import Checker, file_stem, has_words
 from maya_batch.manifest.cover import Cover, WrongCoverError, read_cover
+from maya_batch.manifest.credit_texts import credit_texts
 from maya_batch.manifest.error_recovery import read_book
+from maya_batch.manifest.jingle import Jingle, WrongJingleError, read_jingle
 from maya_batch.manifest.json_schema import json_schema
 from maya_batch.manifest.lexicon import LexiconEntry, read_lexicon
+from maya_batch.manifest.mastering import Master
 from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
 from maya_batch.manifest.source_text import (
     LIMIT_BYTES,
@@ -31,6 +35,7 @@ __all__ = [
     "Format",
     "LexiconEntry",
     "Manuscript",
+    "Master",
     "Output",
     "Pauses",
     "Quality",
@@ -50,42 +55,6 @@ _MOST_FOLDERS = 100
 
 
 @dataclass(frozen=True)
-class ChapterText:
-    """A chapter with its source text read in."""
-
-    number: int
-    """The place in the book, from 1."""
-    title: str
-    slug: str
-    """The file name without number and ending."""
-    voice: str
-    """The name of the voice that reads; always one of the book's."""
-    text: str
-    """The source text; lines end with a newline character alone."""
-    place: Callable[[int], tuple[str, int, int]]
-    """Maps an offset in `text` to the file as shown, line and column, from 1."""
-    part: str = ""
-    """The part of the book that it belongs to; empty without one."""
-    subtitle: str = ""
-    announce: bool | str = False
-    """Whether the title is spoken before the text; or what is spoken there, with markup."""
-
-
-@dataclass(frozen=True)
-class SkippedChapter:
-    """A chapter that is not rendered; mistakes in its text are no mistakes of the book."""
-
-    number: int
-    """The place in the book, from 1."""
-    title: str
-    part: str
-    reason: str
-    """Empty without one."""
-    characters: int
-    """Of its text."""
-
-
-@dataclass(frozen=True)
 class Manuscript:
     """A book with all its texts."""
 
@@ -95,13 +64,14 @@ class Manuscript:
     """The manifest's folder, resolved."""
     book: Book
     chapters: tuple[ChapterText, ...]
-    """The chapters to render whose text could be read; without findings, all of them."""
+    """The chapters to render whose text could be read; without findings, all of them. Credits are chapters, too."""
     lexicon: tuple[LexiconEntry, ...]
     """The valid entries of the book's lexicon, in order."""
     place: Callable[[DataPath], tuple[int, int]]
     """Line and column, from 1, of the value at a path of the manifest."""
     skipped: tuple[SkippedChapter, ...] = ()
     cover: Cover | None = None
+    jingle: Jingle | None = None
 
 
 def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
@@ -153,7 +123,16 @@ def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
             findings.append(checker.finding(("chapters", index), what, "split the book into several"))
             chapters.clear()
             break
-    manuscript = Manuscript(path, folder, book, tuple(chapters), lexicon, source.place, tuple(skipped), cover)
+    jingle = None
+    if book.jingle is not None:
+        try:
+            jingle = read_jingle(folder, book.jingle)
+        except WrongJingleError as error:
+            findings.append(checker.finding(("jingle",), *error.args))
+    texts, mistakes = credit_texts(checker)
+    findings += mistakes
+    chapters = sorted([*chapters, *texts], key=lambda chapter: chapter.number)
+    manuscript = Manuscript(path, folder, book, tuple(chapters), lexicon, source.place, tuple(skipped), cover, jingle)
     return manuscript, list(dict.fromkeys(findings))
 
 

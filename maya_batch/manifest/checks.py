@@ -57,6 +57,7 @@ class Checker:
         """Mistakes in names and paths; the chapters' texts are not checked."""
         yield from self._voices()
         yield from self._skipped()
+        yield from self._sample()
         yield from self._paths()
 
     def finding(self, path: DataPath, what: str, mend: str = "") -> Finding:
@@ -88,6 +89,16 @@ class Checker:
         if self.sound(("chapters",)) and all(chapter.skip is not False for chapter in self.book.chapters):
             what = "each of the chapters is skipped, so there is nothing to render"
             yield self.finding(("chapters",), what, "delete one `skip:`")
+
+    def _sample(self) -> Iterator[Finding]:
+        sample, chapters, path = self.book.sample, self.book.chapters, ("sample", "chapter")
+        if sample is None or not (self.sound(path) and self.sound(("chapters",))):
+            return
+        if sample.chapter > len(chapters):
+            what = f"the book has no chapter {sample.chapter}"
+            yield self.finding(path, what, f"write a number from 1 to {len(chapters)}")
+        elif chapters[sample.chapter - 1].skip is not False:
+            yield self.finding(path, f"chapter {sample.chapter} is skipped", "name another one")
 
     def _paths(self) -> Iterator[Finding]:
         folder = self.book.output.folder

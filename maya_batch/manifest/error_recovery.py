@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from maya_batch.errors import Finding
+from maya_batch.manifest.credits import Credits
 from maya_batch.manifest.schema import (
     Book,
     Chapter,
@@ -41,6 +42,7 @@ _SHAPES = {
     "tuple": "a list (lines that begin with `- `)",
     "voice": "a description of the voice, or a mapping with a `description:`",
     "format": "the name of a format, or a mapping with a `type:`",
+    "credits": "true, or a mapping with `opening:` and `closing:`",
     "series": "the name of a series, or a mapping with a `name:`",
 }
 
@@ -121,7 +123,7 @@ def in_words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
         limit = int(limit) if limit == int(limit) else limit
         return f"{name} must be {words} {limit}, not {_unquoted(value)}", ""
     stem = kind.partition("_")[0]
-    if stem == "model" and _model(path) in (Voice, Format, Series):
+    if stem == "model" and _model(path) in (Voice, Format, Series, Credits):
         stem = _model(path).__name__.lower()
     if stem in _PLAIN:
         return f"{name} must be {_PLAIN[stem]}, not {quoted(value)}", ""
@@ -147,6 +149,8 @@ def _model(path: DataPath) -> type[BaseModel]:
             return LexiconItem
         case ("pauses",):
             return Pauses
+        case ("credits",):
+            return Credits
         case ("series",):
             return Series
         case ("output",):
@@ -162,6 +166,9 @@ def _model(path: DataPath) -> type[BaseModel]:
 
 def _patch(data: dict[str, Data], path: DataPath, at_key: bool) -> None:
     """Remove the value at `path`, or put a stand-in there if one is required."""
+    if path[:1] == ("credits",):
+        data.pop("credits", None)  # the texts are checked when all of them are right
+        return
     if at_key:
         _drop(data, path[:-1], path[-1])
         if not data.get("voices", True):

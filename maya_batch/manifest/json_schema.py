@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from maya_batch.manifest.mastering import PRESETS
 from maya_batch.manifest.schema import Book
 
 _NUMBER_WORDS = {"integer": r"^\s*[+-]?[0-9_]+(\.0*)?\s*$", "number": r"^\s*[+-]?[0-9._eE+-]+\s*$"}
@@ -23,6 +24,8 @@ def json_schema() -> dict[str, object]:
         "Voice": parts["Voice"]["properties"]["description"],
         "Format": parts["Format"]["properties"]["type"],
         "Series": parts["Series"]["properties"]["name"],
+        "Credits": {"enum": [True, False]},
+        "Master": {"enum": ["none", *PRESETS]},
     }
     for name, text in bare.items():
         parts[name] = {"anyOf": [text, parts[name]]}

@@ -16,7 +16,9 @@ from pydantic import (
     model_validator,
 )
 
-from maya_batch.manifest.audio_formats import BITRATES, DEFAULT_BITRATES, MP3_BITRATES, FormatName
+from maya_batch.manifest.audio_formats import CHOICES, OWN_RATE, Choices, FormatName, Mode
+from maya_batch.manifest.credits import Credits, flag_or_credits
+from maya_batch.manifest.mastering import Master, none_is_absent
 from maya_batch.manifest.metadata import About, Isbn, PublicationDate
 from maya_batch.manifest.one_line import (
     Codec,
@@ -65,50 +67,90 @@ class Voice(Part):
 
 
 class Pauses(Part):
-    """Silences, in seconds."""
+    """Silences, in seconds; None: as the rules of the book's folder have it (`book.pause_lengths`).
 
-    sentence: Seconds = 0.25
-    paragraph: Seconds = 0.6
-    chapter_start: Seconds = 0.5
-    chapter_end: Seconds = 1.5
+    `clause` is for a cut inside a sentence, `voice` for another speaker, `scene` for a scene break, `heading` for what
+    follows a spoken title.
+    """
+
+    clause: Seconds | None = None
+    voice: Seconds | None = None
+    scene: Seconds | None = None
+    heading: Seconds | None = None
+    sentence: Seconds | None = None
+    paragraph: Seconds | None = None
+    chapter_start: Seconds | None = None
+    chapter_end: Seconds | None = None
 
 
 class Format(Part):
-    """A kind of audio file; in YAML its name alone, or a mapping. `bitrate` is for mp3 only."""
+    """A kind of audio file; in YAML its name alone, or a mapping. `CHOICES` says what each format lets choose.
+
+    `sample_rate` is in Hz; None keeps that of the speech, unless the bitrate needs another. `mode` None is the format's
+    default.
+    """
 
     type: FormatName
     bitrate: str | None = None
+    sample_rate: int | None = None
+    mode: Mode | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _bare_name(cls, data: object) -> object:
         if isinstance(data, str):
             data = {"type": data}
-        if isinstance(data, dict) and data.get("bitrate") is None:
-            default = next((rate for name, rate in DEFAULT_BITRATES.items() if name == data.get("type")), None)
-            data = {**data, "bitrate": default} if default else data
+        if not isinstance(data, dict):
+            return data
+        name = data.get("type")
+        choices = CHOICES.get(name, Choices()) if isinstance(name, str) else Choices()
+        if data.get("bitrate") is None and choices.default is not None:
+            data = {**data, "bitrate": choices.default}
+        if data.get("sample_rate") is None and isinstance(data.get("bitrate"), str):
+            implied = choices.implied_rate(data["bitrate"])
+            data = data if implied is None else {**data, "sample_rate": implied}
         return data
 
     @field_validator("bitrate")
     @classmethod
     def _known_bitrate(cls, bitrate: str | None, info: ValidationInfo) -> str | None:
-        choices = BITRATES.get(info.data.get("type", ""), MP3_BITRATES)
-        if bitrate is not None and bitrate not in choices:
+        choices = CHOICES.get(info.data.get("type", ""), Choices()).bitrates
+        if bitrate is not None and choices and bitrate not in choices:
             raise wrong(f"{quoted(bitrate)} is not a bitrate", "write one of " + ", ".join(choices))
         return bitrate
 
     @model_validator(mode="after")
-    def _bitrate_where_there_are_some(self) -> Self:
-        if self.type not in BITRATES and self.bitrate is not None:
-            raise wrong(f"`bitrate` does not apply to {self.type}", "remove it", "bitrate")
+    def _only_what_the_format_has(self) -> Self:
+        choices = CHOICES[self.type]
+        for key, value, allowed in (
+            ("bitrate", self.bitrate, choices.bitrates),
+            ("sample_rate", self.sample_rate, choices.sample_rates),
+            ("mode", self.mode, choices.modes),
+        ):
+            if value is None or value in allowed:
+                continue
+            if not allowed:
+                raise wrong(f"`{key}` does not apply to {self.type}", "remove it", key)
+            known = ", ".join(str(each) for each in allowed)
+            raise wrong(f"`{key}` of {self.type} cannot be {value}", f"write one of {known}", key)
+        rate = self.sample_rate or OWN_RATE
+        if self.bitrate is not None and self.bitrate not in choices.bitrates_at(rate):
+            known = ", ".join(choices.bitrates_at(rate))
+            raise wrong(
+                f"`bitrate` of {self.type} cannot be {self.bitrate} at {rate} Hz", f"write one of {known}", "bitrate"
+            )
         return self
 
 
 class Output(Part):
-    """Where the audio goes, and its formats. `folder` is relative to the manifest's folder."""
+    """Where the audio goes, and its formats. `folder` is relative to the manifest's folder.
+
+    With `audiobookshelf` the audio is in the folders Author/Series/Title below it, with the cover and metadata.opf.
+    """
 
     folder: Folder | None = None
     formats: Annotated[tuple[Format, ...], Field(min_length=1)] = (Format(type="wav"),)
+    layout: Literal["flat", "audiobookshelf"] = "flat"
 
     @field_validator("formats")
     @classmethod
@@ -118,6 +160,13 @@ class Output(Part):
         if twice:
             raise wrong(f"lists the format {twice} twice", "remove one of them")
         return formats
+
+    @model_validator(mode="after")
+    def _one_format_in_a_library(self) -> Self:
+        if self.layout == "audiobookshelf" and len(self.formats) > 1:
+            what = "`layout` audiobookshelf takes one format: it plays all files of a folder one after the other"
+            raise wrong(what, "name one of `formats`, for example m4b", "layout")
+        return self
 
 
 class Quality(Part):
@@ -181,6 +230,13 @@ class Series(Part):
     @classmethod
     def _bare_name(cls, data: object) -> object:
         return {"name": data} if isinstance(data, str) else data
+
+
+class Sample(Part):
+    """A sample of the book as a file: the beginning of a chapter, up to the last sentence that fits."""
+
+    chapter: Annotated[int, Field(ge=1)] = 1
+    minutes: Annotated[float, Field(ge=0.1, le=60, allow_inf_nan=False)] = 3.0
 
 
 class Chapter(Part):
@@ -254,6 +310,8 @@ class Book(Part):
     lexicon: Lexicon | None = None
     normalize: Switch = "on"
     pauses: Pauses = Pauses()
+    #: None: the sound of the takes as it is.
+    master: Annotated[Master | None, BeforeValidator(none_is_absent)] = None
     output: Output = Output()
     render: Render = Render()
     announce: bool = False
@@ -265,3 +323,8 @@ class Book(Part):
     isbn: Isbn | None = None
     description: About | None = None
     cover: FilePath | None = None
+    sample: Sample | None = None
+    #: A sound between two chapters.
+    jingle: FilePath | None = None
+    #: Spoken as files before the first chapter and after the last one.
+    credits: Annotated[Credits | None, BeforeValidator(flag_or_credits)] = None

@@ -55,7 +55,7 @@ class Transcriber:
         if self._device == "auto":
             self._device = engine_device
         # If the engine runs on the CPU, it uses all other threads.
-        self._threads = 1 if engine_device == "cpu" else max(1, _cores() - _OTHERS)
+        self._threads = 1 if engine_device == "cpu" else max(1, cores() - _OTHERS)
         self.find()  # outside the `try`: a missing model is no reason to fall back to the CPU
         try:
             self._load()
@@ -103,6 +103,6 @@ class Transcriber:
         self._load()
 
 
-def _cores() -> int:
+def cores() -> int:
     """The CPU cores that this process may use; on some systems, all cores."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
@@ -12,6 +12,7 @@ from maya_batch import exit_codes
 from maya_batch.book.book_lexicon import LexiconUse
 from maya_batch.book.character_accounting import Characters
 from maya_batch.book.report_files import GENERATOR
+from maya_batch.book.store_check import CheckRow
 from maya_batch.quality import Problem
 
 MOST_TAKES = 50
@@ -22,7 +23,7 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 NonEmpty = Annotated[str, Field(min_length=1)]
-Ref = Annotated[str, Field(pattern="^[1-9][0-9]*:[1-9][0-9]*$")]
+Ref = Annotated[str, Field(pattern="^(0|[1-9][0-9]*):[1-9][0-9]*$")]
 Moment = Annotated[
     str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$")
 ]
@@ -35,7 +36,7 @@ class ChunkReport:
     """One chunk and its take in use."""
 
     ref: Ref
-    """`chapter:index`, both from 1."""
+    """`chapter:index`, both from 1; opening credits are chapter 0."""
     text: str
     """The text to speak, including tags."""
     key: Annotated[str, Field(min_length=4)]
@@ -58,6 +59,10 @@ class ChunkReport:
     """The words of the text that are not in the transcript, counted from 0; whitespace separates words."""
     omitted: bool = False
     """Whether the chunk is left out of its chapter: all attempts failed, and the book has `failed: omit`."""
+    loudness_lufs: float | None = None
+    """The loudness of its clip before mastering, in LUFS; null without a chapter file, for silence and below 400 ms."""
+    step_lu: float | None = None
+    """By how many LU it is louder in the chapter than the clip of its voice before it; null without one."""
 
     @property
     def name(self) -> str:
@@ -69,8 +74,8 @@ class ChunkReport:
 class ChapterReport:
     """One chapter and its file."""
 
-    number: Positive
-    """From 1."""
+    number: Count
+    """From 1; opening credits have 0, closing credits the number after the last chapter."""
     title: str
     file: NonEmpty | None
     """The name of the file, in the folder of the report; null without a complete file."""
@@ -82,6 +87,12 @@ class ChapterReport:
     characters: Characters
     part: str = ""
     """The part of the book that it belongs to; empty without one."""
+    master_gain_db: float | None = None
+    """By how many dB `master` raised the chapter; null without mastering."""
+    master_missed_db: float = 0.0
+    """By how many dB it is softer than `master` asks for."""
+    voice_gains_db: Mapping[str, float] = field(default_factory=dict)
+    """By how many dB each voice was evened."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,17 @@ class KvCacheTrial:
     """What 8 bits change in the predictions: Kullback and Leibler's divergence, in nats a token."""
     same_best: NonNegative
     """The share of tokens whose most probable code stays the same."""
+
+
+@dataclass(frozen=True)
+class StoreCheck:
+    """The finished files, compared with what a store asks for."""
+
+    store: str
+    passed: bool
+    note: str
+    """What the store asks for besides; empty without it."""
+    rows: tuple[CheckRow, ...]
 
 
 @dataclass(frozen=True)
@@ -170,6 +192,8 @@ class Report:
     """The chapters that the manifest skips; they are not in `chapters`."""
     kv_cache_trial: KvCacheTrial | None = None
     """The trial of keys and values in 8 bits; null where none was made."""
+    check: StoreCheck | None = None
+    """What `check` found after the run; null before it."""
     generator: Annotated[str, Field(json_schema_extra={"const": GENERATOR})] = GENERATOR
     """The program that wrote the report."""
 

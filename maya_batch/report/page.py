@@ -85,14 +85,16 @@ def render_page(report: Report, clips: Mapping[str, AudioClip], fingerprint: str
         report=report,
         fingerprint=fingerprint,
         flags="".join(f" {shell_word(flag)}" for flag in report.flags),
-        # Whatever the texts contain, only this script runs, and nothing is loaded from elsewhere.
-        policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; media-src data:; "
-        "base-uri 'none'; form-action 'none'",
+        # Whatever the texts contain, only this script runs, and nothing is loaded from elsewhere: a page that is opened
+        # as a file plays the chapters next to it, a page from a server those of the server.
+        policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; "
+        "media-src data: 'self' file:; base-uri 'none'; form-action 'none'",
         style=Markup(style),
         script=Markup(script),
         state=_STATES.get(report.exit_code, "Ended"),
         doubtful=sum(bool(chunk.problems) for chunk in report.chunks),
         parts=_parts(report.characters),
+        failed=[row for row in report.check.rows if not row.passed] if report.check is not None else [],
         missing=[chunk for chunk in report.chunks if not chunk.attempt],
         takes=[_Take(chunk, _words(chunk), clips.get(chunk.ref)) for chunk in worst[:MOST_TAKES]],
         more=max(0, len(worst) - MOST_TAKES),

@@ -8,7 +8,6 @@ from functools import partial
 from itertools import groupby
 
 from maya_batch.audio.ffmpeg import ffmpeg_program
-from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.settings import Machine
@@ -17,8 +16,9 @@ from maya_batch.book.take_store import Take
 from maya_batch.engine.api import Decoding, Engine
 from maya_batch.interrupt import Stop
 from maya_batch.messages.plural import plural
+from maya_batch.run.all_chapters import write_chapters
 from maya_batch.run.cache_trial import CacheTrial
-from maya_batch.run.chapters import write_chapter_files
+from maya_batch.run.chapters import write_book_files, write_companions, write_sample_file
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.engine_inbox import EngineInbox
 from maya_batch.run.generate import TakeGenerator, checked_take, engine_name, peak_in_process, sequence_seed
@@ -208,20 +208,34 @@ class BookRun:
 
     def write_chapters(self, keys: Container[str] | None) -> None:
         """Write the chapters that are complete and not current; with `keys`, only those of these chunks."""
-        for chapter in filter(self._scope.writes, self.state.plan.chapters):
-            if keys is None or any(self.state.key(chunk) in keys for chunk in chapter.chunks):
-                seconds = write_chapter_files(self.state, chapter, self.waveforms, self.result, self._stop)
-                if seconds is None:
-                    continue
-                targets = self.state.targets(chapter)
-                self.state.chapter_stats.put(self.state.fingerprint(chapter), seconds, file_loudness(targets[0].path))
-                for target in targets:
-                    self._progress.published(target.path, seconds)
+        state = self.state
+        chapters = [
+            chapter
+            for chapter in filter(self._scope.writes, state.plan.chapters)
+            if (keys is None or any(state.key(chunk) in keys for chunk in chapter.chunks))
+            and state.complete(chapter)
+            and not state.current(chapter)
+        ]
+        write_chapters(state, chapters, self.waveforms, self.result, self._progress, self._stop)
+
+    def write_book(self, partial: bool = False) -> None:
+        """Write the M4B of all chapters, or with `partial` of those that are there, and what goes with it."""
+        with self._stop.deferred():
+            for file in write_book_files(self.state, self.result, partial):
+                self._progress.published(file.path, file.seconds)
+                self._stop.check()
+            self.result.files += write_companions(self.state)
+            sample = write_sample_file(self.state, self.waveforms, self._stop.check)
+            if sample is not None:
+                self.result.files.append(sample[0])
+                self._progress.published(*sample)
 
     def finished(self) -> RunResult:
         """The result, with the problems of all takes in use, also those of earlier runs."""
         if self.result.files:
-            self.state.chapter_stats.keep(self.state.fingerprints())
+            fingerprints = self.state.fingerprints()
+            self.state.chapter_stats.keep(fingerprints)
+            self.state.chapter_sounds.keep(fingerprints)
         self.result.problems = list(self.state.problems())
         written = [chapter for chapter in self.state.plan.chapters if self._scope.writes(chapter)]
         others = [chapter for chapter in self.state.plan.chapters if not self._scope.writes(chapter)]

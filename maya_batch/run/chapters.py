@@ -1,84 +1,216 @@
-"""Writes a chapter's files: its takes are decoded one by one, stitched, and written in every format."""
+"""Writes the files of a book that are not current: a chapter's, the M4B, the sample, and what is next to them."""
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maya_batch.audio.chapter_file import write_chapter
-from maya_batch.audio.metadata import TrackTags
-from maya_batch.audio.stitch import Clip, stitch
+from maya_batch.audio.chapter_file import read_comment, rewrite_tags
+from maya_batch.audio.m4b import write_m4b
 from maya_batch.audio.waveform_cache import WaveformCache
-from maya_batch.audio.writers import Target
-from maya_batch.book.chunk import Chapter, Chunk
-from maya_batch.book.state import BookState, is_chapter
+from maya_batch.book.book_files import BookFile, book_files
+from maya_batch.book.chapter_sound import ChapterSound
+from maya_batch.book.chunk import Chapter
+from maya_batch.book.library_layout import OPF_NAME, companions, is_opf
+from maya_batch.book.sample_file import sample_of
+from maya_batch.book.state import BookState, is_chapter, same_sound
 from maya_batch.book.track_tags import track_tags
-from maya_batch.interrupt import Stop
+from maya_batch.files.atomic_write import write_atomic, write_errors
+from maya_batch.files.safe_open import safe_folder, safe_read
+from maya_batch.manifest.cover import LARGEST_COVER
+from maya_batch.run.chapter_job import ChapterJob, chapter_job
 from maya_batch.run.result import RunResult
 
 log = logging.getLogger(__name__)
 
+#: dB by which a chapter may be softer than its target without a warning.
+_MOST_MISSED = 0.2
 
-def write_chapter_files(
-    state: BookState, chapter: Chapter, waveforms: WaveformCache, result: RunResult, stop: Stop | None = None
-) -> float | None:
-    """Write a chapter's files if it is complete and they are not current. Returns its seconds of audio, or None.
 
-    A `stop` ends this between two clips.
+@dataclass(frozen=True)
+class Written:
+    """What was written of a chapter."""
+
+    fingerprint: str
+    """Of the file `measured`."""
+    measured: Path
+    """The file whose loudness counts: the first one."""
+    paths: list[Path]
+    """The files that people play."""
+    seconds: float
+
+
+def retag_files(state: BookState, chapter: Chapter, result: RunResult) -> Written | None:
+    """Give new tags to those of a chapter's files that are current but for their tags; None if there are none.
+
+    Nothing is decoded, and their loudness stays known. Without a stored length the chapter is left to be written again.
+
+    Raises:
+        MachineError: the disk is full, or a file cannot be written.
+    """
+    measured = state.targets(chapter)[0].path
+    before = read_comment(measured) or ""
+    stats = state.chapter_stats.get(before)
+    if stats is None or state.codec is None or not state.complete(chapter):
+        return None
+    new = {target.path: target.comment or "" for target in state.outdated(chapter)}
+    targets = [
+        target
+        for target in state.targets(chapter)
+        if target.path in new and same_sound(read_comment(target.path) or "", new[target.path])
+    ]
+    if not targets:
+        return None
+    _make_folder(state)
+    fingerprint = new[measured] if measured in {target.path for target in targets} else before
+    # Stored first: after a kill in between, they are only unused.
+    state.chapter_stats.put(fingerprint, *stats)
+    if (sound := state.chapter_sounds.get(before)) is not None:
+        state.chapter_sounds.put(fingerprint, sound)
+    for target in targets:
+        rewrite_tags(target, track_tags(state.plan.manuscript, chapter, new[target.path]))
+    paths = [target.path for target in targets]
+    result.files += paths
+    return Written(fingerprint, measured, paths, stats[0])
+
+
+def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache) -> ChapterJob | None:
+    """The job that writes those of a chapter's files that are not current, if it is complete; None if there are none.
+
+    A file in the way that a person has changed is set aside.
     """
     if not state.complete(chapter) or state.current(chapter):
         return None
     waveforms.load()
-    for target in state.targets(chapter):
+    targets = state.outdated(chapter)  # the codec is known now
+    _make_folder(state)
+    for target in targets:
         _set_aside(target.path)
+    tags = track_tags(state.plan.manuscript, chapter, state.fingerprint(chapter))
+    return chapter_job(state, chapter.chunks, targets, tags, chapter.jingle)
+
+
+def written_files(
+    state: BookState, chapter: Chapter, job: ChapterJob, seconds: float, sound: ChapterSound, result: RunResult
+) -> Written:
+    """Store and return what became of a job of `outdated_files`."""
+    paths = [path for path in state.files(chapter) if path in {target.path for target in job.targets}]
+    result.files += paths
+    measured = state.targets(chapter)[0].path
+    fingerprint = read_comment(measured) or ""
+    state.chapter_sounds.put(fingerprint, sound)
+    if sound.missed > _MOST_MISSED:
+        log.warning(
+            "%s is %.1f dB softer than `master` asks for, because its peaks reach `true_peak`; lower one of them",
+            measured,
+            sound.missed,
+        )
+    return Written(fingerprint, measured, paths, seconds)
+
+
+def write_chapter_files(
+    state: BookState, chapter: Chapter, waveforms: WaveformCache, result: RunResult
+) -> Written | None:
+    """Write those of a chapter's files that are not current, if it is complete. Returns None if there are none.
+
+    Raises:
+        MachineError: the disk is full, ffmpeg failed, or a file cannot be written.
+    """
     began = time.monotonic()
-    stop = stop or Stop()
-    with stop.deferred():
-        seconds = assemble_chapter(state, chapter, waveforms, stop.check)
+    retagged = retag_files(state, chapter, result)
+    job = outdated_files(state, chapter, waveforms)
+    if job is None:
+        return retagged
+    seconds, sound = job.write(waveforms, lambda: None)
     result.stages.spent("codec and audio", began)
-    result.files += [target.path for target in state.targets(chapter)]
-    return seconds
+    written = written_files(state, chapter, job, seconds, sound, result)
+    return written if retagged is None else replace(written, paths=[*retagged.paths, *written.paths])
+
+
+def write_book_files(state: BookState, result: RunResult, partial: bool = False) -> Iterator[BookFile]:
+    """Write the M4B, or its parts, if all chapters have their streams and it is not current; each when it is written.
+
+    With `partial`, it is made of the chapters that are there.
+
+    Raises:
+        MachineError: the disk is full, ffmpeg failed, or a stream cannot be read.
+    """
+    files = book_files(state, partial)
+    if len(files) > 1:
+        log.info("the book is divided into %d files: one has at most 255 chapters and 24 hours", len(files))
+    for file in files:
+        if file.current:
+            continue
+        _make_folder(state)
+        began = time.monotonic()
+        _set_aside(file.path)
+        write_m4b(file.path, file.streams, [chapter.title for chapter in file.chapters], file.tags)
+        result.stages.spent("codec and audio", began)
+        result.files.append(file.path)
+        yield file
+
+
+def write_sample_file(
+    state: BookState, waveforms: WaveformCache, check: Callable[[], None] = lambda: None
+) -> tuple[Path, float] | None:
+    """Write the sample of the book if its chapter is complete and it is not current; returns path and seconds.
+
+    Raises:
+        MachineError: the disk is full, ffmpeg failed, or a file cannot be written.
+    """
+    sample = sample_of(state)
+    if sample is None or read_comment(sample.target.path) == sample.tags.comment:
+        return None
+    waveforms.load()
+    sample = sample_of(state) or sample  # the codec is known now
+    _set_aside(sample.target.path)
+    seconds, _ = chapter_job(state, sample.chunks, [sample.target], sample.tags).write(waveforms, check)
+    return sample.target.path, seconds
+
+
+def write_companions(state: BookState) -> list[Path]:
+    """Write the files that a layout has next to the audio, where they differ, and return their paths.
+
+    Raises:
+        MachineError: a file cannot be written.
+    """
+    written = []
+    for name, content in companions(state.plan.manuscript).items():
+        path = state.audio_folder / name
+        if not state.audio_folder.is_dir() or _content(path) == content:
+            continue
+        _make_folder(state)
+        if not (name == OPF_NAME and is_opf(_content(path))):
+            _keep(path)
+        write_atomic(path, content)
+        written.append(path)
+    return written
+
+
+def _content(path: Path) -> bytes:
+    """The content of a file, up to a byte more than the largest cover; empty if it cannot be read."""
+    try:
+        return safe_read(path, LARGEST_COVER)
+    except OSError:
+        return b""
+
+
+def _make_folder(state: BookState) -> None:
+    """Create the folder of the audio; a link in the place of one of its folders is an error."""
+    with write_errors(state.audio_folder):
+        safe_folder(state.folder, *state.audio_folder.relative_to(state.folder).parts)
 
 
 def _set_aside(path: Path) -> None:
     """Rename a chapter file that differs from what was written: a person may have edited it."""
-    if path.is_file() and not is_chapter(path):
+    if not is_chapter(path):
+        _keep(path)
+
+
+def _keep(path: Path) -> None:
+    """Rename a file that is about to be replaced."""
+    if path.is_file():
         aside = path.with_name(f"{path.name}.aside-{time.time_ns()}")
         path.rename(aside)
         log.warning("%s was changed since it was written; the changed file is kept as %s", path, aside.name)
-
-
-def assemble_chapter(
-    state: BookState, chapter: Chapter, waveforms: WaveformCache, check: Callable[[], None] = lambda: None
-) -> float:
-    """Write a complete chapter's files, and return its seconds of audio. `check` is called before each clip.
-
-    Silent clips stay in the chapter. Chunks that failed are left out if the book sets `failed: omit`.
-    """
-    tags = track_tags(state.plan.manuscript, chapter, state.fingerprint(chapter))
-    return write_chunks(state, chapter.chunks, waveforms, state.targets(chapter), tags, check)
-
-
-def write_chunks(
-    state: BookState,
-    chunks: Sequence[Chunk],
-    waveforms: WaveformCache,
-    targets: Sequence[Target],
-    tags: TrackTags,
-    check: Callable[[], None] = lambda: None,
-) -> float:
-    """Write the takes in use of some chunks as a chapter, and return its seconds; as `assemble_chapter`."""
-    pauses, rate = state.plan.book.pauses, state.plan.layout.sampling_rate
-
-    def clips() -> Iterator[Clip]:
-        for chunk in chunks:
-            check()
-            take = state.take(chunk)
-            if take is None:
-                raise ValueError(f"chunk {chunk.ref} has no take")
-            if not state.omitted(chunk):
-                yield Clip(waveforms.pop(take), chunk.pause)
-
-    start = pauses.chapter_start + chunks[0].pause_before
-    pcm = stitch(clips(), start=start, end=pauses.chapter_end, sampling_rate=rate)
-    return write_chapter(pcm, targets, tags, rate)

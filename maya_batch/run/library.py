@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from maya_batch.book.book_id import text_rules_of
+from maya_batch.book.book_id import rules_of
 from maya_batch.book.plan import Plan, plan_manuscript
 from maya_batch.book.settings import Machine, flags_of, sound_settings
 from maya_batch.errors import ManifestError, StoppedError
@@ -33,7 +33,7 @@ def load_book(manifest: Path | str) -> Manuscript:
 def plan_book(book: Manuscript, output: Path | None = None, **settings: object) -> Plan:
     """Cut a book into chapters and chunks. `settings` are keys of the manifest's `render:`, which they override.
 
-    A book that was begun in its output folder, or in `output`, is cut by the text rules that it was begun with.
+    A book that was begun in its output folder, or in `output`, keeps its rules for texts and pauses.
 
     `plan.chapters` has the chapters with their chunks, and `plan.seconds(chapter)` the expected length of one.
 
@@ -43,7 +43,8 @@ def plan_book(book: Manuscript, output: Path | None = None, **settings: object) 
         UsageError, MachineError: the model is not on this machine, or a file of the folder `.maya` is not valid.
     """
     sound = sound_settings(book.book.render, book.folder, flags_of(**settings))
-    return plan_manuscript(book, sound, rules=text_rules_of(output_folder(book, output)))
+    rules, audio_rules = rules_of(output_folder(book, output))
+    return plan_manuscript(book, sound, rules=rules, audio_rules=audio_rules)
 
 
 def render(

@@ -215,12 +215,11 @@ class TakeProcessor:
         if number not in self._chapters or self._open[number] or self._stopping.is_set():
             return
         chapter = self._chapters[number]
-        seconds = write_chapter_files(self._state, chapter, self._waveforms, self._result)
-        if seconds is not None:
-            targets = self._state.targets(chapter)
-            self._measure.send(ChapterWritten(self._state.fingerprint(chapter), targets[0].path, seconds))
-            for target in targets:
-                self._engine(Published(target.path, seconds))
+        written = write_chapter_files(self._state, chapter, self._waveforms, self._result)
+        if written is not None:
+            self._measure.send(ChapterWritten(written.fingerprint, written.measured, written.seconds))
+            for path in written.paths:
+                self._engine(Published(path, written.seconds))
         self._waveforms.drop_keys({self._state.key(chunk) for chunk in chapter.chunks})
 
 

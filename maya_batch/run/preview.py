@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maya_batch.audio.metadata import TrackTags
-from maya_batch.audio.writers import Target
+from maya_batch.audio.writers import FORMATS, Target
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
@@ -15,7 +15,7 @@ from maya_batch.engine.load import engine_for
 from maya_batch.errors import UsageError
 from maya_batch.interrupt import Stop
 from maya_batch.manifest import output_folder
-from maya_batch.run.chapters import write_chunks
+from maya_batch.run.chapter_job import chapter_job
 from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.render import opened_run
@@ -62,6 +62,8 @@ def preview_book(
     engine_for(machine.engine, Path(plan.sound.model))
     samples = list(_samples(plan))
     format_ = plan.book.output.formats[0]
+    if FORMATS[format_.type].of_book:
+        format_ = format_.model_copy(update={"type": "m4a"})  # the same sound, one file for each sample
     folder = sample_folder(plan, "preview") if folder is None else folder
     if folder.resolve() == output_folder(plan.manuscript, output).resolve():
         raise UsageError(f"{folder} is the book's own output folder; name another --output for the preview")
@@ -81,9 +83,10 @@ def preview_book(
         run.render_takes(())
         run.waveforms.load()
         for sample, path in zip(samples, paths, strict=True):
-            targets = [Target(path, format_.type, format_.bitrate)]
+            targets = [Target(path, format_.type, format_.bitrate, format_.sample_rate, format_.mode)]
             with stop.deferred():
-                seconds = write_chunks(run.state, sample.chunks, run.waveforms, targets, sample.tags, stop.check)
+                job = chapter_job(run.state, sample.chunks, targets, sample.tags)
+                seconds, _ = job.write(run.waveforms, stop.check)
             run.result.files.append(path)
             progress.published(path, seconds)
         run.result.problems = [found for found in run.state.problems() if scope.renders(found[0])]

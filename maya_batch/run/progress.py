@@ -17,6 +17,8 @@ class ProgressListener:
     def __init__(self) -> None:
         self.total = self.waiting = self.done = self.unexamined = self.examined_takes = 0
         """Chunks in the book, chunks to render, those rendered; takes of earlier runs to examine, those examined."""
+        self.joins = self.joined_chunks = 0
+        """Chunks of the chapters that are written, and those joined to them."""
         self.speech = 0.0
         """Seconds of speech rendered."""
         self.started = time.monotonic()
@@ -41,6 +43,14 @@ class ProgressListener:
     def examined(self) -> None:
         """A chunk's take from an earlier run is examined, and needs no retry."""
         self.examined_takes += 1
+
+    def joining(self, chunks: int) -> None:
+        """The chapters that are written next have these chunks; their takes are stored."""
+        self.joins, self.joined_chunks = chunks, 0
+
+    def joined(self) -> None:
+        """One of these chunks was decoded and joined to its chapter."""
+        self.joined_chunks += 1
 
     def published(self, path: Path, seconds: float) -> None:
         """A chapter file was written, with these seconds of audio."""
@@ -72,6 +82,9 @@ class LogProgress(ProgressListener):
         if time.monotonic() - self._said < _EVERY:
             return
         self._said = time.monotonic()
+        if self.joins:
+            log.info("%d of %s joined to chapters", self.joined_chunks, plural(self.joins, "chunk"))
+            return
         if self.examined_takes < self.unexamined and not self.done:
             log.info("%d of %s examined", self.examined_takes, plural(self.unexamined, "take"))
             return

@@ -77,6 +77,7 @@ def render_book(
     ):
         run.render_takes(redone)
         run.write_chapters(redo_seeds)
+        run.write_book()
         return run.finished()
 
 
@@ -89,8 +90,11 @@ def assemble_book(
     stop: Stop | None = None,
     keep_log: bool = False,
     loaders: Loaders | None = None,
+    partial: bool = False,
 ) -> RunResult:
-    """Write the chapters whose takes are complete, without a language model.
+    """Write the chapters whose takes are complete, and then the M4B, without a language model.
+
+    With `partial`, the M4B is made of the chapters that are there; its title says so.
 
     `choices`, an attempt by key or None to remove a choice, are stored first; then only the chapters of these chunks
     are written.
@@ -111,6 +115,7 @@ def assemble_book(
                 run.state.store.choose(key, attempt)
         with _reported(run), translated_torch_errors(run.waveforms.forget):
             run.write_chapters(choices)
+            run.write_book(partial)
             return run.finished()
 
 

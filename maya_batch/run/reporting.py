@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, fields
 from datetime import datetime
@@ -10,10 +10,13 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from maya_batch.audio.adts import read_stream
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.waveform_cache import WaveformCache, audible
+from maya_batch.audio.writers import STREAM
 from maya_batch.book.book_lexicon import lexicon_use
+from maya_batch.book.chapter_sound import ChapterSound
 from maya_batch.book.character_accounting import book_characters, chapter_characters
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.report_files import PAGE_NAME, report_fingerprint
@@ -56,9 +59,7 @@ def write_book_report(
     if fingerprint and idle and report_fingerprint(state.folder) == fingerprint:
         return state.folder / PAGE_NAME
     report = make_report(state, result, began, exit_code, reason)
-    worst = {chunk.ref for chunk in worst_takes(report.chunks)[:MOST_TAKES]}
-    chunks = [chunk for chunk in state.plan.chunks() if chunk.ref in worst]
-    return write_report(state.folder, report, _clips(state, chunks, waveforms), fingerprint)
+    return write_report(state.folder, report, report_clips(state, report, waveforms), fingerprint)
 
 
 @cache
@@ -112,8 +113,13 @@ def _evidence(state: BookState, chunk: Chunk) -> tuple[object, ...]:
 def make_report(state: BookState, result: RunResult, began: datetime, exit_code: int, reason: str) -> Report:
     """The report of a run that began at `began` (aware) and ends now."""
     plan = state.plan
-    chapters = tuple(_chapter(state, chapter) for chapter in plan.chapters)
-    chunks = tuple(_chunk(state, chunk) for chunk in plan.chunks())
+    stored, nothing = state.chapter_sounds.all(), ChapterSound({})
+    sounds = {
+        chapter.number: stored.get(_measured(state, chapter), nothing) if state.current(chapter) else nothing
+        for chapter in plan.chapters
+    }
+    chapters = tuple(_chapter(state, chapter, sounds[chapter.number]) for chapter in plan.chapters)
+    chunks = tuple(_chunk(state, chunk, sounds[chunk.chapter]) for chunk in plan.chunks())
     return Report(
         title=plan.book.title,
         author=plan.book.author,
@@ -171,33 +177,45 @@ def _reason(result: RunResult) -> str:
     return "the whole book is rendered"
 
 
-def _chapter(state: BookState, chapter: Chapter) -> ChapterReport:
+def _chapter(state: BookState, chapter: Chapter, sound: ChapterSound) -> ChapterReport:
     seconds: float | None = None
     lufs: float | None = None
     path = state.targets(chapter)[0].path
     if state.current(chapter):
-        fingerprint = state.fingerprint(chapter)
+        fingerprint = read_comment(path) or ""
         chapter_stats = state.chapter_stats.get(fingerprint)
         if chapter_stats is None:  # written by an earlier version, or chapters.json was lost
             chapter_stats = (_length(path), file_loudness(path))
             state.chapter_stats.put(fingerprint, *chapter_stats)
         seconds, lufs = chapter_stats
-    name = path.name if path.is_file() else None
+    file = next((path for path in state.files(chapter) if path.is_file()), None)
+    name = None if file is None else file.relative_to(state.folder).as_posix()
     return ChapterReport(
-        chapter.number, chapter.title, name, seconds, lufs, chapter_characters(state, chapter), chapter.part
+        *(chapter.number, chapter.title, name, seconds, lufs, chapter_characters(state, chapter), chapter.part),
+        master_gain_db=sound.gain,
+        master_missed_db=sound.missed,
+        voice_gains_db=sound.voices,
     )
+
+
+def _measured(state: BookState, chapter: Chapter) -> str:
+    """The fingerprint of the file of a chapter that its loudness is stored for."""
+    return read_comment(state.targets(chapter)[0].path) or ""
 
 
 def _length(path: Path) -> float:
     import mutagen
 
+    if path.suffix == f".{STREAM}":
+        return read_stream(path).seconds
     return float(mutagen.File(path).info.length)
 
 
-def _chunk(state: BookState, chunk: Chunk) -> ChunkReport:
+def _chunk(state: BookState, chunk: Chunk, sound: ChapterSound) -> ChunkReport:
     take = state.take(chunk)
     key = state.key(chunk) if state.model_config is not None else "0" * 64
     transcript = take.transcript if take is not None else None
+    clip = sound.clips.get(str(chunk.index))
     return ChunkReport(
         ref=chunk.ref,
         text=chunk.text,
@@ -211,18 +229,24 @@ def _chunk(state: BookState, chunk: Chunk) -> ChunkReport:
         chosen=state.chosen(chunk),
         unheard=() if transcript is None else transcript.unheard,
         omitted=state.omitted(chunk),
+        loudness_lufs=None if clip is None else clip.lufs,
+        step_lu=None if clip is None else clip.step,
     )
 
 
-def _clips(state: BookState, chunks: Sequence[Chunk], waveforms: WaveformCache) -> dict[str, AudioClip]:
-    """Audio clips of these chunks' takes, by ref; the page says which have none."""
+def report_clips(state: BookState, report: Report, waveforms: WaveformCache | None = None) -> dict[str, AudioClip]:
+    """Audio clips of the worst takes of a report, by ref; the page says which have none.
+
+    Without `waveforms` that are loaded, these are the stored ones.
+    """
+    worst = {chunk.ref for chunk in worst_takes(report.chunks)[:MOST_TAKES]}
     clips = {}
-    for chunk in chunks:
+    for chunk in (chunk for chunk in state.plan.chunks() if chunk.ref in worst):
         take = state.take(chunk)
         if take is None or not len(take.codes):
             continue
         mp3 = state.store.clip(take)
-        if mp3 is None and waveforms.loaded:
+        if mp3 is None and waveforms is not None and waveforms.loaded:
             mp3 = make_clip(audible(waveforms.prepare(take)), state.plan.layout.sampling_rate)
             waveforms.drop(take)
             state.store.put_clip(take, mp3)

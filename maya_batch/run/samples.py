@@ -9,7 +9,7 @@ import yaml
 
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.waveform_cache import noise_seed
-from maya_batch.audio.writers import FORMATS
+from maya_batch.audio.writers import CHAPTER_FORMATS
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.plan import Plan, speech_plan
 from maya_batch.book.settings import Machine, Sound
@@ -61,8 +61,8 @@ def say(
         UsageError: `path` exists and was not written by `say`.
         MachineError: a model, the GPU, the disk or ffmpeg is missing or failed.
     """
-    if path.suffix[1:] not in FORMATS:
-        raise UsageError(f"{path}: the name must end in {' or '.join(f'.{name}' for name in FORMATS)}")
+    if path.suffix[1:] not in CHAPTER_FORMATS:
+        raise UsageError(f"{path}: the name must end in {' or '.join(f'.{name}' for name in CHAPTER_FORMATS)}")
     if (path.exists() or path.is_symlink()) and read_comment(path) not in (_SAY, ""):
         raise UsageError(f"{path} exists and was not written by `say`; move it, or choose another name")
     chunks = speech_plan(text, description, sound)

@@ -69,7 +69,7 @@ def audition_word(
             replace(
                 spoken_as(chunk, _said(text, chunk.voice, candidate, plan), chunk.voice, plan.book, plan.sound.seed),
                 occurrence=number,
-                pause=plan.book.pauses.paragraph,
+                pause=plan.pauses.paragraph,
             )
             # Their keys differ, as two of them may be spoken alike.
             for number, (chunk, text) in enumerate(found, start=1 + _SENTENCES * place)

@@ -39,11 +39,12 @@ def writable_state(
         with suppress(MachineError):  # the book was not begun with this model
             state.lock.recognize(plan.sound.model)
         state.model_config = asked_model_config(state.lock.model_config(plan.sound.model), machine)
-    if state.rules[0] != plan.text_rules and not allowed.upgrade_text:
-        raise UsageError(
-            f"{state.folder}: the book was begun with text rules {state.rules[0]}, and this plan follows rules "
-            f"{plan.text_rules}; plan it for this output folder"
-        )
+    for kind, begun, planned in zip(("text", "audio"), state.rules, (plan.text_rules, plan.audio_rules), strict=True):
+        if begun != planned and not allowed.upgrade_text:
+            raise UsageError(
+                f"{state.folder}: the book was begun with {kind} rules {begun}, and this plan follows rules {planned}; "
+                "plan it for this output folder"
+            )
     check_folder(state, allowed.adopt)
     if not allowed.switch_config:
         refuse_other_config(state)

@@ -34,14 +34,7 @@ def speakable(text: str) -> str:
             part if TAG.fullmatch(part) else unicodedata.normalize("NFC", part)
             for part in _tags_apart(text)
         )
-    end = len(text)
-    while end:
-        if text[end - 1] in _TAIL:
-            end -= 1
-        elif text[end - 1] == ">" and TAG.fullmatch(text, start := text.rfind("<", 0, end), end):
-            end = start
-        else:
-            break
+    end = _core_end(text)
     core, tail = text[:end], text[end:]
     if not core:
         return text
@@ -54,12 +47,31 @@ def is_composed(text: str) -> bool:
     return _MAY_COMPOSE.search(text) is None or unicodedata.is_normalized("NFC", text)
 
 
+def ends_sentence(text: str) -> bool:
+    """Whether a full stop, `!`, `?` or `…` ends `text`, before closing quotes, brackets and tags."""
+    end = _core_end(text)
+    return end > 0 and text[end - 1] in _STOPS
+
+
 def finish_description(text: str) -> str:
     """Return a voice description, cleaned like a text and ended with a full stop.
 
     Without the full stop Maya1 often reads the description aloud (FastMaya issue 3, ComfyUI-Maya1_TTS issue 12).
     """
     return speakable(text)
+
+
+def _core_end(text: str) -> int:
+    """Where the closing quotes, brackets, pauses and tags at the end of `text` begin."""
+    end = len(text)
+    while end:
+        if text[end - 1] in _TAIL:
+            end -= 1
+        elif text[end - 1] == ">" and TAG.fullmatch(text, start := text.rfind("<", 0, end), end):
+            end = start
+        else:
+            break
+    return end
 
 
 def _tags_apart(text: str) -> list[str]:

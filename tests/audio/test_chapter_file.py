@@ -17,11 +17,12 @@ import pytest
 from numpy.typing import NDArray
 
 from maya_batch.audio import writers
-from maya_batch.audio.chapter_file import part_files, read_comment, write_chapter
+from maya_batch.audio.chapter_file import part_files, read_comment, rewrite_tags, write_chapter
 from maya_batch.audio.metadata import Picture, TrackTags
-from maya_batch.audio.writers import FORMATS, Target
+from maya_batch.audio.writers import CHAPTER_FORMATS, FORMATS, Target
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import part_of
+from maya_batch.manifest.audio_formats import CHOICES
 
 RATE = 24000
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,10 @@ TAGS = TrackTags(
     tracks=12,
     comment="key=é“”😀日本語",
 )
+PICTURE = Picture(b"\xff\xd8\xff" + bytes(range(256)) * 300, "image/jpeg")
 ALL = sorted(FORMATS)
+ENCODED = len(ALL) - 1
+"""Those that ffmpeg writes."""
 
 
 def speech(seconds: float) -> NDArray[np.int16]:
@@ -191,7 +195,7 @@ def test_an_exception_half_way_leaves_the_old_files_alone(tmp_path: Path, error:
     def breaks() -> Iterator[bytes]:
         yield from pieces(speech(3.0))
         assert len(part_files(tmp_path)) >= 1
-        assert len(children()) == 1
+        assert len(children()) == ENCODED
         raise error
 
     with pytest.raises(type(error)) as raised:
@@ -221,9 +225,9 @@ write_chapter(pcm(), [Target(Path({str(tmp_path)!r}) / f"03 one.{{t}}", t) for t
         assert run.stdout.readline() == b"half\n"
         encoders = children(run.pid)
         run.send_signal(signal.SIGKILL)
-    assert len(encoders) == 1
+    assert len(encoders) == ENCODED
     deadline = time.monotonic() + 5
-    while is_running(encoders[0]):  # its input ended, so it ends
+    while any(map(is_running, encoders)):  # their input ended, so they end
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert part_files(tmp_path) == sorted(tmp_path.iterdir())
@@ -489,3 +493,47 @@ def test_encoder_does_not_hear_ctrl_c(tmp_path: Path) -> None:
     write_chapter(looks(), targets(tmp_path, "mp3"), TAGS)
     assert found
     assert os.getpgid(0) not in found
+
+
+@pytest.mark.parametrize(("kind", "rate"), [*((kind, None) for kind in CHAPTER_FORMATS), ("wav", 44100)])
+@pytest.mark.parametrize("covers", [(PICTURE, None), (None, PICTURE), (PICTURE, PICTURE)])
+def test_other_tags_give_the_bytes_of_a_file_written_with_them(
+    kind: str, covers: tuple[Picture | None, Picture | None], rate: int | None, tmp_path: Path
+) -> None:
+    old = replace(TAGS, comment="maya-batch old", title="Old" * 500, narrator="N.", cover=covers[0])
+    new = replace(TAGS, comment="maya-batch new", series="S", description="More than before. " * 300, cover=covers[1])
+    changed, written = (Target(tmp_path / f"{name}.{kind}", kind, sample_rate=rate) for name in ("changed", "written"))
+    write_chapter(pieces(speech(2.0)), [changed], old)
+    write_chapter(pieces(speech(2.0)), [written], new)
+    rewrite_tags(changed, new)
+    assert read_comment(changed.path) == "maya-batch new"
+    assert changed.path.read_bytes() == written.path.read_bytes()
+    rewrite_tags(written, old)
+    write_chapter(pieces(speech(2.0)), [changed], old)
+    assert changed.path.read_bytes() == written.path.read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CHAPTER_FORMATS if CHOICES[kind].sample_rates])
+def test_another_sampling_rate_has_the_same_sound_and_length(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{kind}"
+    write_chapter(pieces(speech(3.0)), [Target(path, kind, sample_rate=44100)], TAGS)
+    import mutagen
+
+    info = mutagen.File(path).info
+    assert info.sample_rate == 44100
+    assert info.length == pytest.approx(3.0, abs=0.1)
+    assert read_comment(path) == TAGS.comment
+    sound = decoded(path).astype(float)
+    level, was = (float(np.sqrt(np.mean(np.square(each)))) for each in (sound, speech(3.0).astype(float)))
+    assert level == pytest.approx(was, rel=0.1)
+
+
+def test_a_wav_of_another_rate_is_read_by_other_programs(tmp_path: Path) -> None:
+    import soundfile
+
+    write_chapter(pieces(speech(2.0)), [Target(tmp_path / "a.wav", "wav", sample_rate=48000)], TAGS)
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (48000, 1, 96000)
+    with soundfile.SoundFile(tmp_path / "a.wav") as file:
+        assert (file.title, file.artist, file.frames) == (TAGS.title, TAGS.artist, 96000)

@@ -38,7 +38,7 @@ def test_part_title_and_subtitle_are_said_before_the_text(tiny: TinyBook) -> Non
         ("3:1", "Part Two. What now? an end."),
         ("4:1", "One less than b greater than [c] \\\\."),
     ]
-    pauses = plan.book.pauses
+    pauses = plan.pauses
     assert {chunk.pause for chunk in told} == {2 * pauses.paragraph}
     assert [chunk.description for chunk in told] == ["A calm voice.", "A calm voice.", "Another voice."]
     for text, chapter in zip(plan.manuscript.chapters, plan.chapters, strict=True):

@@ -223,7 +223,7 @@ def test_the_file_that_says_whose_a_folder_is(first: Path, tiny: TinyBook, cli: 
         "path": "../first.yaml",
         "title": "First.Yaml",
         "text_rules": 2,
-        "audio_rules": 1,
+        "audio_rules": 2,
         "reports": {},
     }
     for damaged in ("", "[", "version: 2", "[" * 5000, path.read_text().replace("First.Yaml", '"\\e[31m"')):

@@ -301,6 +301,34 @@ def test_a_scene_break_is_a_longer_pause(tiny: TinyBook) -> None:
     assert [chunk.pause for chunk in tiny.plan().chunks()] == [2.0, 1.0, 0.0]
 
 
+def pauses_of(tiny: TinyBook, text: list[str], pauses: dict[str, float], **more: object) -> list[float]:
+    tiny.write({"One": text}, pauses={"sentence": 0.5, "paragraph": 1, **pauses}, **more)
+    return [chunk.pause for chunk in tiny.plan().chunks()]
+
+
+def test_each_place_has_its_own_pause(tiny: TinyBook) -> None:
+    text = ["Yes. [tom] No. [anna] Oh.", "[tom] Ah.", "[tom] Eh.", "* * *", "* * *", "End."]
+    assert pauses_of(tiny, text, {}) == [0.5, 0.5, 1, 1, 3, 0]
+    assert pauses_of(tiny, text, {"voice": 0.8, "scene": 2.5}) == [0.8, 0.8, 0.8, 1, 2.5, 0]
+
+
+def test_a_cut_inside_a_sentence_has_its_own_pause(tiny: TinyBook) -> None:
+    long = "The night was dark and the river was high, and the wind went through the trees beyond it. It rained."
+    render = {"model": "./lm", "codec": "./codec", "chunk_words": 8}
+    plain = pauses_of(tiny, [long], {}, render=render)
+    assert plain[:-1] == [0.5] * (len(plain) - 1)
+    with_clauses = pauses_of(tiny, [long], {"clause": 0.1}, render=render)
+    ends = [chunk.source.rstrip().endswith(".") for chunk in tiny.plan().chunks()]
+    assert with_clauses == [0.5 if end else 0.1 for end in ends[:-1]] + [0]
+    assert 0.1 in with_clauses
+
+
+def test_what_follows_a_spoken_title_has_its_own_pause(tiny: TinyBook) -> None:
+    assert pauses_of(tiny, ["Yes.", "No."], {"scene": 3}, announce=True) == [3, 1, 0]
+    assert pauses_of(tiny, ["Yes.", "No."], {"scene": 3, "heading": 1.5}, announce=True) == [1.5, 1, 0]
+    assert pauses_of(tiny, ["[pause 4s] Yes."], {"heading": 1.5}, announce=True) == [4, 0]
+
+
 def test_a_pause_takes_the_place_of_the_usual_one(tiny: TinyBook) -> None:
     text = ["Yes. [pause 3s] No.", "Oh. [pause 0.2s]", "* * *", "[pause 4s]", "Ah.", "End."]
     tiny.write({"One": text}, pauses={"sentence": 0.5, "paragraph": 1})

@@ -23,7 +23,7 @@ from tests.support.fakes import FakeEngine, TinyBook, write_gguf
 
 ROOT = Path(__file__).parents[2]
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
-COMMANDS = ["render", "assemble", "preview", "redo", "audition", "plan", "status", "clean"]
+COMMANDS = ["render", "assemble", "check", "preview", "redo", "audition", "plan", "status", "clean"]
 COMMANDS += ["say", "fetch", "import", "convert", "words", "doctor", "bench", "tags", "schema"]
 
 Cli = Callable[..., Said]

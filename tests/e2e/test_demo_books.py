@@ -163,8 +163,8 @@ def test_a_second_run_loads_nothing_and_touches_nothing(demo: Rendered, tmp_path
 
 def pauses(plan: Plan, number: int) -> int:
     """All the silence asked for in a chapter, in samples."""
-    book, chapter = plan.book, plan.chapters[number]
-    asked = [book.pauses.chapter_start, book.pauses.chapter_end, *(chunk.pause for chunk in chapter.chunks)]
+    chapter = plan.chapters[number]
+    asked = [plan.pauses.chapter_start, plan.pauses.chapter_end, *(chunk.pause for chunk in chapter.chunks)]
     return sum(round(pause * 24000) for pause in asked)
 
 

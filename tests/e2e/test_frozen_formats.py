@@ -44,11 +44,25 @@ FLAGS = {
     *("--switch-model-config", "--upgrade-text", "--json", "--yes", "--other-book", "--forget", "--seed", "--keep"),
     *("--voice", "--seeds", "--text", "-o", "--description", "--temperature", "--top-p", "--repetition-penalty"),
     *("--chapters", "--takes", "--to", "--file", "--hours", "--gpu-memory", "--baseline", "--speak"),
-    *("--chunks", "--show-text", "-n", "--word", "--respelling"),
+    *("--chunks", "--show-text", "-n", "--word", "--respelling", "--store"),
 }
 COMMANDS = {
-    *("render", "plan", "status", "assemble", "redo", "audition", "clean", "say", "fetch", "doctor", "bench", "tags"),
-    *("schema", "words", "preview"),
+    *(
+        "render",
+        "plan",
+        "status",
+        "assemble",
+        "check",
+        "redo",
+        "audition",
+        "clean",
+        "say",
+        "fetch",
+        "doctor",
+        "bench",
+        "tags",
+    ),
+    *("schema", "words", "preview", "check"),
 }
 
 
@@ -149,8 +163,10 @@ def test_the_report(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
         return {name for key in value for name in names(value[key], f"{path}.{key}".lstrip("."))}
 
     assert names(old) <= names(now)
-    assert names(now) - names(old) == {"generator", "lexicon", "characters.skipped", "kv_cache_trial"} | {
-        f"chapters.{name}" for name in ("part", "characters.skipped")
+    assert names(now) - names(old) == {
+        *("generator", "lexicon", "characters.skipped", "check", "kv_cache_trial"),
+        *("chapters.part", "chapters.characters.skipped", "chapters.master_gain_db", "chapters.master_missed_db"),
+        *("chunks.loudness_lufs", "chunks.step_lu"),
     }
 
 
@@ -171,7 +187,20 @@ def test_the_keys_of_a_manifest() -> None:
         *("ending_seconds", "longest", "noise_seconds", "pause_seconds", "repeated_seconds"),
         *("shortest", "stretch_words", "word_error", "wrong_words"),
         *("skip", "part", "subtitle", "announce", "series", "name", "number", "narrator", "publisher", "date", "isbn"),
-        "cover",
+        *(
+            "cover",
+            "sample",
+            "minutes",
+            "credits",
+            "opening",
+            "closing",
+            "jingle",
+            "master",
+            "lufs",
+            "rms",
+            "true_peak",
+        ),
+        *("true_peak", "clause", "scene", "heading", "layout", "mode", "sample_rate"),
     }
 
 

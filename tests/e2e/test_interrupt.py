@@ -179,7 +179,7 @@ def test_a_run_stops_while_a_chapter_is_put_together(tiny: TinyBook) -> None:
     tiny.write(TEXT)
     goes_on(tiny)
     before = {path.name: path.read_bytes() for path in tiny.output.glob("*.wav")}
-    tiny.write(TEXT, author="Somebody")  # other files, of the same takes
+    tiny.write(TEXT, pauses={"paragraph": 0.7})  # other files, of the same takes
     run = start(tiny.path, FAKE_CLIP=0.2)
     run.wait_for("clip")
     run.tell(signal.SIGTERM)

@@ -243,7 +243,7 @@ def test_the_command_runs_or_says_what_is_missing(tmp_path: Path, name: str, com
         assert done.returncode == 0, done.stderr
     elif words[:2] == ["convert", "demo"]:
         assert done.returncode == (5 if find_spec("gguf") is None else 0), done.stderr
-    elif words[0] in {"assemble", "redo"}:
+    elif words[0] in {"assemble", "redo", "check"}:
         assert done.returncode == 2
         assert "run `render` first" in done.stderr
     else:

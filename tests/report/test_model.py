@@ -76,7 +76,7 @@ def test_the_json_is_of_its_schema() -> None:
         (("more",), 1),
         (("characters", "heard"), "1"),
         (("chapters", 0, "characters", "waived"), None),
-        (("chapters", 0, "number"), 0),
+        (("chapters", 0, "number"), -1),
         (("chapters", 0, "file"), ""),
         (("chapters", 0, "loudness_lufs"), "-19"),
         (("language",), ""),

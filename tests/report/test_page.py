@@ -7,18 +7,23 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from maya_batch.audio.chapter_file import write_chapter
+from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.writers import CHAPTER_FORMATS, Target
 from maya_batch.book.character_accounting import Characters
+from maya_batch.book.store_check import CheckRow
 from maya_batch.errors import MachineError
 from maya_batch.quality import Problem
 from maya_batch.report.audio_clip import PICTURE_HEIGHT, PICTURE_WIDTH, AudioClip, make_clip, read_clip
 from maya_batch.report.files import write_report
-from maya_batch.report.model import MOST_TAKES, Report
+from maya_batch.report.model import MOST_TAKES, Report, StoreCheck
 from maya_batch.report.page import render_page
 from tests.support.chromium import CHROMIUM, Page, browser
 from tests.support.reports import a_night, chunk, report, voice
@@ -228,7 +233,8 @@ def test_a_take_has_its_text_its_sound_and_its_command(clip: AudioClip) -> None:
     assert "<ins>rode</ins>" in page
     assert "an old man rode the ferry, ferry in nineteen eighty-four" in reader.text
     assert "maya-batch redo books/lamp.yaml 1:2@a1b2" in reader.text
-    [audio] = reader.named("audio")
+    *chapters, audio = reader.named("audio")
+    assert [player["src"] for player in chapters] == ["./01-part.mp3", "./02-part.mp3"]
     assert (audio["src"] or "").startswith("data:audio/mpeg;base64,")
     assert [path["d"] for path in reader.named("path")] == [clip.picture]
     assert reader.text.count("The sound of this take is not in the report.") == 2
@@ -244,7 +250,7 @@ def test_the_command_is_one_a_shell_takes_as_it_is_meant() -> None:
 def test_at_most_so_many_takes_are_shown_and_the_rest_is_counted(clip: AudioClip) -> None:
     chunks = [chunk(f"1:{number}", word_error=0.5) for number in range(1, MOST_TAKES + 8)]
     reader = Reader(render_page(report(*chunks), {each.ref: clip for each in chunks}))
-    assert len(reader.named("audio")) == MOST_TAKES
+    assert len([player for player in reader.named("audio") if (player["src"] or "").startswith("data:")]) == MOST_TAKES
     assert "The 50 worst of 57: 7 more are in report.json, without sound." in reader.text
 
 
@@ -255,13 +261,28 @@ def test_where_all_is_well_the_page_says_so() -> None:
     assert "Problems by kind" not in text
 
 
+def test_the_page_has_the_check_for_a_store() -> None:
+    assert "Requirements of" not in Reader(render_page(a_night(), {})).text
+    bad = CheckRow("01.mp3", "RMS", "-30.0 dB", "-23 to -18 dB", False, "set `master: store`")
+    good = CheckRow("", "cover", "there", "a cover", True, "")
+    text = Reader(render_page(report(chunk(), check=StoreCheck("acx-form", False, "A note", (good, bad))), {})).text
+    assert "Requirements of acx-form" in text
+    assert "Not met: 1 of 2 requirements. A note." in text
+    assert re.search(r"01\.mp3\s+RMS\s+-30\.0 dB\s+-23 to -18 dB\s+fail: set `master: store`", text)
+    assert text.index("fail:") < text.index("Requirements that are met") < text.index("the book cover")
+    text = Reader(render_page(report(chunk(), check=StoreCheck("spotify", True, "", (good,))), {})).text
+    assert "All requirements are met." in text
+
+
 def evil() -> Report:
     """A report all of whose texts were written by somebody who means harm."""
     bad = chunk("1:1", EVIL, problems=(Problem(EVIL, EVIL),), word_error=0.5, heard=f"{EVIL} more", unheard=(0,))
     made = report(bad, title=EVIL, author=EVIL, book=EVIL, model=EVIL, engine=EVIL, exit_reason=EVIL, version=EVIL)
     chapter = made.chapters[0]
     changed = type(chapter)(1, EVIL, f"javascript:{EVIL}", 1.0, None, chapter.characters)
-    return report(*made.chunks, **(vars(made) | {"chapters": (changed,), "language": '"><script>'}))
+    check = StoreCheck(EVIL, False, EVIL, (CheckRow(EVIL, EVIL, EVIL, EVIL, False, EVIL),))
+    changes = {"chapters": (changed,), "language": '"><script>', "check": check}
+    return report(*made.chunks, **(vars(made) | changes))
 
 
 def test_texts_of_anybody_are_shown_and_never_run() -> None:
@@ -280,7 +301,7 @@ def test_the_page_needs_nothing_but_itself(clip: AudioClip) -> None:
     assert not {"link", "img", "iframe", "object", "base", "form"} & {tag for tag, _ in reader.tags}
     sources = [value or "" for _, attributes in reader.tags for name, value in attributes.items() if name == "src"]
     assert sources
-    assert all(source.startswith("data:audio/mpeg;base64,") for source in sources)
+    assert all(source.startswith(("data:audio/mpeg;base64,", "./")) for source in sources)
     [policy] = [meta["content"] for meta in reader.named("meta") if "http-equiv" in meta]
     assert policy is not None
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
@@ -301,7 +322,7 @@ def page(tmp_path: Path) -> Iterator[Page]:
         yield opened
 
 
-LOADED = """Promise.all([...document.querySelectorAll("audio")].map(player => new Promise((good, bad) => {
+LOADED = """Promise.all([...document.querySelectorAll(".take audio")].map(player => new Promise((good, bad) => {
     if (player.readyState) good(player.duration);
     player.onloadedmetadata = () => good(player.duration);
     player.onerror = () => bad(player.error.message);
@@ -314,11 +335,23 @@ def test_a_browser_shows_the_page_and_plays_its_takes(page: Page, tmp_path: Path
     assert "The Lamp on the Water" in text
     assert "1:2@a1b2" in text
     assert page.evaluate(LOADED) == pytest.approx([clip.seconds] * 2, abs=0.1)
-    assert page.evaluate("document.querySelector('audio').play().then(() => 'plays')") == "plays"
+    assert page.evaluate("document.querySelector('.take audio').play().then(() => 'plays')") == "plays"
     asked = [request["request"]["url"] for request in page.of("Network.requestWillBeSent")]
     assert all(url.startswith(("file:", "data:")) for url in asked), asked
     assert not page.of("Log.entryAdded")  # where the page's policy would say that it has refused something
     assert not page.of("Runtime.exceptionThrown")
+
+
+@pytest.mark.parametrize("kind", CHAPTER_FORMATS)
+def test_a_browser_plays_a_chapter_of_each_format(page: Page, tmp_path: Path, kind: str) -> None:
+    made = report(chunk())
+    chapter = replace(made.chapters[0], file=f"Author/A Title/01-part.{kind}")
+    target = Target(tmp_path / str(chapter.file), kind)
+    write_chapter([bytes(48000)], [target], TrackTags("One", "Book", "", 1, 1, "x"))
+    page.open(write_report(tmp_path, replace(made, chapters=(chapter,)), {}))
+    assert page.evaluate("document.querySelector('th audio').play().then(() => 'plays')") == "plays"
+    assert page.evaluate("document.querySelector('th audio').duration") == pytest.approx(1.0, abs=0.1)
+    assert not page.of("Log.entryAdded")
 
 
 def test_the_button_takes_the_command(page: Page, tmp_path: Path) -> None:
@@ -376,4 +409,4 @@ def test_all_that_can_be_used_is_reached_by_the_keyboard(page: Page, tmp_path: P
     page.open(write_report(tmp_path, a_night(), {"1:2": clip}))
     wanted = page.evaluate("document.querySelectorAll('a, button, audio, code, summary').length")
     script = "[...document.querySelectorAll('a, button, audio, code, summary')].filter(it => it.tabIndex === 0).length"
-    assert wanted == page.evaluate(script) == 2 + 4 + 1 + 4 + 3
+    assert wanted == page.evaluate(script) == 2 + 2 + 4 + 1 + 4 + 3

@@ -81,7 +81,7 @@ class Rendered:
 
     def takes(self) -> list[tuple[Chunk, Take]]:
         """All chunks in reading order, with their takes."""
-        plan = make_plan(self.manifest, Render())
+        plan = make_plan(self.manifest, Render(), output=self.folder)
         state = book_state(plan, Machine(), self.folder)
         found = [(chunk, state.take(chunk)) for chunk in plan.chunks()]
         return [(chunk, take) for chunk, take in found if take is not None]

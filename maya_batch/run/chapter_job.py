@@ -1,0 +1,127 @@
+"""What the files of a chapter are made of, gathered from the state: writing them needs nothing else, on any thread."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from maya_batch.audio.chapter_file import write_chapter
+from maya_batch.audio.clip_levels import ClipLevel, ClipLevels, steps
+from maya_batch.audio.encoder_headroom import headroom
+from maya_batch.audio.mastering import ChapterMaster, Mastered
+from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.resample import resampled
+from maya_batch.audio.stitch import Clip, segments
+from maya_batch.audio.waveform_cache import WaveformCache
+from maya_batch.audio.writers import Target
+from maya_batch.book.chapter_sound import ChapterSound, ClipSound
+from maya_batch.book.chunk import Chunk
+from maya_batch.book.state import BookState, hidden_folder
+from maya_batch.book.take_store import Take
+from maya_batch.files.atomic_write import write_errors
+from maya_batch.manifest import Master
+
+
+@dataclass(frozen=True)
+class ChapterJob:
+    """The takes in use of some chunks, and how they are joined."""
+
+    clips: Sequence[tuple[Chunk, Take]]
+    """Without those that are left out."""
+    targets: Sequence[Target]
+    tags: TrackTags
+    start: float
+    """Seconds of silence before the first clip; `end` are those after the last one."""
+    end: float
+    sampling_rate: int
+    """In Hz."""
+    master: Master | None
+    seed: int
+    """Of the room tone."""
+    hidden: Path
+    """The folder `.maya`. With mastering, the PCM waits here in a file that vanishes with the process."""
+    headroom: float = 0.0
+    """dB below its true peak that the formats of the book need."""
+    jingle: Clip | None = None
+    """What comes before the clips."""
+
+    def write(
+        self, waveforms: WaveformCache, check: Callable[[], None], joined: Callable[[], None] = lambda: None
+    ) -> tuple[float, ChapterSound]:
+        """Write the files, and return their seconds and what was measured.
+
+        `check` is called often and ends the job by raising an error; `joined` is called after each clip.
+
+        Raises:
+            MachineError: the disk is full, ffmpeg failed, or a file cannot be written.
+        """
+        rate = self.sampling_rate
+        pieces = segments(self._clips(waveforms, check, joined), start=self.start, end=self.end, sampling_rate=rate)
+        if self.master is None:
+            levels = ClipLevels(rate)
+            return write_chapter(levels.watch(pieces), self.targets, self.tags, rate), _sound(levels.clips, None)
+        with write_errors(self.hidden), tempfile.TemporaryFile(dir=self.hidden) as spool:
+            mastering = ChapterMaster(self.master, rate, self.seed, spool, check, self.headroom)
+            seconds = write_chapter(mastering.pcm(pieces), self.targets, self.tags, rate)
+        return seconds, _sound(mastering.levels.clips, mastering.done)
+
+    def _clips(self, waveforms: WaveformCache, check: Callable[[], None], joined: Callable[[], None]) -> Iterator[Clip]:
+        if self.jingle is not None:
+            yield self.jingle
+        for chunk, take in self.clips:
+            check()
+            yield Clip(waveforms.pop(take), chunk.pause, chunk.voice, str(chunk.index))
+            joined()
+
+
+def chapter_job(
+    state: BookState, chunks: Sequence[Chunk], targets: Sequence[Target], tags: TrackTags, with_jingle: bool = False
+) -> ChapterJob:
+    """The job that writes the takes in use of these chunks, after the book's jingle if it has one and is asked for.
+
+    Chunks that failed are left out if the book sets `failed: omit`.
+    """
+    clips, pauses = [], state.plan.pauses
+    for chunk in chunks:
+        take = state.take(chunk)
+        if take is None:
+            raise ValueError(f"chunk {chunk.ref} has no take")
+        if not state.omitted(chunk):
+            clips.append((chunk, take))
+    before, rate, jingle = chunks[0].pause_before, state.plan.layout.sampling_rate, None
+    if with_jingle and state.plan.manuscript.jingle is not None:
+        sound = state.plan.manuscript.jingle
+        jingle = Clip(resampled(sound.samples, sound.sampling_rate, rate), pauses.after_jingle + before)
+        before = 0.0
+    master = state.plan.book.master
+    return ChapterJob(
+        clips=clips,
+        jingle=jingle,
+        # Mastering promises a level, so no encoder may lower it.
+        targets=targets if master is None else [replace(target, as_loud=True) for target in targets],
+        tags=tags,
+        start=pauses.chapter_start + before,
+        end=pauses.chapter_end,
+        sampling_rate=rate,
+        master=master,
+        headroom=headroom(state.plan.book.output.formats, rate),
+        seed=chunks[0].chapter,
+        hidden=hidden_folder(state.folder),
+    )
+
+
+def _sound(clips: Sequence[ClipLevel], done: Mastered | None) -> ChapterSound:
+    gains = [0.0] * len(clips) if done is None else list(done.clip_gains)
+    loud = {
+        clip.name: ClipSound(_tenth(clip.lufs), round(gain, 2), _tenth(step))
+        for clip, gain, step in zip(clips, gains, steps(clips, gains), strict=True)
+        if clip.voice  # not the jingle
+    }
+    if done is None:
+        return ChapterSound(loud)
+    voices = {voice: round(gain, 2) for voice, gain in done.voice_gains.items() if voice}
+    return ChapterSound(loud, round(done.gain, 2), voices, round(done.missed, 2))
+
+
+def _tenth(level: float | None) -> float | None:
+    return None if level is None else round(level, 1)

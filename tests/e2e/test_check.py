@@ -1,0 +1,59 @@
+"""The command `check`: its lines, its exit code, and what it leaves in report.json."""
+
+import json
+from collections.abc import Callable
+
+from maya_batch.errors import EXIT_PROBLEMS, EXIT_USAGE, EXIT_WHOLE
+from tests.conftest import Said
+from tests.e2e.test_cli import one_line
+from tests.support.fakes import FakeEngine, TinyBook
+
+TEXT = {"One": ["The night was dark."], "Two": ["The rain was gone."]}
+Cli = Callable[..., Said]
+
+
+def test_what_fails_is_shown_and_ends_with_3(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    assert cli("render", tiny.path).code == EXIT_WHOLE
+    said = cli("check", tiny.path)
+    assert said.code == EXIT_PROBLEMS
+    assert "FAIL  01-one.wav  format" in said.out
+    assert "ACX takes narration by humans only" in said.out
+    assert "of acx-form not met" in said.err
+    report = json.loads((tiny.output / "report.json").read_text(encoding="utf-8"))
+    assert report["check"]["store"] == "acx-form"
+    assert report["check"]["passed"] is False
+    assert len(report["check"]["rows"]) == said.out.count("\n") - 1
+    page = (tiny.output / "report.html").read_text(encoding="utf-8")
+    assert "Requirements of acx-form" in page
+    assert "ACX takes narration by humans only" in page
+    assert cli("render", tiny.path).code == EXIT_WHOLE  # nothing to do: the report stays
+    assert json.loads((tiny.output / "report.json").read_text(encoding="utf-8"))["check"] == report["check"]
+
+
+def test_what_passes_ends_with_0(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    import struct
+
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBB", 13, b"IHDR", 3000, 3000, 8, 2)
+    (tiny.folder / "cover.png").write_bytes(png)
+    tiny.write(TEXT, master="podcast", cover="cover.png", narrator="a synthesized voice")
+    assert cli("render", tiny.path).code == EXIT_WHOLE
+    said = cli("check", tiny.path, "--store", "spotify", "--json")
+    assert (said.code, json.loads(said.out)["passed"]) == (EXIT_WHOLE, True)
+
+
+def test_a_chapter_that_is_out_of_date_is_named(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    tiny.write(TEXT)
+    cli("render", tiny.path)
+    (tiny.output / "02-two.wav").unlink()
+    said = cli("check", tiny.path, "--store", "google")
+    assert "FAIL  02-two.wav  file" in said.out
+    assert "run `render`, then `check` again" in said.out
+
+
+def test_another_store_and_a_book_without_takes_are_refused(tiny: TinyBook, cli: Cli) -> None:
+    tiny.write(TEXT)
+    assert "--store audible: write one of acx-form" in one_line(
+        cli("check", tiny.path, "--store", "audible"), EXIT_USAGE
+    )
+    assert "nothing is rendered" in one_line(cli("check", tiny.path), EXIT_USAGE)

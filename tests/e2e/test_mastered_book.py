@@ -1,0 +1,73 @@
+"""A change of `master` writes the chapters again from stored takes, and calls no engine."""
+
+import json
+
+import pytest
+
+from maya_batch.audio.stitch import SILENCE_DBFS
+from maya_batch.book.settings import Machine
+from maya_batch.book.state import book_state
+from maya_batch.run.render import assemble_book, render_book
+from tests.e2e.test_render_book import TEXT, audio
+from tests.support.fakes import Events, FakeEngine, TinyBook
+
+LOUD = {"lufs": -24, "true_peak": -2, "room_tone": True}
+
+
+def render(tiny: TinyBook) -> None:
+    render_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders)
+
+
+@pytest.mark.parametrize("master", ["podcast", "store", LOUD])
+def test_another_master_renders_no_chunk(master: object, tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    plain, asked = audio(tiny), len(fake_engine.texts)
+    tiny.write(TEXT, master=master)
+    result = assemble_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders)
+    assert len(result.files) == 2
+    mastered = audio(tiny)
+    assert all(mastered[name] != plain[name] and len(mastered[name]) == len(plain[name]) for name in plain)
+    render(tiny)
+    assert len(fake_engine.texts) == asked
+    assert audio(tiny) == mastered
+    tiny.write(TEXT, master="none")
+    render(tiny)
+    assert len(fake_engine.texts) == asked
+    assert audio(tiny) == plain
+
+
+def test_what_was_done_is_stored_and_nothing_else_is_left(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT, master=LOUD)
+    render(tiny)
+    stored = json.loads((tiny.output / ".maya" / "sound.json").read_text(encoding="utf-8"))
+    state = book_state(tiny.plan(), Machine())
+    assert set(stored) == {
+        state.file_fingerprint(chapter, state.plan.book.output.formats[0]) for chapter in state.plan.chapters
+    }
+    for sound in stored.values():
+        assert set(sound) == {"clips", "gain", "voices", "missed"}
+        assert list(sound["clips"]) == ["1", "2"]
+        assert set(sound["clips"]["1"]) == {"lufs", "gain", "step"}
+        assert sound["clips"]["1"]["lufs"] is None or sound["clips"]["1"]["lufs"] > SILENCE_DBFS - 20
+    assert {path.name for path in (tiny.output / ".maya").iterdir()} >= {"sound.json", "takes"}
+    assert not [path for path in (tiny.output / ".maya").iterdir() if path.name.startswith("tmp")]
+
+
+def test_other_pauses_render_no_chunk(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT)
+    render(tiny)
+    asked, before = len(fake_engine.texts), audio(tiny)
+    tiny.write(TEXT, pauses={"paragraph": 1.1, "clause": 0.1, "voice": 0.4, "scene": 2, "heading": 1})
+    render(tiny)
+    assert len(fake_engine.texts) == asked
+    assert all(len(content) > len(before[name]) for name, content in audio(tiny).items())
+
+
+def test_the_report_says_what_was_done_to_each_chapter(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    tiny.write(TEXT, master=LOUD)
+    render(tiny)
+    report = json.loads((tiny.output / "report.json").read_text(encoding="utf-8"))
+    for chapter in report["chapters"]:
+        assert chapter["master_gain_db"] is not None
+        assert set(chapter["voice_gains_db"]) == {"anna"}
