@@ -60,20 +60,22 @@ def write_chapters(
     with stop.deferred():
         for chapter in chapters:
             stop.check()
-            retagged = retag_files(state, chapter, result)
+            retagged = retag_files(state, chapter)
             if retagged is not None:
-                _publish(retagged, progress)
+                _publish(retagged, result, progress)
     chapters = [chapter for chapter in chapters if not state.current(chapter)]
     if not chapters:
         return
     waveforms.load()
     progress.joining(sum(len(chapter.chunks) for chapter in chapters))
     counted = deque[None]()  # all threads append to it, one for each clip
+    order, ready = deque[int](), dict[int, Written]()
 
     def jobs() -> Iterator[_Work]:
         for chapter in chapters:
             job = outdated_files(state, chapter, waveforms)
             if job is not None:
+                order.append(chapter.number)
                 yield _Work(chapter, job, state.targets(chapter)[0].path)
 
     def write(work: _Work, end: Callable[[], None]) -> _Finished:
@@ -81,9 +83,11 @@ def write_chapters(
         return _Finished(seconds, sound, file_loudness(work.measured))
 
     def done(work: _Work, finished: _Finished) -> None:
-        written = written_files(state, work.chapter, work.job, finished.seconds, finished.sound, result)
+        written = written_files(state, work.chapter, work.job, finished.seconds, finished.sound)
         state.chapter_stats.put(written.fingerprint, finished.seconds, finished.lufs)
-        _publish(written, progress)
+        ready[work.chapter.number] = written
+        while order and order[0] in ready:  # told in reading order
+            _publish(ready.pop(order.popleft()), result, progress)
 
     def check() -> None:
         while counted:
@@ -93,10 +97,16 @@ def write_chapters(
         stop.check()
 
     with stop.deferred():
-        in_parallel(jobs(), write, done, min(cores(), len(chapters)), check)
+        try:
+            in_parallel(jobs(), write, done, min(cores(), len(chapters)), check)
+        finally:
+            for number in order:  # an earlier chapter was not finished
+                if number in ready:
+                    _publish(ready[number], result, progress)
     result.stages.spent("codec and audio", began)
 
 
-def _publish(written: Written, progress: ProgressListener) -> None:
+def _publish(written: Written, result: RunResult, progress: ProgressListener) -> None:
+    result.files += written.paths
     for path in written.paths:
         progress.published(path, written.seconds)

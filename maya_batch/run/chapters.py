@@ -41,7 +41,7 @@ class Written:
     seconds: float
 
 
-def retag_files(state: BookState, chapter: Chapter, result: RunResult) -> Written | None:
+def retag_files(state: BookState, chapter: Chapter) -> Written | None:
     """Give new tags to those of a chapter's files that are current but for their tags; None if there are none.
 
     Nothing is decoded, and their loudness stays known. Without a stored length the chapter is left to be written again.
@@ -70,9 +70,7 @@ def retag_files(state: BookState, chapter: Chapter, result: RunResult) -> Writte
         state.chapter_sounds.put(fingerprint, sound)
     for target in targets:
         rewrite_tags(target, track_tags(state.plan.manuscript, chapter, new[target.path]))
-    paths = [target.path for target in targets]
-    result.files += paths
-    return Written(fingerprint, measured, paths, stats[0])
+    return Written(fingerprint, measured, [target.path for target in targets], stats[0])
 
 
 def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache) -> ChapterJob | None:
@@ -91,12 +89,9 @@ def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache)
     return chapter_job(state, chapter.chunks, targets, tags, chapter.jingle)
 
 
-def written_files(
-    state: BookState, chapter: Chapter, job: ChapterJob, seconds: float, sound: ChapterSound, result: RunResult
-) -> Written:
+def written_files(state: BookState, chapter: Chapter, job: ChapterJob, seconds: float, sound: ChapterSound) -> Written:
     """Store and return what became of a job of `outdated_files`."""
     paths = [path for path in state.files(chapter) if path in {target.path for target in job.targets}]
-    result.files += paths
     measured = state.targets(chapter)[0].path
     fingerprint = read_comment(measured) or ""
     state.chapter_sounds.put(fingerprint, sound)
@@ -118,13 +113,15 @@ def write_chapter_files(
         MachineError: the disk is full, ffmpeg failed, or a file cannot be written.
     """
     began = time.monotonic()
-    retagged = retag_files(state, chapter, result)
+    retagged = retag_files(state, chapter)
+    result.files += [] if retagged is None else retagged.paths
     job = outdated_files(state, chapter, waveforms)
     if job is None:
         return retagged
     seconds, sound = job.write(waveforms, lambda: None)
     result.stages.spent("codec and audio", began)
-    written = written_files(state, chapter, job, seconds, sound, result)
+    written = written_files(state, chapter, job, seconds, sound)
+    result.files += written.paths
     return written if retagged is None else replace(written, paths=[*retagged.paths, *written.paths])
 
 

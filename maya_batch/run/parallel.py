@@ -1,6 +1,5 @@
 """Does jobs on several threads, which all end before an error or a signal is raised."""
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import Event
@@ -24,14 +23,14 @@ def in_parallel(
     threads: int,
     check: Callable[[], None],
 ) -> None:
-    """Call `work` with each job on `threads` threads, and `done` with each result on this one, in the order of `jobs`.
+    """Call `work` with each job on `threads` threads, and `done` with each result on this one, as soon as it is there.
 
     `check` is called meanwhile, on this thread, and may raise an error. After an error of any kind, jobs that have not
-    begun are dropped, and the function that `work` gets raises an exception, which ends the job. `jobs` are read one by
-    one, at most one more than there are threads.
+    begun are dropped, and the function that `work` gets raises an exception, which ends the job; `done` is still called
+    for those that end well. `jobs` are read one by one, at most one more than there are threads.
     """
     ending = Event()
-    waiting: deque[tuple[Job, Future[Done]]] = deque()
+    running: dict[Future[Done], Job] = {}
 
     def end() -> None:
         if ending.is_set():
@@ -39,24 +38,23 @@ def in_parallel(
 
     def settle(most: int) -> None:
         """Wait until at most so many jobs are left."""
-        while len(waiting) > most:
-            wait([future for _, future in waiting if not future.done()], _CHECK_INTERVAL, FIRST_COMPLETED)
+        while len(running) > most:
+            finished, _ = wait(running, _CHECK_INTERVAL, FIRST_COMPLETED)
             check()
-            for _, future in waiting:
-                if future.done() and (error := future.exception()) is not None:
-                    raise error
-            while waiting and waiting[0][1].done():
-                job, future = waiting.popleft()
+            for future in finished:
+                job = running.pop(future)
                 done(job, future.result())
 
     with ThreadPoolExecutor(threads) as pool:
         try:
             for job in jobs:
-                waiting.append((job, pool.submit(work, job, end)))
+                running[pool.submit(work, job, end)] = job
                 settle(threads)
             settle(0)
         except BaseException:
             ending.set()
-            for _, future in waiting:
-                future.cancel()
+            pool.shutdown(cancel_futures=True)
+            for future, job in running.items():
+                if not future.cancelled() and future.exception() is None:
+                    done(job, future.result())
             raise

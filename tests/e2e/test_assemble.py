@@ -167,7 +167,10 @@ def test_an_error_in_one_chapter_ends_all_of_them(
         assemble(tiny)
     assert threading.active_count() == working
     assert left_over(tiny.output) == []
-    assert all(read_comment(tiny.output / name) for name in files(tiny.output))
+    comments = {read_comment(tiny.output / name) for name in files(tiny.output)}
+    assert None not in comments
+    streams = {read_comment(path) for path in (tiny.output / ".maya").glob("m4b/*.aac")}
+    assert streams <= json.loads((tiny.output / ".maya" / "sound.json").read_text(encoding="utf-8")).keys()
     assert "Tiny.m4b" not in files(tiny.output)
     tiny.loaders.codec = whole
     assemble(tiny)

@@ -269,7 +269,7 @@ def test_a_command_is_stopped_and_leaves_nothing_half_written(
         arguments = COMMANDS[name](tiny)
     else:
         begin(tiny, "redo")
-        tiny.write(TEXT, author="Somebody")  # other files, of the same takes
+        tiny.write(TEXT, pauses={"paragraph": 0.7})  # other files, of the same takes
         arguments = [*name.split()[:1], tiny.path, *(["1:1", "--keep", "1"] if "--keep" in name else [])]
     before = made(tiny)
     started = launch(tiny.folder, *arguments, env={slow: 0.3})

@@ -1,5 +1,6 @@
 """`check` finds nothing in a book of `master: store`, and names each fault that is planted in its files or manifest."""
 
+import hashlib
 import json
 import shutil
 import struct
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.ffmpeg import file_url, read_blocks
+from maya_batch.audio.file_sound import FileSound, file_sound
 from maya_batch.audio.metadata import TrackTags, write_id3
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE
 from maya_batch.run.loading import Loaders
@@ -141,7 +143,22 @@ FAULTS: dict[str, tuple[str, str, Callable[[Planted], None]]] = {
 }
 
 
+@pytest.fixture
+def measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files with equal contents are measured once, which saves most of the time."""
+    known: dict[bytes, FileSound] = {}
+
+    def measure(path: Path) -> FileSound:
+        content = hashlib.sha256(path.read_bytes()).digest()
+        if content not in known:
+            known[content] = file_sound(path)
+        return known[content]
+
+    monkeypatch.setattr("maya_batch.run.check_book.file_sound", measure)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("measured_once")
 def test_the_preset_passes_and_each_planted_fault_is_named(
     tiny: TinyBook, fake_engine: FakeEngine, loaders: Loaders, cli: Cli, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
