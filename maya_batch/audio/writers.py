@@ -203,8 +203,8 @@ _LAME_SCALE = ((256, 1.0), (224, 0.98), (192, 0.97), (0, 0.95))
 
 def _mp3(target: Target) -> list[str]:
     average = ["-abr", "1"] if target.mode == "vbr" else []
-    scale = next(scale for least, scale in _LAME_SCALE if int(_bitrate(target).removesuffix("k")) >= least)
-    if target.as_loud and scale < 1:
+    if target.as_loud:
+        scale = next(scale for least, scale in _LAME_SCALE if int(_bitrate(target).removesuffix("k")) >= least)
         # In floats, which LAME takes: 16 bits would clip.
         average += ["-af", f"aformat=sample_fmts=fltp,volume={1 / scale:.6f}:precision=float"]
     return ["-c:a", "libmp3lame", "-b:a", _bitrate(target), *average, *_NO_TAGS, "-f", "mp3"]
