@@ -37,6 +37,8 @@ class LoudnessMeter:
         """Measure the next samples."""
         from scipy.signal import sosfilt
 
+        if not len(samples):  # a take without a frame
+            return
         weighted, self._state = sosfilt(self._filter, samples, zi=self._state)
         weighted = np.concatenate((self._rest, weighted))
         whole = len(weighted) // self._step

@@ -185,6 +185,15 @@ def test_a_silent_chapter_stays_silent() -> None:
     assert master.done.gain == 0
 
 
+@pytest.mark.parametrize("around", [[], [Clip(voice(5.0, 0.25), 0.5, "anna", "2")]], ids=["alone", "before another"])
+def test_a_clip_without_samples_is_joined_as_others(around: list[Clip]) -> None:
+    settings = Master.model_validate({"preset": "podcast", "room_tone": True, "even_chunks": True})
+    empty = Clip(np.zeros(0, dtype=np.float32), 0.5, "anna", "1")
+    pcm, master = mastered(settings, iter([empty, *around]))
+    assert len(pcm) == 2 * master.levels.samples >= 2 * RATE * 2.5
+    assert [clip.lufs is None for clip in master.levels.clips] == [True, *(False for _ in around)]
+
+
 def test_clips_are_evened_by_two_decibels_at_most() -> None:
     levels = [level("1", -20), level("2", -21), level("3", -30), level("4", None)]
     assert clip_gains(levels) == [-1, 0, MOST_EVENED, 0]

@@ -234,7 +234,8 @@ def test_killed_at_ten_moments_the_same_command_goes_on_to_the_same_bytes(
         written = {name: content for name, content in files(tiny.output).items() if not name.endswith(".wav")}
         done.append(len(written))
         assert written == {name: rendered[name] for name in written}
-        if len(done) % 3 == 0:
+        waiting = [name for name in rendered if name not in written and not name.endswith((".wav", ".m4b"))]
+        if len(done) % 3 == 0 or not waiting:
             remove(tiny, rendered)
     run = start(tiny)
     assert run.end() == 0, run.said()

@@ -169,7 +169,7 @@ def pauses(plan: Plan, number: int) -> int:
 
 
 def test_other_pauses_need_no_language_model(short: Rendered, tmp_path: Path) -> None:
-    new = '"pauses": {"sentence": 0.4, "paragraph": 1.1, "chapter_start": 1, "chapter_end": 2}, "output": '
+    new = '"pauses": {"sentence": 0.9, "paragraph": 1.6, "chapter_start": 1.5, "chapter_end": 4}, "output": '
     book = copied(short, tmp_path, '"output": ', new)
     before = stamps(book.folder)
     (tmp_path / "without").mkdir()

@@ -11,7 +11,9 @@ import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import typer
 import yaml
 
@@ -61,6 +63,7 @@ def write_book(folder: Path, doc: str) -> Path:
     (folder / "chapters" / "imprint.txt").write_text("All rights reserved.\n", encoding="utf-8")
     write_epub(folder / "book.epub", {"one.xhtml": xhtml("<h1>The Ferry</h1><p>An old man stood by the water.</p>")})
     (folder / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    soundfile.write(folder / "chime.wav", np.sin(np.arange(24_000) / 10), 24_000)
     lexicon = next(block for block in blocks("text", MANIFEST) if block.startswith("word,respelling"))
     (folder / "words.csv").write_text(lexicon, encoding="utf-8")
     return folder
