@@ -11,9 +11,10 @@ from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.m4b import divided
 from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.writers import FORMATS
+from maya_batch.book.chapter_fingerprint import COMMENT_PREFIX
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.sample_file import sample_path
-from maya_batch.book.state import COMMENT_PREFIX, BookState
+from maya_batch.book.state import BookState
 from maya_batch.book.track_tags import track_tags
 from maya_batch.files.file_names import file_name
 

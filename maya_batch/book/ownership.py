@@ -13,10 +13,11 @@ from maya_batch.audio.chapter_file import is_part
 from maya_batch.book.all_take_keys import all_keys
 from maya_batch.book.book_files import book_path, has_book_file
 from maya_batch.book.book_id import AUDIO_RULES, BookId, new_id, path_from, write_book_id
+from maya_batch.book.chapter_fingerprint import COMMENT_PREFIX
 from maya_batch.book.leftovers import keep_unclaimed, read_unclaimed
 from maya_batch.book.report_files import JSON_NAME, PAGE_NAME, is_report
 from maya_batch.book.sample_file import sample_path
-from maya_batch.book.state import COMMENT_PREFIX, BookState, hidden_folder, is_chapter
+from maya_batch.book.state import BookState, hidden_folder, is_chapter
 from maya_batch.errors import UsageError
 from maya_batch.files.safe_open import safe_open, safe_read
 from maya_batch.messages.plural import plural

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.writers import FORMATS, Target
+from maya_batch.book.chapter_fingerprint import COMMENT_PREFIX
 from maya_batch.book.chunk import Chunk
-from maya_batch.book.state import COMMENT_PREFIX, BookState
+from maya_batch.book.state import BookState
 from maya_batch.book.track_tags import track_tags
 from maya_batch.manifest import Format
 

@@ -1,7 +1,5 @@
 """Which parts of a book are on the disk: takes, chapter files, and files that no chapter has any more."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.writers import FORMATS, STREAM, Target
 from maya_batch.book.book_id import AUDIO_RULES, BookId, read_book_id
+from maya_batch.book.chapter_fingerprint import COMMENT_PREFIX, file_fingerprint, fingerprint, made_of
 from maya_batch.book.chapter_loudness import ChapterStats
 from maya_batch.book.chapter_sound import ChapterSounds
 from maya_batch.book.chunk import Chapter, Chunk
@@ -17,20 +16,10 @@ from maya_batch.book.model_lock import ModelConfig, ModelLock
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.take_store import Take, TakeStore
-from maya_batch.book.track_tags import described, more_tags, track_of
 from maya_batch.errors import UsageError
 from maya_batch.manifest import Format, output_folder
 from maya_batch.quality import Problem
 from maya_batch.text.rules import TEXT_RULES
-
-#: They have no further tags.
-_FORMATS_OF_0_2 = frozenset({"wav", "mp3"})
-
-#: The names in a fingerprint of what only the tags are made of.
-_OF_TAGS: tuple[str, ...] = ("tags", "more_tags", "described")
-
-COMMENT_PREFIX = "maya-batch "
-"""The start of every chapter file's comment; a digest of what the file is made of follows."""
 
 
 @dataclass
@@ -185,39 +174,17 @@ class BookState:
 
     def fingerprint_in(self, chapter: Chapter, *formats: Format) -> str:
         """As `fingerprint`, in these formats."""
-        return COMMENT_PREFIX + _digest(self._made_of(chapter, *formats), 32)
+        return fingerprint(self._made_of(chapter, *formats))
 
     def file_fingerprint(self, chapter: Chapter, format_: Format) -> str:
-        """The comment of a chapter's file: 16 digits of all that its sound is made of, then 16 of its tags."""
-        made_of = self._made_of(chapter, format_)
-        tags = {name: made_of.pop(name) for name in _OF_TAGS if name in made_of}
-        return COMMENT_PREFIX + _digest(made_of, 16) + _digest(tags, 16)
+        """The comment that a chapter's file in this format has if it is current."""
+        return file_fingerprint(self._made_of(chapter, format_))
 
     def _made_of(self, chapter: Chapter, *formats: Format) -> dict[str, object]:
-        book, pauses, types = self.plan.book, self.plan.pauses, {format_.type for format_ in formats}
-        made_of: dict[str, object] = {
-            "version": self.rules[1],
-            "codec": self.codec,
-            "dropped": self.plan.layout.clip_start_samples,
-            "takes": [
-                [self.key(chunk), self._attempt(chunk), chunk.pause]
-                for chunk in chapter.chunks
-                if not self.omitted(chunk)
-            ],
-            "edges": [pauses.chapter_start + chapter.chunks[0].pause_before, pauses.chapter_end],
-            "formats": [_entry(format_) for format_ in formats],
-        }
-        if not all(FORMATS[name].of_book for name in types):  # a stream has no tags
-            made_of["tags"] = [chapter.title, book.title, book.author, *track_of(book, chapter)]
-            if more := more_tags(self.plan.manuscript):
-                made_of["more_tags"] = more  # version 0.2 did not have them
-            if not types <= _FORMATS_OF_0_2:
-                made_of["described"] = described(self.plan.manuscript)
-        if chapter.jingle and self.plan.manuscript.jingle is not None:
-            made_of["jingle"] = [self.plan.manuscript.jingle.digest, pauses.after_jingle]
-        if book.master is not None:
-            made_of["master"] = book.master.model_dump(exclude={"preset"})
-        return made_of
+        takes = [
+            (self.key(chunk), self._attempt(chunk), chunk.pause) for chunk in chapter.chunks if not self.omitted(chunk)
+        ]
+        return made_of(self.plan, chapter, takes, self.codec, self.rules[1], formats)
 
     def problems(self) -> Iterator[tuple[Chunk, Problem]]:
         """The problems of the takes in use, with their chunks, in reading order."""
@@ -243,23 +210,6 @@ class BookState:
     def _attempt(self, chunk: Chunk) -> int:
         take = self.take(chunk)
         return take.attempt if take else 0
-
-
-def _entry(format_: Format) -> list[str | int | None]:
-    """A format in a fingerprint; what version 0.2 did not have only where it is chosen."""
-    more = [] if format_.sample_rate is None else [format_.sample_rate]
-    return [format_.type, format_.bitrate, *more, *([] if format_.mode is None else [format_.mode])]
-
-
-def _digest(value: dict[str, object], digits: int) -> str:
-    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:digits]
-
-
-def same_sound(one: str, other: str) -> bool:
-    """Whether two fingerprints of files differ in nothing but the tags. Those of version 0.2 never tell."""
-    sound = len(COMMENT_PREFIX) + 16
-    return one.startswith(COMMENT_PREFIX) and one[:sound] == other[:sound]
 
 
 def is_chapter(path: Path) -> bool:

@@ -15,7 +15,8 @@ from maya_batch.manifest.jingle import Jingle, WrongJingleError, read_jingle
 from maya_batch.manifest.json_schema import json_schema
 from maya_batch.manifest.lexicon import LexiconEntry, read_lexicon
 from maya_batch.manifest.mastering import Master
-from maya_batch.manifest.schema import Book, Chapter, Format, Output, Pauses, Quality, Render, Voice
+from maya_batch.manifest.output import Format, Output
+from maya_batch.manifest.schema import Book, Chapter, Pauses, Quality, Render, Voice
 from maya_batch.manifest.source_text import (
     LIMIT_BYTES,
     Lines,

@@ -12,12 +12,11 @@ from pydantic_core import ErrorDetails
 
 from maya_batch.errors import Finding
 from maya_batch.manifest.credits import Credits
+from maya_batch.manifest.output import Format, Output
 from maya_batch.manifest.schema import (
     Book,
     Chapter,
-    Format,
     LexiconItem,
-    Output,
     Pauses,
     Quality,
     Render,

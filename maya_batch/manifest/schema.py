@@ -3,20 +3,15 @@
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
     Tag,
-    ValidationInfo,
     WithJsonSchema,
-    field_validator,
     model_validator,
 )
 
-from maya_batch.manifest.audio_formats import CHOICES, OWN_RATE, Choices, FormatName, Mode
 from maya_batch.manifest.credits import Credits, flag_or_credits
 from maya_batch.manifest.mastering import Master, none_is_absent
 from maya_batch.manifest.metadata import About, Isbn, PublicationDate
@@ -25,33 +20,18 @@ from maya_batch.manifest.one_line import (
     Description,
     FilePath,
     FlagOrLine,
-    Folder,
     Language,
     Line,
     Model,
     VoiceName,
     wrong,
 )
-from maya_batch.messages.quoting import quoted
+from maya_batch.manifest.output import Output
+from maya_batch.manifest.part import Part
 
 Seconds = Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
-
-
-class Part(BaseModel):
-    """The base of all parts of a manifest: frozen, and unknown keys are mistakes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_means_default(cls, data: object) -> object:
-        """An optional key without a value, like `pauses:`, counts as absent."""
-        if not isinstance(data, dict):
-            return data
-        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
-        return {key: data[key] for key in data if data[key] is not None or key not in optional}
 
 
 class Voice(Part):
@@ -81,92 +61,6 @@ class Pauses(Part):
     paragraph: Seconds | None = None
     chapter_start: Seconds | None = None
     chapter_end: Seconds | None = None
-
-
-class Format(Part):
-    """A kind of audio file; in YAML its name alone, or a mapping. `CHOICES` says what each format lets choose.
-
-    `sample_rate` is in Hz; None keeps that of the speech, unless the bitrate needs another. `mode` None is the format's
-    default.
-    """
-
-    type: FormatName
-    bitrate: str | None = None
-    sample_rate: int | None = None
-    mode: Mode | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_name(cls, data: object) -> object:
-        if isinstance(data, str):
-            data = {"type": data}
-        if not isinstance(data, dict):
-            return data
-        name = data.get("type")
-        choices = CHOICES.get(name, Choices()) if isinstance(name, str) else Choices()
-        if data.get("bitrate") is None and choices.default is not None:
-            data = {**data, "bitrate": choices.default}
-        if data.get("sample_rate") is None and isinstance(data.get("bitrate"), str):
-            implied = choices.implied_rate(data["bitrate"])
-            data = data if implied is None else {**data, "sample_rate": implied}
-        return data
-
-    @field_validator("bitrate")
-    @classmethod
-    def _known_bitrate(cls, bitrate: str | None, info: ValidationInfo) -> str | None:
-        choices = CHOICES.get(info.data.get("type", ""), Choices()).bitrates
-        if bitrate is not None and choices and bitrate not in choices:
-            raise wrong(f"{quoted(bitrate)} is not a bitrate", "write one of " + ", ".join(choices))
-        return bitrate
-
-    @model_validator(mode="after")
-    def _only_what_the_format_has(self) -> Self:
-        choices = CHOICES[self.type]
-        for key, value, allowed in (
-            ("bitrate", self.bitrate, choices.bitrates),
-            ("sample_rate", self.sample_rate, choices.sample_rates),
-            ("mode", self.mode, choices.modes),
-        ):
-            if value is None or value in allowed:
-                continue
-            if not allowed:
-                raise wrong(f"`{key}` does not apply to {self.type}", "remove it", key)
-            known = ", ".join(str(each) for each in allowed)
-            raise wrong(f"`{key}` of {self.type} cannot be {value}", f"write one of {known}", key)
-        rate = self.sample_rate or OWN_RATE
-        if self.bitrate is not None and self.bitrate not in choices.bitrates_at(rate):
-            known = ", ".join(choices.bitrates_at(rate))
-            raise wrong(
-                f"`bitrate` of {self.type} cannot be {self.bitrate} at {rate} Hz", f"write one of {known}", "bitrate"
-            )
-        return self
-
-
-class Output(Part):
-    """Where the audio goes, and its formats. `folder` is relative to the manifest's folder.
-
-    With `audiobookshelf` the audio is in the folders Author/Series/Title below it, with the cover and metadata.opf.
-    """
-
-    folder: Folder | None = None
-    formats: Annotated[tuple[Format, ...], Field(min_length=1)] = (Format(type="wav"),)
-    layout: Literal["flat", "audiobookshelf"] = "flat"
-
-    @field_validator("formats")
-    @classmethod
-    def _no_format_twice(cls, formats: tuple[Format, ...]) -> tuple[Format, ...]:
-        types = [format_.type for format_ in formats]
-        twice = next((name for name in types if types.count(name) > 1), None)
-        if twice:
-            raise wrong(f"lists the format {twice} twice", "remove one of them")
-        return formats
-
-    @model_validator(mode="after")
-    def _one_format_in_a_library(self) -> Self:
-        if self.layout == "audiobookshelf" and len(self.formats) > 1:
-            what = "`layout` audiobookshelf takes one format: it plays all files of a folder one after the other"
-            raise wrong(what, "name one of `formats`, for example m4b", "layout")
-        return self
 
 
 class Quality(Part):

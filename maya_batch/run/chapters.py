@@ -10,11 +10,12 @@ from maya_batch.audio.chapter_file import read_comment, rewrite_tags
 from maya_batch.audio.m4b import write_m4b
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.book_files import BookFile, book_files
+from maya_batch.book.chapter_fingerprint import same_sound
 from maya_batch.book.chapter_sound import ChapterSound
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.library_layout import OPF_NAME, companions, is_opf
 from maya_batch.book.sample_file import sample_of
-from maya_batch.book.state import BookState, is_chapter, same_sound
+from maya_batch.book.state import BookState, is_chapter
 from maya_batch.book.track_tags import track_tags
 from maya_batch.files.atomic_write import write_atomic, write_errors
 from maya_batch.files.safe_open import safe_folder, safe_read
