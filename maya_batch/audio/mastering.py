@@ -126,6 +126,7 @@ class ChapterMaster:
         edges = [0, *(edge for clip in clips for edge in (clip.start, clip.end)), self.levels.samples]
         silences = list(zip(edges[::2], edges[1::2], strict=True)) if tone is not None else []
         first_span = first_silence = 0
+        made: dict[int, Samples] = {}  # the tone of the silence that the last block ended in
         self._spool.seek(0)
         for start in range(0, self.levels.samples, _BLOCK):
             self._check()
@@ -142,7 +143,8 @@ class ChapterMaster:
                 if begun >= end or tone is None:
                     break
                 if ended > begun:
-                    sound = tone.at(number, ended - begun, _factor(gain))
+                    sound = made[number] if number in made else tone.at(number, ended - begun, _factor(gain))
+                    made = {number: sound}
                     low, high = max(begun, start), min(ended, end)
                     block[low - start : high - start] += sound[low - begun : high - begun]
             yield block

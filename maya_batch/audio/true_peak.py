@@ -1,6 +1,6 @@
 """True peaks: the height of the curve through the samples, and a limiter that keeps it below a ceiling.
 
-ffmpeg's `alimiter` at 192 kHz takes about as long for one pass as mastering takes for all of its own
+ffmpeg's `alimiter` at 192 kHz takes about as long for one pass as mastering takes for all its passes
 (`tests/measure/LOG.md`): this limiter computes the curve only where samples come near the ceiling, and leaves all
 other sound as it is.
 """

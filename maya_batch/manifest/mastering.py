@@ -52,7 +52,7 @@ class Master(BaseModel):
             return data
         data = {key: value for key, value in data.items() if value is not None}
         own = PRESETS.get(str(data.get("preset")), {})
-        if {"lufs", "rms"} & data.keys():  # a level of its own
+        if {"lufs", "rms"} & data.keys():  # it names a level itself
             own = {key: value for key, value in own.items() if key not in ("lufs", "rms")}
         return {**own, **data}
 
