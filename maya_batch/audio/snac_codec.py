@@ -6,10 +6,11 @@ rounds differently. A long clip is decoded in overlapping windows with one noise
 memory than a short one and has no seams.
 """
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -20,21 +21,14 @@ from torch.nn.utils import parametrize
 
 from maya_batch.audio.codec_checkpoint import read_codec_config, read_codec_weights
 from maya_batch.audio.decode_window import CONTEXT, window_frames
+from maya_batch.audio.decoder_graphs import decoder_graphs
 from maya_batch.checkpoint.locate import SNAC_24KHZ
 from maya_batch.checkpoint.token_layout import Codes, TokenLayout, levels
 from maya_batch.errors import MachineError
 from maya_batch.torch_errors import translated_load_errors
 
-log = logging.getLogger(__name__)
-
-#: SNAC's activation as one kernel: while a model runs on the same GPU, each kernel of a clip waits for one of the
-#: model's, so the number of kernels decides how long a clip takes.
-_SNAKE = """
-template <typename T> T snake(T x, T alpha, T inverse) {
-    T waved = sin(alpha * x);
-    return x + waved * waved * inverse;
-}
-"""
+#: Decodes the frames from `first` to `last` of codes, with the noises of these: (codes, first, last, noises).
+Decode: TypeAlias = Callable[[Codes, int, int, Sequence[torch.Tensor]], torch.Tensor]
 
 
 class Codec:
@@ -48,8 +42,10 @@ class Codec:
         self._generator = torch.Generator(device)
         # A separate stream: a clip is decoded while the GPU generates the next frames.
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-        _prepare(model, _one_kernel(device))
+        _prepare(model)
         self._noises = {block: rate for block, rate, _ in _walk(model.decoder) if isinstance(block, _Noise)}
+        with self._computing():
+            self._graphs = decoder_graphs(model, device)
 
     def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
         """Decode codes [frames, 7] into samples [frames * frame_samples - clip_start_samples], -1 to 1.
@@ -58,35 +54,49 @@ class Codec:
         """
         if not len(codes):
             return np.zeros(0, dtype=np.float32)
+        steps, size = self._model.vq_strides[0], self._layout.frame_samples
+        windows = []
+        with self._computing():
+            decode = self._decode_eagerly(codes) if self._graphs is None else self._graphs.decode
+            self._generator.manual_seed(seed)
+            noises = [self._draw(len(codes) * steps * rate) for rate in self._noises.values()]
+            for start, end in _windows(len(codes), self._window):
+                first, last = max(start - CONTEXT, 0), min(end + CONTEXT, len(codes))
+                drawn = [
+                    noise[..., first * steps * rate : last * steps * rate]
+                    for noise, rate in zip(noises, self._noises.values(), strict=True)
+                ]
+                made = decode(codes, first, last, drawn)
+                windows.append(made[(start - first) * size : (end - first) * size])
+            samples: NDArray[np.float32] = torch.cat(windows).float().cpu().numpy()
+        return samples[self._layout.clip_start_samples :]
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Compute on this codec's stream, the same bits each time."""
         with (
             torch.cuda.stream(self._stream),
             torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False),
             torch.inference_mode(),
         ):
-            tensors = [
-                torch.from_numpy(level.astype(np.int64)).unsqueeze(0).to(self._device) for level in levels(codes)
-            ]
-            hidden = self._model.quantizer.from_codes(tensors)
-            self._generator.manual_seed(seed)
-            noises = {block: self._draw(hidden, rate) for block, rate in self._noises.items()}
-            windows = [self._decode(hidden, noises, *window) for window in _windows(len(codes), self._window)]
-            samples: NDArray[np.float32] = torch.cat(windows).float().cpu().numpy()
-        return samples[self._layout.clip_start_samples :]
+            yield
 
-    def _draw(self, hidden: torch.Tensor, rate: int) -> torch.Tensor:
-        """The noise of a whole clip, `rate` numbers for each of its hidden states."""
-        shape = (1, 1, hidden.shape[-1] * rate)
-        return torch.randn(shape, generator=self._generator, device=hidden.device, dtype=hidden.dtype)
+    def _draw(self, count: int) -> torch.Tensor:
+        return torch.randn((1, 1, count), generator=self._generator, device=self._device)
 
-    def _decode(self, hidden: torch.Tensor, noises: dict["_Noise", torch.Tensor], start: int, end: int) -> torch.Tensor:
-        """The samples of frames `start` to `end`, from the clip's hidden states [1, channels, steps] and noises."""
-        steps, samples = self._model.vq_strides[0], self._layout.frame_samples
-        before = min(CONTEXT, start)
-        first, last = (start - before) * steps, (end + CONTEXT) * steps
-        for block, rate in self._noises.items():
-            block.noise = noises[block][..., first * rate : last * rate]
-        made: torch.Tensor = self._model.decoder(hidden[..., first:last])[0, 0]
-        return made[before * samples : (before + end - start) * samples]
+    def _decode_eagerly(self, codes: Codes) -> Decode:
+        """How a part of `codes`, whose hidden states are computed at once, is decoded operation by operation."""
+        steps = self._model.vq_strides[0]
+        tensors = [torch.from_numpy(level.astype(np.int64)).unsqueeze(0).to(self._device) for level in levels(codes)]
+        hidden = self._model.quantizer.from_codes(tensors)
+
+        def decode(_: Codes, first: int, last: int, noises: Sequence[torch.Tensor]) -> torch.Tensor:
+            for block, noise in zip(self._noises, noises, strict=True):
+                block.noise = noise
+            made: torch.Tensor = self._model.decoder(hidden[..., first * steps : last * steps])[0, 0]
+            return made
+
+        return decode
 
 
 class _Noise(torch.nn.Module):
@@ -104,44 +114,25 @@ class _Noise(torch.nn.Module):
 
 
 class _Snake(torch.nn.Module):
-    """SNAC's activation, x + sin(ax)^2 / a: computed by `one_kernel`, or with the same bits as SNAC's own but one
-    tensor instead of five.
-    """
+    """SNAC's activation, x + sin(ax)^2 / a, with the same bits as SNAC's own but one tensor instead of five."""
 
-    def __init__(self, alpha: torch.Tensor, one_kernel: Callable[..., torch.Tensor] | None = None) -> None:
+    def __init__(self, alpha: torch.Tensor) -> None:
         super().__init__()
         self.alpha, self._inverse = torch.nn.Parameter(alpha), (alpha + 1e-9).reciprocal()
-        self._one_kernel = one_kernel
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Apply the activation to hidden [1, channels, samples]."""
-        if self._one_kernel is not None:
-            return self._one_kernel(hidden, self.alpha, self._inverse)
         waved = (self.alpha * hidden).sin_()
         return waved.mul_(waved).mul_(self._inverse).add_(hidden)
 
 
-def _one_kernel(device: torch.device) -> Callable[..., torch.Tensor] | None:
-    """SNAC's activation, compiled for a GPU; None on a CPU, or if it does not compile."""
-    if device.type != "cuda":
-        return None
-    snake: Callable[..., torch.Tensor] = torch.cuda.jiterator._create_jit_fn(_SNAKE)
-    one = torch.ones(1, device=device)
-    try:
-        snake(one, one, one)
-    except RuntimeError as error:
-        log.debug("SNAC's activation is computed step by step: %s", error)
-        return None
-    return snake
-
-
-def _prepare(model: SNAC, one_kernel: Callable[..., torch.Tensor] | None) -> None:
+def _prepare(model: SNAC) -> None:
     for module in list(model.modules()):
         for name, child in module.named_children():
             if isinstance(child, NoiseBlock):
                 setattr(module, name, _Noise(child.linear))
             if isinstance(child, Snake1d):
-                setattr(module, name, _Snake(child.alpha.detach(), one_kernel))
+                setattr(module, name, _Snake(child.alpha.detach()))
         if parametrize.is_parametrized(module, "weight"):
             # Otherwise weight normalization is computed for every clip.
             parametrize.remove_parametrizations(module, "weight")

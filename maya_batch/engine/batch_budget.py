@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from maya_batch.audio.decode_window import BYTES_A_SAMPLE, CLIP_BYTES_A_SAMPLE, CONTEXT, window_frames
+from maya_batch.audio.decode_window import decode_bytes
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.admission import BlockForecast
 from maya_batch.engine.api import Request
@@ -167,8 +167,7 @@ def _working_set(llama: "LlamaLayers", layout: TokenLayout, sequences: int, fram
     prompts: int = PROMPT_TOKENS * llama.dtype.itemsize * (4 * hidden + 3 * qkv + 2 * gate_up)
     drawing = sequences * layout.codebook_size * _DRAW_BYTES_A_COLUMN
     state = sequences * (frames + 1) * SLOTS * 8 + sequences * SLOTS * layout.codebook_size
-    window = min(frames, window_frames(llama.head.device, layout.frame_samples) + 2 * CONTEXT)
-    clip = (window * BYTES_A_SAMPLE + frames * CLIP_BYTES_A_SAMPLE) * layout.frame_samples
+    clip = decode_bytes(frames, llama.head.device, layout.frame_samples)
     return prompts + drawing + state + clip + _SLACK
 
 
