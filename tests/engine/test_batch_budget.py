@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from maya_batch.audio.decode_window import BYTES_A_SAMPLE, CLIP_BYTES_A_SAMPLE, CONTEXT
+from maya_batch.audio.decode_window import BYTES_A_SAMPLE, CLIP_BYTES_A_SAMPLE, CONTEXT, STEP
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.admission import BlockForecast
 from maya_batch.engine.batch_budget import (
@@ -66,7 +66,7 @@ def on_gpu(request: pytest.FixtureRequest) -> Iterator[LlamaLayers]:
     model = llama(request.param)
     model.head = SimpleNamespace(device=torch.device("cuda", 0))  # type: ignore[assignment]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("maya_batch.engine.batch_budget.window_frames", lambda device, frame_samples: WINDOW)
+        patch.setattr("maya_batch.audio.decode_window.window_frames", lambda device, frame_samples: WINDOW)
         patch.setattr("torch.cuda.memory_allocated", lambda device: WEIGHTS)
         yield model
 
@@ -205,6 +205,6 @@ def test_a_clip_takes_the_memory_of_a_window_however_long_it_is(on_gpu: LlamaLay
     budget = BatchBudget(8, 8192, 64, BLOCK_SIZE)
     short, window, long = (predicted_peak(on_gpu, LAYOUT, budget, frames) for frames in (10, WINDOW, 40 * WINDOW))
     a_frame = LAYOUT.frame_samples * BYTES_A_SAMPLE
-    assert window - short >= (WINDOW - 10) * a_frame
+    assert window - short >= (WINDOW + 2 * CONTEXT - STEP) * a_frame
     kept = 8 * SLOTS * 8 + LAYOUT.frame_samples * CLIP_BYTES_A_SAMPLE  # of each frame: codes of 8 rows, noise, samples
     assert long - window <= 2 * CONTEXT * a_frame + 40 * WINDOW * kept

@@ -356,7 +356,7 @@ def test_retries_join_the_running_sequences(two_layers: Path, kv_cache: str) -> 
     assert len(came) - came[::-1].index("0") < 45  # it did not wait behind all others
 
 
-@pytest.mark.parametrize("frames", [1, 31, 32, 33, 100])
+@pytest.mark.parametrize("frames", [2, 31, 32, 33, 100])
 def test_the_codecs_graphs_decode_as_snac_does(checkpoint: tuple[Path, Path], frames: int) -> None:
     codes = np.random.default_rng(0).integers(0, 4096, (frames, 7)).astype(np.uint16)
     codec = load_codec(checkpoint[1], TokenLayout(), torch.device("cuda", 0))

@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--quantization")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("runs", nargs="*", default=["int8", "vllm-int8"])
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     folder: Path = options.folder
     model, codec = str(folder / "model"), str(folder / "codec")
     if not (folder / "codec").is_dir():
