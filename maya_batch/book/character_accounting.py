@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from difflib import SequenceMatcher
 from itertools import pairwise
+from operator import attrgetter
 
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.state import BookState
@@ -39,7 +40,7 @@ class Characters:
     @classmethod
     def sum(cls, counts: Iterable["Characters"]) -> "Characters":
         """The sum of all `counts`; zeros if there are none."""
-        rows = [tuple(getattr(count, field.name) for field in fields(cls)) for count in counts]
+        rows = list(map(attrgetter(*(field.name for field in fields(cls))), counts))
         return cls(*map(sum, zip(*rows, strict=True))) if rows else cls(0, 0, 0, 0, 0, 0)
 
 

@@ -76,14 +76,15 @@ def _budget(
     """A function: whether a voice's text, at its longest, fits into max_tokens and the model's context."""
 
     @cache
-    def description_of(voice: str) -> str:
-        return finish_description(book.voices[voice].description)
+    def description_of(voice: str | None) -> tuple[str, int]:
+        description = finish_description(book.voices[voice or chapter.voice].description)
+        return description, len(description.encode())
 
     @cache
     def fits(text: str, voice: str | None) -> bool:
-        description = description_of(voice or chapter.voice)
+        description, length = description_of(voice)
         # Without the tokenizer: a byte-level one makes at most one token a byte.
-        prompt = _FRAME_IDS + _FRAME_BYTES + len(description.encode()) + len(text.encode())
+        prompt = _FRAME_IDS + _FRAME_BYTES + length + len(text.encode())
         room = min(sound.max_tokens, context - prompt)
         if room < 0:
             return False  # before the words are counted: the text may be as long as a file

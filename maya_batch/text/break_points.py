@@ -28,6 +28,8 @@ def before_tags(text: str, cuts: list[int], start: int, end: int, rules: CutRule
 
     A tag affects the text after it, so the two stay together.
     """
+    if "<" not in text:
+        return cuts
     runs = [run for run in _TAG_RUN.finditer(text, start, end) if is_cut(text, run.start(), rules)]
     starts = [run.start() for run in runs]
     moved = []

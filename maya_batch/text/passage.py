@@ -68,6 +68,8 @@ class Passage:
 
     def spoken(self, start: int, end: int) -> str:
         """text[start:end] as it is spoken, stripped."""
+        if not self.said:
+            return self.text[start:end].strip()
         parts: list[str] = []
         at = start
         for part in self.said_in(start, end):

@@ -27,7 +27,9 @@ def speakable(text: str) -> str:
     there is no full stop, `!`, `?` or `…` before closing quotes, brackets and tags, a full stop is put there in
     place of any comma, colon or dash: without it Maya1 tends to repeat itself.
     """
-    text = " ".join(INVISIBLE.sub("", text).split())
+    if not text.isprintable():  # which no invisible character is, nor any space but one
+        text = INVISIBLE.sub("", text)
+    text = " ".join(text.split())
     if not is_composed(text):
         text = "".join(
             # NFC would merge a combining stroke after a tag with the tag's `>`.
@@ -39,7 +41,7 @@ def speakable(text: str) -> str:
     if not core:
         return text
     stop = "" if core[-1] in _STOPS else "."
-    return core + stop + _SPACE.sub(" ", _TAG_OR_PAUSE.sub(r"\1", tail)).rstrip()
+    return core + stop + _SPACE.sub(" ", _TAG_OR_PAUSE.sub(r"\1", tail)).rstrip() if tail else core + stop
 
 
 def is_composed(text: str) -> bool:

@@ -12,7 +12,7 @@ from maya_batch.text.abbreviations import ABBREVIATIONS
 from maya_batch.text.emotion_tags import TAG
 from maya_batch.text.language import base_language
 from maya_batch.text.readings import find_written
-from maya_batch.text.readings.suspects import suspicion
+from maya_batch.text.readings.suspects import suspects, suspicion
 from maya_batch.text.typography import INVISIBLE
 
 _LONGEST_WORD = 14
@@ -26,8 +26,10 @@ _ONE_WORD = frozenset(
     short for short, row in ABBREVIATIONS.items() if row.readings and not any(" " in way for way in row.readings)
 )
 """Abbreviations that are said as one word, and count as one whatever follows: "Mr."."""
-_UNCLEAR = 1 << 40
-"""Stands for a count that only the grammar knows; more words than any text has."""
+_PERHAPS = 1 << 40
+"""Added to the words of a token that may begin a written thing with the next one: more than any text has."""
+_UNCLEAR = 1 << 80
+"""Stands for a count that only the grammar knows; more than all tokens of a text with `_PERHAPS`."""
 _MOST_TOKENS = 1 << 16
 _LETTER = r"[^\W\d_]"
 _PART = re.compile(
@@ -58,8 +60,10 @@ def spoken_words(text: str, language: str = "en") -> SpokenWords:
         text = TAG.sub(" ", text)
     counts = _token_counts(base_language(language) == "en")
     total = sum(map(counts.__getitem__, text.split()))
-    if total < _UNCLEAR:
+    if total < _PERHAPS:
         return SpokenWords(total, total)
+    if total < _UNCLEAR and next(suspects(text), None) is None:  # "may" and no number after it
+        return SpokenWords(total % _PERHAPS, total % _PERHAPS)
     plain = likely = most = at = 0
     for written in find_written(text, language):
         plain += _plain_words(text[at : written.start])
@@ -75,7 +79,7 @@ def _plain_words(text: str) -> int:
 
 
 class _TokenCounts(dict[str, int]):
-    """The words of each token without spaces in which no written thing can begin; `_UNCLEAR` for others.
+    """The words of each token without spaces in which no written thing can begin; for others see `_clear_words`.
 
     A dictionary, because every text of a book is counted several times while it is cut: it takes a quarter of the time
     of a cached function. A book of 120,000 words has some 15,000 different tokens.
@@ -98,11 +102,13 @@ def _token_counts(is_english: bool) -> _TokenCounts:
 
 
 def _clear_words(token: str, is_english: bool) -> int:
+    """The words of a token, with `_PERHAPS` added or as `_UNCLEAR` where a written thing may begin."""
     is_suspect = suspicion(token) if is_english else any(map(str.isdecimal, token))
     if not is_suspect:
         return _token_words(token)
-    is_short = is_english and (short := _SHORT.fullmatch(token)) and short[1].lower() in _ONE_WORD
-    return 1 if is_short else _UNCLEAR
+    if is_english and (short := _SHORT.fullmatch(token)) and short[1].lower() in _ONE_WORD:
+        return 1
+    return _PERHAPS + _token_words(token) if is_suspect == 2 else _UNCLEAR
 
 
 @lru_cache(maxsize=1 << 14)
