@@ -30,6 +30,8 @@ class ProgressListener:
 
     def book_begun(self, title: str, number: int, books: int, chunks: int, waiting: int, unexamined: int) -> None:
         """A book of a run over several starts: its number from 1, their number, and as for `begun`, its chunks."""
+        if not self.total:
+            self.started = time.monotonic()
         self.total += chunks
         self.waiting += waiting
         self.unexamined += unexamined

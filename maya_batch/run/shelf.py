@@ -136,8 +136,8 @@ class ShelfRun:
 
     def _begin_batch(self) -> bool:
         """Load the engine for the next book that needs it; returns whether there is one."""
-        self._batch = None
         while True:
+            self._batch = None
             with self._stop.immediate():
                 book = self._open[0] if self._open else self._next()
                 if book is None:

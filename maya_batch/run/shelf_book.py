@@ -133,9 +133,12 @@ class ShelfRequest:
 
 @contextmanager
 def logged_run(opened: AbstractContextManager[BookRun]) -> Iterator[BookRun]:
-    """A run that is opened, and whose log is closed at its end, as other books follow."""
-    with ExitStack() as exits:
-        run = exits.enter_context(opened)
-        exits.callback(close_book_log, hidden_folder(run.state.folder))
-        exits.callback(run.waveforms.clear)
-        yield run
+    """A run that is opened; as other books follow, its log is closed and its waveforms are dropped after its end."""
+    run: BookRun | None = None
+    try:
+        with opened as run:
+            yield run
+    finally:
+        if run is not None:
+            close_book_log(hidden_folder(run.state.folder))
+            run.waveforms.clear()

@@ -79,6 +79,10 @@ def test_each_log_has_the_messages_of_its_book(three: Shelf, fake_engine: FakeEn
     assert not any("1:1 cap" in text for text in own[:3])
     assert " WARNING dogwood: 1:1 cap: " in log.read_text()
     assert all(" INFO book " in text for text in own)
+    changed = three.books[1].with_suffix("") / "01-one.wav"
+    changed.write_bytes(changed.read_bytes()[:-2])
+    assert cli("render", *three.books, "--quiet").code == 3
+    assert "was changed since it was written" in (changed.parent / ".maya" / "render.log").read_text()
 
 
 @pytest.mark.parametrize("flags", [["--output", "elsewhere"], ["--chapters", "1"], ["--adopt"]])

@@ -296,6 +296,23 @@ def test_a_model_that_does_not_load_leaves_its_books_out_and_is_tried_once(
     assert report(three.books[1])["exit_code"] == 5
 
 
+def test_a_codec_that_does_not_load_takes_no_other_book_into_its_batch(three: Shelf, fake_engine: FakeEngine) -> None:
+    write_model(three.tiny.folder / "lm2")
+    first = three.add("dogwood", TEXTS["ash"], render={"model": "./lm2", "codec": "./codec"})
+    load, seen = three.tiny.loaders.codec, loads(three)
+
+    def first_fails(*given: Any) -> Any:
+        if len(seen) == 1:
+            raise MachineError("the codec does not load")
+        return load(*given)
+
+    three.tiny.loaders.codec = first_fails
+    run = three.run([first, *three.books[:3]])
+    run.run()
+    assert [code for _, code in states(run)] == [5, 0, 0, 0]
+    assert seen == ["lm2", "lm"]
+
+
 def test_a_book_with_another_model_config_is_left_out(three: Shelf, fake_engine: FakeEngine) -> None:
     three.run(three.books[:1]).run()
     run = three.run(machine=Machine(verify="off", dtype="bfloat16"))
