@@ -60,6 +60,7 @@ def test_an_engine_serves_all_that_ask_for_what_it_is(model: Path) -> None:
     assert counted.engines == 2
 
 
+@pytest.mark.slow  # PyTorch is asked
 def test_auto_is_what_a_pinned_engine_is_if_this_machine_would_choose_it(model: Path) -> None:
     counted = Counted()
     pinned = counted.engine(model, dtype="float32")

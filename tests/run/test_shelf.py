@@ -194,6 +194,7 @@ def test_takes_that_were_not_examined_are_before_a_book_begins(
     assert len(transcriber.listened) == 6 + 6
 
 
+@pytest.mark.slow  # it goes on with books that were begun, as below
 @pytest.mark.parametrize("how", ["signal", "deadline"])
 @both
 def test_a_run_that_is_stopped_stores_all_takes_and_goes_on(
@@ -356,6 +357,7 @@ def test_the_kv_cache_is_tried_once_and_holds_for_all_new_books(three: Shelf, fa
         assert (state.model_config.kv_cache, trial["takes"], report(book)["exit_code"]) == ("int8", 3, 0)
 
 
+@pytest.mark.slow  # PyTorch tells which number format this machine chooses
 def test_a_begun_book_and_a_new_one_share_no_batch(three: Shelf, fake_engine: FakeEngine) -> None:
     """The new one finds out its model config; what another book is pinned to is no evidence."""
     fake_engine.batch_size = 2
