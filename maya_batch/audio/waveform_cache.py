@@ -39,16 +39,25 @@ class Decoder(Protocol):
         """Samples [n] in -1..1 of codes [frames, 7]."""
 
 
+class WaveformMemory:
+    """The memory that the waveforms of several books share. Of all of them, one clip is decoded at a time."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.bytes = 0
+        """Bytes of the waveforms that are kept."""
+
+
 class WaveformCache:
     """Decoded takes. Any thread may use it; clips are decoded one at a time, which bounds the memory for that."""
 
-    def __init__(self, load: Callable[[], Decoder]) -> None:
+    def __init__(self, load: Callable[[], Decoder], memory: WaveformMemory | None = None) -> None:
         """`load` is called when the codec is first needed."""
         self._load = load
         self._codec: Decoder | None = None
         self._kept: dict[tuple[str, int], NDArray[np.float32]] = {}
-        self._bytes = 0
-        self._lock = RLock()
+        self._memory = memory or WaveformMemory()
+        self._lock = self._memory.lock
 
     @property
     def loaded(self) -> bool:
@@ -73,22 +82,28 @@ class WaveformCache:
             if name in self._kept:
                 return self._kept[name]
             waveform = self._decode(take)
-            if self._bytes < _KEPT:
+            if self._memory.bytes < _KEPT:
                 self._kept[name] = waveform
-                self._bytes += waveform.nbytes
+                self._memory.bytes += waveform.nbytes
             return waveform
 
     def drop(self, take: Decodable) -> None:
         """Drop a take's waveform: no chapter needs it."""
         with self._lock:
             waveform = self._kept.pop((take.key, take.attempt), None)
-            self._bytes -= 0 if waveform is None else waveform.nbytes
+            self._memory.bytes -= 0 if waveform is None else waveform.nbytes
 
     def drop_keys(self, keys: Container[str]) -> None:
         """Drop the waveforms of takes of these keys: no chapter needs them any more."""
         with self._lock:
             for key, attempt in [name for name in self._kept if name[0] in keys]:
-                self._bytes -= self._kept.pop((key, attempt)).nbytes
+                self._memory.bytes -= self._kept.pop((key, attempt)).nbytes
+
+    def clear(self) -> None:
+        """Drop all waveforms: the book is closed."""
+        with self._lock:
+            self._memory.bytes -= sum(waveform.nbytes for waveform in self._kept.values())
+            self._kept.clear()
 
     def pop(self, take: Decodable) -> NDArray[np.float32]:
         """A take's waveform for its chapter, -1 to 1; it is then dropped."""

@@ -67,10 +67,12 @@ class DrawnLengths:
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[Request]] | None = None,
+        later: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
-        """Generate with the wrapped engine; every request, retries included, gets a drawn length."""
-        with_lengths = None if retries is None else lambda: self._with_lengths(retries())
-        return self._engine.generate(self._with_lengths(requests), sampling, decoding, tick, with_lengths)
+        """Generate with the wrapped engine; every request, also those that join later, gets a drawn length."""
+        due_retries = None if retries is None else lambda: self._with_lengths(retries())
+        due_later = None if later is None else lambda: self._with_lengths(later())
+        return self._engine.generate(self._with_lengths(requests), sampling, decoding, tick, due_retries, due_later)
 
     def _with_lengths(self, requests: Sequence[Request]) -> list[Request]:
         return [replace(request, stop_after_frames=drawn_frames(request.seed, request.text)) for request in requests]

@@ -9,6 +9,7 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Literal
@@ -97,7 +98,14 @@ class Checkpoint:
 
 
 def _digest(path: Path) -> str:
-    """A file's sha256 in one call: in parts, each part would wait for other threads that import or compute."""
+    """A file's sha256; one that did not change since is not read again, for the next of many books."""
+    found = path.stat()
+    return _digest_of(path, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest_of(path: Path, _size: int, _mtime_ns: int) -> str:
+    """The sha256 in one call: in parts, each part would wait for other threads that import or compute."""
     with path.open("rb") as file:
         if not path.stat().st_size:
             return hashlib.sha256().hexdigest()

@@ -150,9 +150,19 @@ class BookFlags:
 
         Commands that generate speech refuse languages that the model does not speak, unless a flag allows them.
         """
+        self.start_log()
+        return self.planned(book, output, any_language, upgrade_text)
+
+    def start_log(self) -> None:
+        """Show messages on the terminal, and in the file of --log-file."""
         log_to_terminal(self.quiet, self.verbose)
         if self.log_file is not None:
             log_to_file(self.log_file)
+
+    def planned(
+        self, book: Path, output: Path | None = None, any_language: bool = True, upgrade_text: bool = False
+    ) -> Plan:
+        """As `plan`, where the log is started."""
         sound = flags_of(model=self.model, codec=self.codec, attempts=self.attempts)
         made = make_plan(
             book, sound, self.allow_unknown_tags, self.allow_language or any_language, output, upgrade_text

@@ -8,11 +8,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from maya_batch.run.progress import ProgressListener
+from maya_batch.run.progress import LogProgress, ProgressListener
 
 log = logging.getLogger(__name__)
 
 _REDRAW_SECONDS = 1.0  # how often the bar is drawn while no chunk is finished
+
+
+def shown_progress(quiet: bool) -> ProgressListener:
+    """A bar on a terminal, else a line a minute."""
+    return ProgressBar() if sys.stderr.isatty() and not quiet else LogProgress()
 
 
 class ProgressBar(ProgressListener):
@@ -27,6 +32,17 @@ class ProgressBar(ProgressListener):
         """Draw the bar; chunks that were rendered before count as done."""
         super().begun(chunks, waiting, unexamined)
         self._draw()
+
+    def book_begun(self, title: str, number: int, books: int, chunks: int, waiting: int, unexamined: int) -> None:
+        """Lengthen the bar by the book's chunks, and show its number."""
+        super().book_begun(title, number, books, chunks, waiting, unexamined)
+        if self._bar is None:
+            self._draw()
+        else:
+            self._bar.total = self.total
+            self._bar.update(chunks - waiting)
+        if self._bar is not None:
+            self._bar.set_description_str(f"book {number} of {books}")
 
     def expected(self, chunks: int) -> None:
         """Move the bar back by these chunks."""

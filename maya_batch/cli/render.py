@@ -1,7 +1,7 @@
 """The commands that write chapter files: render and assemble."""
 
 import logging
-import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,14 +19,15 @@ from maya_batch.cli.options import (
     takes_flags,
     warn_of_incomplete,
 )
-from maya_batch.cli.progress import ProgressBar
+from maya_batch.cli.progress import shown_progress
 from maya_batch.cli.session import Session
+from maya_batch.cli.several import render_several
+from maya_batch.errors import UsageError
 from maya_batch.manifest import output_folder
 from maya_batch.messages.logs import log_to_terminal
 from maya_batch.run.command_guard import guarded
 from maya_batch.run.deadline import deadline_of
 from maya_batch.run.end_hook import check_command, notifying
-from maya_batch.run.progress import LogProgress, ProgressListener
 from maya_batch.run.scope import WHOLE_BOOK, Scope
 from maya_batch.run.summary import summarize
 from maya_batch.run.write_access import TakeOver
@@ -48,7 +49,10 @@ log = logging.getLogger(__name__)
 )
 def render(
     context: typer.Context,
-    book: Book,
+    books: Annotated[
+        list[Path],
+        typer.Argument(metavar="BOOK...", help="The manifests (YAML) of one or more books.", show_default=False),
+    ],
     book_flags: BookFlags,
     machine_flags: MachineFlags,
     output: Output = None,
@@ -79,15 +83,25 @@ def render(
 ) -> None:
     """Render all chunks that have no take yet, and write the chapter files.
 
-    Example: `maya-batch render book.yaml --config maya1-bf16-24gb`.
+    Example: `maya-batch render book.yaml --config maya1-bf16-24gb`. With several books, they are rendered in the order
+    given, a book with mistakes does not stop the others, and the exit code is that of the worst.
     """
-    from maya_batch.book.report_files import PAGE_NAME
-    from maya_batch.run.render import render_book
-
     log_to_terminal(book_flags.quiet, book_flags.verbose)
     check_command(notify)
     allowed = TakeOver(adopt=adopt, switch_config=switch_model_config, upgrade_text=upgrade_text)
     session = context.ensure_object(Session)
+    if len(books) > 1:
+        of_one = {"--output": output is not None, "--chapters": chapters is not None, "--adopt": adopt}
+        for flag in [flag for flag, given in of_one.items() if given]:
+            raise UsageError(f"{flag} is for one book, and {len(books)} are named; render that book alone")
+        render_several(
+            *(books, book_flags, machine_flags, session, allowed), until=until, max_minutes=max_minutes, notify=notify
+        )
+        return
+    from maya_batch.book.report_files import PAGE_NAME
+    from maya_batch.run.render import render_book
+
+    [book] = books
     stop = session.stop
     with stop.interrupts(RESUMABLE), notifying(notify) as notice:
         deadline = deadline_of(until, max_minutes)
@@ -96,7 +110,7 @@ def render(
         scope = WHOLE_BOOK if chapters is None else Scope(find_chapters(chapters, plan))
         notice.page = output_folder(plan.manuscript, output) / PAGE_NAME
         with guarded(stop, RESUMABLE, deadline) as guard:
-            progress = _progress(book_flags.quiet)
+            progress = shown_progress(book_flags.quiet)
             try:
                 result = render_book(
                     *(plan, machine, progress, output),
@@ -136,7 +150,7 @@ def assemble(
     plan, machine = book_flags.plan(book, output), machine_flags.machine()
     session = context.ensure_object(Session)
     with guarded(session.stop, RESUMABLE) as guard:
-        progress = _progress(book_flags.quiet)
+        progress = shown_progress(book_flags.quiet)
         try:
             result = assemble_book(
                 *(plan, machine, progress, output), stop=guard.stop, loaders=session.loaders, partial=partial
@@ -145,8 +159,3 @@ def assemble(
             progress.close()
     warn_of_incomplete(result, book)
     finish(summarize(result), result.exit_code)
-
-
-def _progress(quiet: bool) -> ProgressListener:
-    """A bar on a terminal, else a line a minute."""
-    return ProgressBar() if sys.stderr.isatty() and not quiet else LogProgress()

@@ -149,10 +149,12 @@ class Engine(Protocol):
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[Request]] | None = None,
+        later: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
         """Generate codes for all requests. They start in the order given; each is returned as soon as it ends.
 
         Between frames the engine calls `tick`, which can show the time or stop the run by raising. As long as the batch
         is running, it then calls `retries`, which returns finished requests to generate again with other seeds; these
-        start before all waiting requests.
+        start before all waiting requests. When none is waiting, it calls `later`, which returns further requests, or
+        none at the moment. The batch is planned for `requests`, so they should fill it if others follow.
         """

@@ -17,6 +17,7 @@ from maya_batch.checkpoint.token_layout import MIN_FRAMES, Codes, TokenLayout
 from maya_batch.engine.api import EngineStats, Generation, Request, Sampling
 from maya_batch.engine.backend import Backend, prompt_batches
 from maya_batch.engine.batch_budget import BatchBudget
+from maya_batch.engine.joining import Joining
 from maya_batch.engine.scheduler import RunningSequence, Scheduler
 from maya_batch.engine.sequence_state import SequenceState
 from maya_batch.errors import MachineError
@@ -65,12 +66,12 @@ class DecodeLoop:
         budget: BatchBudget,
         stats: EngineStats,
         tick: Callable[[], None] | None = None,
-        retries: Callable[[], Sequence[tuple[Request, list[int]]]] | None = None,
+        joining: Joining | None = None,
     ) -> None:
-        """Between frames the loop calls `tick`, and `retries`, which returns more requests with their prompts."""
+        """Between frames the loop calls `tick`, and asks for the requests that are `joining`."""
         self._backend, self._layout, self._requests = backend, layout, requests
         self._sampling, self._budget, self._stats = sampling, budget, stats
-        self._tick, self._retries = tick, retries
+        self._tick, self._joining = tick, joining
         self._device = backend.device
         self._on_gpu = self._device.type == "cuda"
         self._moved: torch.cuda.Event | None = None
@@ -86,8 +87,10 @@ class DecodeLoop:
         self._begin(prompts)
         frames: deque[_FrameStatus] = deque()
         while not self._scheduler.done:
-            if self._retries is not None:
-                self._scheduler.add_first(self._retries())
+            if self._joining is not None:
+                self._scheduler.add_first(self._joining.retries())
+                if not self._scheduler.waiting:
+                    self._scheduler.add_last(self._joining.later())
             self._admit()
             if frames and frames[-1].has_arrived():
                 self._stats.gpu_waits += 1

@@ -21,6 +21,7 @@ from maya_batch.engine.gguf_memory import (
 )
 from maya_batch.engine.gguf_runner import LEAST_TOGETHER, GgufBackend
 from maya_batch.engine.gguf_unconstrained import decode_unconstrained
+from maya_batch.engine.joining import Joining, Prompted, noting
 from maya_batch.engine.llama_model import ContextSize, LlamaContext, LlamaModel
 from maya_batch.engine.prompts import Prompts
 from maya_batch.errors import MachineError
@@ -90,25 +91,37 @@ class GgufEngine:
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[Request]] | None = None,
+        later: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
         """Generate codes for all requests. They start in the order given; each is returned as soon as it ends.
 
-        `retries` returns finished requests only, with other seeds; they start before all waiting ones. It is not called
-        after the last sequence has ended.
+        `retries` returns finished requests only, with other seeds; they start before all waiting ones. `later` is
+        called when none is waiting, and returns further requests. Neither is called after the last sequence has ended.
 
         Raises:
             MachineError: the memory is too small for one sequence, a prompt leaves no room, or logits are not finite.
         """
-        if not requests:
-            return
-        if decoding == "free":
-            yield from self._generate_unconstrained(requests, sampling, tick, retries or (lambda: ()))
-            return
+        pending = {request.key: request for request in requests}
+        decode = self._generate_constrained if decoding == "framed" else self._generate_unconstrained
+        due_retries, due_later = noting(retries, pending), noting(later, pending)
+        while pending:
+            remaining = list(pending.values())
+            prompts = self.prompts.of(remaining)
+            joining = Joining(sequence_needs(remaining, prompts), self.prompts, due_retries, due_later)
+            for generations in decode(remaining, prompts, sampling, tick, joining):
+                for generation in generations:
+                    del pending[generation.key]
+                yield generations
 
-        prompts = self.prompts.of(requests)
-        due = retries or (lambda: ())
-        loop = self._decode_loop(requests, prompts, sampling, tick, lambda: self.prompts.with_requests(due()))
-        yield from loop.decode(prompts)
+    def _generate_constrained(
+        self,
+        requests: Sequence[Request],
+        prompts: Sequence[list[int]],
+        sampling: Sampling,
+        tick: Callable[[], None] | None,
+        joining: Joining,
+    ) -> Iterator[list[Generation]]:
+        yield from self._decode_loop(requests, prompts, sampling, tick, joining).decode(prompts)
 
     def _decode_loop(
         self,
@@ -116,29 +129,36 @@ class GgufEngine:
         prompts: Sequence[Sequence[int]],
         sampling: Sampling,
         tick: Callable[[], None] | None = None,
-        retries: Callable[[], list[tuple[Request, list[int]]]] | None = None,
+        joining: Joining | None = None,
     ) -> DecodeLoop:
         context = self._context_for(requests, prompts)
         size, cost = context.size, position_bytes(self._config, self._exact)
         backend = GgufBackend(context, self.layout, self._config.weight_bytes, cost, self._least)
         sequences = min(size.sequences, self.batch_size, len(requests))
         budget = BatchBudget(sequences, size.positions, size.sequences, 0)
-        return DecodeLoop(backend, self.layout, requests, sampling, budget, self.stats, tick, retries)
+        return DecodeLoop(backend, self.layout, requests, sampling, budget, self.stats, tick, joining)
 
     def _generate_unconstrained(
         self,
         requests: Sequence[Request],
+        prompts: Sequence[list[int]],
         sampling: Sampling,
         tick: Callable[[], None] | None,
-        retries: Callable[[], Sequence[Request]],
+        joining: Joining,
     ) -> Iterator[list[Generation]]:
         """Run one batch after the other; a batch's sequences are returned together."""
-        waiting = list(requests)
-        context = self._context_for(waiting, self.prompts.of(waiting))
+        waiting = list(zip(requests, prompts, strict=True))
+        context = self._context_for(requests, prompts)
         size = min(context.size.sequences, self.batch_size)
-        while waiting := [*retries(), *waiting]:
+
+        def joined() -> Prompted:
+            all_waiting = [*joining.retries(), *waiting]
+            return [*all_waiting, *(joining.later() if len(all_waiting) < size else ())]
+
+        while waiting := joined():
             batch, waiting = waiting[:size], waiting[size:]
-            yield decode_unconstrained(context, self.layout, batch, self.prompts.of(batch), sampling, self._least, tick)
+            together, said = zip(*batch, strict=True)
+            yield decode_unconstrained(context, self.layout, together, said, sampling, self._least, tick)
 
     def _context_for(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> LlamaContext:
         """A context that is large enough for these requests: the last one, or a new one in its place."""

@@ -21,6 +21,7 @@ from maya_batch.engine.cache_rounding import compare_caches
 from maya_batch.engine.decode_loop import NON_FINITE_LOGITS, DecodeLoop, probes_of
 from maya_batch.engine.frame_runner import TorchBackend
 from maya_batch.engine.generate_hooks import MaxFramesCriteria, SamplingProcessor
+from maya_batch.engine.joining import Joining, noting
 from maya_batch.engine.kernels.llama_layers import LlamaLayers
 from maya_batch.engine.kernels.selection import gpu_kernel_layers, int8_kernel_compiles
 from maya_batch.engine.prompts import Prompts, pad_left, unpad
@@ -115,31 +116,25 @@ class HfEngine:
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[Request]] | None = None,
+        later: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
         """Generate codes for all requests. They start in the order given; each is returned as soon as it ends.
 
-        `retries` returns finished requests only, with other seeds; they start before all waiting ones. It is not called
-        after the last sequence has ended. If GPU memory is full in spite of the plan, the engine halves the batch size
-        and tries again; it keeps the batch size that worked.
+        `retries` returns finished requests only, with other seeds; they start before all waiting ones. `later` is
+        called when none is waiting, and returns further requests. Neither is called after the last sequence has ended.
+        If GPU memory is full in spite of the plan, the engine halves the batch size and tries again; it keeps the batch
+        size that worked.
 
         Raises:
             MachineError: GPU memory is too small for one sequence, a prompt leaves no room, or logits are not finite.
         """
         self._log_start()
         pending = {request.key: request for request in requests}
-
-        def due_retries() -> Sequence[Request]:
-            # The cache is made for the longest remaining request. A retry can be longer if some requests ended before
-            # memory was full, so none is taken then.
-            due = retries() if retries is not None and len(remaining) == len(requests) else ()
-            pending.update((request.key, request) for request in due)
-            return due
-
         decode = self._generate_constrained if decoding == "framed" else self._generate_unconstrained
         while pending:
             remaining = list(pending.values())
             try:
-                for generations in decode(remaining, sampling, tick, due_retries):
+                for generations in decode(remaining, sampling, tick, noting(retries, pending), noting(later, pending)):
                     for generation in generations:
                         del pending[generation.key]
                     yield generations
@@ -165,9 +160,11 @@ class HfEngine:
         sampling: Sampling,
         tick: Callable[[], None] | None,
         retries: Callable[[], Sequence[Request]],
+        later: Callable[[], Sequence[Request]],
     ) -> Iterator[list[Generation]]:
         prompts = self.prompts.of(requests)
-        loop = self._decode_loop(requests, prompts, sampling, tick, lambda: self.prompts.with_requests(retries()))
+        joining = Joining(sequence_needs(requests, prompts), self.prompts, retries, later)
+        loop = self._decode_loop(requests, prompts, sampling, tick, joining)
         yield from self._run(requests, prompts, loop.decode)
 
     def _decode_loop(
@@ -176,7 +173,7 @@ class HfEngine:
         prompts: Sequence[Sequence[int]],
         sampling: Sampling,
         tick: Callable[[], None] | None = None,
-        retries: Callable[[], list[tuple[Request, list[int]]]] | None = None,
+        joining: Joining | None = None,
     ) -> DecodeLoop:
         needs = sequence_needs(requests, prompts)
         budget = plan_budget(self._llama, self.layout, needs, self.batch_size, self._paged)
@@ -185,7 +182,7 @@ class HfEngine:
             frames = max(request.likely_frames for request in requests)
             self.stats.planned_bytes = predicted_peak(self._llama, self.layout, budget, frames)
         backend = TorchBackend(self._llama, self.layout, self._graphs)
-        return DecodeLoop(backend, self.layout, requests, sampling, budget, self.stats, tick, retries)
+        return DecodeLoop(backend, self.layout, requests, sampling, budget, self.stats, tick, joining)
 
     def _run(
         self,
@@ -213,10 +210,16 @@ class HfEngine:
         sampling: Sampling,
         tick: Callable[[], None] | None,
         retries: Callable[[], Sequence[Request]],
+        later: Callable[[], Sequence[Request]],
     ) -> Iterator[list[Generation]]:
         """Run one batch after the other through plain `generate`; a batch's sequences are returned together."""
         waiting = list(requests)
-        while waiting := [*retries(), *waiting]:
+
+        def joined() -> list[Request]:
+            all_waiting = [*retries(), *waiting]
+            return [*all_waiting, *(later() if len(all_waiting) < self.batch_size else ())]
+
+        while waiting := joined():
             batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
             inputs = self._inputs(self.prompts.of(batch))
             length = inputs["input_ids"].shape[1]

@@ -66,9 +66,18 @@ class Scheduler:
         """Whether no sequence is running or waiting."""
         return not self._waiting and not self.running
 
+    @property
+    def waiting(self) -> int:
+        """How many sequences wait for a batch slot."""
+        return len(self._waiting)
+
     def add_first(self, requests: Sequence[tuple[Request, list[int]]]) -> None:
         """Queue requests with their prompts before all waiting ones; none is longer than the longest one so far."""
         self._waiting.extendleft(reversed(requests))
+
+    def add_last(self, requests: Sequence[tuple[Request, list[int]]]) -> None:
+        """Queue requests with their prompts after all waiting ones; none is longer than the longest one so far."""
+        self._waiting.extend(requests)
 
     def admit(self) -> list[RunningSequence]:
         """Admit the waiting sequences that have a batch slot and, until they end, room in the cache.

@@ -4,6 +4,10 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -15,8 +19,33 @@ from maya_batch.messages.printable import printable
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 
+#: The log in a book's folder `.maya`.
+_BOOK_LOG = "render.log"
+
 #: The start of a line of a log.
 _LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [A-Z]+ ")
+
+
+@dataclass(frozen=True)
+class LoggedBook:
+    """A book of a run over several, and its folder `.maya`."""
+
+    title: str
+    folder: Path
+
+
+#: The book that messages are about; none in a run over one book, and in what concerns all.
+_BOOK: ContextVar[LoggedBook | None] = ContextVar("book", default=None)
+
+
+@contextmanager
+def about(book: LoggedBook) -> Iterator[None]:
+    """Inside, on this thread, messages begin with the book's title, and go to no other book's log."""
+    token = _BOOK.set(book)
+    try:
+        yield
+    finally:
+        _BOOK.reset(token)
 
 
 class _AboveBar(logging.Handler):
@@ -58,7 +87,7 @@ class _OneLine(logging.Formatter):
     """The message in one line; tracebacks are only in files."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(record.getMessage())
+        return printable(_titled(record.getMessage()))
 
 
 class _Dated(logging.Formatter):
@@ -66,13 +95,28 @@ class _Dated(logging.Formatter):
     messages start at the margin.
     """
 
+    titled = True
+    """Whether a message that is about a book begins with its title."""
+
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage()
         first, *more = [message] if record.name.startswith("maya_batch") else message.splitlines() or [""]
+        first = _titled(first) if self.titled else first
         if record.exc_info:
             more += self.formatException(record.exc_info).splitlines()
         lines = [f"{self.formatTime(record, _TIME)} {record.levelname} {printable(first)}"]
         return "\n".join([*lines, *(f"    {printable(line)}" for line in more)])
+
+
+class _Undivided(_Dated):
+    """As `_Dated`, for the log of one book."""
+
+    titled = False
+
+
+def _titled(message: str) -> str:
+    book = _BOOK.get()
+    return message if book is None else f"{book.title}: {message}"
 
 
 def log_to_terminal(quiet: bool, verbose: bool) -> None:
@@ -107,12 +151,24 @@ def log_to_file(path: Path) -> None:
 
 
 def log_to_book(folder: Path) -> None:
-    """Append all messages to `render.log` in a book's folder `.maya`, which is created if missing.
+    """Append all messages, but for those about other books, to `render.log` in a book's folder `.maya`.
+
+    The folder is created if missing.
 
     Raises:
         MachineError: it cannot be written.
     """
-    _log_to(folder / "render.log", ours=True)
+    handler = _log_to(folder / _BOOK_LOG, ours=True)
+    handler.set_name(str(folder))
+    handler.addFilter(lambda _: (_BOOK.get() or LoggedBook("", folder)).folder == folder)
+
+
+def close_book_log(folder: Path) -> None:
+    """End what `log_to_book` began, if it did."""
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if one.get_name() == str(folder)]:
+        root.removeHandler(handler)
+        handler.close()
 
 
 def _is_log(path: Path) -> bool:
@@ -125,7 +181,7 @@ def _is_log(path: Path) -> bool:
     return not head or _LINE.match(head) is not None
 
 
-def _log_to(path: Path, ours: bool) -> None:
+def _log_to(path: Path, ours: bool) -> logging.Handler:
     try:
         if ours:
             safe_folder(path.parent.parent, path.parent.name)
@@ -134,5 +190,6 @@ def _log_to(path: Path, ours: bool) -> None:
         handler = _LogFile(path, ours)
     except OSError as error:
         raise MachineError(f"{path}: cannot be written ({error.strerror})") from error
-    handler.setFormatter(_Dated())
+    handler.setFormatter(_Undivided() if ours else _Dated())
     logging.getLogger().addHandler(handler)
+    return handler

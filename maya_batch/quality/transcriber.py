@@ -46,12 +46,14 @@ class Transcriber:
         find_recognizer(self._name)
 
     def load(self, engine_device: str) -> None:
-        """Load the model and log its device; `auto` is the engine's device.
+        """Load the model, if it is not loaded, and log its device; `auto` is the engine's device.
 
         Raises:
             MachineError: it cannot be loaded.
             UsageError: there is no model of this name, or it does not support the book's language.
         """
+        if self._recognizer is not None:
+            return
         if self._device == "auto":
             self._device = engine_device
         # If the engine runs on the CPU, it uses all other threads.

@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
-from itertools import groupby
 
 from maya_batch.audio.ffmpeg import ffmpeg_program
-from maya_batch.audio.waveform_cache import WaveformCache
+from maya_batch.audio.waveform_cache import WaveformCache, WaveformMemory
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState
@@ -17,18 +17,21 @@ from maya_batch.engine.api import Decoding, Engine
 from maya_batch.interrupt import Stop
 from maya_batch.messages.plural import plural
 from maya_batch.run.all_chapters import write_chapters
+from maya_batch.run.book_takes import BookTakes
 from maya_batch.run.cache_trial import CacheTrial
 from maya_batch.run.chapters import write_book_files, write_companions, write_sample_file
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.engine_inbox import EngineInbox
 from maya_batch.run.generate import TakeGenerator, checked_take, engine_name, peak_in_process, sequence_seed
-from maya_batch.run.loading import BookEngine, Loaders, load_book_codec, pin_config, start_engine
+from maya_batch.run.loading import BookEngine, Loaders, join_engine, load_book_codec, pin_config, start_engine
+from maya_batch.run.open_work import OpenWork
 from maya_batch.run.pace_check import VoiceCheck
-from maya_batch.run.pipeline_messages import ExaminedAll, Generated, TakeRequest, Unexamined
+from maya_batch.run.pipeline import Pipeline, Threads
+from maya_batch.run.pipeline_messages import TakeRequest
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.result import RunResult
 from maya_batch.run.scope import WHOLE_BOOK, Scope
-from maya_batch.run.take_inspector import TakeInspector, make_inspector
+from maya_batch.run.take_inspector import make_inspector
 from maya_batch.run.take_pipeline import TakePipeline
 
 log = logging.getLogger(__name__)
@@ -49,126 +52,156 @@ class BookRun:
         loaders: Loaders | None = None,
         redo_seeds: Mapping[str, int | None] | None = None,
         scope: Scope = WHOLE_BOOK,
+        memory: WaveformMemory | None = None,
     ) -> None:
-        """With `redo_seeds`, a seed or None by key, only these chunks are rendered, once each."""
+        """With `redo_seeds`, a seed or None by key, only these chunks are rendered, once each.
+
+        `memory` is that for waveforms, if several books share one.
+        """
         self._redo_seeds, self._scope = redo_seeds, scope
         self.state, self.result, self.began = state, RunResult(), datetime.now().astimezone()
         self._loaders = loaders or Loaders()
-        self.waveforms = WaveformCache(partial(load_book_codec, state, machine, self._loaders, switch))
+        self.waveforms = WaveformCache(partial(load_book_codec, state, machine, self._loaders, switch), memory)
         self._machine, self._progress, self._check_tags, self._deadline = machine, progress, check_tags, deadline
         self._stop, self._switch = stop or Stop(), switch
+        self._spoken: list[Take] = []
+        self.waiting: list[Chunk] = []
+        """Chunks that need a take."""
+        self.unexamined: list[tuple[Chunk, Take]] = []
+        """Stored takes to examine, with their chunks."""
 
     def render_takes(self, redone: Container[str]) -> None:
         """Generate and inspect takes until no chunk needs one; chapters are written as they become complete."""
-        redo_seeds = self._redo_seeds
-        state, plan = self.state, self.state.plan
-        inspector = make_inspector(plan, self._machine, self._loaders)
-        voice_check = VoiceCheck(state)
-        if redo_seeds is None:
-            voice_check.catch_up()
-        waiting = self._waiting(redone)
-        unexamined = self._to_examine(inspector, redone)
-        self._progress.begun(sum(1 for _ in self._chunks()), len(waiting), len(unexamined))
-        if not waiting and self._switch:
-            pin_config(state)  # all its takes exist from before the switch
-        if not waiting and not unexamined:
+        if not self.begin(redone):
             return
         self._deadline.check()
         self._stop.check()
-        began = time.monotonic()
-        engine, spoken, trial_seconds = None, [], 0.0
-        if waiting:
-            self._find_all(inspector)
-            loaded = self._start_engine(waiting)
-            engine = loaded.engine
-            # The keys of all takes may depend on how the model was loaded.
-            waiting, unexamined = self._waiting(redone), self._to_examine(inspector, redone)
-            voice_check = VoiceCheck(state)
-            if loaded.trial is not None:
-                spoken, trial_seconds = self._spoken_in_trial(engine, loaded.trial), loaded.trial.seconds
-        # Loaded before the first frame: what is wrong with them must not be found hours later.
-        self.waveforms.load()
-        inspector.load()
-        self.result.stages.spent("loading", began)
-        self.result.stages.add("loading", -trial_seconds)
-        self.result.stages.add("model", trial_seconds)
+        engine = self.start().engine if self.waiting else None
+        self.load()
         # All owners end inside: what they still hold is stored before the signal is raised.
         with self._stop.deferred():
-            requests = self._requests(waiting)
-            retries = self._examine_and_generate(engine, unexamined, requests, inspector, voice_check, spoken)
+            retries = self._examine_and_generate(engine)
             if retries:
                 with self._stop.immediate():
                     engine = self._start_engine([request.chunk for request in retries]).engine
-                waiting = self._waiting(redone)  # keys, as above: with a switch, all chunks need takes
-                if len(waiting) > len(retries):
-                    self._progress.expected(len(waiting) - len(retries))
-                self._examine_and_generate(engine, [], self._requests(waiting), inspector, VoiceCheck(state))
+                self.waiting, self.unexamined = self._work.waiting(), []  # with a switch, all chunks need takes
+                self.voice_check = VoiceCheck(self.state)
+                if len(self.waiting) > len(retries):
+                    self._progress.expected(len(self.waiting) - len(retries))
+                self._examine_and_generate(engine)
 
-    def _examine_and_generate(
+    def begin(self, redone: Container[str] = ()) -> bool:
+        """Find out what there is to do; returns whether takes are to be generated or examined."""
+        self._inspector = make_inspector(self.state.plan, self._machine, self._loaders)
+        self._work = OpenWork(self.state, self._inspector, self._scope, self._redo_seeds, redone)
+        self.voice_check = VoiceCheck(self.state)
+        if self._redo_seeds is None:
+            self.voice_check.catch_up()
+        self.waiting, self.unexamined = self._work.waiting(), self._work.unexamined()
+        self._progress.begun(sum(1 for _ in self._work.chunks()), len(self.waiting), len(self.unexamined))
+        if not self.waiting and self._switch:
+            pin_config(self.state)  # all its takes exist from before the switch
+        return bool(self.waiting or self.unexamined)
+
+    def start(self, shared: BookEngine | None = None) -> BookEngine:
+        """Load the engine for the chunks that wait; or join the `shared` one, which another book began with.
+
+        Raises:
+            MachineError, UsageError: as `start_engine`, or the codec, ffmpeg or the ASR model is missing.
+        """
+        began = time.monotonic()
+        self._find_all()
+        loaded, trial_seconds = shared, 0.0
+        if loaded is None:
+            loaded = self._start_engine(self.waiting)
+            if loaded.trial is not None:
+                self._spoken, trial_seconds = self._spoken_in_trial(loaded.engine, loaded.trial), loaded.trial.seconds
+        else:
+            join_engine(self.state, loaded, self.waiting, self._check_tags, self._switch)
+        self.look_again()
+        self.result.stages.spent("loading", began)
+        self.result.stages.add("loading", -trial_seconds)
+        self.result.stages.add("model", trial_seconds)
+        return loaded
+
+    def look_again(self) -> None:
+        """Find out what there is to do now: keys depend on how the model was loaded, problems on examinations."""
+        self.waiting, self.unexamined = self._work.waiting(), self._work.unexamined()
+        self.voice_check = VoiceCheck(self.state)
+
+    def load(self, told: set[str] | None = None) -> None:
+        """Load the codec and the ASR model before the first frame: what is wrong with them must not be found later.
+
+        Why takes are not transcribed is logged, unless it is in `told`.
+        """
+        began = time.monotonic()
+        self.waveforms.load()
+        self._inspector.load(told)
+        self.result.stages.spent("loading", began)
+
+    def opened_takes(
         self,
-        engine: Engine | None,
-        unexamined: Sequence[tuple[Chunk, Take]],
-        requests: list[TakeRequest],
-        inspector: TakeInspector,
-        voice_check: VoiceCheck,
-        spoken: Sequence[Take] = (),
-    ) -> list[TakeRequest]:
-        """Examine stored takes, then generate takes until none needs a retry; those in `spoken` exist already.
+        tick: Callable[[], None],
+        shared: Threads | None = None,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> BookTakes:
+        """The takes of this run, with a pipeline that is not entered yet; the last three as for `Pipeline`."""
+        state = self.state
+        requests = [TakeRequest(chunk, state.key(chunk), state.attempts(chunk) + 1) for chunk in self.waiting]
+        inbox = EngineInbox(self._progress, requests)
+        pipeline = TakePipeline(
+            *(state, self.voice_check, self.waveforms, self.result, self._inspector),
+            [*(chunk for chunk, _ in self.unexamined), *self.waiting],
+            inbox,
+            once=self._redo_seeds is not None,
+            scope=self._scope,
+            pipeline=Pipeline(self.threaded(), shared, around),
+            tick=tick,
+        )
+        spoken, self._spoken = self._spoken, []
+        return BookTakes(pipeline, inbox, self.unexamined, requests, spoken)
+
+    def tick(self) -> None:
+        """Show the time, and raise what ends the run."""
+        self._progress.tick()
+        self._stop.check()
+        self._deadline.check()
+
+    def _examine_and_generate(self, engine: Engine | None) -> list[TakeRequest]:
+        """Examine stored takes, then generate takes until none needs a retry.
 
         Without an engine, nothing is generated: the requests that it should get are returned.
         """
-        inbox = EngineInbox(self._progress, requests)
-        chunks = [*(chunk for chunk, _ in unexamined), *(request.chunk for request in requests)]
-        pipeline = TakePipeline(
-            *(self.state, voice_check, self.waveforms, self.result, inspector, chunks, inbox),
-            once=self._redo_seeds is not None,
-            scope=self._scope,
-            threaded=self._threaded(),
-            progress_tick=self._progress.tick,
-            stop=self._stop,
-            deadline=self._deadline,
-        )
+        takes = self.opened_takes(self.tick)
         generator = None
         if engine is not None:
-            decoding, seeds = self._decoding(), self._redo_seeds or {}
-            generator = TakeGenerator(engine, self.state.plan, decoding, seeds, pipeline.times)
+            decoding, seeds = self.decoding(), self._redo_seeds or {}
+            generator = TakeGenerator(engine, self.state.plan, decoding, seeds, takes.pipeline.times)
         try:
-            with pipeline:
-                if unexamined:
-                    log.info("examining %s of an earlier run", plural(len(unexamined), "take"))
-                for _, group in groupby(unexamined, lambda found: found[1].key):
-                    pipeline.tick()
-                    pipeline.send(Unexamined([take for _, take in group]))
-                pipeline.drain()
-                requests = _merged(requests, inbox.retries())
+            with takes:
+                requests = takes.examine()
                 if generator is None:
                     return requests
-                if self._redo_seeds is None:
-                    pipeline.send(ExaminedAll())
-                if spoken:
-                    pipeline.send(Generated(list(spoken)))
-                    keys = {take.key for take in spoken}
-                    # Their retries are a batch after this one, which is not planned for their lengths.
-                    requests = [request for request in requests if request.key not in keys]
-                    if not requests:
-                        pipeline.drain()
-                        requests = _merged(inbox.retries(), [])
+                requests = takes.begin(whole=self._redo_seeds is None)
                 while requests:
-                    for takes in generator.generate(requests, pipeline.tick, inbox.retries):
-                        pipeline.send(Generated(takes))
-                    pipeline.drain()
-                    requests = _merged(inbox.retries(), [])
+                    for generated in generator.generate(requests, takes.pipeline.tick, takes.retries):
+                        takes.keep(generated)
+                    requests = takes.drain()
                     if requests:
                         log.info("retrying %s", plural(len(requests), "chunk"))
                 return []
         finally:
             if engine is not None and generator is not None:
-                self.result.first_frame = generator.first_frame
-                self.result.peak_gpu_bytes = engine.peak_memory()
-                self.result.peak_in_process = peak_in_process(engine, self._machine)
-                self.result.engine_stats, self.result.engine = engine.stats, engine_name(engine)
+                self.count_engine(engine, generator.first_frame)
 
-    def _threaded(self) -> bool:
+    def count_engine(self, engine: Engine, first_frame: float) -> None:
+        """Record what the engine was and took."""
+        self.result.first_frame = first_frame
+        self.result.peak_gpu_bytes = engine.peak_memory()
+        self.result.peak_in_process = peak_in_process(engine, self._machine)
+        self.result.engine_stats, self.result.engine = engine.stats, engine_name(engine)
+
+    def threaded(self) -> bool:
         """Whether owners have threads; where the model runs on the CPU, they would take its cores."""
         if self._loaders.threaded is not None:
             return self._loaders.threaded
@@ -176,7 +209,8 @@ class BookRun:
 
         return choose_device(self._machine.device).type == "cuda"
 
-    def _decoding(self) -> Decoding:
+    def decoding(self) -> Decoding:
+        """Constrained or unconstrained, by the model config."""
         config = self.state.model_config
         return "free" if config is not None and config.decoding == "free" else "framed"
 
@@ -195,16 +229,13 @@ class BookRun:
     def _start_engine(self, waiting: Sequence[Chunk]) -> BookEngine:
         return start_engine(self.state, self._machine, waiting, self._check_tags, self._loaders, self._switch)
 
-    def _requests(self, chunks: Iterable[Chunk]) -> list[TakeRequest]:
-        return [TakeRequest(chunk, self.state.key(chunk), self.state.attempts(chunk) + 1) for chunk in chunks]
-
-    def _find_all(self, inspector: TakeInspector) -> None:
+    def _find_all(self) -> None:
         """Raise if anything the run needs is not installed: loading the model would take minutes before that shows."""
         plan = self.state.plan
         self.state.lock.find(plan.sound.model, "model")
         self.state.lock.find(plan.sound.codec, "codec")
         ffmpeg_program()
-        inspector.find()
+        self._inspector.find()
 
     def write_chapters(self, keys: Container[str] | None) -> None:
         """Write the chapters that are complete and not current; with `keys`, only those of these chunks."""
@@ -242,38 +273,3 @@ class BookRun:
         self.result.incomplete = [chapter for chapter in written if not self.state.complete(chapter)]
         self.result.left_out = [chapter for chapter in others if not self.state.current(chapter)]
         return self.result
-
-    def _chunks(self) -> Iterator[Chunk]:
-        """The chunks that this run may render, in reading order."""
-        return filter(self._scope.renders, self.state.plan.chunks())
-
-    def _waiting(self, redone: Container[str]) -> list[Chunk]:
-        state, seeds = self.state, self._redo_seeds
-        if seeds is not None:
-            return [c for c in state.plan.chunks() if state.key(c) in seeds and state.key(c) not in redone]
-        return [chunk for chunk in self._chunks() if state.needs_take(chunk)]
-
-    def _to_examine(self, inspector: TakeInspector, redone: Container[str]) -> list[tuple[Chunk, Take]]:
-        return list(self._unexamined(inspector) if self._redo_seeds is None else self._made(redone))
-
-    def _unexamined(self, inspector: TakeInspector) -> Iterator[tuple[Chunk, Take]]:
-        """Stored takes that were not inspected, and those in use that were not transcribed."""
-        for chunk in self._chunks():
-            if self.state.lacks_take(chunk):
-                continue
-            used = self.state.take(chunk)
-            for take in self.state.takes(chunk):
-                if not take.examined or (take is used and inspector.needs_work(take)):
-                    yield chunk, take
-
-    def _made(self, keys: Container[str]) -> Iterator[tuple[Chunk, Take]]:
-        """The last takes of these keys, which the first start of this run stored."""
-        for chunk in self.state.plan.chunks():
-            if (key := self.state.key(chunk)) in keys:
-                yield chunk, self.state.store.all(key)[-1]
-
-
-def _merged(requests: Iterable[TakeRequest], retries: Iterable[TakeRequest]) -> list[TakeRequest]:
-    """One request for each key, a retry rather than what was planned before it, in reading order."""
-    latest = {request.key: request for request in (*requests, *retries)}
-    return sorted(latest.values(), key=lambda request: (request.chunk.chapter, request.chunk.index))

@@ -36,6 +36,11 @@ class EngineInbox:
                         self._expected.add(request.key)
                         self._progress.expected(1)
 
+    @property
+    def has_retries(self) -> bool:
+        """Whether a retry was read and not returned yet."""
+        return bool(self._retries)
+
     def retries(self, among: Container[str] | None = None) -> list[TakeRequest]:
         """Takes to generate again, each returned once; with `among`, only those of these keys."""
         self.read()

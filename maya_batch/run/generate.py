@@ -3,7 +3,9 @@
 import hashlib
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
 
+from maya_batch.book.chunk import Chunk
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.take_store import Take
@@ -11,6 +13,15 @@ from maya_batch.engine.api import Decoding, Engine, Generation, Request
 from maya_batch.quality.code_checks import check_form
 from maya_batch.run.pipeline_messages import TakeRequest
 from maya_batch.run.result import StageTimes, process_age
+
+
+class _OfChunk(Protocol):
+    @property
+    def chunk(self) -> Chunk:
+        """The chunk that is spoken."""
+
+
+Asked = TypeVar("Asked", bound=_OfChunk)
 
 
 class TakeGenerator:
@@ -84,7 +95,7 @@ def checked_take(generation: Generation, request: TakeRequest, seed: int, plan: 
     )
 
 
-def generation_order(requests: Sequence[TakeRequest], batch_size: int) -> list[TakeRequest]:
+def generation_order(requests: Sequence[Asked], batch_size: int) -> list[Asked]:
     """Reading order, which completes chapters during the night; but the last requests by length, the longest first.
 
     This leaves no long sequence alone on the GPU at the end. Sorting more of them would leave more chapters to be

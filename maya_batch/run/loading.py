@@ -80,9 +80,32 @@ def start_engine(
         raise MachineError(f"{state.folder}: {model} loads on this machine as {loaded.model_config}; {_advice(before)}")
     state.model_config = loaded.model_config
     if loaded.trial is not None:
-        state.lock.record_trial(model, asdict(loaded.trial.rounding) | {"kv_cache": loaded.model_config.kv_cache})
+        _record_trial(state, loaded, loaded.trial)
     pin_config(state)
     return loaded
+
+
+def join_engine(
+    state: BookState, loaded: BookEngine, waiting: Sequence[Chunk], check_tags: bool, switch: bool = False
+) -> None:
+    """Render a book with the engine and the model config that another book began with, which are its own, too.
+
+    What was found out about the model at that book's first frames holds for this one, and is written to its model.lock.
+
+    Raises:
+        MachineError, UsageError: as `start_engine`.
+    """
+    model = state.plan.sound.model
+    state.lock.locate(model, "model", switch)
+    if state.lock.identity(model, "model") != loaded.model_config.model or loaded.engine.layout != state.plan.layout:
+        raise MachineError(f"model {model} changed while the run started; run it again")
+    if check_tags:
+        _refuse_unknown_tags(loaded.engine, waiting)
+    begun = state.lock.model_config(model) is not None
+    state.model_config = loaded.model_config
+    if loaded.trial is not None and not begun:
+        _record_trial(state, loaded, loaded.trial)
+    pin_config(state)
 
 
 def pin_config(state: BookState) -> None:
@@ -94,6 +117,11 @@ def pin_config(state: BookState) -> None:
     if state.model_config is not None:
         state.lock.pin(state.plan.sound.model, state.model_config)
         state.lock.save()
+
+
+def _record_trial(state: BookState, loaded: BookEngine, trial: CacheTrial) -> None:
+    figures = asdict(trial.rounding) | {"kv_cache": loaded.model_config.kv_cache}
+    state.lock.record_trial(state.plan.sound.model, figures)
 
 
 def refuse_other_config(state: BookState) -> None:

@@ -9,6 +9,8 @@ import logging
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from threading import Condition, Event
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -30,8 +32,17 @@ MOST_WAITING = 64
 _TICK_INTERVAL = 0.1
 
 
-class Pipeline:
-    """All inboxes of a run. An error in one of them ends the run: `check` raises it on the main thread.
+@dataclass
+class _Owner:
+    """The threads of one name."""
+
+    pool: ThreadPoolExecutor
+    in_flight: int = 0
+    """Messages that are sent to them and not handled, of all pipelines."""
+
+
+class Threads:
+    """The threads of a run, by name. The pipelines of several books share them.
 
     Not `threaded`, `send` handles a message at once, on the sender's thread: where the model runs on the same cores,
     more threads would only slow it down.
@@ -39,27 +50,58 @@ class Pipeline:
 
     def __init__(self, threaded: bool) -> None:
         self.threaded = threaded
-        self.stopping = Event()
-        """Set when the run ends early: handlers store what they have, and leave all else to the next run."""
         self.changed = Condition()
         """Guards the counts of messages."""
+        self._owners: dict[str, _Owner] = {}
+        self._interval = sys.getswitchinterval()
+
+    def owner(self, name: str, threads: int) -> _Owner:
+        """The threads of this name, which are started when it is first used."""
+        if name not in self._owners:
+            pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+            self._owners[name] = _Owner(pool)
+            if self.threaded:
+                pool.submit(int).result()  # one that the system refuses later would leave messages behind
+        return self._owners[name]
+
+    def __enter__(self) -> "Threads":
+        if self.threaded:
+            sys.setswitchinterval(_SWITCH_INTERVAL)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the threads, which have handled all messages."""
+        for owner in self._owners.values():
+            owner.pool.shutdown()
+        sys.setswitchinterval(self._interval)
+
+
+class Pipeline:
+    """All inboxes of a book's run. An error in one of them ends the run: `check` raises it on the main thread."""
+
+    def __init__(
+        self,
+        threaded: bool,
+        shared: Threads | None = None,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Without `shared` threads it has some for itself. Each message is handled inside the context of `around`."""
+        self.threads = shared or Threads(threaded)
+        self.around = around
+        self.stopping = Event()
+        """Set when the run ends early: handlers store what they have, and leave all else to the next run."""
         self.in_flight = 0
         """Messages that are sent and not handled, in all inboxes."""
+        self._shares = shared is not None
         self._error: BaseException | None = None
-        self._pools: list[ThreadPoolExecutor] = []
-        self._interval = sys.getswitchinterval()
 
     def inbox(self, name: str, handle: Callable[[Message], None], threads: int = 1) -> "Inbox[Message]":
         """An inbox whose messages `handle` gets; with several `threads`, in the order sent but several at a time."""
-        pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._pools.append(pool)
-        if self.threaded:
-            pool.submit(int).result()  # starts a thread: one that the system refuses later would leave messages behind
-        return Inbox(self, pool, handle)
+        return Inbox(self, self.threads.owner(name, threads), handle)
 
     def __enter__(self) -> "Pipeline":
-        if self.threaded:
-            sys.setswitchinterval(_SWITCH_INTERVAL)
+        if not self._shares:
+            self.threads.__enter__()
         return self
 
     def __exit__(
@@ -68,11 +110,10 @@ class Pipeline:
         """Wait until all messages are handled. An error of a handler overrides 'stopped', but no other error."""
         if kind is not None:
             self.stopping.set()
-        with self.changed:
-            self.changed.wait_for(lambda: not self.in_flight)
-        for pool in self._pools:
-            pool.shutdown()
-        sys.setswitchinterval(self._interval)
+        with self.threads.changed:
+            self.threads.changed.wait_for(lambda: not self.in_flight)
+        if not self._shares:
+            self.threads.__exit__()
         if self._error is None or self._error is error:
             return
         if error is None or exit_code_of(error) == EXIT_STOPPED:
@@ -96,14 +137,14 @@ class Pipeline:
     def wait(self, done: Callable[[], bool], tick: Callable[[], None]) -> None:
         """Wait until `done`, which is asked whenever a message was handled; `tick` is called meanwhile."""
         while True:
-            with self.changed:
-                if self.changed.wait_for(done, _TICK_INTERVAL):
+            with self.threads.changed:
+                if self.threads.changed.wait_for(done, _TICK_INTERVAL):
                     return
             tick()
 
     def fail(self, error: BaseException) -> None:
         """Keep the first error of a handler, which ends the run; log others."""
-        with self.changed:
+        with self.threads.changed:
             first, self._error = self._error, self._error or error
         self.stopping.set()
         if first is not None and str(error) != str(first):
@@ -113,33 +154,35 @@ class Pipeline:
 class Inbox(Generic[Message]):
     """Messages for one owner."""
 
-    def __init__(self, pipeline: Pipeline, pool: ThreadPoolExecutor, handle: Callable[[Message], None]) -> None:
-        self._pipeline, self._pool, self._handle = pipeline, pool, handle
-        self._in_flight = 0
+    def __init__(self, pipeline: Pipeline, owner: _Owner, handle: Callable[[Message], None]) -> None:
+        self._pipeline, self._owner, self._handle = pipeline, owner, handle
 
     def send(self, message: Message) -> None:
         """Put a message behind the others; it is never refused."""
-        if not self._pipeline.threaded:
-            self._handle(message)
+        if not self._pipeline.threads.threaded:
+            with self._pipeline.around():
+                self._handle(message)
             return
         self._count(1)
-        self._pool.submit(self._process, message)
+        self._owner.pool.submit(self._process, message)
 
     def wait_for_room(self, tick: Callable[[], None] = lambda: None) -> None:
         """Wait while too many messages are waiting; only the one thread upstream does so."""
-        if self._in_flight > MOST_WAITING:
-            self._pipeline.wait(lambda: self._in_flight <= MOST_WAITING, tick)
+        if self._owner.in_flight > MOST_WAITING:
+            self._pipeline.wait(lambda: self._owner.in_flight <= MOST_WAITING, tick)
 
     def _process(self, message: Message) -> None:
         try:
-            self._handle(message)
+            with self._pipeline.around():
+                self._handle(message)
         except BaseException as error:
             self._pipeline.fail(error)
         finally:
             self._count(-1)
 
     def _count(self, change: int) -> None:
-        with self._pipeline.changed:
-            self._in_flight += change
+        changed = self._pipeline.threads.changed
+        with changed:
+            self._owner.in_flight += change
             self._pipeline.in_flight += change
-            self._pipeline.changed.notify_all()
+            changed.notify_all()

@@ -28,6 +28,14 @@ class ProgressListener:
         self.total, self.waiting, self.unexamined = chunks, waiting, unexamined
         self.started = time.monotonic()
 
+    def book_begun(self, title: str, number: int, books: int, chunks: int, waiting: int, unexamined: int) -> None:
+        """A book of a run over several starts: its number from 1, their number, and as for `begun`, its chunks."""
+        if not self.total:
+            self.started = time.monotonic()
+        self.total += chunks
+        self.waiting += waiting
+        self.unexamined += unexamined
+
     def expected(self, chunks: int) -> None:
         """More chunks are to be rendered than was known."""
         self.waiting += chunks
@@ -76,6 +84,12 @@ class LogProgress(ProgressListener):
         super().begun(chunks, waiting, unexamined)
         if waiting:
             log.info("%d of %s to render", waiting, plural(chunks, "chunk"))
+
+    def book_begun(self, title: str, number: int, books: int, chunks: int, waiting: int, unexamined: int) -> None:
+        """Log which book it is, and how much there is to do."""
+        super().book_begun(title, number, books, chunks, waiting, unexamined)
+        if waiting:
+            log.info("book %d of %d, %d of %s to render", number, books, waiting, plural(chunks, "chunk"))
 
     def tick(self) -> None:
         """Log the progress, once a minute."""

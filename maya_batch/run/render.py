@@ -5,6 +5,7 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from maya_batch.audio.waveform_cache import WaveformMemory
 from maya_batch.book.ownership import claim_folder
 from maya_batch.book.plan import Plan
 from maya_batch.book.run_lock import lock_book
@@ -61,6 +62,45 @@ def render_book(
         GpuLostError: the GPU failed.
         MachineError: a model, the GPU, the disk or ffmpeg is missing or failed.
     """
+    with opened_book(
+        *(plan, machine, progress, output, take_over, keep_log),
+        check_tags=check_tags,
+        deadline=deadline,
+        stop=stop,
+        loaders=loaders,
+        redo_seeds=redo_seeds,
+        scope=scope,
+        report=report,
+    ) as run:
+        run.render_takes(redone)
+    return run.result
+
+
+@contextmanager
+def opened_book(
+    plan: Plan,
+    machine: Machine,
+    progress: ProgressListener,
+    output: Path | None = None,
+    take_over: TakeOver | None = None,
+    keep_log: bool = False,
+    *,
+    check_tags: bool,
+    deadline: Deadline | None,
+    stop: Stop | None,
+    loaders: Loaders | None,
+    redo_seeds: Mapping[str, int | None] | None = None,
+    scope: Scope = WHOLE_BOOK,
+    report: bool = True,
+    memory: WaveformMemory | None = None,
+) -> Iterator[BookRun]:
+    """A run over the book, in which takes are generated; at the end its files and its report are written.
+
+    If what is done inside fails, only the report is. `memory` is for the waveforms of several books.
+
+    Raises:
+        UsageError, BusyError, StoppedError, Interruption, GpuLostError, MachineError: as `render_book`.
+    """
     engine_for(machine.engine, Path(plan.sound.model))  # also where nothing is left to render
     with (
         opened_run(
@@ -71,14 +111,15 @@ def render_book(
             loaders=loaders,
             redo_seeds=redo_seeds,
             scope=scope,
+            memory=memory,
         ) as run,
         _reported(run) if report else nullcontext(),
         translated_torch_errors(run.waveforms.forget),
     ):
-        run.render_takes(redone)
+        yield run
         run.write_chapters(redo_seeds)
         run.write_book()
-        return run.finished()
+        run.finished()
 
 
 def assemble_book(
@@ -134,6 +175,7 @@ def opened_run(
     loaders: Loaders | None = None,
     redo_seeds: Mapping[str, int | None] | None = None,
     scope: Scope = WHOLE_BOOK,
+    memory: WaveformMemory | None = None,
 ) -> Iterator[BookRun]:
     """A run over the book, whose folder is claimed and locked. No report is written.
 
@@ -155,6 +197,7 @@ def opened_run(
             loaders=loaders,
             redo_seeds=redo_seeds,
             scope=scope,
+            memory=memory,
         )
 
 

@@ -1,8 +1,16 @@
 """The last lines that a run prints."""
 
+from collections import Counter
+from collections.abc import Iterator
+
+from maya_batch.errors import EXIT_PROBLEMS, EXIT_STOPPED, EXIT_WHOLE
 from maya_batch.messages.plural import plural
 from maya_batch.run.result import IN_BACKGROUND, IN_TURN, RunResult
+from maya_batch.run.shelf_result import ShelfBook, ShelfResult
 from maya_batch.wording import NOTHING_TO_DO, incomplete, left_out, problems_recorded
+
+#: Exit codes of a book without trouble: it is rendered, or the next run goes on with it.
+_AS_ASKED = (EXIT_WHOLE, EXIT_STOPPED)
 
 
 def summarize(result: RunResult) -> list[str]:
@@ -42,3 +50,29 @@ def summarize(result: RunResult) -> list[str]:
 
 def _stages(result: RunResult, names: tuple[str, ...]) -> str:
     return ", ".join(f"{name} {result.stages.get(name, 0.0):.1f} s" for name in names)
+
+
+def summarize_shelf(result: ShelfResult) -> Iterator[tuple[bool, str]]:
+    """The last lines of a run over several books, each with whether a person should see it in any case."""
+    for book in result.books:
+        if book.exit_code is not None:
+            yield book.exit_code not in _AS_ASKED, _book_line(book)
+    waiting = [book for book in result.books if book.exit_code is None]
+    if waiting:
+        yield False, f"{plural(len(waiting), 'book')} not begun, from {waiting[0].manifest} on"
+    if result.chunks:
+        again = f", {plural(result.retries, 'take')} retried" if result.retries else ""
+        speed = f"{result.speech / 60:.1f} minutes of speech, {result.speech / result.seconds:.1f}x real time{again}"
+        yield False, f"{plural(result.chunks, 'chunk')} rendered, {speed}"
+    names = {EXIT_WHOLE: "whole", EXIT_PROBLEMS: "with problems", EXIT_STOPPED: "stopped", None: "not begun"}
+    counts = Counter(names.get(book.exit_code, "left out") for book in result.books)
+    parts = [f"{counts[name]} {name}" for name in (*names.values(), "left out") if counts[name]]
+    yield result.exit_code not in _AS_ASKED, f"{plural(len(result.books), 'book')}: {', '.join(parts)}"
+
+
+def _book_line(book: ShelfBook) -> str:
+    """Title, state, and where to read more."""
+    if not book.title:
+        return f"{book.manifest}: {book.state}"
+    where = book.page if book.page is not None and book.page.is_file() else book.manifest
+    return f"{book.title}: {book.state}; {where}"

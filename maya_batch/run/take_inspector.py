@@ -47,13 +47,15 @@ class TakeInspector:
         if self._transcriber is not None:
             self._transcriber.find()
 
-    def load(self) -> None:
-        """Load the ASR model, if one is used.
+    def load(self, told: set[str] | None = None) -> None:
+        """Load the ASR model, if one is used. Else the reason is logged, if it is not in `told`, and put there.
 
         Raises:
             MachineError, UsageError: it cannot be loaded.
         """
-        if self._disabled_reason is not None:
+        told = set() if told is None else told
+        if self._disabled_reason is not None and self._disabled_reason not in told:
+            told.add(self._disabled_reason)
             log.info("%s", self._disabled_reason)
         if self._transcriber is not None:
             from maya_batch.engine.device import choose_device

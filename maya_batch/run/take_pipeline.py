@@ -8,8 +8,6 @@ from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.state import BookState
-from maya_batch.interrupt import Stop
-from maya_batch.run.deadline import Deadline
 from maya_batch.run.engine_inbox import EngineInbox
 from maya_batch.run.pace_check import VoiceCheck
 from maya_batch.run.pipeline import Inbox, Pipeline
@@ -39,14 +37,14 @@ class TakePipeline:
         *,
         once: bool,
         scope: Scope,
-        threaded: bool,
-        progress_tick: Callable[[], None],
-        stop: Stop,
-        deadline: Deadline,
+        pipeline: Pipeline,
+        tick: Callable[[], None],
     ) -> None:
-        """`chunks` are to be settled; with `once`, by their next take. `inbox` gets what the engine's thread reads."""
-        self._pipeline, self._result, self._inbox = Pipeline(threaded), result, inbox
-        self._progress_tick, self._stop, self._deadline = progress_tick, stop, deadline
+        """`chunks` are to be settled; with `once`, by their next take. `inbox` gets what the engine's thread reads.
+
+        `tick` shows the time, and raises what ends the run.
+        """
+        self._pipeline, self._result, self._inbox, self._tick = pipeline, result, inbox, tick
         self.times = StageTimes()
         """Of the engine's thread; added to the result's when the pipeline is closed."""
         # Two owners are named before they exist: each sends to the next, and the last one back.
@@ -81,9 +79,13 @@ class TakePipeline:
     def send(self, message: PostprocessMessage) -> None:
         """Send postprocess a message; wait while too many takes are waiting there."""
         began = time.monotonic()
-        self._postprocess.send(message)
+        self.send_at_once(message)
         self._postprocess.wait_for_room(self.tick)
         self.times.spent("finishing", began)
+
+    def send_at_once(self, message: PostprocessMessage) -> None:
+        """Send postprocess a message, without waiting."""
+        self._postprocess.send(message)
 
     def drain(self) -> None:
         """Wait until all takes are processed."""
@@ -93,11 +95,22 @@ class TakePipeline:
 
     def tick(self) -> None:
         """Called between frames: raises an error of another thread, a signal, and the deadline."""
+        self.read()
+        self._tick()
+
+    def read(self) -> None:
+        """Read the news of the other owners; raises an error of one of them."""
         self._inbox.read()
-        self._progress_tick()
         self._pipeline.check()
-        self._stop.check()
-        self._deadline.check()
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was sent is processed; what it brought is in the engine's inbox."""
+        return not self._pipeline.in_flight
+
+    def end_early(self) -> None:
+        """From now on the other owners store what they have, and leave all else to the next run."""
+        self._pipeline.stopping.set()
 
     def _measure(self, written: ChapterWritten) -> None:
         if self._pipeline.stopping.is_set():

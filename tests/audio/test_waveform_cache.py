@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maya_batch.audio.waveform_cache import WaveformCache, noise_seed
+from maya_batch.audio.waveform_cache import WaveformCache, WaveformMemory, noise_seed
 from maya_batch.book.take_store import Take
 from maya_batch.checkpoint.token_layout import Codes
 
@@ -77,3 +77,15 @@ def test_all_takes_of_a_chunk_can_be_dropped() -> None:
 
 def test_attempts_of_a_chunk_sound_with_noise_of_their_own() -> None:
     assert noise_seed("key1", 1) != noise_seed("key1", 2)
+
+
+def test_books_share_the_memory_and_a_closed_book_gives_back_its_part() -> None:
+    memory = WaveformMemory()
+    first, second = (WaveformCache(CountingCodec, memory) for _ in range(2))
+    first.prepare(take_of(3))
+    second.prepare(take_of(4))
+    both = memory.bytes
+    first.clear()
+    assert 0 < memory.bytes < both
+    second.clear()
+    assert memory.bytes == 0

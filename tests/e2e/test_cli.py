@@ -81,7 +81,7 @@ def test_the_command_line_is_there_without_torch_and_its_kin() -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [["nothing"], ["render"], ["render", "a", "b"], ["plan", "a", "--no-such"], ["say", "Yes."]]
+    "args", [["nothing"], ["render"], ["assemble", "a", "b"], ["plan", "a", "--no-such"], ["say", "Yes."]]
 )
 def test_a_command_line_that_is_none_ends_with_2(args: list[str], cli: Cli) -> None:
     said = cli(*args)

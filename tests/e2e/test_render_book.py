@@ -540,6 +540,7 @@ class SmallGpu:
         sampling: Sampling,
         tick: Callable[[], None] | None,
         retries: Callable[[], Sequence[Request]],
+        later: Callable[[], Sequence[Request]],
     ) -> Iterator[list[Generation]]:
         """Rows one by one; the first `rows` end before the memory is full."""
         together = min(self.engine.batch_size, len(requests))

@@ -296,8 +296,8 @@ def test_no_samples_stay_that_no_chapter_asks_for(
     kept: list[WaveformCache] = []
 
     class Watched(WaveformCache):
-        def __init__(self, load: Any) -> None:
-            super().__init__(load)
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
             kept.append(self)
 
     monkeypatch.setattr("maya_batch.run.book_run.WaveformCache", Watched)
@@ -314,7 +314,7 @@ def test_no_samples_stay_that_no_chapter_asks_for(
     keys = [book_state(tiny.plan(), Machine()).key(chunk) for chunk in tiny.plan().chunks()]
     render(tiny, redo_seeds={keys[1]: None})
     render(tiny, redo_seeds={keys[0]: None})
-    assert [waveforms._bytes for waveforms in kept] == [0] * 6
+    assert [waveforms._memory.bytes for waveforms in kept] == [0] * 6
 
 
 def test_lengths_of_files_that_are_gone_are_forgotten(tiny: TinyBook, fake_engine: FakeEngine) -> None:

@@ -87,6 +87,49 @@ def test_what_is_asked_again_joins_the_batch_before_all_that_wait(decoding: Deco
         assert_same({"0": came[again]}, generate_all(engine, [second], SAMPLED, 1))
 
 
+@pytest.mark.parametrize("decoding", ["framed", "free"])
+def test_later_requests_join_when_none_waits(decoding: Decoding, engine: Engine) -> None:
+    came: list[Generation] = []
+    asked: list[int] = []
+    parts = [[request(number, 4) for number in (2, 3, 4)], [], [request(5, 4)]]
+
+    def later() -> list[Request]:
+        asked.append(len(came))
+        return parts.pop(0) if parts else []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "batch_size", 2)
+        for found in engine.generate([request(0, 4), request(1, 4)], SAMPLED, decoding, None, None, later):
+            came += found
+    keys = [generation.key for generation in came]
+    assert sorted(keys) == list("012345")
+    assert set(keys[:2]) == {"0", "1"}
+    assert keys[-1] == "5"
+    assert not parts
+    if decoding == "framed":
+        assert_same({one.key: one for one in came}, generate_all(engine, [request(n, 4) for n in range(6)], SAMPLED, 1))
+
+
+def test_a_later_request_that_is_too_long_begins_the_next_batch(engine: Engine) -> None:
+    """Those that follow it wait, too: requests start in the order given."""
+    came: list[str] = []
+    asked = 0
+    parts = [[request(2, 5), request(7, 12), request(3, 4)], [request(4, 4)], [request(5, 12)]]
+
+    def later() -> list[Request]:
+        nonlocal asked
+        asked += 1
+        return parts.pop(0) if parts else []
+
+    for found in engine.generate([request(0, 4), request(1, 5)], SAMPLED, "framed", None, None, later):
+        came += [generation.key for generation in found]
+        if "7" not in came and asked == 1:
+            assert "4" not in came
+    assert sorted(came) == list("0123457")
+    assert came.index("2") < came.index("7")
+    assert came.index("3") < came.index("4") < came.index("5")
+
+
 def test_a_sequence_comes_out_as_soon_as_it_has_ended(engine: Engine) -> None:
     ticks = 0
 

@@ -356,6 +356,20 @@ def test_retries_join_the_running_sequences(two_layers: Path, kv_cache: str) -> 
     assert len(came) - came[::-1].index("0") < 45  # it did not wait behind all others
 
 
+@pytest.mark.parametrize("kv_cache", ["model", "int8"])
+def test_later_requests_fill_the_batch_and_a_longer_one_begins_the_next(two_layers: Path, kv_cache: str) -> None:
+    engine = load(two_layers, "none", 16, kv_cache=kv_cache)
+    first, *more = (requests_of(48, 60)[at : at + 16] for at in (0, 16, 32))
+    longer = Request("longer", VOICE, "Well.", 7, 90, 80, 70)
+    parts = [*more, [longer]]
+    came: list[str] = []
+    for generations in engine.generate(first, Sampling(), "framed", None, None, lambda: parts.pop(0) if parts else []):
+        came += [generation.key for generation in generations]
+    assert sorted(came) == sorted(["longer", *(request.key for request in requests_of(48, 60))])
+    assert came[-1] == "longer"
+    assert engine.stats.max_sequences == 16
+
+
 @pytest.mark.parametrize("frames", [2, 31, 32, 33, 100])
 def test_the_codecs_graphs_decode_as_snac_does(checkpoint: tuple[Path, Path], frames: int) -> None:
     codes = np.random.default_rng(0).integers(0, 4096, (frames, 7)).astype(np.uint16)

@@ -26,7 +26,9 @@ def test_each_retry_is_returned_once_and_others_wait_for_their_round() -> None:
         inbox.send(Retry(request(key)))
     assert inbox.retries({"b"}) == [request("b")]
     assert inbox.retries({"b"}) == []
+    assert inbox.has_retries
     assert inbox.retries() == [request("a"), request("c")]
+    assert not inbox.has_retries
 
 
 def test_a_chunk_is_expected_once_whether_it_waited_before_or_is_retried_twice() -> None:

@@ -61,6 +61,7 @@ class Reader(FakeEngine):
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[Request]] | None = None,
+        later: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
         keys = {request.key for request in requests}
 

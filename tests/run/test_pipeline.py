@@ -1,12 +1,13 @@
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from maya_batch.errors import EXIT_UNEXPECTED, MachineError, StoppedError, exit_code_of
 from maya_batch.interrupt import Interruption
-from maya_batch.run.pipeline import MOST_WAITING, Inbox, Pipeline
+from maya_batch.run.pipeline import MOST_WAITING, Inbox, Pipeline, Threads
 
 both = pytest.mark.parametrize("threaded", [True, False])
 
@@ -222,3 +223,38 @@ def test_a_system_without_threads_is_an_error_and_no_endless_waiting(monkeypatch
     pipeline = Pipeline(threaded=True)
     with pytest.raises(RuntimeError, match="can't start new thread"):
         send(lambda _: None, pipeline, no_tick)
+
+
+def test_pipelines_share_threads_and_room_but_not_errors() -> None:
+    go, done, full = threading.Event(), list[int](), list[bool]()
+
+    def tick() -> None:
+        full.append(True)
+        go.set()
+
+    with Threads(threaded=True) as threads:
+        first, second = Pipeline(True, threads), Pipeline(True, threads)
+        with second:
+            waiting = second.inbox("one", once_set(go, done))
+            for number in range(MOST_WAITING + 1):
+                waiting.send(number)
+            send_and(failing, first, lambda: first.inbox("one", failing).wait_for_room(tick))
+            second.check()
+        assert full
+        assert done == list(range(MOST_WAITING + 1))
+        assert (first.stopping.is_set(), second.stopping.is_set()) == (True, False)
+
+
+@both
+def test_a_message_is_handled_inside_what_is_around_it(threaded: bool) -> None:
+    seen: list[str] = []
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        seen.append("in")
+        yield
+        seen.append("out")
+
+    with Pipeline(threaded, around=around) as pipeline:
+        pipeline.inbox("one", seen.append).send("message")
+    assert seen == ["in", "message", "out"]

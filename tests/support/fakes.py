@@ -96,9 +96,15 @@ class FakeEngine:
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[Request]] | None = None,
+        later: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
         waiting = list(requests)
-        while waiting := [*(retries() if retries is not None else ()), *waiting]:
+
+        def joined() -> list[Request]:
+            known = [*(retries() if retries is not None else ()), *waiting]
+            return [*known, *(later() if later is not None and len(known) < self.batch_size else ())]
+
+        while waiting := joined():
             batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
             self.before_batch(len(self.batches))
             if tick is not None:

@@ -1,0 +1,373 @@
+"""Renders several books in one run: the chunks of the next book fill the batch that the last one leaves empty.
+
+Books are opened in the order given, as the batch needs their chunks, and each is closed when its last take is settled.
+A book that another model config or sampling renders waits until the batch has ended, and begins the next one.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from maya_batch.audio.waveform_cache import WaveformMemory
+from maya_batch.book.plan import Plan
+from maya_batch.book.settings import Machine
+from maya_batch.book.take_store import Take
+from maya_batch.engine.api import Decoding, Sampling
+from maya_batch.errors import (
+    EXIT_STOPPED,
+    GpuLostError,
+    MayaBatchError,
+    StoppedError,
+    UsageError,
+    exit_code_of,
+    is_of_a_signal,
+)
+from maya_batch.interrupt import Stop
+from maya_batch.manifest import output_folder
+from maya_batch.run.deadline import Deadline
+from maya_batch.run.loading import BookEngine, Loaders
+from maya_batch.run.pipeline import Threads
+from maya_batch.run.progress import ProgressListener
+from maya_batch.run.render import opened_book
+from maya_batch.run.shared_models import SharedModels
+from maya_batch.run.shelf_book import OpenBook, ShelfRequest, logged_run
+from maya_batch.run.shelf_generate import ShelfGenerator
+from maya_batch.run.shelf_progress import BookProgress
+from maya_batch.run.shelf_result import ShelfBook, ShelfResult
+from maya_batch.run.write_access import TakeOver
+
+log = logging.getLogger(__name__)
+
+#: The share of the batch that the next books fill at least when no chunk is waiting; the more of them, the more books
+#: are open.
+_FILLED_SHARE = 8
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What the books of a batch have in common."""
+
+    loaded: BookEngine
+    sampling: Sampling
+    checkpoint: Path
+    begun: bool
+    """Whether the book that it began with was rendered before, so that its model.lock settles the model config."""
+
+    def serves(self, book: OpenBook) -> bool:
+        """Whether a book is rendered with this engine, as it is now.
+
+        A new book takes over what an earlier new one found out about the model: its decoding and its KV cache.
+        """
+        state = book.run.state
+        if (state.plan.sound.sampling, _checkpoint(book)) != (self.sampling, self.checkpoint):
+            return False
+        return not self.begun if state.model_config is None else state.model_config == self.loaded.model_config
+
+
+class ShelfRun:
+    """A run over several books, on the main thread."""
+
+    def __init__(
+        self,
+        manifests: Sequence[Path],
+        plan: Callable[[Path], Plan],
+        machine: Machine,
+        progress: ProgressListener,
+        *,
+        check_tags: bool = True,
+        deadline: Deadline | None = None,
+        stop: Stop | None = None,
+        take_over: TakeOver | None = None,
+        keep_log: bool = False,
+        loaders: Loaders | None = None,
+    ) -> None:
+        """`plan` plans a manifest when its turn comes; all else is as for `render_book`, for each of the books.
+
+        Of a manifest that is named twice, the first place counts.
+        """
+        self.result = ShelfResult()
+        self._plan, self._machine, self._progress, self._check_tags = plan, machine, progress, check_tags
+        self._deadline, self._stop = deadline or Deadline(), stop or Stop()
+        self._take_over, self._keep_log = take_over, keep_log
+        self._models = SharedModels(loaders or Loaders())
+        self._memory, self._told = WaveformMemory(), set[str]()
+        places: dict[Path, Path] = {}
+        for manifest in manifests:
+            if places.setdefault(manifest.resolve(), manifest) is not manifest:
+                log.info("%s is named twice; it is rendered once", manifest)
+                continue
+            self.result.books.append(ShelfBook(manifest, len(self.result.books) + 1))
+        self._queue = deque(self.result.books)
+        self._folders: dict[Path, Path] = {}
+        """Manifests by output folder."""
+        self._open: list[OpenBook] = []
+        """In the order given; the last one may wait for the next batch."""
+        self._batch: _Batch | None = None
+        self._generator: ShelfGenerator | None = None
+        self._ends = ExitStack()
+        self._threads: Threads | None = None
+
+    def run(self) -> ShelfResult:
+        """Render the books. One that cannot be rendered is left out; `result` tells which, also after an error.
+
+        Raises:
+            StoppedError, Interruption, GpuLostError, MachineError: as `render_book`. The takes of all open books are
+                saved, and their reports written.
+        """
+        began, told = time.monotonic(), None
+        # All books end inside: what they still hold is stored before a signal is raised.
+        with self._ends, self._stop.deferred():
+            try:
+                while self._begin_batch():
+                    self._generate()
+            except BaseException as error:
+                told = self._abandon(error)
+                if told is error:
+                    raise
+            finally:
+                self.result.seconds = time.monotonic() - began
+            if told is not None:
+                raise told  # not inside the handler: a full disk is no part of the signal that came before it
+        return self.result
+
+    def _begin_batch(self) -> bool:
+        """Load the engine for the next book that needs it; returns whether there is one."""
+        while True:
+            self._batch = None
+            with self._stop.immediate():
+                book = self._open[0] if self._open else self._next()
+                if book is None:
+                    return False
+                if self._joins(book):
+                    return True
+
+    def _generate(self) -> None:
+        """Generate takes until those of all books of this batch are settled."""
+        assert self._batch is not None
+        loaded = self._batch.loaded
+        decoding: Decoding = "free" if loaded.model_config.decoding == "free" else "framed"
+        self._generator = generator = ShelfGenerator(loaded.engine, self._batch.sampling, decoding)
+        while requests := self._requests(loaded.engine.batch_size):
+            for made in generator.generate(requests, self._tick, self._retries, self._later):
+                _keep(made)
+                self._close_done()
+            for book in self._running():
+                book.drain()
+            self._close_done()
+        self._close_done()
+
+    def _running(self) -> list[OpenBook]:
+        """The open books of this batch."""
+        return [book for book in self._open if book.takes is not None]
+
+    def _requests(self, enough: int) -> list[ShelfRequest]:
+        """The requests of the running books, and if they are not enough, of those that follow."""
+        requests = [request for book in self._running() for request in book.requests_left()]
+        while len(requests) < enough and (book := self._follow()) is not None:
+            requests += book.requests_left()
+        return requests
+
+    def _retries(self) -> list[ShelfRequest]:
+        """The retries of takes that the engine has returned."""
+        return [request for book in self._running() for request in book.retries()]
+
+    def _later(self) -> list[ShelfRequest]:
+        """The requests of the next books, for a batch that none waits for."""
+        assert self._batch is not None
+        return self._requests(max(self._batch.loaded.engine.batch_size // _FILLED_SHARE, 1))
+
+    def _tick(self) -> None:
+        """Called between frames: raises an error of another thread, a signal, and the deadline."""
+        for book in self._running():
+            book.read()
+        self._progress.tick()
+        self._stop.check()
+        self._deadline.check()
+
+    def _close_done(self) -> None:
+        for book in self._running():
+            if book.done:
+                self._close(book)
+
+    def _count_engine(self, book: OpenBook) -> None:
+        if self._batch is not None and book.takes is not None:
+            first_frame = 0.0 if self._generator is None else self._generator.first_frame
+            book.run.count_engine(self._batch.loaded.engine, first_frame)
+
+    def _follow(self) -> OpenBook | None:
+        """The next book, if it runs in this batch."""
+        while not self._open or self._open[-1].takes is not None:
+            book = self._next()
+            if book is None:
+                return None
+            if self._fits(book) and self._joins(book):
+                return book
+        return None
+
+    def _fits(self, book: OpenBook) -> bool:
+        """Whether an open book runs in this batch; one whose model is missing is left out."""
+        try:
+            return self._batch is not None and self._batch.serves(book)
+        except Exception as error:
+            self._fail(book, error)
+            return False
+
+    def _next(self) -> OpenBook | None:
+        """Open the next book that needs the engine; those that do not are closed again."""
+        while self._queue:
+            self._stop.check()
+            book = self._opened(self._queue[0])
+            self._queue.popleft()
+            if book is not None and self._needs_engine(book):
+                return book
+        return None
+
+    def _opened(self, told: ShelfBook) -> OpenBook | None:
+        """A book, ready to be rendered; None if it is left out."""
+        try:
+            plan = self._plan(told.manifest)
+            told.title, told.folder = plan.book.title, output_folder(plan.manuscript)
+            self._refuse_shared_folder(told, told.folder)
+            exits = ExitStack()
+            progress = BookProgress(self._progress, told.title, told.number, len(self.result.books))
+            run = exits.enter_context(
+                logged_run(
+                    opened_book(
+                        *(plan, self._machine, progress, None, self._take_over, self._keep_log),
+                        check_tags=self._check_tags,
+                        deadline=self._deadline,
+                        stop=self._stop,
+                        loaders=self._models.loaders,
+                        memory=self._memory,
+                    )
+                )
+            )
+        except Exception as error:
+            self._leave_out(told, error)
+            return None
+        book = OpenBook(told, run, exits)
+        self._open.append(book)
+        return book
+
+    def _refuse_shared_folder(self, told: ShelfBook, folder: Path) -> None:
+        other = self._folders.setdefault(folder.resolve(), told.manifest)
+        if other is not told.manifest:
+            raise UsageError(
+                f"{told.manifest}: its output folder {folder} is that of {other}; set another output.folder in one of "
+                "them"
+            )
+
+    def _needs_engine(self, book: OpenBook) -> bool:
+        """Whether chunks of an open book wait for takes. One without any is closed; its takes are examined first."""
+        run = book.run
+        try:
+            with book.about():
+                run.begin()
+            if run.unexamined and not run.waiting:
+                run.load(self._told)
+                threads = self._shared_threads(book)
+                with book.about(), run.opened_takes(self._tick, threads, book.about) as takes:
+                    takes.examine()
+                run.look_again()
+        except Exception as error:
+            self._fail(book, error)
+            return False
+        if run.waiting:
+            return True
+        self._close(book)
+        return False
+
+    def _joins(self, book: OpenBook) -> bool:
+        """Have an open book run in this batch, or begin one with it; returns False if it had to be left out."""
+        self._deadline.check()
+        begun, run = book.run.state.model_config is not None, book.run
+        try:
+            with book.about():
+                loaded = run.start(None if self._batch is None else self._batch.loaded)
+                if self._batch is None:
+                    self._batch = _Batch(loaded, run.state.plan.sound.sampling, _checkpoint(book), begun)
+            run.load(self._told)
+            with book.about():
+                book.begin(run.opened_takes(self._tick, self._shared_threads(book), book.about))
+        except Exception as error:
+            self._fail(book, error)
+            return False
+        return True
+
+    def _shared_threads(self, book: OpenBook) -> Threads:
+        if self._threads is None:
+            self._threads = self._ends.enter_context(Threads(book.run.threaded()))
+        return self._threads
+
+    def _close(self, book: OpenBook) -> None:
+        """Close a book that is rendered."""
+        self._count_engine(book)
+        try:
+            book.close()
+            self._closed(book)
+        except Exception as error:
+            self._closed(book)
+            self._leave_out(book.told, error)
+            return
+        book.told.finished(book.run.result)
+        log.info("%s: %s", book.told.title, book.told.state)
+
+    def _closed(self, book: OpenBook) -> None:
+        self._open.remove(book)
+        self.result.count(book.run.result)
+
+    def _fail(self, book: OpenBook, error: Exception) -> None:
+        """Close a book that cannot be rendered."""
+        self._count_engine(book)
+        told = book.abandon(error)
+        self._closed(book)
+        self._leave_out(book.told, told)
+
+    def _leave_out(self, told: ShelfBook, error: BaseException) -> None:
+        """The other books go on without this one; what ends the whole run is raised."""
+        of_the_book = isinstance(error, MayaBatchError | OSError) and not is_of_a_signal(error)
+        if not of_the_book or isinstance(error, GpuLostError | StoppedError):
+            told.stopped(error)
+            raise error
+        told.left_out(error)
+        for line in error.lines() if isinstance(error, MayaBatchError) else [str(error)]:
+            log.error("%s", line)
+        if error.__cause__ is not None:
+            log.debug("%s", error, exc_info=error.__cause__)
+
+    def _abandon(self, error: BaseException) -> BaseException:
+        """Close all open books because of this error; returns the one that ends the run."""
+        books, told = self._open, error
+        for book in books:
+            book.end_early()
+        for book in books:
+            self._count_engine(book)
+            ended = book.abandon(error)
+            self.result.count(book.run.result)
+            book.told.stopped(ended)
+            if exit_code_of(told) == EXIT_STOPPED:
+                told = ended
+        return told
+
+
+def _keep(made: Sequence[tuple[OpenBook, list[Take]]]) -> None:
+    """Take what has ended together. What goes wrong with one book's takes must not lose those of the next."""
+    for at, (book, takes) in enumerate(made):
+        try:
+            book.keep(takes)
+        except BaseException:
+            for other, left in made[at + 1 :]:
+                try:
+                    other.store_only(left)
+                except Exception as error:  # the first one ends the run
+                    log.error("%s: %s", other.told.title, error)
+            raise
+
+
+def _checkpoint(book: OpenBook) -> Path:
+    state = book.run.state
+    return state.lock.find(state.plan.sound.model, "model").path
