@@ -154,11 +154,11 @@ def test_books_of_the_demo_voice_are_the_same_to_the_bit_together_and_alone(
     tiny.loaders.engine, tiny.loaders.codec = lambda *_, **__: hf_engine, lambda *_: codec
     shelf = Shelf(tiny)
     for name, chapters in {
-        "ash": [["The night was dark.", "Come in."]],
-        "birch": [["No man. <sigh>", "Come in."]],
+        "ash": [["He ran.", "Come in."]],
+        "birch": [["Go on.", "Come in."]],
     }.items():
-        shelf.books.append(write_book(tmp_path / f"{name}.yaml", chapters))
-    assert shelf.run().run().exit_code == 0
+        shelf.books.append(write_book(tmp_path / f"{name}.yaml", chapters, render={"attempts": 1}))
+    assert shelf.run().run().exit_code in (0, 3)
     for book in shelf.books:
         assert files(book.with_suffix("")) == shelf.alone(book)
         assert len(files(book.with_suffix(""))) >= 3
