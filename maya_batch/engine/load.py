@@ -1,6 +1,7 @@
 """Chooses and loads an engine. torch is not imported before that."""
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,9 @@ def load_engine(
         return load_gguf_engine(
             path, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size, kv_cache=kv_cache
         )
+    # Read by MKL at its first product: "strict" is its mode in which a row of a product has the same bits however many
+    # rows there are. Without it, some CPUs compute up to 15 rows in another way, and codes would depend on neighbours.
+    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
     with _few_collections():
         from maya_batch.engine.warmup import warm_up
 
