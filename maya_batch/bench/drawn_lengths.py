@@ -9,7 +9,7 @@ import numpy as np
 
 from maya_batch.bench.workload import PACE
 from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS
-from maya_batch.engine.api import Decoding, Engine, Generation, Request, Sampling
+from maya_batch.engine.api import Decoding, Engine, Generation, Later, Request, Sampling
 from maya_batch.engine.load import load_engine
 
 
@@ -67,10 +67,12 @@ class DrawnLengths:
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[Request]] | None = None,
+        later: Later | None = None,
     ) -> Iterator[list[Generation]]:
-        """Generate with the wrapped engine; every request, retries included, gets a drawn length."""
+        """Generate with the wrapped engine; every request, later ones included, gets a drawn length."""
         with_lengths = None if retries is None else lambda: self._with_lengths(retries())
-        return self._engine.generate(self._with_lengths(requests), sampling, decoding, tick, with_lengths)
+        coming = None if later is None else Later(later.largest, lambda: self._with_lengths(later.due()))
+        return self._engine.generate(self._with_lengths(requests), sampling, decoding, tick, with_lengths, coming)
 
     def _with_lengths(self, requests: Sequence[Request]) -> list[Request]:
         return [replace(request, stop_after_frames=drawn_frames(request.seed, request.text)) for request in requests]

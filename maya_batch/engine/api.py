@@ -1,7 +1,7 @@
 """The engine's API. Requests go in, generations come out; an engine knows nothing of books, chapters or files."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from maya_batch.checkpoint.token_layout import Codes, TokenLayout
@@ -49,13 +49,23 @@ class Generation:
     """What an engine generated for the request `key`: codes [frames, 7] and why the sequence ended.
 
     `eos`: the model ended it. `cap`: it reached max_frames. `broken`: a token was not of its slot; the codes are the
-    complete frames before it, and `detail` says where it is.
+    complete frames before it, and `detail` says so.
     """
 
     key: str
     codes: Codes
     finish: Finish
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Later:
+    """Requests that come while others run."""
+
+    largest: Request
+    """As long as the longest that come; the batch is planned for it, too."""
+    due: Callable[[], Sequence[Request]]
+    """Returns those that have come since its last call."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ class CacheRounding:
 
 @dataclass
 class EngineStats:
-    """Counters of constrained decoding since the engine was loaded."""
+    """Counters of constrained decoding since the engine was loaded; of several workers, their sums."""
 
     steps: int = 0
     """Forward passes of a batch; each decodes one token of each sequence."""
@@ -88,6 +98,8 @@ class EngineStats:
     """The planned memory of the last batch in bytes, including weights: of the GPU, or, with llama.cpp on a CPU, of
     this process; else 0.
     """
+    workers: dict[str, int] = field(default_factory=dict)
+    """Takes by the name of the worker that generated them; empty where this process generates."""
 
 
 class Engine(Protocol):
@@ -149,10 +161,13 @@ class Engine(Protocol):
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[Request]] | None = None,
+        later: Later | None = None,
     ) -> Iterator[list[Generation]]:
         """Generate codes for all requests. They start in the order given; each is returned as soon as it ends.
 
         Between frames the engine calls `tick`, which can show the time or stop the run by raising. As long as the batch
         is running, it then calls `retries`, which returns finished requests to generate again with other seeds; these
-        start before all waiting requests.
+        start before all waiting requests. Those of `later` start after all waiting ones, as long as the batch is
+        running; the batch is planned for `batch_size` sequences then. One that is larger than planned waits until the
+        batch has ended.
         """

@@ -109,15 +109,20 @@ def sequence_needs(requests: Sequence[Request], prompts: Sequence[Sequence[int]]
 
 
 def plan_budget(
-    llama: "LlamaLayers", layout: TokenLayout, needs: Sequence[SequenceNeed], batch_size: int, paged: bool
+    llama: "LlamaLayers",
+    layout: TokenLayout,
+    needs: Sequence[SequenceNeed],
+    batch_size: int,
+    paged: bool,
+    growing: bool = False,
 ) -> BatchBudget:
-    """Plan the batch for sequences of these needs, at most `batch_size` together.
+    """Plan the batch for sequences of these needs, at most `batch_size` together; if `growing`, more of them come.
 
     With `paged`, the budget has as many blocks as the first sequences will likely take, or as many as fit into GPU
     memory; sequences are admitted as others end. Without it, each sequence has as many positions as the longest from
     the start, which limits the batch size.
     """
-    sequences = min(batch_size, len(needs))
+    sequences = batch_size if growing else min(batch_size, len(needs))
     longest = whole_strides(max(need.max_positions for need in needs))
     available, position_bytes = 0, _position_bytes(llama, paged)
     if llama.head.device.type == "cuda":

@@ -16,7 +16,7 @@ import torch
 from maya_batch.checkpoint.token_layout import MIN_FRAMES, Codes, TokenLayout
 from maya_batch.engine.api import EngineStats, Generation, Request, Sampling
 from maya_batch.engine.backend import Backend, prompt_batches
-from maya_batch.engine.batch_budget import BatchBudget
+from maya_batch.engine.batch_budget import BatchBudget, sequence_needs
 from maya_batch.engine.scheduler import RunningSequence, Scheduler
 from maya_batch.engine.sequence_state import SequenceState
 from maya_batch.errors import MachineError
@@ -66,11 +66,19 @@ class DecodeLoop:
         stats: EngineStats,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[tuple[Request, list[int]]]] | None = None,
+        later: Callable[[], Sequence[tuple[Request, list[int]]]] | None = None,
+        longest: int = 0,
     ) -> None:
-        """Between frames the loop calls `tick`, and `retries`, which returns more requests with their prompts."""
+        """Between frames the loop calls `tick`, and `retries` and `later`, which return more requests with their
+        prompts, to be started first and last.
+
+        `longest` is the most frames of those of `later`. One that is larger than planned is added to `unplanned`.
+        """
         self._backend, self._layout, self._requests = backend, layout, requests
         self._sampling, self._budget, self._stats = sampling, budget, stats
-        self._tick, self._retries = tick, retries
+        self._tick, self._retries, self._later = tick, retries, later
+        self._longest = max(longest, *(request.max_frames for request in requests))
+        self.unplanned: list[Request] = []
         self._device = backend.device
         self._on_gpu = self._device.type == "cuda"
         self._moved: torch.cuda.Event | None = None
@@ -87,7 +95,9 @@ class DecodeLoop:
         frames: deque[_FrameStatus] = deque()
         while not self._scheduler.done:
             if self._retries is not None:
-                self._scheduler.add_first(self._retries())
+                self._scheduler.add_first(self._planned(self._retries()))
+            if self._later is not None:
+                self._scheduler.add_last(self._planned(self._later()))
             self._admit()
             if frames and frames[-1].has_arrived():
                 self._stats.gpu_waits += 1
@@ -122,9 +132,8 @@ class DecodeLoop:
 
     def _begin(self, prompts: Sequence[list[int]]) -> None:
         budget, backend = self._budget, self._backend
-        longest = max(request.max_frames for request in self._requests)
         batch_slots = backend.padded(budget.sequences)
-        self._state = SequenceState(batch_slots, longest, self._layout, self._sampling, self._device)
+        self._state = SequenceState(batch_slots, self._longest, self._layout, self._sampling, self._device)
         self._runner = backend.runner(budget, self._state)
         self._scheduler = Scheduler(
             self._requests,
@@ -134,9 +143,21 @@ class DecodeLoop:
             self._stats,
             backend.padded,
             _ADMIT_SHARE if backend.prompt_tokens else None,
+            self._longest,
         )
         if self._on_gpu:
             self._runner.warm_up(backend.padded(min(budget.sequences, len(self._requests))))
+
+    def _planned(self, coming: Sequence[tuple[Request, list[int]]]) -> list[tuple[Request, list[int]]]:
+        """The requests that the batch has room for."""
+        planned = []
+        for request, prompt in coming:
+            [need] = sequence_needs([request], [prompt])
+            if request.max_frames <= self._longest and need.max_positions <= self._budget.positions:
+                planned.append((request, prompt))
+            else:
+                self.unplanned.append(request)
+        return planned
 
     def _admit(self) -> None:
         """Admit waiting sequences and run their prompts through the model."""

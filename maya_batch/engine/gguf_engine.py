@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from maya_batch.checkpoint.gguf_config import GgufConfig
-from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generation, Later, Request, Sampling
 from maya_batch.engine.batch_budget import BatchBudget, sequence_needs
 from maya_batch.engine.decode_loop import DecodeLoop, probes_of
 from maya_batch.engine.ggml_devices import GgmlDevice, ggml_devices
@@ -90,11 +90,12 @@ class GgufEngine:
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[Request]] | None = None,
+        later: Later | None = None,
     ) -> Iterator[list[Generation]]:
         """Generate codes for all requests. They start in the order given; each is returned as soon as it ends.
 
-        `retries` returns finished requests only, with other seeds; they start before all waiting ones. It is not called
-        after the last sequence has ended.
+        `retries` returns finished requests only, with other seeds; they start before all waiting ones, those of `later`
+        after them. Neither is called after the last sequence has ended.
 
         Raises:
             MachineError: the memory is too small for one sequence, a prompt leaves no room, or logits are not finite.
@@ -102,13 +103,13 @@ class GgufEngine:
         if not requests:
             return
         if decoding == "free":
-            yield from self._generate_unconstrained(requests, sampling, tick, retries or (lambda: ()))
+            yield from self._generate_unconstrained(requests, sampling, tick, retries or (lambda: ()), later)
             return
-
-        prompts = self.prompts.of(requests)
-        due = retries or (lambda: ())
-        loop = self._decode_loop(requests, prompts, sampling, tick, lambda: self.prompts.with_requests(due()))
-        yield from loop.decode(prompts)
+        while requests:
+            prompts = self.prompts.of(requests)
+            loop = self._decode_loop(requests, prompts, sampling, tick, retries, later)
+            yield from loop.decode(prompts)
+            requests = loop.unplanned
 
     def _decode_loop(
         self,
@@ -116,14 +117,22 @@ class GgufEngine:
         prompts: Sequence[Sequence[int]],
         sampling: Sampling,
         tick: Callable[[], None] | None = None,
-        retries: Callable[[], list[tuple[Request, list[int]]]] | None = None,
+        retries: Callable[[], Sequence[Request]] | None = None,
+        later: Later | None = None,
     ) -> DecodeLoop:
-        context = self._context_for(requests, prompts)
+        context = self._context_for(requests, prompts, later)
         size, cost = context.size, position_bytes(self._config, self._exact)
         backend = GgufBackend(context, self.layout, self._config.weight_bytes, cost, self._least)
-        sequences = min(size.sequences, self.batch_size, len(requests))
+        sequences = min(size.sequences, self.batch_size)
+        if later is None:
+            sequences = min(sequences, len(requests))
         budget = BatchBudget(sequences, size.positions, size.sequences, 0)
-        return DecodeLoop(backend, self.layout, requests, sampling, budget, self.stats, tick, retries)
+        return DecodeLoop(
+            *(backend, self.layout, requests, sampling, budget, self.stats, tick),
+            self.prompts.coming(retries),
+            self.prompts.coming(None if later is None else later.due),
+            0 if later is None else later.largest.max_frames,
+        )
 
     def _generate_unconstrained(
         self,
@@ -131,22 +140,28 @@ class GgufEngine:
         sampling: Sampling,
         tick: Callable[[], None] | None,
         retries: Callable[[], Sequence[Request]],
+        later: Later | None,
     ) -> Iterator[list[Generation]]:
         """Run one batch after the other; a batch's sequences are returned together."""
         waiting = list(requests)
-        context = self._context_for(waiting, self.prompts.of(waiting))
-        size = min(context.size.sequences, self.batch_size)
-        while waiting := [*retries(), *waiting]:
+        while waiting := [*retries(), *waiting, *(later.due() if later is not None else ())]:
+            context = self._context_for(waiting, self.prompts.of(waiting), later)
+            size = min(context.size.sequences, self.batch_size)
             batch, waiting = waiting[:size], waiting[size:]
             yield decode_unconstrained(context, self.layout, batch, self.prompts.of(batch), sampling, self._least, tick)
 
-    def _context_for(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> LlamaContext:
+    def _context_for(
+        self, requests: Sequence[Request], prompts: Sequence[Sequence[int]], later: Later | None = None
+    ) -> LlamaContext:
         """A context that is large enough for these requests: the last one, or a new one in its place."""
         needs = sequence_needs(requests, prompts)
+        if later is not None:
+            needs += sequence_needs([later.largest], [self.prompts.longest(later.largest)])
         # Takes are decoded to sound meanwhile; on a GPU the codec has its own share.
         clip = CODEC_BYTES if self._placement.gpu is None else 0
         present = context_bytes(self._config, self._context.size) if self._context is not None else 0
-        wanted = plan_context(self._config, needs, self.batch_size, self._free_memory() + present - clip, self._exact)
+        free = self._free_memory() + present - clip
+        wanted = plan_context(self._config, needs, self.batch_size, free, self._exact, later is not None)
         if self._context is None or not self._context.size.holds(wanted):
             self._context = None  # its memory goes to the new one
             planned = self._held() + context_bytes(self._config, wanted) + clip

@@ -53,15 +53,21 @@ def context_bytes(config: GgufConfig, size: ContextSize) -> int:
 
 
 def plan_context(
-    config: GgufConfig, needs: Sequence[SequenceNeed], batch_size: int, available: int, exact: bool
+    config: GgufConfig,
+    needs: Sequence[SequenceNeed],
+    batch_size: int,
+    available: int,
+    exact: bool,
+    growing: bool = False,
 ) -> ContextSize:
-    """The largest context for sequences of these needs, at most `batch_size` together, in so many bytes.
+    """The largest context for sequences of these needs, at most `batch_size` together, in so many bytes; if `growing`,
+    more sequences come.
 
     Raises:
         MachineError: one sequence does not fit.
     """
     longest = -(-max(need.max_positions for need in needs) // POSITION_STRIDE) * POSITION_STRIDE
-    wanted = min(batch_size, len(needs), MOST_SEQUENCES)
+    wanted = min(batch_size, MOST_SEQUENCES) if growing else min(batch_size, len(needs), MOST_SEQUENCES)
     for sequences in range(max(wanted, LEAST_TOGETHER), LEAST_TOGETHER - 1, -1):
         size = ContextSize(sequences, longest, exact)
         if context_bytes(config, size) <= available:

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from maya_batch.checkpoint.token_layout import SLOTS
-from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generation, Later, Request, Sampling
 from maya_batch.engine.batch_budget import plan_budget, predicted_peak, sequence_needs
 from maya_batch.engine.cache_rounding import compare_caches
 from maya_batch.engine.decode_loop import NON_FINITE_LOGITS, DecodeLoop, probes_of
@@ -115,12 +115,13 @@ class HfEngine:
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[Request]] | None = None,
+        later: Later | None = None,
     ) -> Iterator[list[Generation]]:
         """Generate codes for all requests. They start in the order given; each is returned as soon as it ends.
 
-        `retries` returns finished requests only, with other seeds; they start before all waiting ones. It is not called
-        after the last sequence has ended. If GPU memory is full in spite of the plan, the engine halves the batch size
-        and tries again; it keeps the batch size that worked.
+        `retries` returns finished requests only, with other seeds; they start before all waiting ones, those of `later`
+        after them. Neither is called after the last sequence has ended. If GPU memory is full in spite of the plan, the
+        engine halves the batch size and tries again; it keeps the batch size that worked.
 
         Raises:
             MachineError: GPU memory is too small for one sequence, a prompt leaves no room, or logits are not finite.
@@ -129,21 +130,25 @@ class HfEngine:
         pending = {request.key: request for request in requests}
 
         def due_retries() -> Sequence[Request]:
-            # The cache is made for the longest remaining request. A retry can be longer if some requests ended before
-            # memory was full, so none is taken then.
-            due = retries() if retries is not None and len(remaining) == len(requests) else ()
+            due = retries() if retries is not None else ()
             pending.update((request.key, request) for request in due)
             return due
 
+        def due_later() -> Sequence[Request]:
+            due = later.due() if later is not None else ()
+            pending.update((request.key, request) for request in due)
+            return due
+
+        coming = None if later is None else Later(later.largest, due_later)
         decode = self._generate_constrained if decoding == "framed" else self._generate_unconstrained
         while pending:
             remaining = list(pending.values())
             try:
-                for generations in decode(remaining, sampling, tick, due_retries):
+                for generations in decode(remaining, sampling, tick, due_retries, coming):
                     for generation in generations:
                         del pending[generation.key]
                     yield generations
-                continue
+                continue  # with requests that came and are larger than planned
             except torch.OutOfMemoryError as error:
                 short = str(error).split(". ")[0]
                 log.debug("%s", error)
@@ -165,9 +170,10 @@ class HfEngine:
         sampling: Sampling,
         tick: Callable[[], None] | None,
         retries: Callable[[], Sequence[Request]],
+        later: Later | None,
     ) -> Iterator[list[Generation]]:
         prompts = self.prompts.of(requests)
-        loop = self._decode_loop(requests, prompts, sampling, tick, lambda: self.prompts.with_requests(retries()))
+        loop = self._decode_loop(requests, prompts, sampling, tick, retries, later)
         yield from self._run(requests, prompts, loop.decode)
 
     def _decode_loop(
@@ -176,16 +182,24 @@ class HfEngine:
         prompts: Sequence[Sequence[int]],
         sampling: Sampling,
         tick: Callable[[], None] | None = None,
-        retries: Callable[[], list[tuple[Request, list[int]]]] | None = None,
+        retries: Callable[[], Sequence[Request]] | None = None,
+        later: Later | None = None,
     ) -> DecodeLoop:
         needs = sequence_needs(requests, prompts)
-        budget = plan_budget(self._llama, self.layout, needs, self.batch_size, self._paged)
+        if later is not None:
+            needs += sequence_needs([later.largest], [self.prompts.longest(later.largest)])
+        budget = plan_budget(self._llama, self.layout, needs, self.batch_size, self._paged, later is not None)
         if self.device.type == "cuda":
             # The plan has room for a clip of max_frames, but most clips are shorter.
             frames = max(request.likely_frames for request in requests)
             self.stats.planned_bytes = predicted_peak(self._llama, self.layout, budget, frames)
         backend = TorchBackend(self._llama, self.layout, self._graphs)
-        return DecodeLoop(backend, self.layout, requests, sampling, budget, self.stats, tick, retries)
+        return DecodeLoop(
+            *(backend, self.layout, requests, sampling, budget, self.stats, tick),
+            self.prompts.coming(retries),
+            self.prompts.coming(None if later is None else later.due),
+            0 if later is None else later.largest.max_frames,
+        )
 
     def _run(
         self,
@@ -213,10 +227,11 @@ class HfEngine:
         sampling: Sampling,
         tick: Callable[[], None] | None,
         retries: Callable[[], Sequence[Request]],
+        later: Later | None,
     ) -> Iterator[list[Generation]]:
         """Run one batch after the other through plain `generate`; a batch's sequences are returned together."""
         waiting = list(requests)
-        while waiting := [*retries(), *waiting]:
+        while waiting := [*retries(), *waiting, *(later.due() if later is not None else ())]:
             batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
             inputs = self._inputs(self.prompts.of(batch))
             length = inputs["input_ids"].shape[1]

@@ -1,6 +1,6 @@
 """Turns descriptions and texts into the prompts of a checkpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -49,6 +49,14 @@ class Prompts:
         """
         return self._encode([(description, text)])[0]
 
+    def longest(self, largest: Request) -> list[int]:
+        """The prompt of a `Later.largest`, which is not generated and need not fit into the model's context.
+
+        Raises:
+            MachineError: as in `encode`.
+        """
+        return self.encode(largest.description, largest.text)
+
     def of(self, requests: Sequence[Request]) -> list[list[int]]:
         """The prompts of these requests.
 
@@ -66,13 +74,16 @@ class Prompts:
                 )
         return prompts
 
-    def with_requests(self, requests: Sequence[Request]) -> list[tuple[Request, list[int]]]:
-        """These requests with their prompts.
+    def coming(
+        self, due: Callable[[], Sequence[Request]] | None
+    ) -> Callable[[], list[tuple[Request, list[int]]]] | None:
+        """A function that returns the requests which `due` returns, with their prompts; it raises as `of`."""
 
-        Raises:
-            MachineError: as in `of`.
-        """
-        return list(zip(requests, self.of(requests), strict=True)) if requests else []
+        def with_prompts() -> list[tuple[Request, list[int]]]:
+            requests = due() if due is not None else ()
+            return list(zip(requests, self.of(requests), strict=True)) if requests else []
+
+        return None if due is None else with_prompts
 
     def tags(self) -> tuple[str, ...]:
         """The emotion tags that are one token of this checkpoint."""

@@ -44,16 +44,18 @@ class Scheduler:
         stats: EngineStats,
         padded: Callable[[int], int],
         admit_share: int | None,
+        longest: int,
     ) -> None:
         """At most `batch_size` sequences run together; `padded` makes of their number that which is computed.
 
         Waiting sequences are admitted as soon as they fit. With an `admit_share` of n, they wait until they are an n-th
-        of the running ones, so that their prompts go through the model together.
+        of the running ones, so that their prompts go through the model together. No sequence is of more than
+        `longest` frames.
         """
         self.batch_slots: list[RunningSequence | None] = [None] * batch_size
         self._waiting = deque(zip(requests, prompts, strict=True))
         self._cache, self._stats, self._padded, self._admit_share = cache, stats, padded, admit_share
-        self._longest = max(request.max_frames for request in requests)
+        self._longest = longest
         self._forecast = BlockForecast(cache.blocks, cache.block_size)
 
     @property
@@ -67,8 +69,12 @@ class Scheduler:
         return not self._waiting and not self.running
 
     def add_first(self, requests: Sequence[tuple[Request, list[int]]]) -> None:
-        """Queue requests with their prompts before all waiting ones; none is longer than the longest one so far."""
+        """Queue requests with their prompts before all waiting ones."""
         self._waiting.extendleft(reversed(requests))
+
+    def add_last(self, requests: Sequence[tuple[Request, list[int]]]) -> None:
+        """Queue requests with their prompts after all waiting ones."""
+        self._waiting.extend(requests)
 
     def admit(self) -> list[RunningSequence]:
         """Admit the waiting sequences that have a batch slot and, until they end, room in the cache.

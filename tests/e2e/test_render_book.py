@@ -18,7 +18,7 @@ from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
 from maya_batch.book.take_store import Take, TakeStore
 from maya_batch.checkpoint.token_layout import TokenLayout
-from maya_batch.engine.api import Decoding, Generation, Request, Sampling
+from maya_batch.engine.api import Decoding, Generation, Later, Request, Sampling
 from maya_batch.engine.prompts import Prompts
 from maya_batch.errors import BusyError, MachineError, StoppedError, UsageError
 from maya_batch.run.deadline import Deadline
@@ -540,6 +540,7 @@ class SmallGpu:
         sampling: Sampling,
         tick: Callable[[], None] | None,
         retries: Callable[[], Sequence[Request]],
+        later: Later | None,
     ) -> Iterator[list[Generation]]:
         """Rows one by one; the first `rows` end before the memory is full."""
         together = min(self.engine.batch_size, len(requests))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS
-from maya_batch.engine.api import Decoding, Engine, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import Decoding, Engine, EngineStats, Generation, Later, Request, Sampling
 from maya_batch.engine.load import load_engine
 from maya_batch.errors import MachineError
 from tests.support.sequences import REQUESTS, SAMPLED, assert_same, generate, generate_all, request
@@ -85,6 +85,26 @@ def test_what_is_asked_again_joins_the_batch_before_all_that_wait(decoding: Deco
     assert 0 < again < 4
     if decoding == "framed":
         assert_same({"0": came[again]}, generate_all(engine, [second], SAMPLED, 1))
+
+
+@pytest.mark.parametrize("decoding", ["framed", "free"])
+def test_what_comes_later_starts_after_all_that_wait(decoding: Decoding, engine: Engine) -> None:
+    """The batch is planned for it: though it begins with one sequence, three are decoded together."""
+    coming = [[request(number, 4) for number in (1, 2, 3)], [request(4, 7), request(6, 30)]]
+    came: list[Generation] = []
+    stats = EngineStats()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "batch_size", 3)
+        patch.setattr(engine, "stats", stats)
+        later = Later(request(0, 7), lambda: coming.pop(0) if coming else [])
+        for found in engine.generate([request(0, 4)], SAMPLED, decoding, None, None, later):
+            came += found
+    assert Counter(generation.key for generation in came) == Counter(["0", "1", "2", "3", "4", "6"])
+    if decoding == "framed":
+        assert stats.max_sequences == 3
+        assert came[-1].key == "6"  # larger than planned, it is a batch after this one
+        requests = [*(request(number, 4) for number in range(4)), request(4, 7), request(6, 30)]
+        assert_same({generation.key: generation for generation in came}, generate_all(engine, requests, SAMPLED, 1))
 
 
 def test_a_sequence_comes_out_as_soon_as_it_has_ended(engine: Engine) -> None:

@@ -35,6 +35,7 @@ class LongEngine(FakeEngine):
         decoding: Decoding,
         tick: object = None,
         retries: object = None,
+        later: object = None,
     ) -> Iterator[list[Generation]]:
         rng = np.random.default_rng(0)
         for number, request in enumerate(requests):

@@ -15,7 +15,7 @@ from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, book_state
 from maya_batch.book.take_store import Take
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, read_layout
-from maya_batch.engine.api import Decoding, Generation, Request, Sampling
+from maya_batch.engine.api import Decoding, Generation, Later, Request, Sampling
 from maya_batch.quality import Problem
 from maya_batch.quality.voice_pace import Limits
 from maya_batch.run.generate import sequence_seed
@@ -61,6 +61,7 @@ class Reader(FakeEngine):
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[Request]] | None = None,
+        later: Later | None = None,
     ) -> Iterator[list[Generation]]:
         keys = {request.key for request in requests}
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from maya_batch.book.plan import Plan, make_plan
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, TokenLayout
-from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generation, Later, Request, Sampling
 from maya_batch.manifest import Render
 from maya_batch.quality import Problem, Transcript
 from maya_batch.quality.transcriber import Transcriber
@@ -39,6 +39,8 @@ LAYOUT = {
     "tags": ["laugh", "sigh"],
 }
 """A small maya_tokens.json."""
+
+STRAY = "frame 3, slot 2: token 5 is not of this slot"
 
 LONGWINDED = 200
 """Frames that a text with the word "Longwinded" needs."""
@@ -96,9 +98,12 @@ class FakeEngine:
         decoding: Decoding,
         tick: Callable[[], None] | None = None,
         retries: Callable[[], Sequence[Request]] | None = None,
+        later: Later | None = None,
     ) -> Iterator[list[Generation]]:
         waiting = list(requests)
-        while waiting := [*(retries() if retries is not None else ()), *waiting]:
+        retried = retries or (lambda: ())
+        due = later.due if later is not None else (lambda: ())
+        while waiting := [*retried(), *waiting, *due()]:
             batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
             self.before_batch(len(self.batches))
             if tick is not None:
@@ -117,7 +122,7 @@ class FakeEngine:
         codes = rng.integers(1, self.layout.codebook_size, (frames, SLOTS)).astype(np.uint16)
         first = sum(asked.key == request.key for asked in self.requests) == 1
         if "Broken" in request.text or ("Clumsy" in request.text and first):
-            return Generation(request.key, codes[:3], "broken", "frame 3, slot 2: token 5 is not of this slot")
+            return Generation(request.key, codes[:3], "broken", f"invalid frame ({STRAY})")
         if "Hush" in request.text:
             codes[:, -1] = 0
         return Generation(request.key, codes, "eos" if needed <= request.max_frames else "cap")
