@@ -98,7 +98,7 @@ class Machine(BaseModel):
     verify: Literal["all", "suspects", "off"] | None = None
     recognizer: str | None = None
     recognizer_device: DeviceName = "auto"
-    workers: Annotated[Literal["auto"] | int | None, BeforeValidator(_workers)] = None
+    workers: Annotated[Literal["auto"] | int, BeforeValidator(_workers)] | None = None
     ray_address: Annotated[str, AfterValidator(_address)] | None = None
 
 

@@ -17,6 +17,7 @@ from maya_batch.engine.api import (
     Request,
     Sampling,
 )
+from maya_batch.messages.plural import plural
 from maya_batch.run.cluster.answers import wrong_beat
 from maya_batch.run.cluster.crew import Crew, Worker, nothing_held
 from maya_batch.run.cluster.deal import Deal
@@ -43,6 +44,8 @@ class ClusterEngine:
         """The counters of workers that were lost."""
         self._peak = 0
         self._aside: list[Generation] = []
+        self._idle: dict[str, tuple[float, float, float, float]] = {}
+        """Of each worker of the running call: the idle seconds and the times of its first and its last answer."""
 
     @property
     def layout(self) -> TokenLayout:
@@ -124,6 +127,7 @@ class ClusterEngine:
         if not requests:
             return
         self._calls += 1
+        self._idle.clear()
         known = [*requests, *([later.largest] if later is not None else [])]
         call = Call(self._calls, sampling, decoding, self.kv_cache, _largest(known))
         deal, crew = Deal(requests), self._crew
@@ -154,6 +158,7 @@ class ClusterEngine:
             crew.lost = nothing_held
             for worker in crew.ready:
                 worker.answer = None  # of a call that was left, if there is one
+            self._tell_idle(time.monotonic())
 
     def _feed(self, call: Call, deal: Deal) -> None:
         """Ask each worker that holds something, or gets something now, how far it is."""
@@ -178,6 +183,9 @@ class ClusterEngine:
                 continue
             self._crew.heard(worker, beat)
             self._peak = max(self._peak, beat.peak_memory)
+            now = time.monotonic()
+            first = self._idle.get(worker.name, (beat.idle, now))[:2]
+            self._idle[worker.name] = (*first, beat.idle, now)
             for generation in beat.generations:
                 deal.settle(worker.number, generation.key)
             finished += beat.generations
@@ -186,6 +194,13 @@ class ClusterEngine:
             if beat.failure:
                 self._crew.lose(worker, beat.failure)
         return finished
+
+    def _tell_idle(self, end: float) -> None:
+        """Log how long each worker had nothing to generate, from its first answer to the end of the call."""
+        for name, (idle_first, first, idle_last, last) in self._idle.items():
+            if end > first:
+                share = (idle_last - idle_first + end - last) / (end - first)
+                log.debug("worker %s: %s, idle %.1f %%", name, plural(self._takes.get(name, 0), "take"), 100 * share)
 
     def _set_aside(self, request: Request) -> Generation:
         return Generation(request.key, self.layout.frames([]), "broken", _LOST)

@@ -34,9 +34,9 @@ _LOOPBACK = "127.0.0.1"
 
 
 @contextmanager
-def opened_ray(address: str | None, cpus: int, gpus: bool) -> Iterator[Any]:
-    """The module `ray`, connected: to the cluster at `address`, else to Ray started here for so many CPU shares, with
-    or without the GPUs. At the end it is left, or stopped.
+def opened_ray(address: str | None, cpus: int, gpus: int) -> Iterator[Any]:
+    """The module `ray`, connected: to the cluster at `address`, else to Ray started here with so many CPU shares and
+    GPUs. At the end it is left, or stopped.
 
     Raises:
         MachineError: Ray is not installed, does not start, or nothing answers at the address.
@@ -73,11 +73,11 @@ def _imported() -> Any:
     return ray
 
 
-def _start(ray: Any, address: str | None, cpus: int, gpus: bool, folder: str | None) -> None:
+def _start(ray: Any, address: str | None, cpus: int, gpus: int, folder: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "namespace": "maya-batch"}
     if address is None:
-        options |= {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
-        options |= {"_temp_dir": folder} | ({} if gpus else {"num_gpus": 0})
+        options |= {"num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False, "_temp_dir": folder}
+        options |= {"object_store_memory": _OBJECT_STORE}
     where = "Ray does not start" if address is None else f"--ray-address {address}: no Ray cluster answers"
     try:
         with _our_signals():
@@ -89,6 +89,11 @@ def _start(ray: Any, address: str | None, cpus: int, gpus: bool, folder: str | N
     if address is None and ray.util.get_node_ip_address() != _LOOPBACK:
         # It was imported before this run, with other settings.
         raise MachineError(f"{where} on {_LOOPBACK} alone; use --workers in another process")
+    if address is not None and os.environ.get("RAY_AUTH_MODE") != "token":
+        log.warning(
+            "--ray-address %s: the cluster has no token (RAY_AUTH_MODE=token); all who reach it can run programs there",
+            address,
+        )
 
 
 @contextmanager
@@ -107,11 +112,12 @@ def _environment(alone: bool) -> Iterator[None]:
     """The environment variables of a Ray of this machine alone, which is open only to those who know its token."""
     before = dict(os.environ)
     if alone:
-        os.environ.update(_ALONE, RAY_AUTH_TOKEN=secrets.token_hex(32))
+        os.environ.update(_ALONE)
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # it stays: Ray reads it once in a process
     try:
         yield
     finally:
-        for name in {*_ALONE, "RAY_AUTH_TOKEN"} if alone else ():
+        for name in _ALONE if alone else ():
             os.environ.pop(name, None)
             if name in before:
                 os.environ[name] = before[name]

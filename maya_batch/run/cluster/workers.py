@@ -61,8 +61,8 @@ class RayWorkers:
         cores = len(os.sched_getaffinity(0))
         if self._ray is None:
             wanted = machine.workers if isinstance(machine.workers, int) else 0
-            shares, gpus = max(cores, wanted, _CPU_SHARES), machine.device != "cpu"
-            self._ray = self._stack.enter_context(opened_ray(machine.ray_address, shares, gpus))
+            shares = max(cores, wanted, _CPU_SHARES)
+            self._ray = self._stack.enter_context(opened_ray(machine.ray_address, shares, self._visible_gpus()))
         count, resources = self._shares(cores)
         device = "cuda" if resources["num_gpus"] else "cpu"
         log.info("Starting %s with one %s each", plural(count, "worker"), "GPU" if device == "cuda" else "CPU share")
@@ -72,13 +72,21 @@ class RayWorkers:
         crew.load(identity())
         return ClusterEngine(crew)
 
+    def _visible_gpus(self) -> int:
+        """The GPUs of this machine that a run without workers could use."""
+        if self._machine.device == "cpu" or self._machine.ray_address is not None:
+            return 0
+        import torch
+
+        return torch.cuda.device_count()
+
     def _shares(self, cores: int) -> tuple[int, dict[str, float]]:
         """The number of workers, and what each takes of the machines."""
         machine, total = self._machine, self._ray.cluster_resources()
         gpus = int(total.get("GPU", 0)) if machine.device != "cpu" else 0
         asked = machine.workers if isinstance(machine.workers, int) else None
         if machine.device == "cuda" and not gpus:
-            raise MachineError("--workers: Ray finds no GPU; use --device cpu for workers on CPUs")
+            raise MachineError("--workers: there is no GPU; use --device cpu for workers on CPUs")
         if gpus:
             if machine.ray_address is None and asked is not None and asked > gpus:
                 raise MachineError(f"--workers {asked}: this machine has {plural(gpus, 'GPU')}")

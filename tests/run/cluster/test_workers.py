@@ -39,7 +39,7 @@ def nodes() -> Iterator[Any]:
     for _ in range(NODES - 1):
         cluster.add_node(**NODE)
     yield cluster
-    cluster.shutdown()  # type: ignore[no-untyped-call]
+    cluster.shutdown()
 
 
 #: Of a few seconds altogether.
