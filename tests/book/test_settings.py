@@ -146,7 +146,7 @@ def test_an_unknown_configuration_names_the_known_ones(
             ["1:8: `dtype` cannot be 'fp8'; known: auto, ", "2:9: `engine` cannot be 'vllm'; "],
         ),
         ("workers: 0\n", ["1:10: `workers` cannot be '0'; known: auto, or a number from 1 to 9999"]),
-        ("workers: true\n", ["1:10: `workers` cannot be 'True'; known: auto, or a number from 1 to 9999"]),
+        ("workers: true\n", ["1:10: `workers` cannot be 'true'; known: auto, or a number from 1 to 9999"]),
         ("ray_address: ray://host\n", ["1:14: `ray_address` cannot be 'ray://host'; write it like 10.0.0.1:6379"]),
         ("- device\n", ["1:1: it is not a mapping; write lines like `device: cuda`"]),
         ("", ["1:1: "]),

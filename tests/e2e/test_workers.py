@@ -100,6 +100,15 @@ def test_without_ray_one_line_tells_how_to_install_it(
     assert "'.[cluster]'" in line
 
 
+def test_an_address_without_a_cluster_is_one_line(
+    book: TinyBook, cli: Callable[..., Said], fake_engine: FakeEngine
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -c constraints.txt '.[cluster]'")
+    said = cli("render", book.path, "--ray-address", "127.0.0.1:1", "--device", "cpu")
+    assert said.code == 5
+    assert said.err.splitlines()[-1].startswith("--ray-address 127.0.0.1:1: no Ray cluster answers, or it has another")
+
+
 def test_without_workers_ray_is_not_imported(book: TinyBook, tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.mkdir()

@@ -6,6 +6,10 @@ Workers are Ray actors on this machine with an engine that only waits: a step ta
 keys and values in 8 bits, for as many sequences as run. Plan, deal, checks, store, chapters and report are real. With
 `--sound`, takes have waveforms of their length, so that their checks and the chapters cost what they do; else of 0.1 s.
 No codec runs. 0 workers: this process generates, without Ray.
+
+    python -m tests.measure.cluster --dealing [WORKERS ...]
+
+What dealing requests, checking answers and collecting takes cost the driver, without Ray and without the rest of a run.
 """
 
 import argparse
@@ -24,10 +28,14 @@ from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, read_layout
 from maya_batch.engine.api import Decoding, Generation, Later, Request, Sampling
 from maya_batch.messages.logs import log_to_terminal
+from maya_batch.run.cluster.cluster_engine import ClusterEngine
+from maya_batch.run.cluster.crew import Crew
+from maya_batch.run.cluster.patience import Patience
 from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.render import render_book
 from maya_batch.run.result import IN_BACKGROUND
+from tests.support.fake_ray import JOB, LOADED, FakeRay
 from tests.support.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_model
 from tests.support.speech_codec import SpeechCodec
 
@@ -115,6 +123,17 @@ def measure(folder: Path, workers: int, takes: int, sound: bool) -> None:
     )
 
 
+def measure_dealing(workers: int, takes: int) -> None:
+    """Print what a take costs; workers answer with five at a time."""
+    ray = FakeRay(lambda number, call, held: held[:5], batch_size=BATCH_SIZE)
+    crew = Crew(ray, JOB, {}, workers, Patience())
+    crew.load(LOADED.identity)
+    engine, began = ClusterEngine(crew), time.process_time()
+    requests = [Request(str(number), "A voice.", "Yes.", number, 200) for number in range(takes)]
+    made = sum(map(len, engine.generate(requests, Sampling(), "framed")))
+    print(f"{workers} workers: {1e6 * (time.process_time() - began) / made:.1f} us a take, {made} takes", flush=True)
+
+
 def main() -> None:
     """Print a line for each number of workers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -122,7 +141,12 @@ def main() -> None:
     parser.add_argument("--takes", type=int, default=6000)
     parser.add_argument("--sound", action="store_true")
     parser.add_argument("--folder", help="where the books are written, such as a memory file system")
+    parser.add_argument("--dealing", action="store_true")
     options = parser.parse_args()
+    if options.dealing:
+        for workers in options.workers:
+            measure_dealing(workers, options.takes)
+        return
     log_to_terminal(quiet=True, verbose=False)
     logging.getLogger("maya_batch.run.postprocess").setLevel(logging.ERROR)
     with TemporaryDirectory(dir=options.folder) as name:

@@ -157,7 +157,7 @@ class ClusterEngine:
         finally:
             crew.lost = nothing_held
             for worker in crew.ready:
-                worker.answer = None  # of a call that was left, if there is one
+                worker.answer, worker.busy = None, False  # of a call that was left, if there is one
             self._tell_idle(time.monotonic())
 
     def _feed(self, call: Call, deal: Deal) -> None:
@@ -169,7 +169,8 @@ class ClusterEngine:
                 given = deal.give(worker.number, _batch_size(worker), len(workers))
                 if idle and given:
                     worker.since = time.monotonic()
-                if not idle or given:
+                worker.busy = not idle or bool(given)
+                if worker.busy:
                     self._crew.ask(worker, "exchange", call, given)
 
     def _collect(self, deal: Deal) -> list[Generation]:

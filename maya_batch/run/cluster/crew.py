@@ -27,6 +27,8 @@ class Worker:
     """When it came to its state, or gave its last sign of life; on the monotonic clock."""
     answer: Any = None
     """The reference of the answer that it owes; None if it was not asked."""
+    busy: bool = False
+    """Whether it has something to generate, or to find out."""
     host: str = ""
     loaded: Loaded | None = None
     frames: int = -1
@@ -131,10 +133,11 @@ class Crew:
                 list(self.answers(0.5))
                 continue
             worker = self.ready[0]
-            worker.since = time.monotonic()
+            worker.busy, worker.since = True, time.monotonic()
             self.ask(worker, method, *arguments)
             while worker in self.workers and worker.answer is not None:
                 for _, answer in self.answers(0.5):
+                    worker.busy = False
                     return answer
 
     def lose(self, worker: Worker, reason: str, replace: bool = True) -> None:
@@ -220,7 +223,7 @@ class Crew:
             silent = now - worker.since
             if worker.state == "loading" and silent > most.loading:
                 self.lose(worker, f"its engine is not loaded after {silent:.0f} s")
-            elif worker.state == "ready" and worker.answer is not None and silent > most.frame:
+            elif worker.state == "ready" and worker.busy and silent > most.frame:
                 self.lose(worker, f"it hangs: no frame in {silent:.0f} s")
         if all(worker.state == "waiting" and now - worker.since > most.room for worker in self.workers):
             self.workers.clear()

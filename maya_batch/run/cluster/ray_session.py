@@ -5,6 +5,8 @@ import os
 import secrets
 import shutil
 import signal
+import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -31,6 +33,9 @@ _ALONE = {
     "RAY_prestart_worker_first_driver": "0",
 }
 _LOOPBACK = "127.0.0.1"
+
+#: Seconds until an address counts as one where nothing answers.
+_SECONDS_TO_ANSWER = 10.0
 
 
 @contextmanager
@@ -78,9 +83,13 @@ def _start(ray: Any, address: str | None, cpus: int, gpus: int, folder: str | No
     if address is None:
         options |= {"num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False, "_temp_dir": folder}
         options |= {"object_store_memory": _OBJECT_STORE}
-    where = "Ray does not start" if address is None else f"--ray-address {address}: no Ray cluster answers"
+    where = "Ray does not start"
+    if address is not None:
+        where = f"--ray-address {address}: no Ray cluster answers, or it has another token (RAY_AUTH_MODE=token)"
     try:
-        with _our_signals():
+        if address is not None:
+            _check_answers(address)
+        with _our_signals(), _errors_to_log():
             ray.init(address or "local", **options)
     except SystemExit as error:  # of Ray's handler of SIGTERM
         raise Interruption from error
@@ -94,6 +103,29 @@ def _start(ray: Any, address: str | None, cpus: int, gpus: int, folder: str | No
             "--ray-address %s: the cluster has no token (RAY_AUTH_MODE=token); all who reach it can run programs there",
             address,
         )
+
+
+def _check_answers(address: str) -> None:
+    """Raise an OSError if nothing listens there: Ray tries for minutes."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_TO_ANSWER).close()
+
+
+@contextmanager
+def _errors_to_log() -> Iterator[None]:
+    """What is written to standard error goes to the log: Ray's library does so until it has a log file."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as file:
+        kept = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            for line in file.read().decode(errors="replace").splitlines():
+                log.debug("Ray: %s", line)
 
 
 @contextmanager

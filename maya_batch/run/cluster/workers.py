@@ -65,7 +65,7 @@ class RayWorkers:
             self._ray = self._stack.enter_context(opened_ray(machine.ray_address, shares, self._visible_gpus()))
         count, resources = self._shares(cores)
         device = "cuda" if resources["num_gpus"] else "cpu"
-        log.info("Starting %s with one %s each", plural(count, "worker"), "GPU" if device == "cuda" else "CPU share")
+        log.info("Starting %s (%s)", plural(count, "worker"), "GPU" if device == "cuda" else "CPU")
         job = Job(self._load, checkpoint, replace(settings, device=device))
         crew = Crew(self._ray, job, resources, count, self._patience)
         self._stack.callback(crew.close)
