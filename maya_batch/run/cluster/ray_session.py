@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -33,6 +33,9 @@ _ALONE = {
     "RAY_prestart_worker_first_driver": "0",
 }
 _LOOPBACK = "127.0.0.1"
+
+#: Ray gives up after 30 s, in which a machine that is busy with other programs does not start it.
+_TRIES = 3
 
 #: Seconds until an address counts as one where nothing answers.
 _SECONDS_TO_ANSWER = 10.0
@@ -90,7 +93,7 @@ def _start(ray: Any, address: str | None, cpus: int, gpus: int, folder: str | No
         if address is not None:
             _check_answers(address)
         with _our_signals(), _errors_to_log():
-            ray.init(address or "local", **options)
+            _try_to_start(lambda: ray.init(address or "local", **options), 1 if address else _TRIES)
     except SystemExit as error:  # of Ray's handler of SIGTERM
         raise Interruption from error
     except Exception as error:
@@ -103,6 +106,17 @@ def _start(ray: Any, address: str | None, cpus: int, gpus: int, folder: str | No
             "--ray-address %s: the cluster has no token (RAY_AUTH_MODE=token); all who reach it can run programs there",
             address,
         )
+
+
+def _try_to_start(start: Callable[[], object], tries: int) -> None:
+    for left in reversed(range(tries)):
+        try:
+            start()
+            return
+        except Exception as error:
+            if not left:
+                raise
+            log.debug("Ray does not start (%s); trying again", first_line(error))
 
 
 def _check_answers(address: str) -> None:
