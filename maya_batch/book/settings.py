@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ, absolute_name
 from maya_batch.engine.api import Sampling
@@ -30,6 +30,8 @@ MAX_TOKENS = 3500
 _OTHER_NAMES = MappingProxyType({"maya1-h100": "maya1-bf16-24gb"})
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?", re.ASCII)
+_WORKERS = re.compile(r"auto|[1-9]\d{0,3}", re.ASCII)
+_ADDRESS = re.compile(r"([\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}", re.ASCII)
 
 
 class Sound(BaseModel):
@@ -68,6 +70,19 @@ def _device(name: str) -> str:
 DeviceName = Annotated[str, AfterValidator(_device)]
 
 
+def _workers(number: object) -> object:
+    """`auto`, or a number, which a flag gives as a text."""
+    if isinstance(number, bool) or not isinstance(number, str | int) or not _WORKERS.fullmatch(str(number)):
+        raise wrong(f"cannot be {quoted(str(number))}", "known: auto, or a number from 1 to 9999")
+    return number if number == "auto" else int(number)
+
+
+def _address(text: str) -> str:
+    if not _ADDRESS.fullmatch(text):
+        raise wrong(f"cannot be {quoted(text)}", "write it like 10.0.0.1:6379")
+    return text
+
+
 class Machine(BaseModel):
     """What belongs to the machine. None means: as the book was started, else chosen for the device."""
 
@@ -83,6 +98,8 @@ class Machine(BaseModel):
     verify: Literal["all", "suspects", "off"] | None = None
     recognizer: str | None = None
     recognizer_device: DeviceName = "auto"
+    workers: Annotated[Literal["auto"] | int, BeforeValidator(_workers)] | None = None
+    ray_address: Annotated[str, AfterValidator(_address)] | None = None
 
 
 def sound_settings(render: Render, folder: Path, flags: Render) -> Sound:

@@ -97,6 +97,13 @@ Attempts = Annotated[
     int | None,
     typer.Option(help="Maximum takes per chunk; one with problems is made again. Default: the book's, else 3."),
 ]
+Workers = Annotated[
+    str | None,
+    typer.Option(metavar="auto|N", help="Generate on so many GPUs at once, or on all. Default: one, without Ray."),
+]
+RayAddress = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Use the GPUs of this Ray cluster, which has this machine.")
+]
 Until = Annotated[str | None, typer.Option(help="Stop at this time of day, for example 07:00.")]
 MaxMinutes = Annotated[float | None, typer.Option(help="Stop after this many minutes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -123,6 +130,8 @@ class MachineFlags:
     verify: Verify = None
     recognizer: RecognizerName = None
     recognizer_device: RecognizerDevice = None
+    workers: Workers = None
+    ray_address: RayAddress = None
 
     def machine(self) -> Machine:
         """The settings of the machine, from a configuration and the flags that were given."""

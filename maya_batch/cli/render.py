@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
     "machine_flags",
     MachineFlags,
     *("config", "engine", "device", "dtype", "quantization", "kv_cache", "batch_size", "decoding"),
-    *("verify", "recognizer", "recognizer_device"),
+    *("verify", "recognizer", "recognizer_device", "workers", "ray_address"),
 )
 @takes_flags(
     "book_flags",

@@ -1,7 +1,7 @@
 """The engine's API. Requests go in, generations come out; an engine knows nothing of books, chapters or files."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from maya_batch.checkpoint.token_layout import Codes, TokenLayout
@@ -49,7 +49,7 @@ class Generation:
     """What an engine generated for the request `key`: codes [frames, 7] and why the sequence ended.
 
     `eos`: the model ended it. `cap`: it reached max_frames. `broken`: a token was not of its slot; the codes are the
-    complete frames before it, and `detail` says where it is.
+    complete frames before it, and `detail` says so.
     """
 
     key: str
@@ -72,7 +72,7 @@ class CacheRounding:
 
 @dataclass
 class EngineStats:
-    """Counters of constrained decoding since the engine was loaded."""
+    """Counters of constrained decoding since the engine was loaded; of several workers, their sums."""
 
     steps: int = 0
     """Forward passes of a batch; each decodes one token of each sequence."""
@@ -88,6 +88,8 @@ class EngineStats:
     """The planned memory of the last batch in bytes, including weights: of the GPU, or, with llama.cpp on a CPU, of
     this process; else 0.
     """
+    workers: dict[str, int] = field(default_factory=dict)
+    """Takes by the name of the worker that generated them; empty where this process generates."""
 
 
 class Engine(Protocol):

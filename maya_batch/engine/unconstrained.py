@@ -49,5 +49,5 @@ def parse_generation(request: Request, ids: list[int], layout: TokenLayout) -> G
     try:
         codes = layout.frames(tokens)
     except FrameError as error:
-        return Generation(request.key, error.codes, "broken", str(error))
+        return Generation(request.key, error.codes, "broken", f"invalid frame ({error})")
     return Generation(request.key, codes, "eos" if ended else "cap")

@@ -49,7 +49,7 @@ def check_form(generation: Generation, text: str, layout: TokenLayout, quality: 
         return (
             Problem(
                 "broken",
-                f"breaks off after {heard}: invalid frame ({generation.detail})",
+                f"breaks off after {heard}: {generation.detail}",
             ),
         )
     found = []

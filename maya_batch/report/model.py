@@ -194,6 +194,8 @@ class Report:
     """The trial of keys and values in 8 bits; null where none was made."""
     check: StoreCheck | None = None
     """What `check` found after the run; null before it."""
+    workers: Mapping[str, Positive] = field(default_factory=dict)
+    """The takes of this run by the name of the worker that generated them; empty for a run without workers."""
     generator: Annotated[str, Field(json_schema_extra={"const": GENERATOR})] = GENERATOR
     """The program that wrote the report."""
 
@@ -210,7 +212,8 @@ def to_json(report: Report) -> str:
     Raises:
         ValueError: a number is not finite.
     """
-    content = {"generator": report.generator} | asdict(report) | {"problems_by_kind": dict(report.problems_by_kind)}
+    counts = {"problems_by_kind": dict(report.problems_by_kind), "workers": dict(report.workers)}
+    content = {"generator": report.generator} | asdict(report) | counts
     return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 

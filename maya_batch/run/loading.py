@@ -3,21 +3,25 @@
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
+from typing import Protocol
 
 from maya_batch.audio.waveform_cache import Decoder
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.settings import Machine, Sound
 from maya_batch.book.state import BookState, asked_model_config
+from maya_batch.checkpoint.locate import Checkpoint
 from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.engine.api import Decoding, Engine, Request
 from maya_batch.engine.load import load_engine
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.quality.transcriber import Transcriber
 from maya_batch.run.cache_trial import CacheTrial, try_int8_cache
+from maya_batch.run.cluster.messages import EngineSettings
+from maya_batch.run.cluster.patience import Patience
 from maya_batch.text.emotion_tags import TAG
 from maya_batch.wording import rendered_with
 
@@ -34,6 +38,17 @@ def _load_codec(folder: Path, layout: TokenLayout, device: str) -> Decoder:
     return load_codec(folder, layout, choose_device(device))
 
 
+class WorkerLoader(Protocol):
+    """Loads an engine whose work other processes do."""
+
+    def load(self, checkpoint: Checkpoint, identity: Callable[[], str], settings: EngineSettings) -> Engine:
+        """Load the checkpoint of this identity on all workers.
+
+        Raises:
+            MachineError, UsageError: no worker loads it.
+        """
+
+
 @dataclass
 class Loaders:
     """Where a run gets its engine, codec and transcriber from: benchmarks and tests pass others than the real ones."""
@@ -46,6 +61,10 @@ class Loaders:
     """`quality.transcriber.Transcriber`, or a function with the same parameters."""
     threaded: bool | None = None
     """Whether postprocess and inspect have threads; None: where the model runs on a GPU."""
+    workers: WorkerLoader | None = None
+    """Loads the engine on several workers, each of which calls `engine`; None: this process does."""
+    patience: Patience = field(default_factory=Patience)
+    """With workers."""
 
 
 @dataclass(frozen=True)
@@ -174,19 +193,24 @@ def load_book_engine(
     sound = state.plan.sound
     checkpoint = state.lock.find(sound.model, "model")
     asked = asked_model_config(state.lock.model_config(sound.model), machine)
+    settings = EngineSettings(
+        machine.engine,
+        machine.device,
+        asked.dtype if asked else machine.dtype,
+        (asked.quantization if asked else machine.quantization) or "none",
+        machine.batch_size,
+        asked.kv_cache if asked else machine.kv_cache,
+    )
     # The checkpoint is compared with model.lock while it loads: reading all of its files takes seconds.
     with ThreadPoolExecutor(1) as pool:
         same = pool.submit(state.lock.locate, sound.model, "model", switch)
+
+        def pinned_identity() -> str:
+            same.result()
+            return state.lock.identity(sound.model, "model")
+
         try:
-            engine = loaders.engine(
-                machine.engine,
-                checkpoint.path,
-                device=machine.device,
-                dtype=asked.dtype if asked else machine.dtype,
-                quantization=(asked.quantization if asked else machine.quantization) or "none",
-                batch_size=machine.batch_size,
-                kv_cache=asked.kv_cache if asked else machine.kv_cache,
-            )
+            engine = _load_engine(loaders, checkpoint, pinned_identity, settings)
         except MachineError as error:
             if asked is None or asked != state.lock.model_config(sound.model):
                 raise
@@ -217,6 +241,14 @@ def load_book_engine(
         return BookEngine(engine, model_config)
     trial = try_int8_cache(engine, chunks, model_config, sound)
     return BookEngine(engine, replace(model_config, kv_cache=engine.kv_cache), trial)
+
+
+def _load_engine(
+    loaders: Loaders, checkpoint: Checkpoint, identity: Callable[[], str], settings: EngineSettings
+) -> Engine:
+    if loaders.workers is not None:
+        return loaders.workers.load(checkpoint, identity, settings)
+    return settings.load(loaders.engine, checkpoint.path)
 
 
 def load_book_codec(state: BookState, machine: Machine, loaders: Loaders, switch: bool = False) -> Decoder:

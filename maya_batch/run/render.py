@@ -17,6 +17,7 @@ from maya_batch.interrupt import Stop
 from maya_batch.messages.logs import log_to_book
 from maya_batch.messages.plural import plural
 from maya_batch.run.book_run import BookRun
+from maya_batch.run.cluster.workers import with_workers
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import ProgressListener
@@ -103,6 +104,7 @@ def opened_book(
     """
     engine_for(machine.engine, Path(plan.sound.model))  # also where nothing is left to render
     with (
+        with_workers(machine, loaders or Loaders()) as loaders,
         opened_run(
             *(plan, machine, progress, output, take_over, keep_log),
             check_tags=check_tags,

@@ -143,6 +143,7 @@ def make_report(state: BookState, result: RunResult, began: datetime, exit_code:
         lexicon=lexicon_use(plan.manuscript, plan.lexicon, plan.chunks()),
         skipped=tuple(SkippedReport(**asdict(chapter)) for chapter in plan.manuscript.skipped),
         kv_cache_trial=_kv_cache_trial(state),
+        workers=dict(sorted(result.engine_stats.workers.items())),
     )
 
 

@@ -40,6 +40,8 @@ LAYOUT = {
 }
 """A small maya_tokens.json."""
 
+STRAY = "frame 3, slot 2: token 5 is not of this slot"
+
 LONGWINDED = 200
 """Frames that a text with the word "Longwinded" needs."""
 
@@ -123,7 +125,7 @@ class FakeEngine:
         codes = rng.integers(1, self.layout.codebook_size, (frames, SLOTS)).astype(np.uint16)
         first = sum(asked.key == request.key for asked in self.requests) == 1
         if "Broken" in request.text or ("Clumsy" in request.text and first):
-            return Generation(request.key, codes[:3], "broken", "frame 3, slot 2: token 5 is not of this slot")
+            return Generation(request.key, codes[:3], "broken", f"invalid frame ({STRAY})")
         if "Hush" in request.text:
             codes[:, -1] = 0
         return Generation(request.key, codes, "eos" if needed <= request.max_frames else "cap")

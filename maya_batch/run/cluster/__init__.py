@@ -1,0 +1,1 @@
+"""Several GPUs and machines: Ray actors generate, each with its own engine; this process stores, checks and writes."""

@@ -1,0 +1,101 @@
+"""What the driver, which renders the book, and its workers tell each other."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from maya_batch.checkpoint.locate import Checkpoint
+from maya_batch.checkpoint.token_layout import TokenLayout
+from maya_batch.engine.api import Decoding, Engine, EngineStats, Generation, Sampling
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How a worker loads its engine; see `engine.load.load_engine`."""
+
+    engine: str
+    device: str
+    dtype: str
+    quantization: str
+    batch_size: int | None
+    kv_cache: str
+
+    def load(self, load_engine: Callable[..., Engine], path: Path) -> Engine:
+        """Load the checkpoint at `path` with `load_engine`."""
+        return load_engine(
+            self.engine,
+            path,
+            device=self.device,
+            dtype=self.dtype,
+            quantization=self.quantization,
+            batch_size=self.batch_size,
+            kv_cache=self.kv_cache,
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is started with. It finds the checkpoint by its name on its own machine."""
+
+    load: Callable[..., Engine]
+    checkpoint: Checkpoint
+    settings: EngineSettings
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line of a worker's log: its level, as `logging` numbers them, and the message."""
+
+    level: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The engine that a worker has loaded."""
+
+    identity: str
+    """Of its checkpoint, as model.lock has it."""
+    name: str
+    dtype: str
+    quantization: str
+    kv_cache: Literal["model", "int8"]
+    offers_int8_cache: bool
+    batch_size: int
+    layout: TokenLayout
+    tags: tuple[str, ...]
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def form(self) -> str:
+        """Engine, number format and quantization, which all workers of a run have in common."""
+        return f"{self.name} {self.dtype} {self.quantization}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the engine's `generate`. A worker that gets a request of another one drops all earlier requests."""
+
+    number: int
+    sampling: Sampling
+    decoding: Decoding
+    kv_cache: Literal["model", "int8"]
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a worker answers several times a second."""
+
+    generations: Sequence[Generation]
+    frames: int
+    """How often its engine has called `tick`; a worker whose number stands still hangs."""
+    batch_size: int
+    stats: EngineStats
+    peak_memory: int
+    """As `Engine.peak_memory`."""
+    idle: float
+    """Seconds without a request since the engine was loaded."""
+    failure: str = ""
+    """Why its engine has failed; it generates nothing more."""
+    notes: Sequence[Note] = field(default_factory=tuple)

@@ -1,0 +1,51 @@
+"""What a faulty worker may answer is refused."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from maya_batch.checkpoint.token_layout import TokenLayout
+from maya_batch.engine.api import EngineStats, Generation, Request
+from maya_batch.run.cluster.answers import wrong_beat
+from maya_batch.run.cluster.messages import Beat
+
+LAYOUT = TokenLayout()
+HELD = {key: Request(key, "A voice.", "Text.", 1, 10) for key in ("a", "b")}
+GOOD = Generation("a", np.ones((10, 7), np.uint16), "cap")
+
+
+def garbled(**fields: Any) -> Generation:
+    return replace(GOOD, **fields)
+
+
+def beat(*generations: Any) -> Beat:
+    return Beat(generations, 1, 4, EngineStats(), 0, 0.0)
+
+
+def test_what_an_engine_generates_is_right() -> None:
+    nothing = Generation("b", np.zeros((0, 7), np.uint16), "broken", "frame 1")
+    assert wrong_beat(beat(), HELD, LAYOUT) == ""
+    assert wrong_beat(beat(GOOD, nothing), HELD, LAYOUT) == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        (None, "it answered with a NoneType"),
+        (beat("a"), "it answered with a str"),
+        (beat(garbled(key="c")), "it answered for a chunk that it was not given"),
+        (beat(garbled(key=["a"])), "it answered for a chunk that it was not given"),
+        (beat(GOOD, GOOD), "it answered for a chunk that it was not given"),
+        (beat(garbled(codes=[[1] * 7])), "its codes have another shape"),
+        (beat(garbled(codes=np.ones((10, 6), np.uint16))), "its codes have another shape"),
+        (beat(garbled(codes=np.ones((10, 7), np.int64))), "its codes have another shape"),
+        (beat(garbled(codes=np.ones((11, 7), np.uint16))), "its sequence has 11 frames"),
+        (beat(garbled(codes=np.ones((0, 7), np.uint16))), "its sequence has 0 frames"),
+        (beat(garbled(finish="end")), "its sequence ended in an unknown way"),
+        (beat(garbled(codes=np.full((10, 7), 4096, np.uint16))), "code 4096 is outside a codebook of 4096"),
+    ],
+)
+def test_garbage_is_refused(answer: object, wrong: str) -> None:
+    assert wrong_beat(answer, HELD, LAYOUT) == wrong
