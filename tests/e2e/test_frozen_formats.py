@@ -44,7 +44,7 @@ FLAGS = {
     *("--switch-model-config", "--upgrade-text", "--json", "--yes", "--other-book", "--forget", "--seed", "--keep"),
     *("--voice", "--seeds", "--text", "-o", "--description", "--temperature", "--top-p", "--repetition-penalty"),
     *("--chapters", "--takes", "--to", "--file", "--hours", "--gpu-memory", "--baseline", "--speak"),
-    *("--chunks", "--show-text", "-n", "--word", "--respelling", "--store"),
+    *("--chunks", "--show-text", "-n", "--word", "--respelling", "--store", "--from"),
 }
 COMMANDS = {
     *(
