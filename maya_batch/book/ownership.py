@@ -15,7 +15,7 @@ from maya_batch.book.book_files import book_path, has_book_file
 from maya_batch.book.book_id import AUDIO_RULES, BookId, new_id, path_from, write_book_id
 from maya_batch.book.chapter_fingerprint import COMMENT_PREFIX
 from maya_batch.book.leftovers import keep_unclaimed, read_unclaimed
-from maya_batch.book.report_files import JSON_NAME, PAGE_NAME, is_report
+from maya_batch.book.report_files import JSON_NAME, LISTEN_NAME, PAGE_NAME, is_report
 from maya_batch.book.sample_file import sample_path
 from maya_batch.book.state import BookState, hidden_folder, is_chapter
 from maya_batch.errors import UsageError
@@ -169,7 +169,7 @@ def _foreign_files(state: BookState, adopt: bool) -> Iterator[str]:
     targets = [target.path for chapter in state.plan.chapters for target in state.targets(chapter)]
     targets += [book_path(state)] if has_book_file(state) else []
     targets += [sample_path(state)] if state.plan.book.sample is not None else []
-    for path in (*targets, state.folder / JSON_NAME, state.folder / PAGE_NAME):
+    for path in (*targets, *(state.folder / name for name in (JSON_NAME, PAGE_NAME, LISTEN_NAME))):
         try:
             found = path.lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -191,10 +191,10 @@ def _has_own_chapters(state: BookState) -> bool:
 
 
 def _is_ours(path: Path, state: BookState) -> bool:
-    if path.name not in (JSON_NAME, PAGE_NAME):
+    if path.name not in (JSON_NAME, PAGE_NAME, LISTEN_NAME):
         return is_chapter(path) or was_chapter(path)
-    if is_report(path):
-        return True
+    if path.name == LISTEN_NAME or is_report(path):  # version 0.1 wrote no listen.html
+        return is_report(path)
     if state.book_id is None:
         return state.lock.begun
     return path.name in state.book_id.reports and _digest(path) == state.book_id.reports[path.name]
