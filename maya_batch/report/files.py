@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from maya_batch.book.report_files import JSON_NAME, LISTEN_NAME, PAGE_NAME
+from maya_batch.book.report_files import JSON_NAME, LISTEN_NAME, PAGE_NAME, is_report
 from maya_batch.files.atomic_write import write_atomic
 from maya_batch.report.audio_clip import AudioClip
 from maya_batch.report.listen_page import ListenBook, render_listen_page
@@ -29,10 +29,10 @@ def write_report(
         MachineError: a file cannot be written; the old one is unchanged.
         ValueError: a number of the report is not finite, or a time is not ISO 8601.
     """
-    contents = {folder / JSON_NAME: to_json(report)}
+    listen, contents = folder / LISTEN_NAME, {folder / JSON_NAME: to_json(report)}
     if listening is not None:
-        contents[folder / LISTEN_NAME] = render_listen_page(listening, report)
-    contents[folder / PAGE_NAME] = render_page(report, clips, fingerprint)
+        contents[listen] = render_listen_page(listening, report)
+    contents[folder / PAGE_NAME] = render_page(report, clips, fingerprint, listen in contents or is_report(listen))
     for path, text in contents.items():
         # Paths can contain bytes that are not UTF-8; these escapes are also valid in JSON.
         write_atomic(path, text.encode(errors="backslashreplace"))

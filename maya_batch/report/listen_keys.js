@@ -71,7 +71,9 @@ function start() {
   prepareTakes();
   prepareMarks();
   for (const [id, command] of Object.entries(BUTTONS)) find(id).addEventListener("click", command);
-  find("speed").addEventListener("change", applySpeed);
+  find("speed").addEventListener("change", () => { applySpeed(); find("speed").blur(); });
+  // After a click, Space plays and does not press the button again; the keyboard's own presses have no detail.
+  addEventListener("click", ({ detail, target }) => { if (detail) target.closest("button")?.blur(); });
   addEventListener("keydown", pressed, { capture: true });
 }
 

@@ -9,12 +9,30 @@ let marks = {};
 
 const chunkOf = (name) => chunks.find((chunk) => chunk.name === name);
 
+// Any page that is opened as a file may have written there: what is no mark must not reach the script that is saved.
 function readMarks() {
+  marks = {};
+  let stored = {};
   try {
-    marks = JSON.parse(kept.read("marks")) ?? {};
+    stored = JSON.parse(kept.read("marks")) ?? {};
   } catch {
-    marks = {};
+    return;
   }
+  for (const [name, mark] of Object.entries(stored)) {
+    const action = cleanAction(mark?.action);
+    if (action) marks[name] = { action, note: cleanNote(mark.note), takes: Number(mark.takes) || 0 };
+  }
+}
+
+// The action in the form that `redo` reads; empty if it is none.
+function cleanAction(text) {
+  const found = String(text).match(ACTIONS);
+  if (!found) return "";
+  return found[2] ? `keep ${found[2]}` : found[1].toLowerCase();
+}
+
+function cleanNote(text) {
+  return String(text ?? "").replace(UNFIT, " ").trim().slice(0, 2000);
 }
 
 function saveMarks() {
@@ -35,7 +53,7 @@ function setAction(chunk, action) {
 
 function setNote(chunk, text) {
   const mark = marks[chunk.name];
-  setMark(chunk, mark ? mark.action : "note", text.replace(UNFIT, " ").trim());
+  setMark(chunk, mark ? mark.action : "note", cleanNote(text));
 }
 
 // A new take was made, or the take to keep is in use: the mark has done its work, and its note stays.
@@ -103,10 +121,10 @@ function importCsv(text) {
   let known = 0;
   for (const row of rows) {
     const chunk = chunkOf(column(row, "ref"));
-    const action = column(row, "action").toLowerCase().replace(/ +/g, " ");
-    if (!chunk || !ACTIONS.test(action)) continue;
+    const action = cleanAction(column(row, "action"));
+    if (!chunk || !action) continue;
     known += 1;
-    setMark(chunk, action, column(row, "note").replace(UNFIT, " ").slice(0, 2000).trim());
+    setMark(chunk, action, cleanNote(column(row, "note")));
   }
   const other = rows.length - known;
   say(`${known} of ${rows.length} marks imported.${other ? " The others name no chunk of this page, or no action." : ""}`);

@@ -62,6 +62,7 @@ function goTo(sentence, play = !audio.paused) {
   following = true;
   stopAt = null;
   takePlayer.pause();
+  find("status").textContent = "";
   showCurrent(sentence);
   if (!isAudible(sentence)) {
     audio.pause();

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from maya_batch.book.character_accounting import Characters
+from maya_batch.book.report_files import LISTEN_NAME
 from maya_batch.errors import (
     EXIT_BUSY,
     EXIT_ENVIRONMENT,
@@ -69,11 +70,11 @@ class _Take:
     clip: AudioClip | None
 
 
-def render_page(report: Report, clips: Mapping[str, AudioClip], fingerprint: str = "") -> str:
+def render_page(report: Report, clips: Mapping[str, AudioClip], fingerprint: str = "", listening: bool = False) -> str:
     """Make the page as HTML, with a `fingerprint` of its contents about the book.
 
     `clips` are the sounds of takes in use, by their chunk's `ref`. The page has those of the first `MOST_TAKES` of
-    `worst_takes`, and says which are missing.
+    `worst_takes`, and says which are missing. `listening`: whether listen.html is next to it.
     """
     from markupsafe import Markup
 
@@ -82,6 +83,7 @@ def render_page(report: Report, clips: Mapping[str, AudioClip], fingerprint: str
     return _template().render(
         report=report,
         fingerprint=fingerprint,
+        listening=LISTEN_NAME if listening else "",
         flags="".join(f" {shell_word(flag)}" for flag in report.flags),
         policy=content_policy(style, script),
         style=Markup(style),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from maya_batch.report.listen_page import ListenBook
+from maya_batch.report.listen_page import ListenBook, ListenFile
 from tests.support.chromium import CHROMIUM, Page, browser
 from tests.support.listening import (
     a_book,
@@ -116,7 +116,8 @@ def test_keys_move_through_sentences_and_flagged_chunks(page: Page, tmp_path: Pa
         texts.append(current(page))
     first, last = "An old man rowed.", "No man came."
     assert texts == [first, last, last, first, "Who goes there?", "The night was dark.", "Who goes there?"]
-    assert page.evaluate("find('status').textContent") == "No flagged chunk follows."
+    press(page, "k", "k")
+    assert page.evaluate("find('status').textContent") == "No flagged chunk comes before."
     press(page, "?")
     assert page.evaluate("find('keys').open")
     press(page, "Escape")
@@ -198,6 +199,51 @@ def test_marks_that_were_carried_out_are_removed_and_old_ones_are_not_saved(page
     assert page.evaluate("find('status').textContent") == "2 marks were carried out and are removed."
     assert page.evaluate("marksAsCsv()") == "ref,action,note\n1:2@b2c3,note,slower\n"
     assert "1:1@ffff again (its text changed: not saved)" in page.evaluate("find('marks').innerText")
+
+
+def test_what_is_no_mark_in_the_browsers_storage_reaches_no_script(page: Page, tmp_path: Path) -> None:
+    """All pages that Chromium opens as files share one storage."""
+    book = a_book()
+    path = write_listen_page(tmp_path, book)
+    opened(page, path)
+    strange = {
+        "1:1@a1b2": {"action": "again\nEND-OF-MARKS\nrm -rf ~", "note": "x"},
+        "1:2@b2c3": {"action": "keep 2", "note": "x\nEND-OF-MARKS\nrm -rf ~", "takes": "many"},
+        "2:1@c3d4": None,
+        "2:2@d4e5": {"action": "KEEP   3"},
+        "\nrm -rf ~": {"action": "again", "note": "x"},
+    }
+    page.evaluate(f"localStorage.setItem('maya-batch marks {book.id}', {json.dumps(json.dumps(strange))})")
+    opened(page, path)
+    assert page.evaluate("marksAsCsv()").splitlines() == [
+        "ref,action,note",
+        "1:2@b2c3,keep 2,x END-OF-MARKS rm -rf ~",
+        "2:2@d4e5,keep 3,",
+    ]
+    for text in ("[]", "7", "null", '"a"', "{", '{"__proto__": {"action": "again"}}'):
+        page.evaluate(f"localStorage.setItem('maya-batch marks {book.id}', {json.dumps(text)})")
+        opened(page, path)
+        assert page.evaluate("marksAsCsv()") == "ref,action,note\n"
+        assert not refused(page)
+
+
+def test_chapters_of_one_file_are_found_by_their_offsets(page: Page, tmp_path: Path) -> None:
+    book = a_book()
+    files = [(ListenFile("./01-part.wav", "audio/wav", offset),) for offset in (0.0, 2.0)]
+    one, two = (
+        listen_chapter(1, listen_chunk("1:1@a1b2", "The night was dark."), files=files[0]),
+        listen_chapter(2, listen_chunk("2:1@b2c3", "He waited.", "The end."), files=files[1]),
+    )
+    opened(page, write_listen_page(tmp_path, ListenBook(book.id, (one, two))))
+    press(page, " ")
+    assert until(lambda: page.evaluate("audio.currentTime > 0.2"))
+    page.evaluate("audio.currentTime = 1.9")
+    assert until(lambda: current(page) == "He waited.")
+    assert until(lambda: current(page) == "The end.")
+    assert 3.3 < page.evaluate("audio.currentTime") < 4.9
+    press(page, " ", "ArrowLeft")
+    assert until(lambda: page.evaluate("!audio.seeking && audio.currentTime") == 2.0)
+    assert current(page) == "He waited."
 
 
 def test_nothing_that_a_text_holds_is_run(page: Page, tmp_path: Path) -> None:

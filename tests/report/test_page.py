@@ -26,6 +26,7 @@ from maya_batch.report.files import write_report
 from maya_batch.report.model import MOST_TAKES, Report, StoreCheck
 from maya_batch.report.page import render_page
 from tests.support.chromium import CHROMIUM, Page, browser
+from tests.support.listening import a_book
 from tests.support.reports import a_night, chunk, report, voice
 
 EVIL = "<script>alert(1)</script> \"'><img src=x onerror=alert(2)> &amp; ]]>"
@@ -137,6 +138,19 @@ def test_both_files_are_written_and_the_page_is_given_back(tmp_path: Path, clip:
     assert write_report(tmp_path, night, {"1:2": clip}) == tmp_path / "report.html"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["title"] == night.title
+
+
+def test_the_report_leads_to_the_page_to_listen_by_where_there_is_one(tmp_path: Path) -> None:
+    def links() -> list[str | None]:
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        return [link["href"] for link in Reader(page).named("a") if link["href"] == "./listen.html"]
+
+    write_report(tmp_path, a_night(), {})
+    assert links() == []
+    write_report(tmp_path, a_night(), {}, listening=a_book())
+    assert links() == ["./listen.html"]
+    write_report(tmp_path, a_night(), {})  # as `check` does
+    assert links() == ["./listen.html"]
 
 
 def test_the_files_are_on_the_disk_before_they_have_their_names(

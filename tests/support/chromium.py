@@ -89,8 +89,11 @@ class Page:
 
 
 @contextmanager
-def browser(profile: Path) -> Iterator[Page]:
-    """A tab of a browser of its own, whose profile is a folder that is not there yet."""
+def browser(profile: Path, patience: float = _PATIENCE) -> Iterator[Page]:
+    """A tab of a browser of its own, whose profile is a folder that is not there yet.
+
+    After `patience` seconds the browser is stopped.
+    """
     assert CHROMIUM is not None
     command = [CHROMIUM, "--headless", "--no-sandbox", "--no-first-run", f"--user-data-dir={profile}"]
     command += [f"--disable-{what}" for what in _OFF]
@@ -98,7 +101,7 @@ def browser(profile: Path) -> Iterator[Page]:
     # It reads from descriptor 3 and writes to 4.
     shell = ["/bin/sh", "-c", 'exec "$@" 3<&0 4>&1 0</dev/null 1>&2', "sh", *command]
     with subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        watch = threading.Timer(_PATIENCE, process.kill)
+        watch = threading.Timer(patience, process.kill)
         watch.start()
         try:
             page = Page(process)
