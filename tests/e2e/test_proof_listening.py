@@ -3,13 +3,11 @@
 import subprocess
 from pathlib import Path
 
-from tests.report.test_listen_in_browser import current, opened, page, press, refused, until
+from tests.report.test_listen_in_browser import current
 from tests.run.test_listening import data_of
 from tests.run.test_redo import Cli, chosen
-from tests.support.chromium import Page
+from tests.support.chromium import Page, until
 from tests.support.fakes import FakeEngine, TinyBook
-
-__all__ = ["page"]
 
 TEXT = {"One": ["Fine talk.", "Clumsy talk."], "Two": ["Broken talk.", "The end."]}
 
@@ -27,15 +25,15 @@ def test_what_is_marked_on_the_page_is_done_by_the_script_that_it_saves(
     assert cli("redo", tiny.path, "2:1").code == 3  # a second take, which is broken, too
     assert flagged(tiny) == ["1:2", "2:1"]
 
-    opened(page, tiny.output / "listen.html")
-    press(page, " ")
+    page.open_again(tiny.output / "listen.html")
+    page.press(" ")
     assert until(lambda: page.evaluate("audio.currentTime > 0.05"))
-    press(page, "j", "m", "a", "j", "2")
+    page.press("j", "m", "a", "j", "2")
     assert until(lambda: page.evaluate("takePlayer.currentTime > 0.05 || takePlayer.ended"))
-    press(page, "m", "2", "ArrowRight", "m", "n")
+    page.press("m", "2", "ArrowRight", "m", "n")
     assert current(page) == "The end."
     page.call("Input.insertText", text="shorter next time")
-    press(page, "Enter")
+    page.press("Enter")
     saved = tmp_path / "saved"
     page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(saved))
     page.evaluate("find('export-script').click()")
@@ -56,7 +54,7 @@ def test_what_is_marked_on_the_page_is_done_by_the_script_that_it_saves(
     assert ": note: shorter next time\n" in said.err
     assert flagged(tiny) == []
 
-    opened(page, tiny.output / "listen.html")
+    page.open_again(tiny.output / "listen.html")
     assert page.evaluate("find('status').textContent") == "2 marks were carried out and are removed."
     assert page.evaluate("Object.values(marks).map(mark => mark.action)") == ["note"]
-    assert not refused(page)
+    assert not page.refused()

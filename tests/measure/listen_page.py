@@ -32,9 +32,7 @@ def main() -> None:
         opened, parsed, jumped = [], [], []
         for run in range(RUNS):
             with browser(folder / f"profile-{run}") as page:
-                page.call(
-                    "Emulation.setDeviceMetricsOverride", width=1280, height=800, deviceScaleFactor=1, mobile=False
-                )
+                page.screen(1280)
                 page.open(path)
                 opened.append(page.evaluate(SHOWN))
                 parsed.append(

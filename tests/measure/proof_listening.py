@@ -24,9 +24,8 @@ from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, book_state
 from maya_batch.manifest import Render
-from tests.report.test_listen_in_browser import opened, press, until
 from tests.run.test_listening import data_of
-from tests.support.chromium import Page, browser
+from tests.support.chromium import Page, browser, until
 from tests.support.demo import MANIFESTS
 
 ROUNDS = 5
@@ -130,12 +129,12 @@ def flagged(output: Path) -> list[str]:
 
 def mark_flagged(page: Page, output: Path, saved: Path) -> Path:
     """Go through the flagged chunks, hear the last take of each, mark it `again`, and save the script."""
-    opened(page, output / "listen.html")
+    page.open_again(output / "listen.html")
     for _ in flagged(output):
-        press(page, "j")
+        page.press("j")
         page.evaluate("playTake(shown, shown.takes.at(-1))")
         until(lambda: page.evaluate("takePlayer.ended"))
-        press(page, "m", "a")
+        page.press("m", "a")
     page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(saved))
     page.evaluate("find('export-script').click()")
     script = saved / "redo.sh"

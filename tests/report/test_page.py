@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -25,7 +24,7 @@ from maya_batch.report.audio_clip import PICTURE_HEIGHT, PICTURE_WIDTH, AudioCli
 from maya_batch.report.files import write_report
 from maya_batch.report.model import MOST_TAKES, Report, StoreCheck
 from maya_batch.report.page import render_page
-from tests.support.chromium import CHROMIUM, Page, browser
+from tests.support.chromium import Page
 from tests.support.listening import a_book
 from tests.support.reports import a_night, chunk, report, voice
 
@@ -326,14 +325,6 @@ def test_importing_the_report_loads_no_heavy_library() -> None:
     check = "import sys, maya_batch.report.files; print({'jinja2', 'scipy', 'pyloudnorm', 'torch'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
     assert (said.stdout, said.stderr) == ("set()\n", "")
-
-
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium is installed (Debian: apt install chromium)")
-    with browser(tmp_path / "profile") as opened:
-        yield opened
 
 
 LOADED = """Promise.all([...document.querySelectorAll(".take audio")].map(player => new Promise((good, bad) => {
