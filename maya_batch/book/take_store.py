@@ -109,10 +109,11 @@ class TakeStore:
         try:
             for take in takes:
                 written.append(self._write_part(take))
-            for part, path in written:
+            for take, (part, path) in zip(takes, written, strict=True):
                 self._set_aside(path)
                 part.replace(path)
-                path.with_suffix(".mp3").unlink(missing_ok=True)  # the clip of the take before
+                if not take.examined:  # its codes are new; else only what is known about it
+                    path.with_suffix(".mp3").unlink(missing_ok=True)
             for folder in {path.parent for _, path in written}:
                 sync_folder(folder)
         except OSError as error:
@@ -133,7 +134,7 @@ class TakeStore:
         return self._folder(take.key) / f"{take.attempt}.mp3"
 
     def put_clip(self, take: Take, mp3: bytes) -> None:
-        """Store the clip of a take, until the take is stored again.
+        """Store the clip of a take, until other codes are stored as this take.
 
         Raises:
             MachineError: it cannot be written.

@@ -9,6 +9,7 @@ function say(text) {
 
 function openPanel() {
   document.documentElement.classList.add("panel-open");
+  if (current && following) bringIntoView(current.element);
 }
 
 function closePanel() {
@@ -29,7 +30,7 @@ function showChunk(chunk) {
 function takeLine(chunk, take) {
   const inUse = take.attempt === chunk.used;
   const about = [`take ${take.attempt}`, `${take.seconds.toFixed(1)} s`];
-  if (inUse) about.push(chunk.omitted ? "left out of the chapter" : chunk.chosen ? "in use, chosen by you" : "in use");
+  if (inUse) about.push(chunk.omitted ? "left out of the chapter" : chunk.chosen ? "in use, chosen" : "in use");
   const play = make("button", { type: "button", className: "play-take", textContent: "Play" });
   play.ariaLabel = `Play take ${take.attempt}`;
   play.disabled = !canPlay(chunk, take);

@@ -21,11 +21,11 @@ from maya_batch.report.listen_page import (
     ListenSentence,
     ListenTake,
 )
-from maya_batch.report.model import Report, worst_takes
+from maya_batch.report.model import MOST_TAKES, Report, worst_takes
 from maya_batch.run.take_clips import take_clip
 
-MOST_COMPARED = 200
-"""The most chunks whose takes are playable: with 3 takes of 10 s each, 24 MB of clips."""
+MOST_CHOSEN = 200
+"""The most chunks with a chosen take whose takes get clips here; most clips were made when their takes were."""
 
 #: What is between two paragraphs of a text.
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
@@ -46,16 +46,16 @@ MEDIA_TYPES: Mapping[str, str] = MappingProxyType(
 def listen_book(state: BookState, report: Report, waveforms: WaveformCache | None = None) -> ListenBook:
     """What the page shows of a book.
 
-    The takes of the `MOST_COMPARED` worst chunks with problems, and of those where a person chose a take, get clips:
-    stored ones, and new ones if the codec is loaded.
+    Takes have their stored clips. If the codec is loaded, the takes of the `MOST_TAKES` worst chunks with problems, and
+    of those where a take was chosen, get the clips that they lack.
 
     Raises:
         MachineError: a clip cannot be written, a file cannot be read, or ffmpeg is missing or failed.
     """
     reports = {chunk.ref: chunk for chunk in report.chunks}
-    compared = [chunk for chunk in worst_takes(report.chunks) if chunk.problems]
-    compared += [chunk for chunk in report.chunks if chunk.chosen and not chunk.problems]
-    refs = {chunk.ref for chunk in compared[:MOST_COMPARED]}
+    worst = [chunk for chunk in worst_takes(report.chunks) if chunk.problems]
+    chosen = [chunk for chunk in report.chunks if chunk.chosen]
+    compared = {chunk.ref for chunk in (*worst[:MOST_TAKES], *chosen[:MOST_CHOSEN])}
     in_books, chapters = _in_book_files(state), []
     for chapter in state.plan.chapters:
         files = _files(state, chapter) + in_books.get(chapter.number, ())
@@ -68,7 +68,7 @@ def listen_book(state: BookState, report: Report, waveforms: WaveformCache | Non
                 chosen=reports[chunk.ref].chosen,
                 flagged=bool(reports[chunk.ref].problems) and not reports[chunk.ref].chosen,
                 omitted=reports[chunk.ref].omitted,
-                takes=tuple(_takes(state, chunk, waveforms, chunk.ref in refs)),
+                takes=tuple(_takes(state, chunk, waveforms if chunk.ref in compared else None)),
                 sentences=sentences,
             )
             for chunk, sentences in _sentences(state, chapter, bool(files))
@@ -131,11 +131,11 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
-def _takes(state: BookState, chunk: Chunk, waveforms: WaveformCache | None, compared: bool) -> Iterator[ListenTake]:
-    """The takes of a chunk; those that are `compared` with the URLs of their clips."""
+def _takes(state: BookState, chunk: Chunk, waveforms: WaveformCache | None) -> Iterator[ListenTake]:
+    """The takes of a chunk, with the URLs of their clips."""
     for take in state.takes(chunk):
         clip = None
-        if compared and take_clip(state, take, waveforms) is not None:
+        if take_clip(state, take, waveforms) is not None:
             clip = file_link(state.store.clip_path(take).relative_to(state.folder).as_posix())
         problems = tuple(f"{problem.kind}: {problem.detail}" for problem in take.problems)
         yield ListenTake(take.attempt, round(state.plan.layout.seconds(len(take.codes)), 1), problems, clip)

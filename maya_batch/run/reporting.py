@@ -61,7 +61,9 @@ def write_book_report(
     if fingerprint and idle and report_fingerprint(state.folder) == fingerprint:
         return state.folder / PAGE_NAME
     report = make_report(state, result, began, exit_code, reason)
-    clips, listening = report_clips(state, report, waveforms), listen_book(state, report, waveforms)
+    clips = report_clips(state, report, waveforms)
+    # A run that is being stopped ends soon: the next one makes the clips.
+    listening = listen_book(state, report, None if reason else waveforms)
     return write_report(state.folder, report, clips, fingerprint, listening)
 
 

@@ -50,6 +50,20 @@ def test_sentences_have_their_times_and_flagged_chunks_their_takes(
     assert [take["clip"] for take in good["takes"]] == [None]
 
 
+def test_a_take_with_problems_keeps_its_sound_when_the_next_one_is_good(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    clumsy = rendered(tiny, cli)["chapters"][0]["chunks"][1]
+    assert (clumsy["flagged"], clumsy["used"]) == (False, 2)
+    first, second = clumsy["takes"]
+    assert (tiny.output / unquote(first["clip"])).stat().st_size > 100
+    assert second["clip"] is None  # it is in the chapter
+    cli("redo", tiny.path, "1:2")
+    clips = [take["clip"] for take in data_of(tiny.output)["chapters"][0]["chunks"][1]["takes"]]
+    assert all(clips)
+    assert len(clips) == 3
+
+
 def test_the_page_is_written_again_when_it_is_gone_and_else_left(
     tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
 ) -> None:
