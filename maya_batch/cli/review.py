@@ -74,7 +74,8 @@ def redo(
         raise UsageError("name the chunks to redo, like 3:17, or give a file of marks with --from")
     attempt = None if keep is None else _attempt(keep)
     marks = None if marks_file is None else read_marks(marks_file)
-    plan = book_flags.plan(book, output, any_language=keep is not None)
+    speaks = keep is None if marks is None else any(mark.action == "again" for mark in marks)
+    plan = book_flags.plan(book, output, any_language=not speaks)
     machine = machine_flags.machine()
     session = context.ensure_object(Session)
     with guarded(session.stop, f"{STOPPED}; {SAVED}") as guard:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from types import MappingProxyType
 
 from maya_batch.audio.m4b import chapter_starts
@@ -82,11 +83,7 @@ def _files(state: BookState, chapter: Chapter) -> tuple[ListenFile, ...]:
     """The chapter's files, if they are made of the takes in use."""
     if not state.current(chapter):
         return ()
-    paths = (path for path in state.files(chapter))
-    return tuple(
-        ListenFile(file_link(path.relative_to(state.folder).as_posix()), MEDIA_TYPES[path.suffix[1:]], 0.0)
-        for path in paths
-    )
+    return tuple(ListenFile(_url(state, path), MEDIA_TYPES[path.suffix[1:]], 0.0) for path in state.files(chapter))
 
 
 def _in_book_files(state: BookState) -> dict[int, tuple[ListenFile, ...]]:
@@ -95,11 +92,16 @@ def _in_book_files(state: BookState) -> dict[int, tuple[ListenFile, ...]]:
     for file in book_files(state) if state.codec is not None and has_book_file(state) else ():
         if not file.current:
             continue
-        url = file_link(file.path.relative_to(state.folder).as_posix())
-        for chapter, stream, start in zip(file.chapters, file.streams, chapter_starts(file.streams), strict=False):
+        *starts, _ = chapter_starts(file.streams)
+        for chapter, stream, start in zip(file.chapters, file.streams, starts, strict=True):
             seconds = round(start / stream.sampling_rate, 3)
-            found[chapter.number] = (ListenFile(url, MEDIA_TYPES["m4b"], seconds),)
+            found[chapter.number] = (ListenFile(_url(state, file.path), MEDIA_TYPES["m4b"], seconds),)
     return found
+
+
+def _url(state: BookState, path: Path) -> str:
+    """The URL of a file of the output folder, relative to the page."""
+    return file_link(path.relative_to(state.folder).as_posix())
 
 
 def _remark(state: BookState, chapter: Chapter) -> str:
@@ -134,8 +136,6 @@ def _milliseconds(seconds: float | None) -> float | None:
 def _takes(state: BookState, chunk: Chunk, waveforms: WaveformCache | None) -> Iterator[ListenTake]:
     """The takes of a chunk, with the URLs of their clips."""
     for take in state.takes(chunk):
-        clip = None
-        if take_clip(state, take, waveforms) is not None:
-            clip = file_link(state.store.clip_path(take).relative_to(state.folder).as_posix())
+        clip = None if take_clip(state, take, waveforms) is None else _url(state, state.store.clip_path(take))
         problems = tuple(f"{problem.kind}: {problem.detail}" for problem in take.problems)
         yield ListenTake(take.attempt, round(state.plan.layout.seconds(len(take.codes)), 1), problems, clip)

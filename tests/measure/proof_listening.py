@@ -117,10 +117,12 @@ def share_takes(state: BookState) -> None:
 
 def plant(state: BookState) -> dict[str, str]:
     """Replace three good takes by bad ones; returns the kinds of faults by ref."""
-    chunks = [chunk for chunk in state.plan.chunks() if chunk.words >= 10 and not state.problems_of(chunk)]
+    whole = [chunk for chunk in state.plan.chunks() if not state.problems_of(chunk) and not state.chosen(chunk)]
+    chunks = [chunk for chunk in whole if chunk.words >= 10]
     chosen = [chunks[len(chunks) * part // 4] for part in (1, 2, 3)]
     takes = [take for chunk in chosen if (take := state.take(chunk)) is not None]
-    other = state.take(next(chunk for chunk in chunks if chunk.voice == chosen[0].voice and chunk not in chosen))
+    others = [chunk for chunk in chunks if chunk.voice == chosen[0].voice and chunk.text != chosen[0].text]
+    other = state.take(others[0])
     assert other is not None
     codes = [np.asarray(take.codes) for take in takes]
     third = len(codes[2]) // 3
