@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import yaml
@@ -63,8 +64,8 @@ def main() -> None:
         if not flagged(output):
             break
         start = time.monotonic()
-        with browser(options.folder / f"profile-{time.time_ns()}", patience=1800) as page:
-            script = mark_flagged(page, output, options.folder / f"round-{number}")
+        with TemporaryDirectory() as own, browser(Path(own) / "profile", patience=1800) as page:
+            script = mark_flagged(page, output, options.folder / f"saved-{time.time_ns()}")
         listening += time.monotonic() - start
         start = time.monotonic()
         run_script(script, flags)
