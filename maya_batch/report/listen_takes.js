@@ -93,7 +93,13 @@ function prepareTakes() {
   // The chunk that is shown when the note is begun; another one may be spoken when it ends.
   let noted = null;
   find("note").addEventListener("focus", () => { noted = shown; audio.pause(); });
-  find("note").addEventListener("input", () => noted && setNote(noted, find("note").value));
-  find("note").addEventListener("blur", () => { if (shown) showChoices(shown); });
+  find("note").addEventListener("input", () => {
+    noted ??= shown;
+    if (noted) setNote(noted, find("note").value);
+  });
+  find("note").addEventListener("blur", () => {
+    noted = null;
+    if (shown) showChoices(shown);
+  });
   showChunk(current ? current.chunk : chunks[0]);
 }

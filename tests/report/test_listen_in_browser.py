@@ -210,6 +210,7 @@ def test_nothing_that_a_text_holds_is_run(page: Page, tmp_path: Path) -> None:
     page.press("ArrowRight", "m", "n")
     page.call("Input.insertText", text=EVIL)
     page.press("Enter")
+    assert until(lambda: "<img src=x" in page.evaluate("find('marks').textContent"))
     page.open_again(path)
     assert page.evaluate("document.querySelector('h1').textContent") == EVIL
     assert page.evaluate("sentences[0].element.textContent") == EVIL
