@@ -21,6 +21,7 @@ from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.engine.api import Engine
 from maya_batch.files.builtin_files import builtin
 from maya_batch.run.loading import Loaders
+from tests.support.chromium import CHROMIUM, Page, browser
 from tests.support.demo import MANIFESTS, Rendered, Run, interpreter, load_demo, maya, render_once, write_book
 from tests.support.fakes import FakeCodec, FakeEngine, TinyBook, write_codec, write_model
 from tests.support.llama_checkpoint import require_llama_cpp
@@ -197,6 +198,15 @@ def _untouched_process() -> Iterator[None]:
             logger.handlers[:] = handlers
             if logger.level != level:  # setting it goes through all loggers of all libraries
                 logger.setLevel(level)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    """A tab of a browser; the test is skipped where none is installed."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium is installed (Debian: apt install chromium)")
+    with browser(tmp_path / "profile") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

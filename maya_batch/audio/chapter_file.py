@@ -14,15 +14,16 @@ from functools import lru_cache
 from pathlib import Path
 
 from maya_batch.audio.metadata import TrackTags
-from maya_batch.audio.writers import COMMENTS, FORMATS, STREAM, Target
+from maya_batch.audio.writers import COMMENTS, EPUB, FORMATS, STREAM, Target
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import part_of, remove_part, sync_file, sync_folder, write_errors
 from maya_batch.files.safe_open import make_folders
+from maya_batch.manifest.audio_formats import SUBTITLES
 
 _SAMPLE_BYTES = 2
 
 #: The names of unfinished chapters and reports; other programs write files that end in `.part`, too.
-_PART = re.compile(rf"\.(.+\.({'|'.join((*FORMATS, STREAM))})|report\.(html|json))\.part")
+_PART = re.compile(rf"\.(.+\.({'|'.join((*FORMATS, STREAM, EPUB, *SUBTITLES))})|report\.(html|json))\.part")
 
 
 def write_chapter(

@@ -1,4 +1,4 @@
-"""The loudness of each clip of a chapter, and the steps between neighbouring clips of a voice."""
+"""Place, loudness and pauses of each clip of a chapter, and the steps between neighbouring clips of a voice."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.audio.loudness_meter import LoudnessMeter, Powers, Samples, loudness
+from maya_batch.audio.quiet import quiet_stretches
 from maya_batch.audio.room_tone import PauseSpectrum
 from maya_batch.audio.stitch import Clip
 
@@ -25,6 +26,8 @@ class ClipLevel:
     powers: Powers
     lufs: float | None
     """None for silence and below 400 ms."""
+    quiet: tuple[tuple[int, int], ...]
+    """Start and end of its stretches of quiet, in samples from the start of the chapter."""
 
 
 class ClipLevels:
@@ -52,7 +55,8 @@ class ClipLevels:
         meter = LoudnessMeter(self._rate)
         meter.add(samples)
         powers = meter.powers()
-        self.clips.append(ClipLevel(clip.name, clip.voice, start, self.samples, powers, loudness([powers])))
+        quiet = tuple((start + low, start + high) for low, high in quiet_stretches(samples, self._rate))
+        self.clips.append(ClipLevel(clip.name, clip.voice, start, self.samples, powers, loudness([powers]), quiet))
         if self._gather:
             self.spectra.setdefault(clip.voice, PauseSpectrum()).add(samples)
 

@@ -81,6 +81,12 @@ def chapter_starts(streams: Sequence[AacStream]) -> list[int]:
     return [*starts[:-1], at]
 
 
+def sound_starts(streams: Sequence[AacStream]) -> list[float]:
+    """Where the sound of each chapter begins in a joined file, in seconds."""
+    starts = chapter_starts(streams)
+    return [max(start, FRAME) / stream.sampling_rate for start, stream in zip(starts, streams, strict=False)]
+
+
 def _marks(streams: Sequence[AacStream], titles: Sequence[str]) -> str:
     """The chapters in ffmpeg's format FFMETADATA."""
     starts = chapter_starts(streams)

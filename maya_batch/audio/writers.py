@@ -17,6 +17,7 @@ from maya_batch.audio.mp4_tags import mp4_comment, write_mp4
 from maya_batch.audio.vorbis_tags import flac_comment, opus_comment, write_flac, write_opus
 from maya_batch.audio.wav_tags import has_tags_at_its_end, write_wav_tags
 from maya_batch.errors import MachineError
+from maya_batch.files.zip_comment import zip_comment
 from maya_batch.manifest.audio_formats import CHOICES
 
 RIFF_BYTES = (1 << 32) - (1 << 20)
@@ -266,5 +267,12 @@ CHAPTER_FORMATS = tuple(name for name, row in FORMATS.items() if not row.of_book
 STREAM = "aac"
 """The suffix of a chapter's stream, which becomes part of an M4B."""
 
-COMMENTS = (*((row.magic, row.comment) for row in FORMATS.values()), (b"ID3", stream_comment))
+EPUB = "epub"
+"""The suffix of an EPUB that speaks."""
+
+COMMENTS = (
+    *((row.magic, row.comment) for row in FORMATS.values()),
+    (b"ID3", stream_comment),
+    (b"PK\3\4", zip_comment),
+)
 """How a file begins, and how its comment is read then; the first that is not None counts."""

@@ -44,7 +44,7 @@ class BookFile:
 
 def has_book_file(state: BookState) -> bool:
     """Whether the book has a format with one file for all chapters."""
-    return any(FORMATS[format_.type].of_book for format_ in state.plan.book.output.formats)
+    return any(FORMATS[format_.type].of_book for format_ in state.plan.book.output.audio)
 
 
 def book_files(state: BookState, partial: bool = False) -> list[BookFile]:

@@ -1,9 +1,10 @@
-"""What was measured and done when a chapter was assembled: the loudness of its clips, and its mastering."""
+"""What was measured and done when a chapter was assembled: loudness and pauses of its clips, and its mastering."""
 
 import json
 import logging
 from collections.abc import Container
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -27,6 +28,15 @@ class ClipSound:
     """dB that its voice and itself were evened by."""
     step: float | None = None
     """LU by which it is louder than the clip of its voice before it, with both gains; None without two loudnesses."""
+    spoken: tuple[int, int] | None = None
+    """Where its first sound begins and its last one ends, in ms from the start of the file; None if it is not known."""
+    quiet: tuple[tuple[int, int], ...] = ()
+    """Start and end of each pause between them, in ms from the start of the file."""
+
+    def __post_init__(self) -> None:
+        places = [] if self.spoken is None else [self.spoken[0], *chain(*self.quiet), self.spoken[1]]
+        if places != sorted(places) or (places and places[0] < 0):
+            raise ValueError(f"{places}: not a clip and its pauses in order")
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ _FILE = TypeAdapter(dict[str, ChapterSound])
 
 
 class ChapterSounds:
-    """The file `sound.json` of one book, by the fingerprint of a chapter's files. Only reports depend on it."""
+    """The file `sound.json` of one book, by the fingerprint of a chapter's files. Reports and cues depend on it."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "sound.json"
@@ -89,5 +99,5 @@ class ChapterSounds:
         except FileNotFoundError:
             return {}
         except (OSError, ValidationError, RecursionError) as error:
-            log.debug("%s: %s; reports do not have the loudness of its clips", self._path, error)
+            log.debug("%s: %s; reports and cues do without what was measured", self._path, error)
             return {}

@@ -10,6 +10,7 @@ from maya_batch.book.all_take_keys import absent_models, all_keys, config_keys
 from maya_batch.book.book_files import stale_files
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.state import BookState, hidden_folder
+from maya_batch.book.subtitle_files import stale_subtitles
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import write_atomic
 from maya_batch.files.safe_open import safe_read
@@ -35,7 +36,7 @@ class LeftOvers:
     """Files that the book does not need."""
 
     files: list[Path]
-    """Chapter files, and unfinished ones of killed runs."""
+    """Chapter files and subtitles, and unfinished ones of killed runs."""
     takes: list[Path]
     """Files of takes."""
     withheld: int
@@ -58,7 +59,7 @@ def left_over(
     keys = {key for config, known in config_keys(state).items() if config not in forget for key in known}
     absent = absent_models(state) if state.lock.begun else []
     takes = list(state.store.unused(keys)) if state.lock.begun and not absent else []
-    files = stale_files(state)
+    files = [*stale_files(state), *stale_subtitles(state)]
     if others is not None:
         needed = {key for other in others for key in all_keys(other)}
         names = {target.path.name for other in others for part in other.plan.chapters for target in other.targets(part)}
@@ -70,8 +71,7 @@ def left_over(
     sure_takes = [path for path in takes if path.parent.name not in doubtful.keys]
     sure_files = [path for path in files if path.name not in doubtful.files]
     withheld = 0 if others is not None else len(takes) - len(sure_takes) + len(files) - len(sure_files)
-    folders = dict.fromkeys((state.folder, state.audio_folder, state.streams_folder))
-    parts = [part for folder in folders for part in part_files(folder)]
+    parts = [part for folder in state.written_folders for part in part_files(folder)]
     return LeftOvers([*sure_files, *parts], sure_takes, withheld, absent)
 
 
@@ -103,7 +103,7 @@ def keep_unclaimed(state: BookState, but_own: bool) -> None:
     hidden = hidden_folder(state.folder)
     known = read_unclaimed(hidden)
     keys = (known.keys | state.store.keys()) - (all_keys(state) if but_own else set())
-    files = known.files | {path.name for path in stale_files(state)}
+    files = known.files | {path.name for path in (*stale_files(state), *stale_subtitles(state))}
     if (keys, files) != (known.keys, known.files):
         write_atomic(
             hidden / "unclaimed.json", json.dumps({"takes": sorted(keys), "files": sorted(files)}, indent=0).encode()

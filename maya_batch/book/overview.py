@@ -13,6 +13,7 @@ from maya_batch.book.leftovers import left_over
 from maya_batch.book.machine_speed import Speed
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState
+from maya_batch.book.subtitle_files import book_subtitle_states, chapter_subtitles
 from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.engine.load import engine_for
 from maya_batch.manifest import SkippedChapter
@@ -82,7 +83,8 @@ class Description:
     skipped: list[SkippedChapter]
     """The chapters that the manifest skips."""
     book_files: dict[str, str]
-    """What the M4B is, or its parts, by path: `current`, `outdated`, `missing`, or `waiting` for chapters.
+    """What the M4B is, or its parts, and their subtitles, by path: `current`, `outdated`, `missing`, or `waiting` for
+    chapters.
 
     Plans do not tell it.
     """
@@ -180,7 +182,7 @@ def describe(state: BookState, machine: Machine, takes: bool, speed: Speed | Non
         characters=book_characters(state),
         lexicon=use,
         skipped=list(plan.manuscript.skipped),
-        book_files={str(path): file for path, file in book_file_states(state).items()} if takes else {},
+        book_files={str(path): file for path, file in _book_file_states(state).items()} if takes else {},
     )
 
 
@@ -213,7 +215,8 @@ def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:
     if rendered < len(chapter.chunks):
         file = "incomplete" if rendered else "missing"
     elif state.current(chapter):
-        file = "current"
+        texts = {text.state for text in chapter_subtitles(state, chapter)}
+        file = next((name for name in ("missing", "outdated") if name in texts), "current")
     else:
         there = all(target.path.is_file() for target in state.targets(chapter))
         file = "outdated" if there else "missing"
@@ -236,10 +239,15 @@ def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:
     )
 
 
+def _book_file_states(state: BookState) -> dict[Path, str]:
+    return book_file_states(state) | book_subtitle_states(state)
+
+
 def _bytes_a_second(state: BookState) -> float:
     """The bytes of a second of audio in all formats of the book."""
     total = 0.0
-    for format_ in state.plan.book.output.formats:
+    output = state.plan.book.output
+    for format_ in (*output.audio, *([output.epub_audio] if output.epub_audio is not None else [])):
         copies = 2 if FORMATS[format_.type].of_book else 1  # the chapters' streams are kept
         rate = format_.sample_rate or state.plan.layout.sampling_rate
         plain = rate * 2 * _LOSSLESS.get(format_.type, 1.0)

@@ -15,11 +15,13 @@ from maya_batch.book.book_files import book_path, has_book_file
 from maya_batch.book.book_id import AUDIO_RULES, BookId, new_id, path_from, write_book_id
 from maya_batch.book.chapter_fingerprint import COMMENT_PREFIX
 from maya_batch.book.leftovers import keep_unclaimed, read_unclaimed
-from maya_batch.book.report_files import JSON_NAME, PAGE_NAME, is_report
+from maya_batch.book.report_files import JSON_NAME, LISTEN_NAME, PAGE_NAME, is_report
 from maya_batch.book.sample_file import sample_path
 from maya_batch.book.state import BookState, hidden_folder, is_chapter
+from maya_batch.book.subtitle_files import SubtitleRecord, subtitle_paths
 from maya_batch.errors import UsageError
 from maya_batch.files.safe_open import safe_open, safe_read
+from maya_batch.manifest.audio_formats import SUBTITLES
 from maya_batch.messages.plural import plural
 from maya_batch.text.rules import TEXT_RULES
 
@@ -165,11 +167,13 @@ def _foreign_files(state: BookState, adopt: bool) -> Iterator[str]:
     for source in sources:
         if hidden_folder(state.folder).resolve() in source.resolve().parents or is_part(source):
             yield f"{source} is a source of the book, but is in a place that maya-batch writes to; move it"
+    record = SubtitleRecord(state)
     known = {(found.st_dev, found.st_ino): path for path in sources for found in [path.stat()]}
     targets = [target.path for chapter in state.plan.chapters for target in state.targets(chapter)]
     targets += [book_path(state)] if has_book_file(state) else []
+    targets += subtitle_paths(state)
     targets += [sample_path(state)] if state.plan.book.sample is not None else []
-    for path in (*targets, state.folder / JSON_NAME, state.folder / PAGE_NAME):
+    for path in (*targets, *(state.folder / name for name in (JSON_NAME, PAGE_NAME, LISTEN_NAME))):
         try:
             found = path.lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -177,7 +181,7 @@ def _foreign_files(state: BookState, adopt: bool) -> Iterator[str]:
         if (found.st_dev, found.st_ino) in known:
             source = known[found.st_dev, found.st_ino]
             yield f"{path} would be overwritten, but is a source of the book ({source}); choose another output folder"
-        elif not stat.S_ISREG(found.st_mode) or not _is_ours(path, state):
+        elif not stat.S_ISREG(found.st_mode) or not _is_ours(path, state, record):
             yield f"{path} was not written by maya-batch; move it, or choose another output folder"
         elif not own and path in targets:
             yield f"{path} is a chapter of a book without takes in this folder; move it or choose another output folder"
@@ -190,11 +194,13 @@ def _has_own_chapters(state: BookState) -> bool:
     return bool(named) or bool(state.store.keys())
 
 
-def _is_ours(path: Path, state: BookState) -> bool:
-    if path.name not in (JSON_NAME, PAGE_NAME):
+def _is_ours(path: Path, state: BookState, record: SubtitleRecord) -> bool:
+    if path.suffix[1:] in SUBTITLES:
+        return record.has(path)
+    if path.name not in (JSON_NAME, PAGE_NAME, LISTEN_NAME):
         return is_chapter(path) or was_chapter(path)
-    if is_report(path):
-        return True
+    if path.name == LISTEN_NAME or is_report(path):  # version 0.1 wrote no listen.html
+        return is_report(path)
     if state.book_id is None:
         return state.lock.begun
     return path.name in state.book_id.reports and _digest(path) == state.book_id.reports[path.name]

@@ -12,7 +12,7 @@ from maya_batch.text.chunking import Piece, chunk_script
 from maya_batch.text.lexicon import Lexicon
 from maya_batch.text.marks import mark_strippers
 from maya_batch.text.parser import parse_script
-from maya_batch.text.passage import TextProblem
+from maya_batch.text.passage import Passage, TextProblem
 from maya_batch.text.readings.writing_out import written_out
 from maya_batch.text.rewriting import Rewriter, rewrite, say_as
 from maya_batch.text.token_estimate import cap_tokens
@@ -33,11 +33,7 @@ def chapter_pieces(
 
     `context` is the model's, in tokens; `rules` is the version of the text rules.
     """
-    passages, problems = parse_script(chapter.text, book.voices.keys(), layout.tags, rules)
-    if sum(not problem.tag for problem in problems) >= MOST_PROBLEMS:
-        return [], problems, []
-    passages, refused = rewrite(passages, _rewriters(chapter, book, rules))
-    passages, unsaid = say_as(passages, sayings(chapter.voice, book, rules, lexicon))
+    passages, problems = chapter_passages(chapter, book, layout, rules, lexicon)
     pieces, misfits = chunk_script(
         chapter.text,
         passages,
@@ -46,7 +42,19 @@ def chapter_pieces(
         language=book.language,
         rules=rules,
     )
-    return pieces, [*problems, *refused, *unsaid, *misfits], list(divided_entries(chapter, passages, pieces))
+    return pieces, [*problems, *misfits], list(divided_entries(chapter, passages, pieces))
+
+
+def chapter_passages(
+    chapter: ChapterText, book: Book, layout: TokenLayout, rules: int, lexicon: Lexicon
+) -> tuple[list[Passage], list[TextProblem]]:
+    """One chapter's passages, as they are cut into pieces, and the problems of its text."""
+    passages, problems = parse_script(chapter.text, book.voices.keys(), layout.tags, rules)
+    if sum(not problem.tag for problem in problems) >= MOST_PROBLEMS:
+        return [], problems
+    passages, refused = rewrite(passages, _rewriters(chapter, book, rules))
+    passages, unsaid = say_as(passages, sayings(chapter.voice, book, rules, lexicon))
+    return passages, [*problems, *refused, *unsaid]
 
 
 def _rewriters(chapter: ChapterText, book: Book, rules: int) -> list[Rewriter]:

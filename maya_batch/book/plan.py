@@ -130,7 +130,7 @@ def plan_manuscript(
         UnicodeEncodeError: this machine's file names cannot hold a title.
     """
     findings = list(known)
-    layout, context = _speaking_limits(sound.model)
+    layout, context = speaking_limits(sound.model)
     drafts: list[tuple[ChapterText, list[Piece]]] = []
     warnings: list[Finding] = []
     allowed: dict[str, None] = {}
@@ -201,7 +201,7 @@ def speech_plan(text: str, description: str, sound: Sound, language: str = "en")
         ManifestError: the mistakes in the text, each with `text:line:column`.
         UsageError: the description is not valid.
     """
-    layout, context = _speaking_limits(sound.model)
+    layout, context = speaking_limits(sound.model)
     lines = Lines(text)
 
     def place(offset: int) -> tuple[str, int, int]:
@@ -229,8 +229,8 @@ def speech_plan(text: str, description: str, sound: Sound, language: str = "en")
     return list(planned_chapters([(chapter, pieces)], book, sound, TEXT_RULES, pauses)[0].chunks)
 
 
-def _speaking_limits(model: str) -> tuple[TokenLayout, int]:
-    """The layout and context of a model; those of Maya1 if it is not on this disk."""
+def speaking_limits(model: str) -> tuple[TokenLayout, int]:
+    """The layout and the context, in tokens, of a model; those of Maya1 if it is not on this disk."""
     try:
         checkpoint = find_checkpoint(model, "model")
     except MachineError:

@@ -54,7 +54,7 @@ def sample_of(state: BookState) -> SampleFile | None:
 
 def _format(state: BookState) -> Format:
     """The first format of the book; M4A where that is an M4B."""
-    first = state.plan.book.output.formats[0]
+    first = state.plan.book.output.audio[0]
     return first.model_copy(update={"type": "m4a"}) if FORMATS[first.type].of_book else first
 
 

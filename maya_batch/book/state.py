@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from maya_batch.audio.chapter_file import read_comment
-from maya_batch.audio.writers import FORMATS, STREAM, Target
+from maya_batch.audio.writers import EPUB, FORMATS, STREAM, Target
 from maya_batch.book.book_id import AUDIO_RULES, BookId, read_book_id
 from maya_batch.book.chapter_fingerprint import COMMENT_PREFIX, file_fingerprint, fingerprint, made_of
 from maya_batch.book.chapter_loudness import ChapterStats
@@ -18,6 +18,7 @@ from maya_batch.book.settings import Machine
 from maya_batch.book.take_store import Take, TakeStore
 from maya_batch.errors import UsageError
 from maya_batch.manifest import Format, output_folder
+from maya_batch.manifest.audio_formats import SUBTITLES
 from maya_batch.quality import Problem
 from maya_batch.text.rules import TEXT_RULES
 
@@ -137,22 +138,44 @@ class BookState:
         """The files of a complete chapter that do not exist or are made of something else, with new fingerprints."""
         # Version 0.2 wrote one fingerprint of all formats into each file.
         of_all, found = self.fingerprint(chapter), []
-        for target, format_ in zip(self.targets(chapter), self.plan.book.output.formats, strict=True):
+        for target, format_ in zip(self.targets(chapter), self._formats, strict=True):
             now = self.file_fingerprint(chapter, format_)
             if read_comment(target.path) not in (now, of_all):
                 found.append(replace(target, comment=now))
         return found
 
     def targets(self, chapter: Chapter) -> list[Target]:
-        """The files of a chapter, one for each format; for an M4B, the stream that becomes a part of it."""
-        return [self._target(chapter, format_) for format_ in self.plan.book.output.formats]
+        """The files of a chapter, one for each format; for an M4B, the stream that becomes a part of it.
+
+        The last one may be what an EPUB that speaks needs in addition.
+        """
+        return [self._target(chapter, format_) for format_ in self._formats]
 
     def files(self, chapter: Chapter) -> list[Path]:
         """The files of a chapter that people play, in the order of the formats; none where there is only an M4B."""
-        return [target.path for target in self.targets(chapter) if not FORMATS[target.type].of_book]
+        formats = self.plan.book.output.audio
+        return [self._target(chapter, format_).path for format_ in formats if not FORMATS[format_.type].of_book]
+
+    @property
+    def subtitle_suffixes(self) -> list[str]:
+        """The suffixes of the book's subtitles, in the order of the formats."""
+        return [format_.type for format_ in self.plan.book.output.formats if format_.type in SUBTITLES]
+
+    def epub_target(self, chapter: Chapter) -> Target | None:
+        """The file of a chapter that is the audio of an EPUB that speaks; None without such an EPUB."""
+        format_ = self.plan.book.output.epub_audio
+        return None if format_ is None else self._target(chapter, format_)
+
+    @property
+    def _formats(self) -> list[Format]:
+        output = self.plan.book.output
+        more = output.epub_audio
+        return [*output.audio, *([more] if more is not None and more not in output.audio else [])]
 
     def _target(self, chapter: Chapter, format_: Format) -> Target:
-        if FORMATS[format_.type].of_book:
+        if format_ not in self.plan.book.output.audio:
+            path = self.epub_folder / f"{chapter.stem}.{format_.type}"
+        elif FORMATS[format_.type].of_book:
             path = self.streams_folder / f"{chapter.stem}.{STREAM}"
         else:
             path = self.audio_folder / f"{chapter.stem}.{format_.type}"
@@ -168,9 +191,14 @@ class BookState:
         """The folder of the chapters' streams, which become an M4B."""
         return hidden_folder(self.folder) / "m4b"
 
+    @property
+    def epub_folder(self) -> Path:
+        """The folder of the chapters' audio that only an EPUB needs."""
+        return hidden_folder(self.folder) / "epub"
+
     def fingerprint(self, chapter: Chapter) -> str:
-        """A digest of all that a chapter's files are made of, in all formats, with a prefix."""
-        return self.fingerprint_in(chapter, *self.plan.book.output.formats)
+        """A digest of all that a chapter's files are made of, in all formats of audio, with a prefix."""
+        return self.fingerprint_in(chapter, *self.plan.book.output.audio)
 
     def fingerprint_in(self, chapter: Chapter, *formats: Format) -> str:
         """As `fingerprint`, in these formats."""
@@ -202,10 +230,15 @@ class BookState:
         return {fingerprint for path in self._audio_files() if (fingerprint := read_comment(path))}
 
     def _audio_files(self) -> Iterator[Path]:
-        """All files in the folder that have the suffix of an audio format, and the chapters' streams."""
-        for folder in dict.fromkeys((self.folder, self.audio_folder, self.streams_folder)):
+        """All files in the folders that have the suffix of a format with a fingerprint."""
+        for folder in self.written_folders:
             if folder.is_dir():
-                yield from (path for path in folder.iterdir() if path.suffix[1:] in (*FORMATS, STREAM))
+                yield from (path for path in folder.iterdir() if path.suffix[1:] in (*FORMATS, STREAM, EPUB))
+
+    @property
+    def written_folders(self) -> list[Path]:
+        """The folders that have the book's files, each once."""
+        return list(dict.fromkeys((self.folder, self.audio_folder, self.streams_folder, self.epub_folder)))
 
     def _attempt(self, chunk: Chunk) -> int:
         take = self.take(chunk)

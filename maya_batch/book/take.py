@@ -168,4 +168,7 @@ def _hearing(meta: dict[str, Any] | None) -> Transcript | None:
     unheard = tuple(int(word) for word in meta["unheard"])
     if any(word < 0 for word in unheard):
         raise ValueError("a word before the first one was not heard")
-    return Transcript(str(meta["recognizer"]), str(meta["text"]), _measure("word_error", meta["word_error"]), unheard)
+    # Takes of version 0.3 and before have no times.
+    starts = tuple(int(_measure("the start of a word", start)) for start in meta.get("starts", ()))
+    error = _measure("word_error", meta["word_error"])
+    return Transcript(str(meta["recognizer"]), str(meta["text"]), error, unheard, starts)

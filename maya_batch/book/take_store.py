@@ -109,10 +109,11 @@ class TakeStore:
         try:
             for take in takes:
                 written.append(self._write_part(take))
-            for part, path in written:
+            for take, (part, path) in zip(takes, written, strict=True):
                 self._set_aside(path)
                 part.replace(path)
-                path.with_suffix(".mp3").unlink(missing_ok=True)  # the clip of the take before
+                if not take.examined:  # its codes are new; else only what is known about it
+                    path.with_suffix(".mp3").unlink(missing_ok=True)
             for folder in {path.parent for _, path in written}:
                 sync_folder(folder)
         except OSError as error:
@@ -124,17 +125,21 @@ class TakeStore:
     def clip(self, take: Take) -> bytes | None:
         """The clip of a take, stored for reports; None without a readable one."""
         try:
-            return safe_read(self._clip_path(take), LARGEST)
+            return safe_read(self.clip_path(take), LARGEST)
         except OSError:
             return None
 
+    def clip_path(self, take: Take) -> Path:
+        """Where the clip of a take is stored."""
+        return self._folder(take.key) / f"{take.attempt}.mp3"
+
     def put_clip(self, take: Take, mp3: bytes) -> None:
-        """Store the clip of a take, until the take is stored again.
+        """Store the clip of a take, until other codes are stored as this take.
 
         Raises:
             MachineError: it cannot be written.
         """
-        write_atomic(self._clip_path(take), mp3)
+        write_atomic(self.clip_path(take), mp3)
 
     def keys(self) -> set[str]:
         """The keys of all takes on the disk, damaged or not."""
@@ -184,9 +189,6 @@ class TakeStore:
             self._warn(folder, "the path has a link")
             return []
         return [f"{folder}/{name}" for name in sorted(names) if name.endswith(".npz")]
-
-    def _clip_path(self, take: Take) -> Path:
-        return self._folder(take.key) / f"{take.attempt}.mp3"
 
     def _write_part(self, take: Take) -> tuple[Path, Path]:
         """Write the take under another name, synced to the disk; return that path and the final one."""

@@ -40,41 +40,60 @@ _BOOK_FLAGS = ("model", "codec", "allow_unknown_tags", "allow_language", "quiet"
 def redo(
     context: typer.Context,
     book: Book,
-    refs: Annotated[
-        list[str],
-        typer.Argument(metavar="REF...", help="Chunks: 3:17, 3:20-25, or 3:17@a1b2 as reports name them."),
-    ],
     book_flags: BookFlags,
     machine_flags: MachineFlags,
+    refs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="REF...", help="Chunks: 3:17, 3:20-25, or 3:17@a1b2 as reports name them.", show_default=False
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed for the new takes.")] = None,
     keep: Annotated[
         str | None, typer.Option(help="Number of the stored take to use; `auto` removes the choice.")
+    ] = None,
+    marks_file: Annotated[
+        Path | None, typer.Option("--from", help="CSV file of marks, as listen.html exports it, in place of REF.")
     ] = None,
     output: Output = None,
 ) -> None:
     """Make a new take of chunks, or choose another stored take.
 
     Example: `maya-batch redo book.yaml 3:17`. If the old take was better: `maya-batch redo book.yaml 3:17 --keep 1`.
+    `maya-batch redo book.yaml --from marks.csv` does what was marked in listen.html.
     """
-    from maya_batch.run.redo import keep_takes, redo_chunks
+    from maya_batch.book.marks_file import read_marks
+    from maya_batch.run.redo import keep_takes, redo_chunks, redo_marks
 
     flags_of(seed=seed)  # raises if it is out of bounds
     if seed is not None and keep is not None:
         raise UsageError("--seed makes a new take and --keep uses a stored one; use only one of the two")
+    if marks_file is not None and (refs or keep is not None):
+        raise UsageError("--from names the chunks and what to do with them; leave out REF and --keep")
+    if marks_file is None and not refs:
+        raise UsageError("name the chunks to redo, like 3:17, or give a file of marks with --from")
     attempt = None if keep is None else _attempt(keep)
-    plan = book_flags.plan(book, output, any_language=keep is not None)
+    marks = None if marks_file is None else read_marks(marks_file)
+    speaks = keep is None if marks is None else any(mark.action == "again" for mark in marks)
+    plan = book_flags.plan(book, output, any_language=not speaks)
     machine = machine_flags.machine()
     session = context.ensure_object(Session)
     with guarded(session.stop, f"{STOPPED}; {SAVED}") as guard:
         progress = ProgressBar() if sys.stderr.isatty() and not book_flags.quiet else LogProgress()
         check_tags = not book_flags.allow_unknown_tags
+        named, result = refs or [], None
         try:
-            if keep is None:
-                result = redo_chunks(refs, seed, plan, machine, progress, output, check_tags, guard, session.loaders)
+            if marks is not None:
+                result = redo_marks(marks, seed, plan, machine, progress, output, check_tags, guard, session.loaders)
+            elif keep is None:
+                result = redo_chunks(named, seed, plan, machine, progress, output, check_tags, guard, session.loaders)
             else:
-                result = keep_takes(refs, attempt, plan, machine, progress, output, guard.stop, session.loaders)
+                result = keep_takes(named, attempt, plan, machine, progress, output, guard.stop, session.loaders)
         finally:
             progress.close()
+    if result is None:
+        log.info("the marks ask for no take; nothing is changed")
+        return
     warn_of_incomplete(result, book)
     finish(summarize(result), result.exit_code)
 

@@ -1,4 +1,4 @@
-"""The audio formats that a manifest may name, and what may be chosen of each: one table.
+"""The formats that a manifest may name, and what may be chosen of those of audio: one table.
 
 To add one, give it a row here and in `audio.writers.FORMATS`; a test checks that both name the same formats.
 """
@@ -10,6 +10,12 @@ from typing import Literal
 
 FormatName = Literal["wav", "mp3", "flac", "opus", "m4a", "m4b"]
 """Also the suffix of its files. `m4b` is one file for the book, the others are one for each chapter."""
+
+ReadAlongName = Literal["srt", "vtt", "epub3"]
+"""What is written of a book for people who read along: subtitles next to each audio file, and an EPUB that speaks."""
+
+SUBTITLES: tuple[ReadAlongName, ...] = ("srt", "vtt")
+"""Those of subtitles, which are also the suffixes of their files."""
 
 Mode = Literal["cbr", "vbr"]
 """Constant or variable bitrate."""

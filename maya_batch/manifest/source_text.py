@@ -37,8 +37,8 @@ class Lines:
         return line, max(offset, 0) - self._starts[line - 1] + 1
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of a regular file of at most `LIMIT_BYTES`.
+def read_bytes(path: Path, limit: int = LIMIT_BYTES) -> bytes:
+    """The content of a regular file of at most `limit` bytes.
 
     Raises `UnreadableError` for anything else; it does not wait for a FIFO or a device.
     """
@@ -48,13 +48,13 @@ def read_bytes(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             _require_regular(os.fstat(descriptor).st_mode)
-            raw = file.read(LIMIT_BYTES + 1)
+            raw = file.read(limit + 1)
     except FileNotFoundError as error:
         raise UnreadableError("does not exist") from error
     except OSError as error:
         raise UnreadableError(f"cannot be read ({error.strerror})") from error
-    if len(raw) > LIMIT_BYTES:
-        raise UnreadableError(f"is larger than {LIMIT_BYTES // 1_000_000} MB")
+    if len(raw) > limit:
+        raise UnreadableError(f"is larger than {limit // 1_000_000} MB")
     return raw
 
 

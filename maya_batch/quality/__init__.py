@@ -25,3 +25,5 @@ class Transcript:
     """Wrong, missing and extra words, as a share of the words of the text."""
     unheard: tuple[int, ...] = ()
     """The words of the text that are not in the transcript, counted from 0; whitespace separates words."""
+    starts: tuple[int, ...] = ()
+    """When each word of `text` begins, in ms from the start of the take; empty if it is not known."""

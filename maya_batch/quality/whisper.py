@@ -5,8 +5,9 @@ Importing faster-whisper takes seconds, so the check for a default model, which 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from maya_batch.text.language import base_language
 
 #: Whisper's sampling rate, in Hz.
 _RATE = 16_000
+
+#: The seconds that Whisper transcribes at a time.
+_WINDOW = 30
 
 #: A transcript that compresses better than this has run into a loop: Whisper's own `compression_ratio_threshold`
 #: (openai/whisper, whisper/transcribe.py). A sentence said twice stays below 2.
@@ -57,6 +61,16 @@ class Recognizer:
     """As the user gave it."""
     model: Any
     """faster-whisper's WhisperModel."""
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What was transcribed."""
+
+    text: str = ""
+    looped: bool = False
+    starts: tuple[int, ...] = ()
+    """As `Transcript.starts`."""
 
 
 def default_recognizer(language: str) -> str:
@@ -235,15 +249,16 @@ def listen(
 
     samples = _resample(waveform, rate)
 
-    def checked(transcript: str) -> tuple[Transcript, tuple[Problem, ...]]:
-        return check_words(text, transcript, recognizer.name, language, quality, respellings)
+    def checked(heard: _Heard) -> tuple[Transcript, tuple[Problem, ...]]:
+        transcript, found = check_words(text, heard.text, recognizer.name, language, quality, respellings)
+        return replace(transcript, starts=heard.starts), found
 
-    transcript, looped = _transcribe(recognizer, samples, language)
-    first = checked(transcript)
+    heard = _transcribe(recognizer, samples, language)
+    first = checked(heard)
     if not first[1] or any(problem.kind == "tag" for problem in first[1]):
         return first
-    otherwise = {"no_repeat_ngram_size": 3} if looped else {"without_timestamps": False}
-    second = checked(_transcribe(recognizer, samples, language, **otherwise)[0])
+    otherwise = {"no_repeat_ngram_size": 3} if heard.looped else {"without_timestamps": False}
+    second = checked(_transcribe(recognizer, samples, language, **otherwise))
     return first if second[1] else second
 
 
@@ -257,23 +272,32 @@ def _resample(waveform: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(resample_poly(waveform, _RATE // common, rate // common), dtype=np.float32)
 
 
-def _transcribe(
-    recognizer: Recognizer, waveform: NDArray[np.float32], language: str, **otherwise: int
-) -> tuple[str, bool]:
-    """The transcript, and whether it ran into a loop. `otherwise` are options of faster-whisper."""
+def _transcribe(recognizer: Recognizer, waveform: NDArray[np.float32], language: str, **otherwise: int) -> _Heard:
+    """The transcript. `otherwise` are options of faster-whisper."""
     if not len(waveform):
-        return "", False
+        return _Heard()
     options = {
         "beam_size": 5,
         "temperature": 0.0,
         "condition_on_previous_text": False,
         "without_timestamps": True,
     } | otherwise
-    try:
-        segments = list(recognizer.model.transcribe(waveform, language=base_language(language), **options)[0])
-        looped = any(segment.compression_ratio > _LOOP for segment in segments)
-        return " ".join(segment.text.strip() for segment in segments), looped
-    except RuntimeError as error:
-        why = first_line(error)
-        mend = f"{install_hint('verify-cuda')}, or" if "libcublas" in why else "try"
-        raise MachineError(f"recognizer {recognizer.name}: {why}; {mend} --recognizer-device cpu") from error
+    # A window is one segment. With the times of words faster-whisper would go on after the last word, and transcribe
+    # the silence there; and it drops a segment of a word without length, which is then transcribed without times.
+    for timed in (True, False) if options["without_timestamps"] and len(waveform) <= _WINDOW * _RATE else (False,):
+        try:
+            segments, _ = recognizer.model.transcribe(
+                waveform, language=base_language(language), word_timestamps=timed, **options
+            )
+            found = list(islice(segments, 1 if timed else None))
+        except RuntimeError as error:
+            why = first_line(error)
+            mend = f"{install_hint('verify-cuda')}, or" if "libcublas" in why else "try"
+            raise MachineError(f"recognizer {recognizer.name}: {why}; {mend} --recognizer-device cpu") from error
+        if timed and found and found[0].seek == 0:
+            break
+    text = " ".join(segment.text.strip() for segment in found)
+    looped = any(segment.compression_ratio > _LOOP for segment in found)
+    starts = tuple(round(1000 * word.start) for segment in found for word in segment.words or ())
+    # Languages without spaces have other words than the text shows.
+    return _Heard(text, looped, starts if len(starts) == len(text.split()) else ())

@@ -1,17 +1,15 @@
 """Makes report.html, one page without external resources."""
 
 import base64
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from maya_batch.book.character_accounting import Characters
+from maya_batch.book.report_files import LISTEN_NAME
 from maya_batch.errors import (
     EXIT_BUSY,
     EXIT_ENVIRONMENT,
@@ -22,6 +20,7 @@ from maya_batch.errors import (
     EXIT_WHOLE,
 )
 from maya_batch.report.audio_clip import PICTURE_HEIGHT, PICTURE_WIDTH, AudioClip
+from maya_batch.report.inline_parts import content_policy, file_link, resource
 from maya_batch.report.model import MOST_TAKES, ChunkReport, Report, worst_takes
 from maya_batch.report.shell_word import shell_word
 from maya_batch.report.text_diff import Words, word_diff
@@ -71,24 +70,22 @@ class _Take:
     clip: AudioClip | None
 
 
-def render_page(report: Report, clips: Mapping[str, AudioClip], fingerprint: str = "") -> str:
+def render_page(report: Report, clips: Mapping[str, AudioClip], fingerprint: str = "", listening: bool = False) -> str:
     """Make the page as HTML, with a `fingerprint` of its contents about the book.
 
     `clips` are the sounds of takes in use, by their chunk's `ref`. The page has those of the first `MOST_TAKES` of
-    `worst_takes`, and says which are missing.
+    `worst_takes`, and says which are missing. `listening`: whether listen.html is next to it.
     """
     from markupsafe import Markup
 
-    style, script = _resource("page.css"), _resource("page.js")
+    style, script = resource("palette.css", "page.css"), resource("page.js")
     worst = worst_takes(report.chunks)
     return _template().render(
         report=report,
         fingerprint=fingerprint,
+        listening=LISTEN_NAME if listening else "",
         flags="".join(f" {shell_word(flag)}" for flag in report.flags),
-        # Whatever the texts contain, only this script runs, and nothing is loaded from elsewhere: a page that is opened
-        # as a file plays the chapters next to it, a page from a server those of the server.
-        policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; "
-        "media-src data: 'self' file:; base-uri 'none'; form-action 'none'",
+        policy=content_policy(style, script),
         style=Markup(style),
         script=Markup(script),
         state=_STATES.get(report.exit_code, "Ended"),
@@ -110,7 +107,7 @@ def _template() -> "Template":
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     environment.filters |= _FILTERS
-    return environment.from_string(_resource("page.html"))
+    return environment.from_string(resource("page.html"))
 
 
 def _words(chunk: ChunkReport) -> list[Words]:
@@ -163,19 +160,9 @@ _FILTERS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
         "base64": lambda data: base64.b64encode(data).decode("ascii"),
         "grouped": lambda number: f"{number:,}",
         "length_of": _length,
-        # After "./", a name with a colon is not a URL of another scheme.
-        "link": lambda name: "./" + quote(name, errors="surrogateescape"),
+        "link": file_link,
         "lufs": lambda loudness: f"{loudness:.1f} LUFS".replace("-", "−"),
         "moment": _moment,
         "shell": shell_word,
     }
 )
-
-
-def _digest(text: str) -> str:
-    """The source of an inline style or script in a Content-Security-Policy."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
-
-
-def _resource(name: str) -> str:
-    return files("maya_batch.report").joinpath(name).read_text(encoding="utf-8")

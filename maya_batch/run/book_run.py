@@ -31,6 +31,7 @@ from maya_batch.run.pipeline_messages import TakeRequest
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.result import RunResult
 from maya_batch.run.scope import WHOLE_BOOK, Scope
+from maya_batch.run.subtitle_writing import measure_pauses, write_subtitles
 from maya_batch.run.take_inspector import make_inspector
 from maya_batch.run.take_pipeline import TakePipeline
 
@@ -256,6 +257,9 @@ class BookRun:
                 self._progress.published(file.path, file.seconds)
                 self._stop.check()
             self.result.files += write_companions(self.state)
+            if self.state.plan.book.output.reads_along:
+                measure_pauses(self.state, self.waveforms, self._progress, self._stop.check)
+                self.result.files += write_subtitles(self.state, partial)
             sample = write_sample_file(self.state, self.waveforms, self._stop.check)
             if sample is not None:
                 self.result.files.append(sample[0])

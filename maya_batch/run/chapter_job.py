@@ -59,11 +59,39 @@ class ChapterJob:
         pieces = segments(self._clips(waveforms, check, joined), start=self.start, end=self.end, sampling_rate=rate)
         if self.master is None:
             levels = ClipLevels(rate)
-            return write_chapter(levels.watch(pieces), self.targets, self.tags, rate), _sound(levels.clips, None)
+            return write_chapter(levels.watch(pieces), self.targets, self.tags, rate), self._sound(levels.clips, None)
         with write_errors(self.hidden), tempfile.TemporaryFile(dir=self.hidden) as spool:
             mastering = ChapterMaster(self.master, rate, self.seed, spool, check, self.headroom)
             seconds = write_chapter(mastering.pcm(pieces), self.targets, self.tags, rate)
-        return seconds, _sound(mastering.levels.clips, mastering.done)
+        return seconds, self._sound(mastering.levels.clips, mastering.done)
+
+    def measure(self, waveforms: WaveformCache, check: Callable[[], None], joined: Callable[[], None]) -> ChapterSound:
+        """Measure the clips as `write` does, without mastering, and write nothing."""
+        rate = self.sampling_rate
+        levels = ClipLevels(rate)
+        pieces = segments(self._clips(waveforms, check, joined), start=self.start, end=self.end, sampling_rate=rate)
+        for _ in levels.watch(pieces):
+            pass
+        return self._sound(levels.clips, None)
+
+    def _sound(self, clips: Sequence[ClipLevel], done: Mastered | None) -> ChapterSound:
+        gains = [0.0] * len(clips) if done is None else list(done.clip_gains)
+        found = {}
+        for clip, gain, step in zip(clips, gains, steps(clips, gains), strict=True):
+            if clip.voice:  # not the jingle
+                start, end = _spoken(clip)
+                pauses = [self._ms(pause) for pause in clip.quiet if start < pause[0] and pause[1] < end]
+                found[clip.name] = ClipSound(
+                    _tenth(clip.lufs), round(gain, 2), _tenth(step), self._ms((start, end)), tuple(pauses)
+                )
+        if done is None:
+            return ChapterSound(found)
+        voices = {voice: round(gain, 2) for voice, gain in done.voice_gains.items() if voice}
+        return ChapterSound(found, round(done.gain, 2), voices, round(done.missed, 2))
+
+    def _ms(self, samples: tuple[int, int]) -> tuple[int, int]:
+        start, end = (round(1000 * each / self.sampling_rate) for each in samples)
+        return start, end
 
     def _clips(self, waveforms: WaveformCache, check: Callable[[], None], joined: Callable[[], None]) -> Iterator[Clip]:
         if self.jingle is not None:
@@ -104,23 +132,19 @@ def chapter_job(
         end=pauses.chapter_end,
         sampling_rate=rate,
         master=master,
-        headroom=headroom(state.plan.book.output.formats, rate),
+        headroom=headroom(state.plan.book.output.audio, rate),
         seed=chunks[0].chapter,
         hidden=hidden_folder(state.folder),
     )
 
 
-def _sound(clips: Sequence[ClipLevel], done: Mastered | None) -> ChapterSound:
-    gains = [0.0] * len(clips) if done is None else list(done.clip_gains)
-    loud = {
-        clip.name: ClipSound(_tenth(clip.lufs), round(gain, 2), _tenth(step))
-        for clip, gain, step in zip(clips, gains, steps(clips, gains), strict=True)
-        if clip.voice  # not the jingle
-    }
-    if done is None:
-        return ChapterSound(loud)
-    voices = {voice: round(gain, 2) for voice, gain in done.voice_gains.items() if voice}
-    return ChapterSound(loud, round(done.gain, 2), voices, round(done.missed, 2))
+def _spoken(clip: ClipLevel) -> tuple[int, int]:
+    """Where the sound of a clip begins and ends; all of one without sound."""
+    start, end = clip.start, clip.end
+    if clip.quiet and clip.quiet[0] != (start, end):
+        start = clip.quiet[0][1] if clip.quiet[0][0] == start else start
+        end = clip.quiet[-1][0] if clip.quiet[-1][1] == end else end
+    return start, end
 
 
 def _tenth(level: float | None) -> float | None:

@@ -63,7 +63,7 @@ def retag_files(state: BookState, chapter: Chapter) -> Written | None:
     ]
     if not targets:
         return None
-    _make_folder(state)
+    make_audio_folder(state)
     fingerprint = new[measured] if measured in {target.path for target in targets} else before
     # Stored first: after a kill in between, they are only unused.
     state.chapter_stats.put(fingerprint, *stats)
@@ -83,7 +83,7 @@ def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache)
         return None
     waveforms.load()
     targets = state.outdated(chapter)  # the codec is known now
-    _make_folder(state)
+    make_audio_folder(state)
     for target in targets:
         _set_aside(target.path)
     tags = track_tags(state.plan.manuscript, chapter, state.fingerprint(chapter))
@@ -140,7 +140,7 @@ def write_book_files(state: BookState, result: RunResult, partial: bool = False)
     for file in files:
         if file.current:
             continue
-        _make_folder(state)
+        make_audio_folder(state)
         began = time.monotonic()
         _set_aside(file.path)
         write_m4b(file.path, file.streams, [chapter.title for chapter in file.chapters], file.tags)
@@ -178,9 +178,9 @@ def write_companions(state: BookState) -> list[Path]:
         path = state.audio_folder / name
         if not state.audio_folder.is_dir() or _content(path) == content:
             continue
-        _make_folder(state)
+        make_audio_folder(state)
         if not (name == OPF_NAME and is_opf(_content(path))):
-            _keep(path)
+            keep(path)
         write_atomic(path, content)
         written.append(path)
     return written
@@ -194,7 +194,7 @@ def _content(path: Path) -> bytes:
         return b""
 
 
-def _make_folder(state: BookState) -> None:
+def make_audio_folder(state: BookState) -> None:
     """Create the folder of the audio; a link in the place of one of its folders is an error."""
     with write_errors(state.audio_folder):
         safe_folder(state.folder, *state.audio_folder.relative_to(state.folder).parts)
@@ -203,10 +203,10 @@ def _make_folder(state: BookState) -> None:
 def _set_aside(path: Path) -> None:
     """Rename a chapter file that differs from what was written: a person may have edited it."""
     if not is_chapter(path):
-        _keep(path)
+        keep(path)
 
 
-def _keep(path: Path) -> None:
+def keep(path: Path) -> None:
     """Rename a file that is about to be replaced."""
     if path.is_file():
         aside = path.with_name(f"{path.name}.aside-{time.time_ns()}")

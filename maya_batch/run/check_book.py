@@ -31,7 +31,7 @@ def check_book(state: BookState, store: StoreName, stop: Stop) -> StoreCheck:
         BusyError: a run has locked the book.
     """
     wanted = STORES[store]
-    formats = [format_.type for format_ in state.plan.book.output.formats]
+    formats = [format_.type for format_ in state.plan.book.output.audio]
     chosen = next((name for name in formats if name in wanted.formats), formats[0])
     files = {}
     for chapter in state.plan.chapters:

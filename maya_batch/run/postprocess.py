@@ -39,6 +39,7 @@ from maya_batch.run.pipeline_messages import (
 )
 from maya_batch.run.result import RunResult
 from maya_batch.run.scope import Scope
+from maya_batch.run.take_clips import store_clip
 from maya_batch.run.take_inspector import TakeInspector
 from maya_batch.text.lexicon import respellings
 from maya_batch.wording import cannot_read_back
@@ -136,6 +137,10 @@ class TakeProcessor:
         if self._inspector.needs_transcript(take):  # it was flagged only now
             self._decode([take])
             return
+        if len(take.codes) and (self._once or take.problems):  # people will compare it with others
+            began = time.monotonic()
+            store_clip(state, take, self._waveforms.prepare(take))
+            self._result.stages.spent("codec and audio", began)
         if self._once and not take.problems:
             state.store.choose(take.key, take.attempt)
             state.stored([take.key])

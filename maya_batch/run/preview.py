@@ -61,7 +61,7 @@ def preview_book(
     """
     engine_for(machine.engine, Path(plan.sound.model))
     samples = list(_samples(plan))
-    format_ = plan.book.output.formats[0]
+    format_ = plan.book.output.audio[0]
     if FORMATS[format_.type].of_book:
         format_ = format_.model_copy(update={"type": "m4a"})  # the same sound, one file for each sample
     folder = sample_folder(plan, "preview") if folder is None else folder

@@ -1,11 +1,13 @@
-"""After listening: makes one more take of a chunk, or puts another of its takes in use."""
+"""After listening: makes one more take of a chunk, or puts another of its takes in use; one by one, or as marked."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.chunk_refs import find_chunks
+from maya_batch.book.marked_chunks import marked_chunks
+from maya_batch.book.marks_file import Mark
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, begun_state
@@ -46,7 +48,59 @@ def redo_chunks(
     state = begun_state(plan, machine, output)
     refuse_other_config(state)
     chunks = find_chunks(refs, plan, state.key)
-    guard = guard or Guarded(Stop(), FirstStart())
+    return _redo(chunks, seed, {}, state, machine, progress, output, check_tags, guard, loaders)
+
+
+def redo_marks(
+    marks: Sequence[Mark],
+    seed: int | None,
+    plan: Plan,
+    machine: Machine,
+    progress: ProgressListener,
+    output: Path | None = None,
+    check_tags: bool = True,
+    guard: Guarded | None = None,
+    loaders: Loaders | None = None,
+) -> RunResult | None:
+    """Do what a person marked, in one run: takes to keep are put in use, chunks marked `again` get one more take.
+
+    Returns None if no mark asks for a take: notes are logged, and do nothing. The language model is loaded once, and
+    only if a chunk is marked `again`. `seed` and `guard` are as in `redo_chunks`.
+
+    Raises:
+        UsageError: as `redo_chunks`, or a take does not exist, or marks contradict each other; then nothing is done.
+        BusyError, Interruption, MachineError: as `render_book`.
+    """
+    state = begun_state(plan, machine, output)
+    refuse_other_config(state)
+    marked = marked_chunks(marks, plan, state.key, lambda chunk: [take.attempt for take in state.takes(chunk)])
+    for line in marked.repeated:
+        log.warning("%s", line)
+    for ref, note in marked.notes:
+        log.info("%s: note: %s", ref, note)
+    if not marked.again and not marked.keep:
+        return None
+    choices = {state.key(chunk): attempt for chunk, attempt in marked.keep}
+    result = _redo(marked.again, seed, choices, state, machine, progress, output, check_tags, guard, loaders)
+    for chunk, attempt in marked.keep:
+        log.info("%s", take_in_use(chunk.ref, attempt))
+    return result
+
+
+def _redo(
+    chunks: Sequence[Chunk],
+    seed: int | None,
+    choices: Mapping[str, int],
+    state: BookState,
+    machine: Machine,
+    progress: ProgressListener,
+    output: Path | None,
+    check_tags: bool,
+    guard: Guarded | None,
+    loaders: Loaders | None,
+) -> RunResult:
+    """Store the `choices`, an attempt by key, and make one more take of each chunk."""
+    plan, guard = state.plan, guard or Guarded(Stop(), FirstStart())
     before = guard.first.before
     for chunk in chunks:
         take = state.take(chunk)
@@ -57,6 +111,7 @@ def redo_chunks(
         *(plan, machine, progress, output),
         check_tags=check_tags,
         redo_seeds=seeds,
+        choices=choices,
         redone=redone,
         stop=guard.stop,
         keep_log=True,

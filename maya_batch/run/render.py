@@ -38,6 +38,7 @@ def render_book(
     check_tags: bool = True,
     deadline: Deadline | None = None,
     redo_seeds: Mapping[str, int | None] | None = None,
+    choices: Mapping[str, int | None] | None = None,
     report: bool = True,
     stop: Stop | None = None,
     redone: Container[str] = (),
@@ -49,14 +50,16 @@ def render_book(
     """Generate the takes that the book needs, write its chapters, and write the report.
 
     With `redo_seeds`, a seed or None by key, only these chunks are rendered: one more take of each, which is chosen if
-    it has no problems. For keys in `redone` that take is stored already, and is only inspected.
+    it has no problems. For keys in `redone` that take is stored already, and is only inspected. `choices`, an attempt
+    by key or None to remove a choice, are stored first; with `redo_seeds`, the chapters of all these chunks are written
+    and no others.
     `take_over` holds what a person has allowed by flags. With `keep_log` all messages also go to the book's render.log.
     `loaders` replace the loading of the model, the codec and the speech recognition. Chunks and chapters that are not
     in the `scope` are left to another run.
 
     Raises:
         UsageError: the folder belongs to another book, a file in the way is not this program's, or the book has another
-            model config than is asked for, or the engine does not load this kind of model.
+            model config than is asked for, or the engine does not load this kind of model, or a take does not exist.
         BusyError: another run has locked the book.
         StoppedError: the deadline passed before all takes were generated. Here and below, finished takes are saved.
         Interruption: a signal came.
@@ -70,6 +73,7 @@ def render_book(
         stop=stop,
         loaders=loaders,
         redo_seeds=redo_seeds,
+        choices=choices,
         scope=scope,
         report=report,
     ) as run:
@@ -91,6 +95,7 @@ def opened_book(
     stop: Stop | None,
     loaders: Loaders | None,
     redo_seeds: Mapping[str, int | None] | None = None,
+    choices: Mapping[str, int | None] | None = None,
     scope: Scope = WHOLE_BOOK,
     report: bool = True,
     memory: WaveformMemory | None = None,
@@ -118,8 +123,9 @@ def opened_book(
         _reported(run) if report else nullcontext(),
         translated_torch_errors(run.waveforms.forget),
     ):
+        _choose(run.state, choices or {})
         yield run
-        run.write_chapters(redo_seeds)
+        run.write_chapters(None if redo_seeds is None else {**redo_seeds, **(choices or {})})
         run.write_book()
         run.finished()
 
@@ -151,15 +157,20 @@ def assemble_book(
     with opened_run(
         *(plan, machine, progress, output, None, keep_log), check_tags=False, stop=stop, loaders=loaders
     ) as run:
-        for key, attempt in (choices or {}).items():
-            if attempt is None:
-                run.state.store.unchoose(key)
-            else:
-                run.state.store.choose(key, attempt)
+        _choose(run.state, choices or {})
         with _reported(run), translated_torch_errors(run.waveforms.forget):
             run.write_chapters(choices)
             run.write_book(partial)
             return run.finished()
+
+
+def _choose(state: BookState, choices: Mapping[str, int | None]) -> None:
+    for key, attempt in choices.items():
+        if attempt is None:
+            state.store.unchoose(key)
+        else:
+            state.store.choose(key, attempt)
+        state.stored([key])
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from maya_batch.audio.adts import read_stream
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.loudness import file_loudness
-from maya_batch.audio.waveform_cache import WaveformCache, audible
+from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.audio.writers import STREAM
 from maya_batch.book.book_lexicon import lexicon_use
 from maya_batch.book.chapter_sound import ChapterSound
@@ -25,7 +25,7 @@ from maya_batch.book.state import BookState
 from maya_batch.checkpoint.locate import DEMO
 from maya_batch.manifest import Render, output_folder
 from maya_batch.messages.plural import plural
-from maya_batch.report.audio_clip import AudioClip, make_clip, read_clip
+from maya_batch.report.audio_clip import AudioClip, read_clip
 from maya_batch.report.files import write_report
 from maya_batch.report.model import (
     MOST_TAKES,
@@ -37,7 +37,9 @@ from maya_batch.report.model import (
     count_problems,
     worst_takes,
 )
+from maya_batch.run.listening import listen_book
 from maya_batch.run.result import RunResult
+from maya_batch.run.take_clips import take_clip
 from maya_batch.wording import incomplete, left_out
 
 log = logging.getLogger(__name__)
@@ -46,10 +48,10 @@ log = logging.getLogger(__name__)
 def write_book_report(
     state: BookState, result: RunResult, waveforms: WaveformCache, began: datetime, exit_code: int, reason: str
 ) -> Path:
-    """Write report.json and report.html into the book's folder; returns the path of report.html.
+    """Write report.json, report.html and listen.html into the book's folder; returns the path of report.html.
 
     A run that had nothing to do leaves the earlier report, if it still tells the same about the book. Takes with
-    problems become audio clips on the page: decoded if the run has loaded the codec, or from stored clips.
+    problems become audio clips on the pages: decoded if the run has loaded the codec, or from stored clips.
 
     Raises:
         MachineError: a file cannot be written.
@@ -59,7 +61,10 @@ def write_book_report(
     if fingerprint and idle and report_fingerprint(state.folder) == fingerprint:
         return state.folder / PAGE_NAME
     report = make_report(state, result, began, exit_code, reason)
-    return write_report(state.folder, report, report_clips(state, report, waveforms), fingerprint)
+    clips = report_clips(state, report, waveforms)
+    # A run that is being stopped ends soon: the next one makes the clips.
+    listening = listen_book(state, report, None if reason else waveforms)
+    return write_report(state.folder, report, clips, fingerprint, listening)
 
 
 @cache
@@ -93,7 +98,7 @@ def _fingerprint(state: BookState, exit_code: int) -> str:
 
 
 def _evidence(state: BookState, chunk: Chunk) -> tuple[object, ...]:
-    """What the report tells about a chunk, but for its text and its take: the chapter's fingerprint has these."""
+    """What the pages tell about a chunk, but for its spoken text and its take: the chapter's fingerprint has these."""
     take = state.take(chunk)
     if take is None:
         return ()
@@ -102,7 +107,8 @@ def _evidence(state: BookState, chunk: Chunk) -> tuple[object, ...]:
     chosen = state.store.chosen(take.key)
     return (
         take.attempt,
-        state.takes(chunk)[-1].attempt,
+        [(other.attempt, len(other.problems)) for other in state.takes(chunk)],
+        chunk.source,
         problems,
         transcript,
         chosen,
@@ -244,13 +250,7 @@ def report_clips(state: BookState, report: Report, waveforms: WaveformCache | No
     clips = {}
     for chunk in (chunk for chunk in state.plan.chunks() if chunk.ref in worst):
         take = state.take(chunk)
-        if take is None or not len(take.codes):
-            continue
-        mp3 = state.store.clip(take)
-        if mp3 is None and waveforms is not None and waveforms.loaded:
-            mp3 = make_clip(audible(waveforms.prepare(take)), state.plan.layout.sampling_rate)
-            waveforms.drop(take)
-            state.store.put_clip(take, mp3)
+        mp3 = None if take is None else take_clip(state, take, waveforms)
         if mp3 is not None:
             with suppress(ValueError):  # the stored file is not a clip
                 clips[chunk.ref] = read_clip(mp3)

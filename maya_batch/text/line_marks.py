@@ -9,6 +9,9 @@ from maya_batch.text.passage import Passage, Replacement, TextProblem
 from maya_batch.text.rewriting import Rewriter
 from maya_batch.text.verse import MUCH_EARLIER, bullet_length, is_verse, list_items, wrap_width
 
+LINE_END = "line end"
+"""The rule of what is added for a short pause at a line's end."""
+
 _HEADING = re.compile(r"(?:#{2,6}|#(?!\s*\d))\s+(?=[^\s#])")
 _HEADING_END = re.compile(r"\s+#{1,6}$")
 _QUOTATION = re.compile(r">(?!\d)(?:\s*>)*\s*")
@@ -75,11 +78,11 @@ def line_marks(source: str, marks: Marks) -> Rewriter:
         _strip_pipes(report, lines, pipes, is_table)
         if is_table:
             rows = [line for line in lines if not _TABLE_RULE.fullmatch(line.text)]
-            _pause_after(report, rows[:-1], ".", "line end")
+            _pause_after(report, rows[:-1], ".", LINE_END)
         elif len(items) > 1:
-            _pause_after(report, [lines[number - 1] for number in items if number], ".", "line end")
+            _pause_after(report, [lines[number - 1] for number in items if number], ".", LINE_END)
         elif not in_fences and is_verse([_line_before(passage, source) + contents[0], *contents[1:]], width()):
-            _pause_after(report, lines[:-1], ",", "line end")
+            _pause_after(report, lines[:-1], ",", LINE_END)
         for line in lines[:-1]:
             if line.text.endswith("\\") and not line.text.endswith("\\\\"):
                 report.found(line.end - 1, line.end, "line break")

@@ -205,7 +205,7 @@ def test_steps_are_between_neighbours_of_a_voice() -> None:
 
 
 def level(name: str, loudness: float | None, speaker: str = "anna") -> ClipLevel:
-    return ClipLevel(name, speaker, 0, 1, np.zeros(0), loudness)
+    return ClipLevel(name, speaker, 0, 1, np.zeros(0), loudness, ())
 
 
 def test_memory_does_not_grow_with_the_chapter(tmp_path: Path) -> None:

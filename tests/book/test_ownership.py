@@ -306,7 +306,7 @@ def test_of_an_old_folder_that_two_books_share_only_what_a_person_confirms_by_bo
 # --- files that are not ours -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["01-preface.wav", "report.html", "report.json"])
+@pytest.mark.parametrize("name", ["01-preface.wav", "listen.html", "report.html", "report.json"])
 def test_a_persons_own_file_is_not_written_over(
     name: str, first: Path, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
 ) -> None:
@@ -319,7 +319,7 @@ def test_a_persons_own_file_is_not_written_over(
         assert (tree(tiny.folder), len(fake_engine.texts)) == (before, spoken)
 
 
-@pytest.mark.parametrize("name", ["01-preface.wav", "report.html", "report.json"])
+@pytest.mark.parametrize("name", ["01-preface.wav", "listen.html", "report.html", "report.json"])
 def test_nothing_is_rendered_into_a_folder_with_a_persons_own_files(
     name: str, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
 ) -> None:

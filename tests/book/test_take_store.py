@@ -51,6 +51,15 @@ def file_of(folder: Path, attempt: int = 1, key: str = KEY) -> Path:
     return folder / "takes" / key[:2] / key / f"{attempt}.npz"
 
 
+def test_a_clip_stays_with_its_codes_when_more_is_known_about_the_take(store: TakeStore) -> None:
+    store.put([take()])
+    store.put_clip(take(), b"mp3")
+    store.put([replace(take(), examined=True, problems=(CAP,))])
+    assert store.clip(take()) == b"mp3"
+    store.put([take()])  # made again
+    assert store.clip(take()) is None
+
+
 def test_a_take_comes_back_as_it_was(store: TakeStore, tmp_path: Path) -> None:
     stored = replace(take(3, problems=(CAP, Problem("silent", "“é”")), finish="cap"), quiet=0.25)
     store.put([stored])

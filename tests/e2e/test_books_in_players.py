@@ -2,7 +2,7 @@
 
 import json
 import wave
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from maya_batch.run.render import render_book
 from tests.audio.test_chapter_file import decoded
 from tests.audio.test_m4b import png
 from tests.e2e.test_cli import Cli
-from tests.support.chromium import CHROMIUM, Page, browser
+from tests.support.chromium import Page
 from tests.support.demo import MANIFESTS
 from tests.support.epubs import write_epub, xhtml
 from tests.support.fakes import LAYOUT, Events, FakeEngine, TinyBook
@@ -137,14 +137,6 @@ def test_audiobookshelf_finds_all_that_the_manifest_says(book: TinyBook) -> None
 
 
 # --- a browser -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium is installed (Debian: apt install chromium)")
-    with browser(tmp_path / "profile") as opened:
-        yield opened
 
 
 LOADED = """Promise.all([...document.querySelectorAll("audio")].map(player => new Promise(told => {

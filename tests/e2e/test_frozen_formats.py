@@ -16,6 +16,7 @@ import typer
 import yaml
 
 from maya_batch.book.chunk import Chunk
+from maya_batch.book.marks_file import read_marks
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine, Sound, config_names, machine_settings
@@ -44,7 +45,7 @@ FLAGS = {
     *("--switch-model-config", "--upgrade-text", "--json", "--yes", "--other-book", "--forget", "--seed", "--keep"),
     *("--voice", "--seeds", "--text", "-o", "--description", "--temperature", "--top-p", "--repetition-penalty"),
     *("--chapters", "--takes", "--to", "--file", "--hours", "--gpu-memory", "--baseline", "--speak"),
-    *("--chunks", "--show-text", "-n", "--word", "--respelling", "--store"),
+    *("--chunks", "--show-text", "-n", "--word", "--respelling", "--store", "--from"),
     *("--workers", "--ray-address"),
 }
 COMMANDS = {
@@ -169,6 +170,16 @@ def test_the_report(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
         *("chapters.part", "chapters.characters.skipped", "chapters.master_gain_db", "chapters.master_missed_db"),
         *("chunks.loudness_lufs", "chunks.step_lu"),
     }
+
+
+def test_marks(tmp_path: Path) -> None:
+    path = tmp_path / "marks.csv"
+    path.write_text("ref,action,note\n3:17@a1b2,again,too fast\n3:18@b2c3,keep 2,\n4:1@c3d4,note,ask Ann\n", "utf-8")
+    assert [(mark.ref, mark.action, mark.attempt, mark.note) for mark in read_marks(path)] == [
+        ("3:17@a1b2", "again", None, "too fast"),
+        ("3:18@b2c3", "keep", 2, ""),
+        ("4:1@c3d4", "note", None, "ask Ann"),
+    ]
 
 
 def test_the_keys_of_a_manifest() -> None:

@@ -66,6 +66,8 @@ def write_book(folder: Path, doc: str) -> Path:
     soundfile.write(folder / "chime.wav", np.sin(np.arange(24_000) / 10), 24_000)
     lexicon = next(block for block in blocks("text", MANIFEST) if block.startswith("word,respelling"))
     (folder / "words.csv").write_text(lexicon, encoding="utf-8")
+    marks = next(block for block in blocks("text", MANIFEST) if block.startswith("ref,action"))
+    (folder / "marks.csv").write_text(marks, encoding="utf-8")
     return folder
 
 

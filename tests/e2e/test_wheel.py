@@ -65,15 +65,17 @@ def test_the_wheel_brings_the_parts_of_a_report(python: Path, clean: dict[str, s
     program = "from importlib.resources import files; print(files('maya_batch.report'))"
     folder = Path(run(python, "-c", program, cwd=tmp_path, env=clean).strip())
     assert folder.is_relative_to(python.parent.parent / "lib")
-    for name in ("page.html", "page.css", "page.js"):
-        assert (folder / name).read_bytes() == (ROOT / "maya_batch" / "report" / name).read_bytes()
+    parts = [path for kind in ("html", "css", "js") for path in (ROOT / "maya_batch" / "report").glob(f"*.{kind}")]
+    assert len(parts) >= 10
+    for part in parts:
+        assert (folder / part.name).read_bytes() == part.read_bytes()
 
 
 def test_the_wheel_renders(python: Path, clean: dict[str, str], tmp_path: Path) -> None:
     book = write_book(tmp_path / "book.yaml", [["Come in.", "Who is there?"]], formats=["wav", "mp3"])
     run(python, "-m", "maya_batch", "render", book, "--config", "demo", cwd=tmp_path, env=clean)
     names = sorted(path.name for path in (tmp_path / "book").iterdir() if path.is_file())
-    assert names == ["01-part-1.mp3", "01-part-1.wav", "report.html", "report.json"]
+    assert names == ["01-part-1.mp3", "01-part-1.wav", "listen.html", "report.html", "report.json"]
 
 
 def test_the_wheel_has_the_command(python: Path, clean: dict[str, str], tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_each_mistake_has_its_place_and_its_words(text: str, expected: str) -> N
 def test_what_to_do_about_it_is_said() -> None:
     assert only(BOOK + "output: {formats: mp3}\n").endswith(", not 'mp3'; write `[mp3]`")
     assert only(BOOK + "output: {formats: [mp4]}\n").endswith(
-        "did you mean `mp3`? known: wav, mp3, flac, opus, m4a, m4b"
+        "did you mean `mp3`? known: wav, mp3, flac, opus, m4a, m4b, srt, vtt, epub3"
     )
     for key, flag in [("output: {folder", "--output"), ("render: {codec", "--codec")]:
         assert f"`{flag}`" in only(BOOK + f"{key}: /x}}\n")

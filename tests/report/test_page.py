@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -25,7 +24,8 @@ from maya_batch.report.audio_clip import PICTURE_HEIGHT, PICTURE_WIDTH, AudioCli
 from maya_batch.report.files import write_report
 from maya_batch.report.model import MOST_TAKES, Report, StoreCheck
 from maya_batch.report.page import render_page
-from tests.support.chromium import CHROMIUM, Page, browser
+from tests.support.chromium import Page
+from tests.support.listening import a_book
 from tests.support.reports import a_night, chunk, report, voice
 
 EVIL = "<script>alert(1)</script> \"'><img src=x onerror=alert(2)> &amp; ]]>"
@@ -137,6 +137,19 @@ def test_both_files_are_written_and_the_page_is_given_back(tmp_path: Path, clip:
     assert write_report(tmp_path, night, {"1:2": clip}) == tmp_path / "report.html"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["title"] == night.title
+
+
+def test_the_report_leads_to_the_page_to_listen_by_where_there_is_one(tmp_path: Path) -> None:
+    def links() -> list[str | None]:
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        return [link["href"] for link in Reader(page).named("a") if link["href"] == "./listen.html"]
+
+    write_report(tmp_path, a_night(), {})
+    assert links() == []
+    write_report(tmp_path, a_night(), {}, listening=a_book())
+    assert links() == ["./listen.html"]
+    write_report(tmp_path, a_night(), {})  # as `check` does
+    assert links() == ["./listen.html"]
 
 
 def test_the_files_are_on_the_disk_before_they_have_their_names(
@@ -312,14 +325,6 @@ def test_importing_the_report_loads_no_heavy_library() -> None:
     check = "import sys, maya_batch.report.files; print({'jinja2', 'scipy', 'pyloudnorm', 'torch'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
     assert (said.stdout, said.stderr) == ("set()\n", "")
-
-
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium is installed (Debian: apt install chromium)")
-    with browser(tmp_path / "profile") as opened:
-        yield opened
 
 
 LOADED = """Promise.all([...document.querySelectorAll(".take audio")].map(player => new Promise((good, bad) => {

@@ -5,7 +5,8 @@ import json
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,19 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 _OFF = ["quic", "background-networking", "component-update", "sync", "gpu", "dev-shm-usage", "extensions"]
 _PATIENCE = 60.0
 """Seconds after which a browser is stopped that no longer answers."""
+
+
+#: Virtual codes of keys that are not their letter's.
+_CODES = {" ": 32, "ArrowLeft": 37, "ArrowRight": 39, "Escape": 27, "Enter": 13}
+
+
+def until(look: Callable[[], Any], seconds: float = 20) -> Any:
+    """What `look` returns as soon as that is true, within so many seconds."""
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
 
 
 class Page:
@@ -54,6 +68,30 @@ class Page:
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.events.append(self._read())
 
+    def open_again(self, path: Path, width: int = 1280) -> None:
+        """As `open`, for the first time or once more, on a screen of this width."""
+        self.screen(width)
+        self.events.clear()
+        self.open(path)
+
+    def screen(self, width: int) -> None:
+        """From now on the screen is so wide; below 600 it is a phone's."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600
+        )
+
+    def press(self, *keys: str) -> None:
+        """Press these keys one after the other, by their names in JavaScript."""
+        for key in keys:
+            code = _CODES.get(key, ord(key[0].upper()))
+            text = {"text": key} if len(key) == 1 else {}
+            for kind in ("keyDown", "keyUp"):
+                self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **text)
+
+    def refused(self) -> list[dict[str, Any]]:
+        """What the browser logged: what the page's policy refuses, and errors of its script."""
+        return [*self.of("Log.entryAdded"), *self.of("Runtime.exceptionThrown")]
+
     def evaluate(self, script: str) -> Any:
         """The value of an expression, a promise's when it is one, in the page as if a person had clicked there."""
         options = {"awaitPromise": True, "returnByValue": True, "userGesture": True}
@@ -63,9 +101,7 @@ class Page:
 
     def look(self, width: int, dark: bool = False) -> bytes:
         """The whole page as a PNG, on a screen of this width."""
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600
-        )
+        self.screen(width)
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=features)
         size = self.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
@@ -89,8 +125,11 @@ class Page:
 
 
 @contextmanager
-def browser(profile: Path) -> Iterator[Page]:
-    """A tab of a browser of its own, whose profile is a folder that is not there yet."""
+def browser(profile: Path, patience: float = _PATIENCE) -> Iterator[Page]:
+    """A tab of a browser of its own, whose profile is a folder that is not there yet.
+
+    After `patience` seconds the browser is stopped.
+    """
     assert CHROMIUM is not None
     command = [CHROMIUM, "--headless", "--no-sandbox", "--no-first-run", f"--user-data-dir={profile}"]
     command += [f"--disable-{what}" for what in _OFF]
@@ -98,7 +137,7 @@ def browser(profile: Path) -> Iterator[Page]:
     # It reads from descriptor 3 and writes to 4.
     shell = ["/bin/sh", "-c", 'exec "$@" 3<&0 4>&1 0</dev/null 1>&2', "sh", *command]
     with subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        watch = threading.Timer(_PATIENCE, process.kill)
+        watch = threading.Timer(patience, process.kill)
         watch.start()
         try:
             page = Page(process)

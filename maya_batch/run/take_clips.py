@@ -1,0 +1,33 @@
+"""The sound of stored takes for pages: encoded once, then kept next to the take."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maya_batch.audio.waveform_cache import WaveformCache, audible
+from maya_batch.book.state import BookState
+from maya_batch.book.take_store import Take
+from maya_batch.report.audio_clip import make_clip
+
+
+def take_clip(state: BookState, take: Take, waveforms: WaveformCache | None) -> bytes | None:
+    """The MP3 of a take: the stored one, or one that is made and stored if the codec is loaded; None without either.
+
+    Raises:
+        MachineError: it cannot be written, or ffmpeg is missing or failed.
+    """
+    mp3 = state.store.clip(take)
+    if mp3 is None and len(take.codes) and waveforms is not None and waveforms.loaded:
+        mp3 = store_clip(state, take, waveforms.prepare(take))
+        waveforms.drop(take)
+    return mp3
+
+
+def store_clip(state: BookState, take: Take, waveform: NDArray[np.float32]) -> bytes:
+    """Encode the waveform of a take as an MP3, and store it.
+
+    Raises:
+        MachineError: it cannot be written, or ffmpeg is missing or failed.
+    """
+    mp3 = make_clip(audible(waveform), state.plan.layout.sampling_rate)
+    state.store.put_clip(take, mp3)
+    return mp3
