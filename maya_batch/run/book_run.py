@@ -21,6 +21,7 @@ from maya_batch.run.cache_trial import CacheTrial
 from maya_batch.run.chapters import write_book_files, write_companions, write_sample_file
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.engine_inbox import EngineInbox
+from maya_batch.run.epub_writing import write_book_epub
 from maya_batch.run.generate import TakeGenerator, checked_take, engine_name, peak_in_process, sequence_seed
 from maya_batch.run.loading import BookEngine, Loaders, load_book_codec, pin_config, start_engine
 from maya_batch.run.pace_check import VoiceCheck
@@ -229,6 +230,8 @@ class BookRun:
             if self.state.plan.book.output.reads_along:
                 measure_pauses(self.state, self.waveforms, self._progress, self._stop.check)
                 self.result.files += write_subtitles(self.state, partial)
+                epub = write_book_epub(self.state, self._stop.check)
+                self.result.files += [] if epub is None else [epub]
             sample = write_sample_file(self.state, self.waveforms, self._stop.check)
             if sample is not None:
                 self.result.files.append(sample[0])
