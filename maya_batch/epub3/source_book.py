@@ -16,13 +16,14 @@ from maya_batch.epub3.epub_zip import Entry
 from maya_batch.epub3.marked_page import Mark, mark_page
 from maya_batch.epub3.media_overlay import STYLE, Part, length, parts, smil
 from maya_batch.epub3.page_text import Run, runs
-from maya_batch.epub3.sentence_places import sentence_places
+from maya_batch.epub3.sentence_places import Place, sentence_places
 from maya_batch.epub3.source_package import SourcePackage
 from maya_batch.epub3.spoken_chapters import SpokenChapter
 from maya_batch.errors import UsageError
 from maya_batch.importing.epub_archive import Archive, opened
 from maya_batch.importing.epub_protection import refuse_protected
 from maya_batch.importing.package import Package, read_package
+from maya_batch.importing.xhtml_elements import HEADINGS, name_of
 from maya_batch.importing.xhtml_encoding import decode
 from maya_batch.importing.xhtml_tree import parse
 from maya_batch.messages.plural import plural
@@ -84,6 +85,8 @@ class _SourceBook:
         there = [(page, run) for page in self._pages for run in page.runs if owner and run.owner == owner]
         timed = [text for text in spoken.texts if text.start is not None]
         places = sentence_places([text.text for text in timed], [run for _, run in there])
+        if places and places[0].sentence > 0 and timed[0].span is None:
+            places = [*_heading([run for _, run in there[: places[0].run]]), *places]
         if not places:
             self._missing.append(spoken.chapter.title)
             return
@@ -106,10 +109,11 @@ class _SourceBook:
         self._sounds.append(Entry(audio, spoken.audio))
         for part in parts(begun, posixpath.basename(audio), spoken.seconds):
             self._overlays.setdefault(pages[part.anchor], []).append(part)
-        found = len({place.sentence for place in places})
-        if found < len(timed):
-            lacking = plural(len(timed) - found, "sentence")
-            log.info("%s: %s not found in the EPUB and played with the one before", spoken.chapter.title, lacking)
+        found = {place.sentence for place in places}
+        lacking = sum(number not in found for number, text in enumerate(timed) if text.span is not None)
+        if lacking:
+            what = plural(lacking, "sentence")
+            log.info("%s: %s not found in the EPUB and played with the one before", spoken.chapter.title, what)
 
     def finished(self) -> Iterator[Entry]:
         """All files, in the order of the EPUB."""
@@ -150,6 +154,17 @@ def _owners(record: bytes) -> dict[str, dict[str, str]]:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UsageError(f"import.json is damaged ({error})") from error
     return found
+
+
+def _heading(runs: Sequence[Run]) -> list[Place]:
+    """The place of a title that is written in other words than it is spoken in, like II for “Chapter 2”: the last
+    heading of these runs.
+    """
+    headings = [number for number, run in enumerate(runs) if name_of(run.block) in HEADINGS]
+    if not headings:
+        return []
+    text = runs[headings[-1]].text
+    return [Place(0, headings[-1], len(text) - len(text.lstrip()), len(text.rstrip()))]
 
 
 def _page(archive: Archive, name: str, owners: Mapping[str, str]) -> _Page:
