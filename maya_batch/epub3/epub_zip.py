@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from maya_batch.audio.chapter_file import read_comment
-from maya_batch.errors import MachineError
-from maya_batch.files.atomic_write import part_of, remove_part, sync_file, sync_folder, write_errors
-from maya_batch.files.safe_open import make_folders
+from maya_batch.audio.chapter_file import published
+from maya_batch.files.atomic_write import write_errors
 
 _TYPE = ("mimetype", b"application/epub+zip")
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -36,28 +34,17 @@ def write_epub(path: Path, entries: Iterable[Entry], comment: str, check: Callab
     Raises:
         MachineError: the disk is full, or a file cannot be read or written.
     """
-    part = part_of(path)
-    with write_errors(path):
-        make_folders(path.parent)
-        part.unlink(missing_ok=True)
-    try:
-        with write_errors(path), zipfile.ZipFile(part, "x", zipfile.ZIP_DEFLATED) as archive:
-            # First and without compression (EPUB 3.3, 4.2.6.1): programs look for it at a fixed place.
-            archive.writestr(_info(_TYPE[0], zipfile.ZIP_STORED), _TYPE[1])
-            for entry in entries:
-                check()
-                _write(archive, entry)
-            archive.comment = comment.encode("ascii")
-        with write_errors(path):
-            sync_file(part)
-        if read_comment(part) != comment:
-            raise MachineError(f"{path}: the new file cannot be read back and was not kept; check the disk")
-        with write_errors(path):
-            part.replace(path)
-    except BaseException:  # a signal, too
-        remove_part(part)
-        raise
-    sync_folder(path.parent)
+    with (
+        published(path, comment) as part,
+        write_errors(path),
+        zipfile.ZipFile(part, "x", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        # First and without compression (EPUB 3.3, 4.2.6.1): programs look for it at a fixed place.
+        archive.writestr(_info(_TYPE[0], zipfile.ZIP_STORED), _TYPE[1])
+        for entry in entries:
+            check()
+            _write(archive, entry)
+        archive.comment = comment.encode("ascii")
 
 
 def _write(archive: zipfile.ZipFile, entry: Entry) -> None:

@@ -12,6 +12,8 @@ from maya_batch.text.paragraphs import paragraphs
 
 _XHTML, _OPS = "http://www.w3.org/1999/xhtml", "http://www.idpf.org/2007/ops"
 _ESCAPE = re.compile(r"\\([\[\]<>\\*_#|~&`])")
+#: What XML does not allow. Texts that are spoken have none of it; in others may be anything.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _HEADING = re.compile(r"#+\s")
 
 STYLE = """\
@@ -67,7 +69,8 @@ def silent_page(title: str, part: str, text: str, rules: int, language: str) -> 
         if paragraph.is_scene_break:
             etree.SubElement(body, f"{{{_XHTML}}}hr")
         else:
-            plain = " ".join(_ESCAPE.sub(r"\1", text[paragraph.start : paragraph.end]).split())
+            written = _FORBIDDEN.sub("", text[paragraph.start : paragraph.end])
+            plain = " ".join(_ESCAPE.sub(r"\1", written).split())
             etree.SubElement(body, f"{{{_XHTML}}}p").text = plain
     return _to_xhtml(page)
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maya_batch.audio.chapter_file import read_comment
+from maya_batch.audio.writers import Target
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.cues import Cue, chapter_cues
 from maya_batch.book.spoken_sentences import chapter_sentences
 from maya_batch.book.state import BookState
-from maya_batch.errors import MachineError
 
 _BEFORE = 0.15
 """Seconds of silence that a sentence begins with, if there are so many: its first sound may be soft."""
@@ -38,20 +38,15 @@ class SpokenChapter:
 
 
 def spoken_chapters(state: BookState) -> list[SpokenChapter]:
-    """All chapters of a book whose files are current.
-
-    Raises:
-        MachineError: the length of a file is not known.
-    """
-    return [_spoken(state, chapter) for chapter in state.plan.chapters]
+    """All chapters of a book that asks for such an EPUB and whose files are current."""
+    return [
+        _spoken(state, chapter, target) for chapter in state.plan.chapters if (target := state.epub_target(chapter))
+    ]
 
 
-def _spoken(state: BookState, chapter: Chapter) -> SpokenChapter:
-    target = state.epub_target(chapter)
-    first = state.targets(chapter)[0].path
-    stats = state.chapter_stats.get(read_comment(first) or "")
-    if target is None or stats is None:
-        raise MachineError(f"{first}: its length is not known; remove it, and run the same command")
+def _spoken(state: BookState, chapter: Chapter, target: Target) -> SpokenChapter:
+    stats = state.chapter_stats.get(read_comment(state.targets(chapter)[0].path) or "")
+    seconds = stats[0] if stats is not None else _length(target.path)
     cues = defaultdict[int, list[Cue]](list)
     for cue in chapter_cues(state, chapter):
         cues[cue.chunk.index].append(cue)
@@ -62,4 +57,11 @@ def _spoken(state: BookState, chapter: Chapter) -> SpokenChapter:
             cue = waiting.pop(0)
             start, ended = max(ended, cue.start - _BEFORE), cue.end
         texts.append(SpokenText(sentence.text, sentence.span, start))
-    return SpokenChapter(chapter, target.path, stats[0], tuple(texts))
+    return SpokenChapter(chapter, target.path, seconds, tuple(texts))
+
+
+def _length(path: Path) -> float:
+    """The length of a file, where chapters.json was lost; it counts the silence that encoders add."""
+    import mutagen
+
+    return float(mutagen.File(path).info.length)

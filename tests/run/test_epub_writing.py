@@ -136,13 +136,14 @@ def test_a_plain_book_has_an_epub_of_its_texts(tiny: TinyBook, fake_engine: Fake
     assert (render(tiny), assemble(tiny)) == ([], [])
 
 
+@pytest.mark.slow
 @needs_java
 def test_epubcheck_finds_nothing_in_it(tiny: TinyBook, fake_engine: FakeEngine) -> None:
     from tests.audio.test_m4b import png
 
     (tiny.folder / "cover.png").write_bytes(png(8))
     chapters: list[dict[str, object]] = [
-        {"title": "Preface", "text": "Not [spoken](x) at all.\n\n* * *\n\n<b>No.</b>", "skip": "preface"},
+        {"title": "Preface", "text": "Not [spoken](x) at \x07all.\n\n* * *\n\n<b>No.</b>", "skip": "preface"},
         {"title": "One", "part": "Part A", "text": "## A heading\n\nThe night was dark.\n\nWho goes there?"},
         {"title": "Two", "part": "Part A", "subtitle": "Or more", "text": "No man.\n\n***\n\nSo it was."},
         {"title": "Three", "part": "Part B", "text": "It was late."},
@@ -170,6 +171,7 @@ def test_it_waits_for_all_chapters_and_follows_each_change(tiny: TinyBook, fake_
     first, comment = path.read_bytes(), read_comment(path)
     path.unlink()
     assert describe(state(tiny), Machine(), takes=True).book_files == {str(path): "missing"}
+    (tiny.output / ".maya" / "sound.json").unlink()
     assert (assemble(tiny), path.read_bytes()) == (["Tiny.epub"], first)
     fake_engine.batches.clear()
     tiny.write(TEXT, output=EPUB, subtitle="A tale")
@@ -265,6 +267,7 @@ def test_an_imported_book_keeps_its_pages(
     assert (render(tiny), assemble(tiny)) == ([], [])
 
 
+@pytest.mark.slow
 @needs_java
 def test_epubcheck_finds_nothing_in_an_imported_book(tiny: TinyBook, source: Path, fake_engine: FakeEngine) -> None:
     render(tiny)
