@@ -229,9 +229,14 @@ class BookRun:
             self.result.files += write_companions(self.state)
             if self.state.plan.book.output.reads_along:
                 measure_pauses(self.state, self.waveforms, self._progress, self._stop.check)
-                self.result.files += write_subtitles(self.state, partial)
+                written = list(write_subtitles(self.state, partial))
+                self.result.files += written
+                if written:
+                    log.info("%s of subtitles written", plural(len(written), "file"))
                 epub = write_book_epub(self.state, self._stop.check)
-                self.result.files += [] if epub is None else [epub]
+                if epub is not None:
+                    self.result.files.append(epub[0])
+                    self._progress.published(*epub)
             sample = write_sample_file(self.state, self.waveforms, self._stop.check)
             if sample is not None:
                 self.result.files.append(sample[0])

@@ -18,8 +18,8 @@ from maya_batch.run.chapters import keep, make_audio_folder
 log = logging.getLogger(__name__)
 
 
-def write_book_epub(state: BookState, check: Callable[[], None]) -> Path | None:
-    """Write the EPUB if the book asks for one, and return its path.
+def write_book_epub(state: BookState, check: Callable[[], None]) -> tuple[Path, float] | None:
+    """Write the EPUB if the book asks for one and it is not current; returns its path and the seconds of its sound.
 
     `check` is called often and ends this by raising an error.
 
@@ -34,8 +34,9 @@ def write_book_epub(state: BookState, check: Callable[[], None]) -> Path | None:
     make_audio_folder(state)
     if not is_chapter(path):
         keep(path)
-    write_epub(path, _entries(state, spoken_chapters(state)), fingerprint, check)
-    return path
+    spoken = spoken_chapters(state)
+    write_epub(path, _entries(state, spoken), fingerprint, check)
+    return path, sum(chapter.seconds for chapter in spoken)
 
 
 def _entries(state: BookState, spoken: list[SpokenChapter]) -> Iterable[Entry]:
