@@ -16,7 +16,7 @@ LAYERS = (
     {"cli"},
     {"bench"},
     {"run"},
-    {"report"},
+    {"report", "epub3"},
     {"book", "importing"},
     {"quality", "engine", "audio"},
     {"checkpoint"},

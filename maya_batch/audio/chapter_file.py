@@ -7,8 +7,8 @@ program that has the old file open keeps the old one. The same PCM and tags give
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -108,6 +108,31 @@ def _check_part(target: Target, comment: str) -> None:
 
 def _comment_of(target: Target, tags: TrackTags) -> str:
     return tags.comment if target.comment is None else target.comment
+
+
+@contextmanager
+def published(path: Path, comment: str) -> Iterator[Path]:
+    """The name of an unfinished file to write, which becomes `path` if it then has this comment, and else is removed.
+
+    Raises:
+        MachineError: it cannot be written or read back.
+    """
+    part = part_of(path)
+    with write_errors(path):
+        make_folders(path.parent)
+        part.unlink(missing_ok=True)
+    try:
+        yield part
+        with write_errors(path):
+            sync_file(part)
+        if read_comment(part) != comment:
+            raise MachineError(f"{path}: the new file cannot be read back and was not kept; check the disk")
+        with write_errors(path):
+            part.replace(path)
+    except BaseException:  # a signal, too
+        remove_part(part)
+        raise
+    sync_folder(path.parent)
 
 
 def read_comment(path: Path) -> str | None:

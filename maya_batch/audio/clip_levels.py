@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.audio.loudness_meter import LoudnessMeter, Powers, Samples, loudness
-from maya_batch.audio.quiet import quiet_stretches
+from maya_batch.audio.quiet import Sounding, sounding
 from maya_batch.audio.room_tone import PauseSpectrum
 from maya_batch.audio.stitch import Clip
 
@@ -26,8 +26,10 @@ class ClipLevel:
     powers: Powers
     lufs: float | None
     """None for silence and below 400 ms."""
-    quiet: tuple[tuple[int, int], ...]
-    """Start and end of its stretches of quiet, in samples from the start of the chapter."""
+    sounding: Sounding
+    """Where it has sound, in samples from the start of the chapter."""
+    lead: int = 0
+    """Samples before its first sound in the waveform that it is made of."""
 
 
 class ClipLevels:
@@ -55,8 +57,9 @@ class ClipLevels:
         meter = LoudnessMeter(self._rate)
         meter.add(samples)
         powers = meter.powers()
-        quiet = tuple((start + low, start + high) for low, high in quiet_stretches(samples, self._rate))
-        self.clips.append(ClipLevel(clip.name, clip.voice, start, self.samples, powers, loudness([powers]), quiet))
+        lufs, heard = loudness([powers]), sounding(samples, self._rate).shifted(start)
+        lead = sounding(clip.waveform, self._rate).start
+        self.clips.append(ClipLevel(clip.name, clip.voice, start, self.samples, powers, lufs, heard, lead))
         if self._gather:
             self.spectra.setdefault(clip.voice, PauseSpectrum()).add(samples)
 

@@ -11,13 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from maya_batch.audio.adts import FRAME, AacStream
-from maya_batch.audio.chapter_file import read_comment
+from maya_batch.audio.chapter_file import published
 from maya_batch.audio.ffmpeg import BIT_EXACT, FfmpegError, FfmpegProcess, file_url
 from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.mp4_tags import write_mp4
 from maya_batch.errors import MachineError
-from maya_batch.files.atomic_write import part_of, remove_part, sync_file, sync_folder, write_errors
-from maya_batch.files.safe_open import make_folders
+from maya_batch.files.atomic_write import write_errors
 
 MOST_CHAPTERS = 255
 """The most chapters of one file."""
@@ -53,23 +52,9 @@ def write_m4b(path: Path, streams: Sequence[AacStream], titles: Sequence[str], t
     """
     if not 0 < len(streams) <= MOST_CHAPTERS or len({stream.sampling_rate for stream in streams}) > 1:
         raise ValueError(f"{path}: {len(streams)} chapters, or chapters of several sampling rates")
-    part = part_of(path)
-    with write_errors(path):
-        make_folders(path.parent)
-        part.unlink(missing_ok=True)
-    try:
+    with published(path, tags.comment) as part:
         _join(path, part, streams, _marks(streams, titles))
         _tag(path, part, tags)
-        with write_errors(path):
-            sync_file(part)
-        if read_comment(part) != tags.comment:
-            raise MachineError(f"{path}: the new file cannot be read back and was not kept; check the disk")
-        with write_errors(path):
-            part.replace(path)
-    except BaseException:  # a signal, too
-        remove_part(part)
-        raise
-    sync_folder(path.parent)
 
 
 def chapter_starts(streams: Sequence[AacStream]) -> list[int]:

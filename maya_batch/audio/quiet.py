@@ -1,4 +1,6 @@
-"""Where a clip of speech is quiet: at its edges, between its sentences, and where its speaker pauses for breath."""
+"""Where a clip of speech has sound, and where its speaker pauses: between sentences, at commas, for breath."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,23 +16,35 @@ _SILENCE_DBFS = -60.0
 """A step below this has no sound."""
 
 
-def quiet_stretches(samples: Samples, rate: int) -> list[tuple[int, int]]:
-    """Start and end of each stretch of quiet, in samples: at the edges of any length, else of 0.08 s or more.
+@dataclass(frozen=True)
+class Sounding:
+    """Where a clip has sound, in samples."""
 
-    `samples` [n] are at `rate` Hz. A clip without sound is quiet as a whole.
-    """
+    start: int
+    """Where its first sound begins; `end` is where its last one ends. All of a clip without sound."""
+    end: int
+    pauses: tuple[tuple[int, int], ...] = ()
+    """Start and end of each pause between them, in order."""
+
+    def shifted(self, samples: int) -> "Sounding":
+        """The same so many samples later."""
+        pauses = tuple((start + samples, end + samples) for start, end in self.pauses)
+        return Sounding(self.start + samples, self.end + samples, pauses)
+
+
+def sounding(samples: Samples, rate: int) -> Sounding:
+    """Where a clip has sound and where it pauses; `samples` [n] are at `rate` Hz."""
     step = max(1, round(STEP_SECONDS * rate))
     steps = -(-len(samples) // step)
     squares = np.zeros(steps * step, dtype=np.float64)
     squares[: len(samples)] = np.square(samples, dtype=np.float64)
     levels = 10 * np.log10(squares.reshape(-1, step).mean(axis=1) + 1e-20)
-    sounding = levels[levels >= _SILENCE_DBFS]
-    if not len(sounding):
-        return [(0, len(samples))]
-    quiet = levels < np.quantile(sounding, _LOUD_SHARE) + _QUIET_DB
-    edges = np.flatnonzero(np.diff(quiet.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
-    return [
-        (int(start) * step, min(int(end) * step, len(samples)))
-        for start, end in edges
-        if end - start >= _SHORTEST or start == 0 or end == steps
-    ]
+    audible = levels[levels >= _SILENCE_DBFS]
+    if not len(audible):
+        return Sounding(0, len(samples))
+    quiet = levels < np.quantile(audible, _LOUD_SHARE) + _QUIET_DB
+    loud = np.flatnonzero(~quiet)
+    start, end = int(loud[0]), int(loud[-1]) + 1
+    edges = start + np.flatnonzero(np.diff(quiet[start:end].astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+    pauses = tuple((int(low) * step, int(high) * step) for low, high in edges if high - low >= _SHORTEST)
+    return Sounding(start * step, min(end * step, len(samples)), pauses)

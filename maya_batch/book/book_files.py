@@ -13,6 +13,7 @@ from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.writers import FORMATS
 from maya_batch.book.chapter_fingerprint import COMMENT_PREFIX
 from maya_batch.book.chunk import Chapter
+from maya_batch.book.epub_file import epub_path
 from maya_batch.book.sample_file import sample_path
 from maya_batch.book.state import BookState
 from maya_batch.book.track_tags import track_tags
@@ -101,6 +102,7 @@ def stale_files(state: BookState) -> list[Path]:
     """
     now = [file.path for file in book_files(state)]
     keep = [] if state.plan.book.sample is None else [sample_path(state)]
+    keep += [epub_path(state)] if state.plan.book.output.has("epub3") else []
     # While chapters are missing, it is not known which parts the book will have.
     unknown = has_book_file(state) and not now
     stale = [path for path in state.stale_files() if path not in keep]

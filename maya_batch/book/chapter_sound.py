@@ -32,10 +32,12 @@ class ClipSound:
     """Where its first sound begins and its last one ends, in ms from the start of the file; None if it is not known."""
     quiet: tuple[tuple[int, int], ...] = ()
     """Start and end of each pause between them, in ms from the start of the file."""
+    lead: int = 0
+    """Where its first sound begins in its take, in ms."""
 
     def __post_init__(self) -> None:
         places = [] if self.spoken is None else [self.spoken[0], *chain(*self.quiet), self.spoken[1]]
-        if places != sorted(places) or (places and places[0] < 0):
+        if places != sorted(places) or min([self.lead, *places]) < 0:
             raise ValueError(f"{places}: not a clip and its pauses in order")
 
 

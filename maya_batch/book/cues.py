@@ -1,12 +1,13 @@
 """When each sentence of a chapter is spoken: for subtitles, EPUBs that speak, and pages to listen by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.book.chunk import Chapter, Chunk
-from maya_batch.book.sentence_times import ClipPauses, sentence_times
-from maya_batch.book.spoken_sentences import chapter_sentences
+from maya_batch.book.sentence_times import ClipPauses, expected_length, sentence_times
+from maya_batch.book.spoken_sentences import SpokenSentence, chapter_sentences
 from maya_batch.book.state import BookState
 
 
@@ -26,6 +27,15 @@ class Cue:
     """Start and end in the chapter's text, in characters; None for the title, which is no part of it."""
 
 
+@dataclass(frozen=True)
+class TimedClip:
+    """A chunk's sound in its chapter's file."""
+
+    pauses: ClipPauses
+    lead: float | None = None
+    """Seconds before its first sound in its take; None if it is not measured."""
+
+
 def chapter_cues(state: BookState, chapter: Chapter) -> tuple[Cue, ...]:
     """The cues of a chapter, in order; none unless all of its chunks have takes.
 
@@ -40,7 +50,8 @@ def chapter_cues(state: BookState, chapter: Chapter) -> tuple[Cue, ...]:
         if (clip := clips.get(chunk.index)) is None:
             continue
         sentences = list(group)
-        times = sentence_times([_length(sentence.spoken) for sentence in sentences], clip)
+        lengths = [expected_length(sentence.spoken) for sentence in sentences]
+        times = sentence_times(lengths, clip.pauses, _heard(state, chunk, sentences, clip))
         for sentence, (start, end) in zip(sentences, times, strict=True):
             cues.append(Cue(chunk, start, end, sentence.text, sentence.span))
     return tuple(cues)
@@ -51,7 +62,7 @@ def has_times(state: BookState, chapter: Chapter) -> bool:
     return bool(_measured(state, chapter))
 
 
-def _measured(state: BookState, chapter: Chapter) -> dict[int, ClipPauses]:
+def _measured(state: BookState, chapter: Chapter) -> dict[int, TimedClip]:
     """What was measured of the chunks when the chapter's file was written, by their index; none if it is not known."""
     if not state.current(chapter):
         return {}
@@ -67,11 +78,11 @@ def _measured(state: BookState, chapter: Chapter) -> dict[int, ClipPauses]:
             return {}
         start, end = clip.spoken
         pauses = [(begin / 1000, stop / 1000) for begin, stop in clip.quiet]
-        found[chunk.index] = ClipPauses(start / 1000, end / 1000, pauses)
+        found[chunk.index] = TimedClip(ClipPauses(start / 1000, end / 1000, pauses), clip.lead / 1000)
     return found
 
 
-def _estimated(state: BookState, chapter: Chapter) -> dict[int, ClipPauses]:
+def _estimated(state: BookState, chapter: Chapter) -> dict[int, TimedClip]:
     """The same by the lengths of the takes, and of the file if that is known."""
     layout, pauses, jingle = state.plan.layout, state.plan.pauses, state.plan.manuscript.jingle
     chunks = [chunk for chunk in chapter.chunks if not state.omitted(chunk)]
@@ -89,11 +100,17 @@ def _estimated(state: BookState, chapter: Chapter) -> dict[int, ClipPauses]:
         lengths = [max(0.0, length - cut) for length in lengths]
     found, at = {}, first
     for chunk, length in zip(chunks, lengths, strict=True):
-        found[chunk.index] = ClipPauses(at, at + length)
+        found[chunk.index] = TimedClip(ClipPauses(at, at + length))
         at += length + chunk.pause
     return found
 
 
-def _length(spoken: str) -> float:
-    """How long a text is expected to be, in letters."""
-    return max(1, sum(map(str.isalnum, spoken)))
+def _heard(state: BookState, chunk: Chunk, sentences: Sequence[SpokenSentence], clip: TimedClip) -> list[float | None]:
+    """Where the sentences of a chunk begin by the recognizer, in seconds from the start of the chapter's file."""
+    take = state.take(chunk)
+    if clip.lead is None or take is None or take.transcript is None or len(sentences) < 2:
+        return []
+    from maya_batch.quality.word_times import heard_starts
+
+    starts = heard_starts([sentence.spoken for sentence in sentences], take.transcript, state.plan.book.language)
+    return [None if start is None else clip.pauses.start + start - clip.lead for start in starts]

@@ -9,6 +9,7 @@ from maya_batch.book.book_files import book_file_states
 from maya_batch.book.book_lexicon import LexiconUse, lexicon_use
 from maya_batch.book.character_accounting import Characters, book_characters, chapter_characters
 from maya_batch.book.chunk import Chapter
+from maya_batch.book.epub_file import epub_states
 from maya_batch.book.leftovers import left_over
 from maya_batch.book.machine_speed import Speed
 from maya_batch.book.settings import Machine
@@ -83,8 +84,8 @@ class Description:
     skipped: list[SkippedChapter]
     """The chapters that the manifest skips."""
     book_files: dict[str, str]
-    """What the M4B is, or its parts, and their subtitles, by path: `current`, `outdated`, `missing`, or `waiting` for
-    chapters.
+    """What the M4B is, or its parts, their subtitles, and the EPUB, by path: `current`, `outdated`, `missing`, or
+    `waiting` for chapters.
 
     Plans do not tell it.
     """
@@ -240,7 +241,7 @@ def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:
 
 
 def _book_file_states(state: BookState) -> dict[Path, str]:
-    return book_file_states(state) | book_subtitle_states(state)
+    return book_file_states(state) | book_subtitle_states(state) | epub_states(state)
 
 
 def _bytes_a_second(state: BookState) -> float:

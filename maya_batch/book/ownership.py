@@ -14,6 +14,7 @@ from maya_batch.book.all_take_keys import all_keys
 from maya_batch.book.book_files import book_path, has_book_file
 from maya_batch.book.book_id import AUDIO_RULES, BookId, new_id, path_from, write_book_id
 from maya_batch.book.chapter_fingerprint import COMMENT_PREFIX
+from maya_batch.book.epub_file import epub_path
 from maya_batch.book.leftovers import keep_unclaimed, read_unclaimed
 from maya_batch.book.report_files import JSON_NAME, LISTEN_NAME, PAGE_NAME, is_report
 from maya_batch.book.sample_file import sample_path
@@ -172,6 +173,7 @@ def _foreign_files(state: BookState, adopt: bool) -> Iterator[str]:
     targets = [target.path for chapter in state.plan.chapters for target in state.targets(chapter)]
     targets += [book_path(state)] if has_book_file(state) else []
     targets += subtitle_paths(state)
+    targets += [epub_path(state)] if state.plan.book.output.has("epub3") else []
     targets += [sample_path(state)] if state.plan.book.sample is not None else []
     for path in (*targets, *(state.folder / name for name in (JSON_NAME, PAGE_NAME, LISTEN_NAME))):
         try:

@@ -1,7 +1,7 @@
 """Reads book.yaml and its chapter files into a `Manuscript`, and finds all mistakes in one go."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from maya_batch.errors import Finding, UsageError
@@ -71,6 +71,8 @@ class Manuscript:
     place: Callable[[DataPath], tuple[int, int]]
     """Line and column, from 1, of the value at a path of the manifest."""
     skipped: tuple[SkippedChapter, ...] = ()
+    skipped_texts: Mapping[int, str] = field(default_factory=dict, repr=False)
+    """The texts of the skipped chapters, by their number, whatever is in them."""
     cover: Cover | None = None
     jingle: Jingle | None = None
 
@@ -106,12 +108,14 @@ def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
             findings.append(checker.finding(("cover",), *error.args))
     chapters: list[ChapterText] = []
     skipped: list[SkippedChapter] = []
+    skipped_texts: dict[int, str] = {}
     room = LIMIT_BYTES
     for index, chapter in enumerate(book.chapters):
         if chapter.skip is not False:
-            left_out, mistakes = _skipped_chapter(checker, index, path.parent)
+            left_out, unspoken, mistakes = _skipped_chapter(checker, index, path.parent)
             findings += mistakes
             skipped.append(left_out)
+            skipped_texts[left_out.number] = unspoken
             room -= left_out.characters
         else:
             text, mistakes = _chapter_text(checker, index, path.parent)
@@ -133,7 +137,9 @@ def read_manuscript(path: Path) -> tuple[Manuscript | None, list[Finding]]:
     texts, mistakes = credit_texts(checker)
     findings += mistakes
     chapters = sorted([*chapters, *texts], key=lambda chapter: chapter.number)
-    manuscript = Manuscript(path, folder, book, tuple(chapters), lexicon, source.place, tuple(skipped), cover, jingle)
+    manuscript = Manuscript(
+        *(path, folder, book, tuple(chapters), lexicon, source.place, tuple(skipped), skipped_texts, cover, jingle)
+    )
     return manuscript, list(dict.fromkeys(findings))
 
 
@@ -201,8 +207,8 @@ def _chapter_text(checker: Checker, index: int, given: Path) -> tuple[ChapterTex
     return read, []
 
 
-def _skipped_chapter(checker: Checker, index: int, given: Path) -> tuple[SkippedChapter, list[Finding]]:
-    """A chapter that is not rendered: its file must be there, whatever is in it."""
+def _skipped_chapter(checker: Checker, index: int, given: Path) -> tuple[SkippedChapter, str, list[Finding]]:
+    """A chapter that is not rendered, and its text: its file must be there, whatever is in it."""
     chapter = checker.book.chapters[index]
     path: DataPath = ("chapters", index, "file")
     findings: list[Finding] = []
@@ -214,4 +220,4 @@ def _skipped_chapter(checker: Checker, index: int, given: Path) -> tuple[Skipped
         else:
             text = unix_lines(raw.decode("utf-8-sig", errors="replace"))
     reason = chapter.skip if isinstance(chapter.skip, str) else ""
-    return SkippedChapter(index + 1, chapter.title, chapter.part or "", reason, len(text)), findings
+    return SkippedChapter(index + 1, chapter.title, chapter.part or "", reason, len(text)), text, findings

@@ -22,6 +22,7 @@ from maya_batch.run.cache_trial import CacheTrial
 from maya_batch.run.chapters import write_book_files, write_companions, write_sample_file
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.engine_inbox import EngineInbox
+from maya_batch.run.epub_writing import write_book_epub
 from maya_batch.run.generate import TakeGenerator, checked_take, engine_name, peak_in_process, sequence_seed
 from maya_batch.run.loading import BookEngine, Loaders, join_engine, load_book_codec, pin_config, start_engine
 from maya_batch.run.open_work import OpenWork
@@ -259,7 +260,14 @@ class BookRun:
             self.result.files += write_companions(self.state)
             if self.state.plan.book.output.reads_along:
                 measure_pauses(self.state, self.waveforms, self._progress, self._stop.check)
-                self.result.files += write_subtitles(self.state, partial)
+                written = list(write_subtitles(self.state, partial))
+                self.result.files += written
+                if written:
+                    log.info("%s of subtitles written", plural(len(written), "file"))
+                epub = write_book_epub(self.state, self._stop.check)
+                if epub is not None:
+                    self.result.files.append(epub[0])
+                    self._progress.published(*epub)
             sample = write_sample_file(self.state, self.waveforms, self._stop.check)
             if sample is not None:
                 self.result.files.append(sample[0])

@@ -79,19 +79,20 @@ class ChapterJob:
         found = {}
         for clip, gain, step in zip(clips, gains, steps(clips, gains), strict=True):
             if clip.voice:  # not the jingle
-                start, end = _spoken(clip)
-                pauses = [self._ms(pause) for pause in clip.quiet if start < pause[0] and pause[1] < end]
+                heard = clip.sounding
                 found[clip.name] = ClipSound(
-                    _tenth(clip.lufs), round(gain, 2), _tenth(step), self._ms((start, end)), tuple(pauses)
+                    *(_tenth(clip.lufs), round(gain, 2), _tenth(step)),
+                    spoken=(self._ms(heard.start), self._ms(heard.end)),
+                    quiet=tuple((self._ms(start), self._ms(end)) for start, end in heard.pauses),
+                    lead=self._ms(clip.lead),
                 )
         if done is None:
             return ChapterSound(found)
         voices = {voice: round(gain, 2) for voice, gain in done.voice_gains.items() if voice}
         return ChapterSound(found, round(done.gain, 2), voices, round(done.missed, 2))
 
-    def _ms(self, samples: tuple[int, int]) -> tuple[int, int]:
-        start, end = (round(1000 * each / self.sampling_rate) for each in samples)
-        return start, end
+    def _ms(self, samples: int) -> int:
+        return round(1000 * samples / self.sampling_rate)
 
     def _clips(self, waveforms: WaveformCache, check: Callable[[], None], joined: Callable[[], None]) -> Iterator[Clip]:
         if self.jingle is not None:
@@ -136,15 +137,6 @@ def chapter_job(
         seed=chunks[0].chapter,
         hidden=hidden_folder(state.folder),
     )
-
-
-def _spoken(clip: ClipLevel) -> tuple[int, int]:
-    """Where the sound of a clip begins and ends; all of one without sound."""
-    start, end = clip.start, clip.end
-    if clip.quiet and clip.quiet[0] != (start, end):
-        start = clip.quiet[0][1] if clip.quiet[0][0] == start else start
-        end = clip.quiet[-1][0] if clip.quiet[-1][1] == end else end
-    return start, end
 
 
 def _tenth(level: float | None) -> float | None:

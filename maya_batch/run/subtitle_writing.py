@@ -75,8 +75,8 @@ def _asked_for(state: BookState, partial: bool) -> Iterator[SubtitleFile]:
 def _completed(before: ChapterSound, measured: ChapterSound) -> ChapterSound:
     """What was measured when a chapter was written, with where its clips are."""
     clips = {
-        name: replace(clip, spoken=measured.clips[name].spoken, quiet=measured.clips[name].quiet)
+        name: replace(clip, spoken=now.spoken, quiet=now.quiet, lead=now.lead)
         for name, clip in before.clips.items()
-        if name in measured.clips
+        if (now := measured.clips.get(name)) is not None
     }
     return replace(before, clips=measured.clips | clips)

@@ -19,6 +19,7 @@ from maya_batch.audio.clip_levels import ClipLevel, steps
 from maya_batch.audio.ffmpeg import file_url, run_for_log
 from maya_batch.audio.mastering import MOST_EVENED, ChapterMaster, clip_gains
 from maya_batch.audio.metadata import TrackTags
+from maya_batch.audio.quiet import Sounding
 from maya_batch.audio.stitch import Clip, segments
 from maya_batch.audio.writers import Target
 from maya_batch.manifest import Master
@@ -205,7 +206,7 @@ def test_steps_are_between_neighbours_of_a_voice() -> None:
 
 
 def level(name: str, loudness: float | None, speaker: str = "anna") -> ClipLevel:
-    return ClipLevel(name, speaker, 0, 1, np.zeros(0), loudness, ())
+    return ClipLevel(name, speaker, 0, 1, np.zeros(0), loudness, Sounding(0, 1))
 
 
 def test_memory_does_not_grow_with_the_chapter(tmp_path: Path) -> None:

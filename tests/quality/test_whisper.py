@@ -61,6 +61,22 @@ def test_a_take_that_says_its_text_has_no_problem_and_is_heard_alike_each_time(
     assert listen(tiny, takes[TEXT], RATE, TEXT, "en-GB", Quality())[0] == found
 
 
+def test_it_is_known_when_each_word_of_a_transcript_begins(
+    tiny: Recognizer, takes: dict[str, NDArray[np.float32]]
+) -> None:
+    found, _ = listen(tiny, takes[TEXT], RATE, TEXT, "en", Quality())
+    assert len(found.starts) == len(found.text.split())
+    assert list(found.starts) == sorted(found.starts)
+    half = 1000 * len(takes[CUT]) / RATE
+    assert found.starts[found.text.split().index("and")] == pytest.approx(half, abs=700)
+
+
+def test_a_take_longer_than_a_window_has_no_times(tiny: Recognizer, takes: dict[str, NDArray[np.float32]]) -> None:
+    long = np.concatenate([takes[TEXT]] * (1 + 31 * RATE // len(takes[TEXT])))
+    found, _ = listen(tiny, long, RATE, TEXT, "en", Quality())
+    assert (found.starts, "house" in found.text) == ((), True)
+
+
 def test_what_a_take_leaves_out_is_missing(tiny: Recognizer, takes: dict[str, NDArray[np.float32]]) -> None:
     found, problems = listen(tiny, takes[CUT], RATE, TEXT, "en", Quality())
     assert problems[0].kind == "missing"
@@ -274,6 +290,11 @@ def heard_of(recognizer: Recognizer, wave: NDArray[np.float32]) -> object:
     return listen(recognizer, wave, RATE, TEXT, "en", Quality())[0].text
 
 
+def said_at_once(text: str, ratio: float = 1.0) -> SimpleNamespace:
+    """A window of faster-whisper."""
+    return SimpleNamespace(text=text, compression_ratio=ratio, seek=0, words=None)
+
+
 class Twice:
     """A model that hears one thing first and another one with time stamps."""
 
@@ -283,7 +304,7 @@ class Twice:
 
     def transcribe(self, wave: NDArray[np.float32], without_timestamps: bool, **_: Any) -> tuple[list[Any], None]:
         self.calls.append(without_timestamps)
-        return [SimpleNamespace(text=self.said[without_timestamps], compression_ratio=1.0)], None
+        return [said_at_once(self.said[without_timestamps])], None
 
 
 @pytest.mark.parametrize(
@@ -315,7 +336,7 @@ class Looping:
 
     def transcribe(self, wave: NDArray[np.float32], no_repeat_ngram_size: int = 0, **_: Any) -> tuple[list[Any], None]:
         text, ratio = (TEXT, 1.0) if no_repeat_ngram_size else ("Beep. " * 75, self.ratio)
-        return [SimpleNamespace(text=text, compression_ratio=ratio)], None
+        return [said_at_once(text, ratio)], None
 
 
 @pytest.mark.parametrize(("ratio", "kinds"), [(23.6, []), (2.3, ["added", "words"])])
