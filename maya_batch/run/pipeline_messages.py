@@ -62,10 +62,18 @@ class Measured:
     lufs: float | None
 
 
-PostprocessMessage = Generated | Unexamined | ExaminedAll | Inspected | Measured
+@dataclass(frozen=True)
+class Encoded:
+    """The MP3 of a stored take."""
+
+    take: Take
+    mp3: bytes
 
 
-# To inspect, and to the threads that measure loudness.
+PostprocessMessage = Generated | Unexamined | ExaminedAll | Inspected | Measured | Encoded
+
+
+# To inspect, and to the threads that run ffmpeg.
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,17 @@ class ChapterWritten:
     fingerprint: str
     path: Path
     seconds: float
+
+
+@dataclass(frozen=True)
+class ToCompare:
+    """A stored take that people will compare with others, and its waveform, mono float32."""
+
+    take: Take
+    waveform: NDArray[np.float32]
+
+
+FfmpegMessage = ChapterWritten | ToCompare
 
 
 # To the engine's thread, which alone calls the progress listener.

@@ -24,9 +24,11 @@ from maya_batch.run.pipeline import Inbox
 from maya_batch.run.pipeline_messages import (
     ChapterWritten,
     Decoded,
+    Encoded,
     EngineMessage,
     Examined,
     ExaminedAll,
+    FfmpegMessage,
     Generated,
     Inspected,
     Measured,
@@ -35,11 +37,11 @@ from maya_batch.run.pipeline_messages import (
     Rendered,
     Retry,
     TakeRequest,
+    ToCompare,
     Unexamined,
 )
 from maya_batch.run.result import RunResult
 from maya_batch.run.scope import Scope
-from maya_batch.run.take_clips import store_clip
 from maya_batch.run.take_inspector import TakeInspector
 from maya_batch.text.lexicon import respellings
 from maya_batch.wording import cannot_read_back
@@ -63,17 +65,17 @@ class TakeProcessor:
         scope: Scope,
         stopping: Event,
         inspect: Inbox[Decoded],
-        measure: Inbox[ChapterWritten],
+        ffmpeg: Inbox[FfmpegMessage],
         engine: Callable[[EngineMessage], None],
     ) -> None:
         """`chunks` are those to be settled; with `once`, by their next take, which is chosen if it has no problems.
 
         Chapters and chunks that are not in the `scope` are left as they are.
-        `inspector` is only asked which takes need a transcript. `inspect`, `measure` and `engine` get messages.
+        `inspector` is only asked which takes need a transcript. `inspect`, `ffmpeg` and `engine` get messages.
         """
         self._state, self._voice_check, self._waveforms, self._result = state, voice_check, waveforms, result
         self._inspector, self._once, self._stopping = inspector, once, stopping
-        self._inspect, self._measure, self._engine = inspect, measure, engine
+        self._inspect, self._ffmpeg, self._engine = inspect, ffmpeg, engine
         self._scope = scope
         self._chapters = {chapter.number: chapter for chapter in state.plan.chapters if scope.writes(chapter)}
         self._chunks = {state.key(chunk): chunk for chunk in chunks}
@@ -105,6 +107,8 @@ class TakeProcessor:
                 self._settle(take, known)
             case Measured(fingerprint, seconds, lufs):
                 self._state.chapter_stats.put(fingerprint, seconds, lufs)
+            case Encoded(take, mp3):
+                self._state.store.put_clip(take, mp3)
 
     def _decode(self, takes: Iterable[Take]) -> None:
         """Decode takes and have them inspected; where several are of one chunk, the last of them settles it."""
@@ -137,9 +141,10 @@ class TakeProcessor:
         if self._inspector.needs_transcript(take):  # it was flagged only now
             self._decode([take])
             return
-        if len(take.codes) and (self._once or take.problems):  # people will compare it with others
+        if len(take.codes) and (self._once or take.problems):
             began = time.monotonic()
-            store_clip(state, take, self._waveforms.prepare(take))
+            self._ffmpeg.send(ToCompare(take, self._waveforms.prepare(take)))
+            self._ffmpeg.wait_for_room()
             self._result.stages.spent("codec and audio", began)
         if self._once and not take.problems:
             state.store.choose(take.key, take.attempt)
@@ -222,7 +227,7 @@ class TakeProcessor:
         chapter = self._chapters[number]
         written = write_chapter_files(self._state, chapter, self._waveforms, self._result)
         if written is not None:
-            self._measure.send(ChapterWritten(written.fingerprint, written.measured, written.seconds))
+            self._ffmpeg.send(ChapterWritten(written.fingerprint, written.measured, written.seconds))
             for path in written.paths:
                 self._engine(Published(path, written.seconds))
         self._waveforms.drop_keys({self._state.key(chunk) for chunk in chapter.chunks})

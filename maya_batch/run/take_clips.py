@@ -1,8 +1,5 @@
 """The sound of stored takes for pages: encoded once, then kept next to the take."""
 
-import numpy as np
-from numpy.typing import NDArray
-
 from maya_batch.audio.waveform_cache import WaveformCache, audible
 from maya_batch.book.state import BookState
 from maya_batch.book.take_store import Take
@@ -17,17 +14,7 @@ def take_clip(state: BookState, take: Take, waveforms: WaveformCache | None) -> 
     """
     mp3 = state.store.clip(take)
     if mp3 is None and len(take.codes) and waveforms is not None and waveforms.loaded:
-        mp3 = store_clip(state, take, waveforms.prepare(take))
+        mp3 = make_clip(audible(waveforms.prepare(take)), state.plan.layout.sampling_rate)
+        state.store.put_clip(take, mp3)
         waveforms.drop(take)
-    return mp3
-
-
-def store_clip(state: BookState, take: Take, waveform: NDArray[np.float32]) -> bytes:
-    """Encode the waveform of a take as an MP3, and store it.
-
-    Raises:
-        MachineError: it cannot be written, or ffmpeg is missing or failed.
-    """
-    mp3 = make_clip(audible(waveform), state.plan.layout.sampling_rate)
-    state.store.put_clip(take, mp3)
     return mp3

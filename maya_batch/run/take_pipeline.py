@@ -1,25 +1,34 @@
-"""The three owners of a run, connected: engine (the main thread), postprocess and inspect, and threads for loudness."""
+"""The three owners of a run, connected: engine (the main thread), postprocess and inspect, and threads for ffmpeg."""
 
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from maya_batch.audio.loudness import file_loudness
-from maya_batch.audio.waveform_cache import WaveformCache
+from maya_batch.audio.waveform_cache import WaveformCache, audible
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.state import BookState
+from maya_batch.report.audio_clip import make_clip
 from maya_batch.run.engine_inbox import EngineInbox
 from maya_batch.run.pace_check import VoiceCheck
 from maya_batch.run.pipeline import Inbox, Pipeline
-from maya_batch.run.pipeline_messages import ChapterWritten, Decoded, Measured, PostprocessMessage
+from maya_batch.run.pipeline_messages import (
+    ChapterWritten,
+    Decoded,
+    Encoded,
+    FfmpegMessage,
+    Measured,
+    PostprocessMessage,
+    ToCompare,
+)
 from maya_batch.run.postprocess import TakeProcessor
 from maya_batch.run.result import RunResult, StageTimes
 from maya_batch.run.scope import Scope
 from maya_batch.run.take_inspector import InspectStage, TakeInspector
 
-#: Threads that measure loudness. Each runs an ffmpeg that takes a second for 12 minutes of audio, and at the end of a
-#: run many chapters are written one after the other.
-_MEASURING = 4
+#: Threads that run ffmpeg. To measure loudness takes a second for 12 minutes of audio, and at the end of a run many
+#: chapters are written one after the other; the clip of a take with problems takes 0.15 s.
+_FFMPEG_THREADS = 4
 
 
 class TakePipeline:
@@ -45,10 +54,11 @@ class TakePipeline:
         `tick` shows the time, and raises what ends the run.
         """
         self._pipeline, self._result, self._inbox, self._tick = pipeline, result, inbox, tick
+        self._rate = state.plan.layout.sampling_rate
         self.times = StageTimes()
         """Of the engine's thread; added to the result's when the pipeline is closed."""
         # Two owners are named before they exist: each sends to the next, and the last one back.
-        measure: Inbox[ChapterWritten] = self._pipeline.inbox("loudness", self._measure, threads=_MEASURING)
+        ffmpeg: Inbox[FfmpegMessage] = self._pipeline.inbox("ffmpeg", self._run_ffmpeg, threads=_FFMPEG_THREADS)
         inspect: Inbox[Decoded] = self._pipeline.inbox("inspect", lambda message: inspection.handle(message))
         processor = TakeProcessor(
             *(state, voice_check, waveforms, result, inspector, chunks),
@@ -56,7 +66,7 @@ class TakePipeline:
             scope=scope,
             stopping=self._pipeline.stopping,
             inspect=inspect,
-            measure=measure,
+            ffmpeg=ffmpeg,
             engine=inbox.send,
         )
         self._postprocess: Inbox[PostprocessMessage] = self._pipeline.inbox("postprocess", processor.handle)
@@ -112,7 +122,11 @@ class TakePipeline:
         """From now on the other owners store what they have, and leave all else to the next run."""
         self._pipeline.stopping.set()
 
-    def _measure(self, written: ChapterWritten) -> None:
+    def _run_ffmpeg(self, message: FfmpegMessage) -> None:
         if self._pipeline.stopping.is_set():
             return  # the next report does it
-        self._postprocess.send(Measured(written.fingerprint, written.seconds, file_loudness(written.path)))
+        match message:
+            case ChapterWritten(fingerprint, path, seconds):
+                self._postprocess.send(Measured(fingerprint, seconds, file_loudness(path)))
+            case ToCompare(take, waveform):
+                self._postprocess.send(Encoded(take, make_clip(audible(waveform), self._rate)))
