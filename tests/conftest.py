@@ -30,7 +30,7 @@ from tests.support.llama_checkpoint import require_llama_cpp
 # wait for each other in a loop, and beside any other process on two cores they are slower many times over.
 os.environ["OMP_NUM_THREADS"] = "1"
 # As `load_engine` does, before any test computes with torch.
-os.environ["MKL_CBWR"] = "AUTO,STRICT"
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 # Under nohup it is ignored, here and in those processes, and runs that are told to stop by it would go on.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -34,6 +34,15 @@ class LlamaLibrary:
         self._callback = functions.llama_log_callback(self._log)
         functions.llama_log_set(self._callback, None)
 
+    @property
+    def may_rearrange_weights(self) -> bool:
+        """Whether quantized weights may be kept in the order that the CPU multiplies fastest.
+
+        Not on CPUs with AMX, for which llama.cpp was built: its products of these ended the process (segmentation fault
+        in `ggml_backend_amx_mul_mat`, 0.3.36 of llama-cpp-python, the demo voice in q8_0).
+        """
+        return b"AMX_INT8 = 1" not in self.functions.llama_print_system_info()
+
     def forget_errors(self) -> None:
         """Forget what was logged before a call whose errors are wanted."""
         self._errors.clear()

@@ -55,6 +55,7 @@ class LlamaModel:
         parameters.split_mode = functions.LLAMA_SPLIT_MODE_NONE
         parameters.load_mode = _LOAD_AUTO if gpu_layers or vocabulary_only else _LOAD_INTO_MEMORY
         parameters.vocab_only = vocabulary_only
+        parameters.use_extra_bufts = library.may_rearrange_weights
         library.forget_errors()
         self.pointer = functions.llama_model_load_from_file(str(path).encode(), parameters)
         if not self.pointer:

@@ -39,7 +39,16 @@ STEMS = ["01-the-ferry", "02-the-house-on-the-hill"]
 PARTS = ["01-part-1", "02-part-2"]
 TITLES = ["The Ferry", "The House on the Hill"]
 #: Runs append to the log and hold the lock; all else stays as it is where there is nothing to do.
-TOUCHED = {"lock", "render.log", "report.json", "report.html", "chapters.json", "sound.json", "book.yaml"}
+TOUCHED = {
+    "lock",
+    "render.log",
+    "report.json",
+    "report.html",
+    "listen.html",
+    "chapters.json",
+    "sound.json",
+    "book.yaml",
+}
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:

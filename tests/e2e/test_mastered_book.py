@@ -48,7 +48,7 @@ def test_what_was_done_is_stored_and_nothing_else_is_left(tiny: TinyBook, fake_e
     for sound in stored.values():
         assert set(sound) == {"clips", "gain", "voices", "missed"}
         assert list(sound["clips"]) == ["1", "2"]
-        assert set(sound["clips"]["1"]) == {"lufs", "gain", "step"}
+        assert set(sound["clips"]["1"]) == {"lufs", "gain", "step", "spoken", "quiet", "lead"}
         assert sound["clips"]["1"]["lufs"] is None or sound["clips"]["1"]["lufs"] > SILENCE_DBFS - 20
     assert {path.name for path in (tiny.output / ".maya").iterdir()} >= {"sound.json", "takes"}
     assert not [path for path in (tiny.output / ".maya").iterdir() if path.name.startswith("tmp")]

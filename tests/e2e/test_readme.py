@@ -204,7 +204,7 @@ def test_every_extra_and_module_that_is_named_is_there() -> None:
     texts = [*DOCS.values(), (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")]
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     named = {extra for text in texts for extra in re.findall(r"pip install [^`\n]*'\.\[([\w-]+)\]'", text)}
-    assert named == {"gguf", "test", "verify", "verify-cuda"}
+    assert named == {"cluster", "gguf", "test", "verify", "verify-cuda"}
     assert named <= extras.keys()
     modules = {module for text in texts for module in re.findall(r"python -m ([\w.]+)", text)}
     assert modules >= {"maya_batch.cli.reference", "tests.measure.detection"}

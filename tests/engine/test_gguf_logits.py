@@ -21,8 +21,11 @@ def gguf_logits(path: Path, ids: list[int]) -> NDArray[np.float32]:
     """The logits that llama.cpp computes after each token, [tokens, vocabulary]."""
     require_llama_cpp()
     # Through the program's own loader: llama.cpp has one log callback for the process, and it must not be freed.
-    llama_cpp: Any = llama_library().functions
-    model = llama_cpp.llama_model_load_from_file(bytes(path), llama_cpp.llama_model_default_params())
+    library = llama_library()
+    llama_cpp: Any = library.functions
+    parameters = llama_cpp.llama_model_default_params()
+    parameters.use_extra_bufts = library.may_rearrange_weights
+    model = llama_cpp.llama_model_load_from_file(bytes(path), parameters)
     options = llama_cpp.llama_context_default_params()
     options.n_ctx, options.n_batch, options.n_threads, options.n_threads_batch = 512, 512, 1, 1
     options.type_k = options.type_v = 0  # float32

@@ -20,7 +20,9 @@ def main() -> None:
 
 
 def _answer(lib: Any, path: str) -> str:
-    model = lib.llama_model_load_from_file(path.encode(), lib.llama_model_default_params())
+    parameters = lib.llama_model_default_params()
+    parameters.use_extra_bufts = False  # as `LlamaLibrary.may_rearrange_weights`, on all CPUs
+    model = lib.llama_model_load_from_file(path.encode(), parameters)
     if not model:
         return "not loaded"
     params = lib.llama_context_default_params()

@@ -10,6 +10,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 #: which is almost every pass; planning took a tenth of a ten-hour run.
 _PROMPT_BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
+#: Positions of a block of `_weighted_sum`.
+_POSITIONS = 128
+
 
 def split_heads(
     qkv: torch.Tensor, kv_heads: int, head_dim: int, cos: torch.Tensor, sin: torch.Tensor
@@ -55,5 +58,20 @@ def attend_cached(
     else:
         scores = torch.matmul(grouped, keys.transpose(-1, -2)).float().mul_(dim**-0.5)
         weights = scores.masked_fill_(masked[:, None, None], -torch.inf).softmax(dim=-1)
-        mixed = torch.matmul(weights.to(values.dtype), values)
+        mixed = _weighted_sum(weights.to(values.dtype), values)
     return mixed.reshape(sequences, heads * dim)
+
+
+def _weighted_sum(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """The product of weights [sequences, kv heads, heads a kv head, positions] and values.
+
+    It adds up blocks of one size, filled up with zeros: on some CPUs the rounding of a product depends on how many
+    positions it has, also if the last ones weigh nothing.
+    """
+    total = torch.zeros(())
+    for start in range(0, weights.shape[-1], _POSITIONS):
+        some, those = weights[..., start : start + _POSITIONS], values[:, :, start : start + _POSITIONS]
+        if lacking := _POSITIONS - some.shape[-1]:
+            some, those = functional.pad(some, (0, lacking)), functional.pad(those, (0, 0, 0, lacking))
+        total = torch.matmul(some, those) if not start else total + torch.matmul(some, those)
+    return total
