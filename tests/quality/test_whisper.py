@@ -68,7 +68,8 @@ def test_it_is_known_when_each_word_of_a_transcript_begins(
     assert len(found.starts) == len(found.text.split())
     assert list(found.starts) == sorted(found.starts)
     half = 1000 * len(takes[CUT]) / RATE
-    assert found.starts[found.text.split().index("and")] == pytest.approx(half, abs=700)
+    assert sum(start < half for start in found.starts) == pytest.approx(len(CUT.split()), abs=2)
+    assert found.starts[0] < 1000 < half < found.starts[-1]
 
 
 def test_a_take_longer_than_a_window_has_no_times(tiny: Recognizer, takes: dict[str, NDArray[np.float32]]) -> None:
