@@ -190,7 +190,7 @@ def test_the_demo_voice_says_the_same_with_workers(nodes: Any, tmp_path: Path) -
 
 def test_a_machine_may_go(book: TinyBook, nodes: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The last test of this file: afterwards the cluster has a new node."""
-    fault(book, seconds=0.3)
+    fault(book, seconds=1.0)
 
     class Unplugged(Events):
         def rendered(self, chunks: int, seconds: float) -> None:
