@@ -1,4 +1,4 @@
-"""The EPUB of a book that has none of its own: made of its texts, its cover and its sound."""
+"""The EPUB of a book that was not imported from one: made of its texts, its cover and its sound."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

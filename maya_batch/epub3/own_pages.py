@@ -1,4 +1,4 @@
-"""The pages of an EPUB of a book without one of its own: a page for each chapter, with an element for each sentence."""
+"""The pages of an EPUB that no imported one is behind: a page for each chapter, an element for each sentence."""
 
 import re
 from bisect import bisect_right

@@ -1,4 +1,4 @@
-"""A worker: an engine in a process of its own, a Ray actor, whose requests come and go while it runs.
+"""A worker: an engine in a separate process, a Ray actor, whose requests come and go while it runs.
 
 The engine's loop runs on a thread. The actor's methods are called one after the other, and return soon.
 """
