@@ -7,7 +7,7 @@ program that has the old file open keeps the old one. The same PCM and tags give
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -27,12 +27,17 @@ _PART = re.compile(rf"\.(.+\.({'|'.join((*FORMATS, STREAM, EPUB, *SUBTITLES))})|
 
 
 def write_chapter(
-    pcm: Iterable[bytes], targets: Sequence[Target], tags: TrackTags, sampling_rate: int = 24000
+    pcm: Iterable[bytes],
+    targets: Sequence[Target],
+    tags: TrackTags,
+    sampling_rate: int = 24000,
+    inspect: Callable[[Target, Path], None] = lambda *_: None,
 ) -> float:
     """Write `pcm` (pieces of s16le mono) to all `targets` in one pass; return its length in seconds.
 
-    The targets get their final names only when all are complete. After an error, including one raised by `pcm` and
-    KeyboardInterrupt, the old files are unchanged and nothing of the new ones is left.
+    The targets get their final names only when all are complete; before, each complete file is passed to `inspect`.
+    After an error, including one raised by `pcm` or `inspect` and KeyboardInterrupt, the old files are unchanged and
+    nothing of the new ones is left.
 
     Raises:
         MachineError: the disk is full, ffmpeg failed, or a file cannot be written or read back.
@@ -71,6 +76,8 @@ def write_chapter(
             with write_errors(target.path):
                 writer.close()
             _check_part(target, _comment_of(target, tags))
+        for target in targets:
+            inspect(target, part_of(target.path))
         for target in targets:
             with write_errors(target.path):
                 part_of(target.path).replace(target.path)

@@ -1,6 +1,7 @@
 """Masters a chapter: voices are evened, one gain brings it to its loudness, and a limiter holds its true peak.
 
-The chapter is measured before it is amplified, so its PCM waits in a file without a name; memory holds a few blocks.
+The chapter is measured before it is amplified, so its PCM waits in a file without a name; memory holds a few blocks. It
+can be mastered again from there, with more room for encoders.
 """
 
 import math
@@ -54,37 +55,40 @@ class ChapterMaster:
         seed: int,
         spool: IO[bytes],
         check: Callable[[], None] = lambda: None,
-        headroom: float = 0.0,
     ) -> None:
         """`seed` is the room tone's; `spool` is an empty file, open for reading and writing.
-
-        The limiter stays `headroom` dB below the true peak that is asked for, because encoders raise peaks.
 
         `check` is called before each block of each pass, and may end it by raising an error.
         """
         self._settings, self._rate, self._seed, self._spool = settings, sampling_rate, seed, spool
-        self._check, self._ceiling = check, 10 ** ((settings.true_peak - headroom) / 20)
+        self._check = check
         self.levels = ClipLevels(sampling_rate, spectra=settings.room_tone)
         self.done: Mastered | None = None
         """What was done; set before the first sound is returned."""
 
-    def pcm(self, segments: Iterable[tuple[bytes, Clip | None]]) -> Iterator[bytes]:
-        """The mastered PCM of the segments."""
+    def read(self, segments: Iterable[tuple[bytes, Clip | None]]) -> None:
+        """Read the chapter; to be called once, before `pcm`."""
         for pcm in self.levels.watch(segments):
             self._spool.write(pcm)
-        clips = self.levels.clips
+
+    def pcm(self, headroom: float = 0.0) -> Iterator[bytes]:
+        """The mastered PCM of the chapter.
+
+        The limiter stays `headroom` dB below the true peak that is asked for, because encoders raise peaks.
+        """
+        clips, ceiling = self.levels.clips, _factor(self._settings.true_peak - headroom)
         voices = voice_gains(clips, self._rate) if self._settings.even_voices else {}
         gains = [voices.get(clip.voice, 0.0) for clip in clips]
         if self._settings.even_chunks:
             gains = [gain + own for gain, own in zip(gains, clip_gains(clips), strict=True)]
         tone = self._tone()
-        gain, missed = self._gain(gains, tone)
+        gain, missed = self._gain(gains, tone, ceiling)
         self.done = Mastered(gain, tuple(gains), voices, missed)
-        for block in limited(self._blocks(gains, gain, tone), self._ceiling, self._rate):
+        for block in limited(self._blocks(gains, gain, tone), ceiling, self._rate):
             yield pcm_bytes(block)
 
-    def _gain(self, gains: Sequence[float], tone: RoomTone | None) -> tuple[float, float]:
-        """The gain of the chapter in dB, and what it misses."""
+    def _gain(self, gains: Sequence[float], tone: RoomTone | None, ceiling: float) -> tuple[float, float]:
+        """The gain of the chapter in dB, and what it misses with peaks up to `ceiling` (full scale is 1)."""
         target = self._settings.rms if self._settings.lufs is None else self._settings.lufs
         if target is None:
             raise ValueError("no target")
@@ -93,7 +97,7 @@ class ChapterMaster:
             return 0.0, 0.0  # silence
         gain, missed = target - level, 0.0
         for tried in range(1, _TRIES + 1):
-            reached = self._level(limited(self._blocks(gains, gain, tone), self._ceiling, self._rate))
+            reached = self._level(limited(self._blocks(gains, gain, tone), ceiling, self._rate))
             missed = 0.0 if reached is None else target - reached
             if abs(missed) <= _CLOSE or tried == _TRIES:
                 break

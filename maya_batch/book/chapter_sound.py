@@ -53,6 +53,8 @@ class ChapterSound:
     """dB by voice."""
     missed: float = 0.0
     """dB that it lacks to its target."""
+    over: float = 0.0
+    """dB by which a peak of its encoded files is above the true peak of `master`."""
 
 
 _FILE = TypeAdapter(dict[str, ChapterSound])

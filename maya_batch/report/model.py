@@ -91,6 +91,8 @@ class ChapterReport:
     """By how many dB `master` raised the chapter; null without mastering."""
     master_missed_db: float = 0.0
     """By how many dB it is softer than `master` asks for."""
+    master_over_db: float = 0.0
+    """By how many dB a peak of its encoded files is above the true peak that `master` asks for."""
     voice_gains_db: Mapping[str, float] = field(default_factory=dict)
     """By how many dB each voice was evened."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from maya_batch.audio.chapter_file import write_chapter
 from maya_batch.audio.clip_levels import ClipLevel, ClipLevels, steps
+from maya_batch.audio.encoded_peaks import EncodedPeaks, TooHighError
 from maya_batch.audio.encoder_headroom import headroom
 from maya_batch.audio.mastering import ChapterMaster, Mastered
 from maya_batch.audio.metadata import TrackTags
@@ -20,6 +21,9 @@ from maya_batch.book.state import BookState, hidden_folder
 from maya_batch.book.take_store import Take
 from maya_batch.files.atomic_write import write_errors
 from maya_batch.manifest import Master
+
+#: How often the files of a mastered chapter are encoded at most, each time with more room for their peaks.
+_TRIES = 4
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,22 @@ class ChapterJob:
             levels = ClipLevels(rate)
             return write_chapter(levels.watch(pieces), self.targets, self.tags, rate), self._sound(levels.clips, None)
         with write_errors(self.hidden), tempfile.TemporaryFile(dir=self.hidden) as spool:
-            mastering = ChapterMaster(self.master, rate, self.seed, spool, check, self.headroom)
-            seconds = write_chapter(mastering.pcm(pieces), self.targets, self.tags, rate)
-        return seconds, self._sound(mastering.levels.clips, mastering.done)
+            mastering = ChapterMaster(self.master, rate, self.seed, spool, check)
+            mastering.read(pieces)
+            seconds, over = self._encode(mastering, self.master.true_peak, check)
+        return seconds, replace(self._sound(mastering.levels.clips, mastering.done), over=round(over, 2))
+
+    def _encode(self, mastering: ChapterMaster, true_peak: float, check: Callable[[], None]) -> tuple[float, float]:
+        """Write the files of a mastered chapter; its seconds, and the dB by which a peak is above `true_peak`."""
+        room = self.headroom
+        for left in reversed(range(_TRIES)):
+            peaks = EncodedPeaks(true_peak, self.sampling_rate, check, last=not left)
+            pcm = mastering.pcm(room)
+            try:
+                return write_chapter(pcm, self.targets, self.tags, self.sampling_rate, peaks.inspect), peaks.over
+            except TooHighError:
+                room += peaks.over
+        raise AssertionError("the last try keeps its files")
 
     def measure(self, waveforms: WaveformCache, check: Callable[[], None], joined: Callable[[], None]) -> ChapterSound:
         """Measure the clips as `write` does, without mastering, and write nothing."""

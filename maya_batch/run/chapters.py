@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maya_batch.audio.chapter_file import read_comment, rewrite_tags
+from maya_batch.audio.encoded_peaks import MOST_OVER
 from maya_batch.audio.m4b import write_m4b
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.book_files import BookFile, book_files
@@ -101,6 +102,12 @@ def written_files(state: BookState, chapter: Chapter, job: ChapterJob, seconds: 
             "%s is %.1f dB softer than `master` asks for, because its peaks reach `true_peak`; lower one of them",
             measured,
             sound.missed,
+        )
+    if sound.over > MOST_OVER:
+        log.warning(
+            "%s has a true peak %.1f dB above what `master` asks for; give the format a higher bitrate",
+            measured,
+            sound.over,
         )
     return Written(fingerprint, measured, paths, seconds)
 

@@ -201,6 +201,7 @@ def _chapter(state: BookState, chapter: Chapter, sound: ChapterSound) -> Chapter
         *(chapter.number, chapter.title, name, seconds, lufs, chapter_characters(state, chapter), chapter.part),
         master_gain_db=sound.gain,
         master_missed_db=sound.missed,
+        master_over_db=sound.over,
         voice_gains_db=sound.voices,
     )
 

@@ -32,8 +32,9 @@ def test_the_format_with_the_fewest_bits_counts() -> None:
 
 @pytest.mark.parametrize("room", [0.0, 0.6])
 def test_the_limiter_stays_below_the_peak_by_the_room(room: float) -> None:
-    master = ChapterMaster(STORE, RATE, 1, io.BytesIO(), headroom=room)
-    pcm = b"".join(master.pcm(segments(dialogue(), start=0.5, end=1.5)))
+    master = ChapterMaster(STORE, RATE, 1, io.BytesIO())
+    master.read(segments(dialogue(), start=0.5, end=1.5))
+    pcm = b"".join(master.pcm(room))
     peak = 20 * np.log10(true_peak(samples(pcm).astype(np.float32), RATE))
     assert peak == pytest.approx(STORE.true_peak - room - 0.15, abs=0.05)
     assert rms(samples(pcm)) == pytest.approx(-20, abs=0.1)

@@ -45,7 +45,8 @@ def dialogue() -> Iterator[Clip]:
 def mastered(settings: Master, clips: Iterator[Clip] | None = None, seed: int = 1) -> tuple[bytes, ChapterMaster]:
     master = ChapterMaster(settings, RATE, seed, io.BytesIO())
     joined = segments(clips or dialogue(), start=0.5, end=1.5)
-    return b"".join(master.pcm(joined)), master
+    master.read(joined)
+    return b"".join(master.pcm()), master
 
 
 def samples(pcm: bytes) -> NDArray[np.float64]:
@@ -220,7 +221,8 @@ def test_memory_does_not_grow_with_the_chapter(tmp_path: Path) -> None:
         with (tmp_path / "spool").open("w+b") as spool:
             master = ChapterMaster(STORE, RATE, 1, spool)
             tracemalloc.start()
-            for _ in master.pcm(segments(clips(count), start=0.5, end=1.5)):
+            master.read(segments(clips(count), start=0.5, end=1.5))
+            for _ in master.pcm():
                 pass
             most = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()

@@ -32,7 +32,8 @@ def sound() -> Wave:
     wave = (speech(6.0) / 32768).astype(np.float32)
     master = ChapterMaster(Master.model_validate({"preset": "store", "room_tone": True}), RATE, 1, io.BytesIO())
     joined = segments((Clip(wave, 0.6, "anna", str(i)) for i in range(3)), start=0.75, end=3.0)
-    return np.frombuffer(b"".join(master.pcm(joined)), "<i2") / 32768
+    master.read(joined)
+    return np.frombuffer(b"".join(master.pcm()), "<i2") / 32768
 
 
 def mp3(path: Path, wave: Wave, *encoding: str, channels: int = 1, rate: int = 44100) -> Path:

@@ -167,7 +167,13 @@ def test_the_report(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
     assert names(old) <= names(now)
     assert names(now) - names(old) == {
         *("generator", "lexicon", "characters.skipped", "check", "kv_cache_trial", "workers"),
-        *("chapters.part", "chapters.characters.skipped", "chapters.master_gain_db", "chapters.master_missed_db"),
+        *(
+            "chapters.part",
+            "chapters.characters.skipped",
+            "chapters.master_gain_db",
+            "chapters.master_missed_db",
+            "chapters.master_over_db",
+        ),
         *("chunks.loudness_lufs", "chunks.step_lu"),
     }
 

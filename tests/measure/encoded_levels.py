@@ -81,7 +81,8 @@ def main() -> None:
                     for number, target in enumerate(encodings(peaks_only))
                 ]
                 master = ChapterMaster(chosen, rate, 1, io.BytesIO())
-                pcm = b"".join(master.pcm(segments(clips, start=0.75, end=3.0, sampling_rate=rate)))
+                master.read(segments(clips, start=0.75, end=3.0, sampling_rate=rate))
+                pcm = b"".join(master.pcm())
                 for target in targets:
                     write_chapter([pcm], [target], TAGS, rate)
                 if peaks_only:

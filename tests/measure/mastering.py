@@ -45,7 +45,9 @@ def timed(name: str, minutes: float, work: Callable[[], object]) -> None:
 def master(settings: object, minutes: float, path: Path) -> None:
     chosen = Master.model_validate(settings)
     with tempfile.TemporaryFile(dir=path.parent) as spool, path.open("wb") as file:
-        for pcm in ChapterMaster(chosen, RATE, 1, spool).pcm(segments(clips(minutes), start=0.75, end=3.0)):
+        mastering = ChapterMaster(chosen, RATE, 1, spool)
+        mastering.read(segments(clips(minutes), start=0.75, end=3.0))
+        for pcm in mastering.pcm():
             file.write(pcm)
 
 

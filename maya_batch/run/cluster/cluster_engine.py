@@ -43,6 +43,9 @@ class ClusterEngine:
         """The counters of workers that were lost."""
         self._peak = 0
         self._aside: list[Generation] = []
+        """Of chunks that were set aside, until they are returned."""
+        self._killers: set[str] = set()
+        """The keys of all these chunks: a retry of one in a later call is not dealt, either."""
         self._idle: dict[str, tuple[float, float, float, float]] = {}
         """Of each worker of the running call: the idle seconds and the times of its first and its last answer."""
 
@@ -128,7 +131,8 @@ class ClusterEngine:
         self._calls += 1
         self._idle.clear()
         call = Call(self._calls, sampling, decoding, self.kv_cache)
-        deal, crew = Deal(requests), self._crew
+        deal, crew = Deal((), self._killers), self._crew
+        self._aside += map(self._set_aside, deal.add_first(requests))
 
         def lost(worker: Worker) -> int:
             back, culprit = deal.lose(worker.number)

@@ -20,14 +20,15 @@ class Deal:
     with a single suspect. That one is set aside.
     """
 
-    def __init__(self, requests: Iterable[Request]) -> None:
+    def __init__(self, requests: Iterable[Request], aside: set[str] | None = None) -> None:
+        """`aside` has the keys that were set aside in earlier calls, and gets those of this one."""
         self._queue = deque(requests)
         self._suspects: deque[Request] = deque()
         """Waiting ones; those that are held are in `_held`."""
         self._strikes: Counter[str] = Counter()
         """By key, how many workers were lost that held it."""
         self._held: dict[int, dict[str, Request]] = {}
-        self._aside: set[str] = set()
+        self._aside = set[str]() if aside is None else aside
 
     @property
     def left(self) -> int:

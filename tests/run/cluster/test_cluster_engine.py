@@ -104,6 +104,7 @@ def test_a_chunk_that_kills_workers_is_set_aside_and_not_tried_again(caplog: pyt
     assert keys(generations) == sorted([*range(30), 7])
     lost = [generation for generation in generations if generation.key == "7"]
     assert all((len(made.codes), made.finish) == (0, "broken") for made in lost)
+    assert [generation.finish for generation in spoken(made, [replace(request(7), seed=9)])] == ["broken"]
     assert len(ray.killed) == 2
     assert "a chunk is set aside, 2 workers or more were lost while they generated it: 'Yes.'" in caplog.messages
 
