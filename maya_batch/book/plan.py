@@ -16,6 +16,7 @@ from maya_batch.book.book_id import AUDIO_RULES, rules_of
 from maya_batch.book.book_lexicon import compile_lexicon, refused_keys
 from maya_batch.book.chapters import planned_chapters
 from maya_batch.book.chunk import Chapter, Chunk
+from maya_batch.book.parallel_cutting import cut_chapters
 from maya_batch.book.pause_lengths import PauseLengths, pause_lengths
 from maya_batch.book.pieces import MOST_PROBLEMS, chapter_pieces
 from maya_batch.book.settings import Sound, sound_settings
@@ -155,20 +156,30 @@ def plan_manuscript(
     findings += refused_keys(manuscript, rules)
     lexicon, repeated = compile_lexicon(manuscript)
     findings += repeated
-    chunks, part = 0, ""
-    for chapter in manuscript.chapters:
+    parts = ["", *(chapter.part for chapter in manuscript.chapters)]
+    titles = [
+        announcement(chapter, part, str(manuscript.path), manuscript.place)
+        for chapter, part in zip(manuscript.chapters, parts, strict=False)
+    ]
+
+    def cut(number: int) -> list[tuple[list[Piece], list[TextProblem], list[Finding]]]:
+        """A chapter and its title, if it is announced."""
+        texts = (manuscript.chapters[number], titles[number])
+        settings = (manuscript.book, sound, layout, context, rules, lexicon)
+        return [chapter_pieces(text, *settings) for text in texts if text is not None]
+
+    chunks = 0
+    cuts = cut_chapters(cut, [len(chapter.text) for chapter in manuscript.chapters])
+    for chapter, title, found in zip(manuscript.chapters, titles, cuts, strict=True):
         if len(findings) > MOST_PROBLEMS:
             break
-        pieces, problems, cut = chapter_pieces(chapter, manuscript.book, sound, layout, context, rules, lexicon)
-        warnings += cut
-        title = announcement(chapter, part, str(manuscript.path), manuscript.place)
-        part = chapter.part
-        if title is not None:
-            spoken, mistakes, cut = chapter_pieces(title, manuscript.book, sound, layout, context, rules, lexicon)
-            warnings += cut
+        (pieces, problems, divided), *announced = found
+        warnings += divided
+        for spoken, mistakes, divided_title in announced:
+            warnings += divided_title
             pieces = before_text(spoken, pieces)
             for problem in mistakes:
-                judge_text(title, problem)
+                judge_text(title or chapter, problem)
         chunks += len(pieces)
         if chunks > MOST_CHUNKS:
             what = f"the book has more than {MOST_CHUNKS:,} chunks up to here"
