@@ -1,4 +1,4 @@
-"""Chapters that are cut on several cores. Each test has a new interpreter: this one has threads, so it is not forked."""
+"""Chapters cut on several cores. Each test has a new interpreter: this one has threads, so it is not forked."""
 
 import os
 import subprocess
