@@ -81,7 +81,8 @@ def steps(clips: Sequence[ClipLevel], gains: Sequence[float]) -> list[float | No
 
 def floats(pcm: bytes) -> Samples:
     """s16le as samples whose full scale is 1."""
-    return (np.frombuffer(pcm, "<i2") / np.float32(_FULL_SCALE)).astype(np.float32)
+    samples: Samples = np.multiply(np.frombuffer(pcm, "<i2"), np.float32(1 / _FULL_SCALE), dtype=np.float32)
+    return samples
 
 
 def pcm_bytes(samples: NDArray[np.float32]) -> bytes:

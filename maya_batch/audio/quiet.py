@@ -35,10 +35,12 @@ class Sounding:
 def sounding(samples: Samples, rate: int) -> Sounding:
     """Where a clip has sound and where it pauses; `samples` [n] are at `rate` Hz."""
     step = max(1, round(STEP_SECONDS * rate))
-    steps = -(-len(samples) // step)
-    squares = np.zeros(steps * step, dtype=np.float64)
-    squares[: len(samples)] = np.square(samples, dtype=np.float64)
-    levels = 10 * np.log10(squares.reshape(-1, step).mean(axis=1) + 1e-20)
+    whole = len(samples) // step * step
+    body, rest = samples[:whole].reshape(-1, step), samples[whole:]
+    squares = np.einsum("ij,ij->i", body, body).astype(np.float64)
+    if len(rest):
+        squares = np.append(squares, np.dot(rest, rest))
+    levels = 10 * np.log10(squares / step + 1e-20)
     audible = levels[levels >= _SILENCE_DBFS]
     if not len(audible):
         return Sounding(0, len(samples))

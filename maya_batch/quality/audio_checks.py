@@ -91,13 +91,13 @@ def _loudness(levels: NDArray[np.float64]) -> float:
 def _levels(wave: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
     """The level of each step in dB of full scale; the last step may be shorter."""
     step = max(round(_STEP_SECONDS * rate), 1)
-    squares = np.square(wave, dtype=np.float64)
     whole = len(wave) // step * step
-    means = [
-        *np.mean(squares[:whole].reshape(-1, step), axis=1),
-        *([np.mean(squares[whole:])] if whole < len(wave) else []),
-    ]
-    return 10 * np.log10(np.array(means) + 1e-20)
+    body, rest = wave[:whole].reshape(-1, step), wave[whole:]
+    means = np.einsum("ij,ij->i", body, body).astype(np.float64) / step
+    if len(rest):
+        means = np.append(means, np.dot(rest, rest) / len(rest))
+    levels: NDArray[np.float64] = 10 * np.log10(means + 1e-20)
+    return levels
 
 
 def _pause(levels: NDArray[np.float64], unheard: float, longest: float) -> Problem | None:
