@@ -14,7 +14,7 @@ XHTML_TYPE = "application/xhtml+xml"
 
 CONTAINER = "META-INF/container.xml"
 
-_MODIFIED = "2000-01-01T00:00:00Z"
+MODIFIED = "2000-01-01T00:00:00Z"
 """EPUB asks for a date of the last change; the same book is the same file on any day."""
 _TYPES = {
     ".xhtml": XHTML_TYPE,
@@ -66,23 +66,23 @@ def package_document(book: Book, identity: str, items: Sequence[Item]) -> bytes:
     identifier = f"urn:isbn:{book.isbn}" if book.isbn else f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, identity)}"
     _dublin_core(metadata, "identifier", identifier, "id")
     _dublin_core(metadata, "title", book.title, "title")
-    _meta(metadata, "title-type", "main", "title")
+    add_meta(metadata, "title-type", "main", "title")
     if book.subtitle:
         _dublin_core(metadata, "title", book.subtitle, "subtitle")
-        _meta(metadata, "title-type", "subtitle", "subtitle")
+        add_meta(metadata, "title-type", "subtitle", "subtitle")
     _dublin_core(metadata, "language", book.language)
     if book.author:
         _dublin_core(metadata, "creator", book.author, "author")
-        _meta(metadata, "role", "aut", "author", scheme="marc:relators")
+        add_meta(metadata, "role", "aut", "author", scheme="marc:relators")
     for name, text in (("publisher", book.publisher), ("date", book.date), ("description", book.description)):
         if text:
             _dublin_core(metadata, name, text)
     if book.series is not None:
-        _meta(metadata, "belongs-to-collection", book.series.name, name="series")
-        _meta(metadata, "collection-type", "series", "series")
+        add_meta(metadata, "belongs-to-collection", book.series.name, name="series")
+        add_meta(metadata, "collection-type", "series", "series")
         if book.series.number is not None:
-            _meta(metadata, "group-position", f"{book.series.number:g}", "series")
-    _meta(metadata, "dcterms:modified", _MODIFIED)
+            add_meta(metadata, "group-position", f"{book.series.number:g}", "series")
+    add_meta(metadata, "dcterms:modified", MODIFIED)
     add_overlays(metadata, {item.id: item.seconds for item in items if item.seconds is not None}, book.narrator)
     manifest, spine = (etree.SubElement(root, f"{{{OPF}}}{name}") for name in ("manifest", "spine"))
     for item in items:
@@ -97,11 +97,11 @@ def package_document(book: Book, identity: str, items: Sequence[Item]) -> bytes:
 def add_overlays(metadata: etree._Element, seconds: Mapping[str, float], narrator: str | None) -> None:
     """Say in the metadata how long the overlays are, by the ids of their items, and who reads."""
     for overlay, each in seconds.items():
-        _meta(metadata, "media:duration", clock(each), overlay)
-    _meta(metadata, "media:duration", clock(sum(seconds.values())))
+        add_meta(metadata, "media:duration", clock(each), overlay)
+    add_meta(metadata, "media:duration", clock(sum(seconds.values())))
     if narrator:
-        _meta(metadata, "media:narrator", narrator)
-    _meta(metadata, "media:active-class", ACTIVE_CLASS)
+        add_meta(metadata, "media:narrator", narrator)
+    add_meta(metadata, "media:active-class", ACTIVE_CLASS)
 
 
 def to_xml(root: etree._Element) -> bytes:
@@ -114,7 +114,10 @@ def _dublin_core(metadata: etree._Element, name: str, text: str, identity: str =
     etree.SubElement(metadata, f"{{{DC}}}{name}", {"id": identity} if identity else {}).text = text
 
 
-def _meta(metadata: etree._Element, of: str, text: str, refines: str = "", *, scheme: str = "", name: str = "") -> None:
+def add_meta(
+    metadata: etree._Element, of: str, text: str, refines: str = "", *, scheme: str = "", name: str = ""
+) -> None:
+    """Add an entry with a property, which refines the entry of this id; `name` is its own id."""
     attributes = {"property": of, "refines": f"#{refines}" if refines else "", "scheme": scheme, "id": name}
     made = etree.SubElement(metadata, f"{{{OPF}}}meta", {key: value for key, value in attributes.items() if value})
     made.text = text

@@ -13,13 +13,17 @@ from lxml import etree
 from maya_batch.book.source_epub import SourceEpub
 from maya_batch.book.state import BookState
 from maya_batch.epub3.epub_zip import Entry
+from maya_batch.epub3.from_epub2 import page_properties
+from maya_batch.epub3.html5_page import to_html5
 from maya_batch.epub3.marked_page import Mark, mark_page
 from maya_batch.epub3.media_overlay import STYLE, Part, length, parts, smil
+from maya_batch.epub3.package_document import XHTML_TYPE
 from maya_batch.epub3.page_text import Run, runs
 from maya_batch.epub3.sentence_places import Place, sentence_places
 from maya_batch.epub3.source_package import SourcePackage
 from maya_batch.epub3.spoken_chapters import SpokenChapter
 from maya_batch.errors import UsageError
+from maya_batch.importing.contents import read_contents
 from maya_batch.importing.epub_archive import Archive, opened
 from maya_batch.importing.epub_protection import refuse_protected
 from maya_batch.importing.package import Package, read_package
@@ -30,7 +34,7 @@ from maya_batch.messages.plural import plural
 
 log = logging.getLogger(__name__)
 
-_XHTML = "http://www.w3.org/1999/xhtml"
+_XHTML, _SVG = "http://www.w3.org/1999/xhtml", "http://www.w3.org/2000/svg"
 _LEFT_OUT = ("mimetype", "META-INF/signatures.xml")
 """What is written first in any EPUB; and signatures, which are of files that have changed."""
 
@@ -49,7 +53,7 @@ def source_book(state: BookState, source: SourceEpub, spoken: Sequence[SpokenCha
     """The files of the EPUB, but for its first one.
 
     Raises:
-        UsageError: the EPUB is none of version 3, is damaged or encrypted, or no chapter is found in it.
+        UsageError: the EPUB is none of version 2 or 3, is damaged or encrypted, or no chapter is found in it.
     """
     if source.path is None:
         raise ValueError(f"{source.name} is not at hand")
@@ -66,7 +70,8 @@ class _SourceBook:
     """An EPUB while it gets its sound."""
 
     def __init__(self, state: BookState, archive: Archive, package: Package, source: SourceEpub) -> None:
-        self._archive, self._narrator = archive, state.plan.book.narrator
+        self._archive, self._book = archive, state.plan.book
+        self._contents = read_contents(archive, package)[0]
         self._package = SourcePackage(archive, package)
         owners = _owners(source.record)
         self._pages = [_page(archive, item.name, owners.get(item.name, {})) for item in package.spine]
@@ -78,6 +83,21 @@ class _SourceBook:
         """By the name of the page."""
         self._sounds: list[Entry] = []
         self._missing: list[str] = []
+        if self._package.was_epub2:
+            self._upgrade(package)
+
+    def _upgrade(self, package: Package) -> None:
+        """Make all pages of EPUB 2 those of EPUB 3."""
+        known = {page.name for page in self._pages}
+        others = [item.name for item in package.items.values() if item.media_type == XHTML_TYPE and item.name]
+        self._pages += [_page(self._archive, name, {}) for name in others if name not in known]
+        for page in self._pages:
+            if page.root.tag == f"{{{_SVG}}}svg":
+                continue
+            if page.root.tag != f"{{{_XHTML}}}html":
+                raise UsageError(f"{page.name} is no XHTML, which EPUB 3 asks for")
+            to_html5(page.root)
+            self._package.describe_page(page.name, page_properties(page.root))
 
     def add(self, spoken: SpokenChapter) -> None:
         """A chapter with its sound."""
@@ -122,6 +142,10 @@ class _SourceBook:
         if not self._sounds:
             raise UsageError("no chapter of the book is found in it")
         made: dict[str, bytes] = {}
+        if self._package.was_epub2:
+            contents, content = self._package.add_contents(self._contents, self._book.title, self._book.language)
+            self._sounds.append(Entry(contents, content))
+            made |= {page.name: _to_xhtml(page.root) for page in self._pages if page.root.tag == f"{{{_XHTML}}}html"}
         for page in self._pages:
             overlay = self._overlays.get(page.name)
             if overlay:
@@ -131,7 +155,7 @@ class _SourceBook:
                 name = self._package.add_overlay(page.name, length(overlay))
                 link = quote(posixpath.relpath(page.name, posixpath.dirname(name)))
                 self._sounds.append(Entry(name, smil(link, overlay)))
-        made[self._package.name] = self._package.finished(self._narrator)
+        made[self._package.name] = self._package.finished(self._book.narrator)
         for name in self._archive.names:
             if name not in _LEFT_OUT and name not in self._package.left_out:
                 yield Entry(name, made[name] if name in made else self._archive.read(name))

@@ -1,13 +1,19 @@
-"""The package document of an EPUB that gets sound: what is added to it, and what of an earlier sound is taken out."""
+"""The package document of an EPUB that gets sound: what is added to it, and what of an earlier sound is taken out.
+
+One of EPUB 2 becomes one of EPUB 3, which alone has sound.
+"""
 
 import posixpath
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from lxml import etree
 
+from maya_batch.epub3.from_epub2 import navigation, to_epub3
 from maya_batch.epub3.media_overlay import SMIL_TYPE
-from maya_batch.epub3.package_document import OPF, add_overlays, media_type, to_xml
+from maya_batch.epub3.package_document import OPF, XHTML_TYPE, add_overlays, media_type, to_xml
 from maya_batch.errors import UsageError
+from maya_batch.importing.blocks import ContentsEntry
 from maya_batch.importing.epub_archive import Archive
 from maya_batch.importing.package import Package
 from maya_batch.importing.xhtml_elements import name_of
@@ -23,12 +29,16 @@ class SourcePackage:
         """Read it and take out the media overlays that it has.
 
         Raises:
-            UsageError: it is none of EPUB 3.
+            UsageError: it is none of EPUB 2 or 3.
         """
         self.name, self._root = package.name, package.root
         version = self._root.get("version") or "unknown"
-        if self._root.tag != f"{{{OPF}}}package" or not version.startswith("3"):
-            raise UsageError(f"its pages are those of EPUB {version}, and only EPUB 3 has sound")
+        if self._root.tag != f"{{{OPF}}}package" or not version.startswith(("2", "3")):
+            raise UsageError(f"its pages are those of EPUB {version}, not of EPUB 2 or 3")
+        self.was_epub2 = version.startswith("2")
+        """Whether all pages have to be changed, too."""
+        if self.was_epub2:
+            to_epub3(self._root)
         self._manifest, self._metadata = self._child("manifest"), self._child("metadata")
         folder = posixpath.join(posixpath.dirname(self.name), _FOLDER)
         while any(name.startswith(f"{folder}/") for name in archive.names):
@@ -65,6 +75,29 @@ class SourcePackage:
             root.insert(0, head)
         link = quote(posixpath.relpath(self.style, posixpath.dirname(page)))
         etree.SubElement(head, f"{{{_XHTML}}}link", {"rel": "stylesheet", "type": "text/css", "href": link})
+
+    def describe_page(self, page: str, properties: Sequence[str]) -> None:
+        """Say what a page is, as EPUB 3 has it."""
+        for element in self._manifest:
+            if element.get("id") == self._items[page].id:
+                element.set("media-type", XHTML_TYPE)
+                if properties:
+                    element.set("properties", " ".join(properties))
+
+    def add_contents(self, entries: Sequence[ContentsEntry], title: str, language: str) -> tuple[str, bytes]:
+        """Add a navigation document with these entries; returns its name and its content.
+
+        Raises:
+            UsageError: no entry leads anywhere.
+        """
+        _, name = self._add("contents", f"{self._folder}/contents.xhtml")
+        self._manifest[-1].set("properties", "nav")
+
+        def link(file: str, anchor: str) -> str:
+            place = quote(posixpath.relpath(file, posixpath.dirname(name)))
+            return f"{place}#{quote(anchor)}" if anchor else place
+
+        return name, navigation(entries, title, language, link)
 
     def finished(self, narrator: str | None) -> bytes:
         """The document."""

@@ -46,7 +46,7 @@ def test_what_was_done_is_stored_and_nothing_else_is_left(tiny: TinyBook, fake_e
         state.file_fingerprint(chapter, state.plan.book.output.formats[0]) for chapter in state.plan.chapters
     }
     for sound in stored.values():
-        assert set(sound) == {"clips", "gain", "voices", "missed"}
+        assert set(sound) == {"clips", "gain", "voices", "missed", "over"}
         assert list(sound["clips"]) == ["1", "2"]
         assert set(sound["clips"]["1"]) == {"lufs", "gain", "step", "spoken", "quiet", "lead"}
         assert sound["clips"]["1"]["lufs"] is None or sound["clips"]["1"]["lufs"] > SILENCE_DBFS - 20
