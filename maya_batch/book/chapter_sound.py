@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Container
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -57,7 +58,10 @@ class ChapterSound:
     """dB by which a peak of its encoded files is above the true peak of `master`."""
 
 
-_FILE = TypeAdapter(dict[str, ChapterSound])
+@cache
+def _file() -> "TypeAdapter[dict[str, ChapterSound]]":
+    """What reads and writes the file: most commands do neither."""
+    return TypeAdapter(dict[str, ChapterSound])
 
 
 class ChapterSounds:
@@ -99,7 +103,7 @@ class ChapterSounds:
 
     def _read(self) -> dict[str, ChapterSound]:
         try:
-            return _FILE.validate_json(safe_read(self._path, _LARGEST))
+            return _file().validate_json(safe_read(self._path, _LARGEST))
         except FileNotFoundError:
             return {}
         except (OSError, ValidationError, RecursionError) as error:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -25,7 +26,11 @@ LARGEST = 64 * 2**20
 """The largest subtitles, in bytes: hundreds of hours."""
 
 _WRITERS = {"srt": srt, "vtt": vtt}
-_RECORD = TypeAdapter(dict[str, str])
+
+
+@cache
+def _record() -> "TypeAdapter[dict[str, str]]":
+    return TypeAdapter(dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ class SubtitleRecord:
 
     def _read(self) -> dict[str, str]:
         try:
-            return _RECORD.validate_json(safe_read(self._path, LARGEST))
+            return _record().validate_json(safe_read(self._path, LARGEST))
         except FileNotFoundError:
             return {}
         except (OSError, ValidationError, RecursionError) as error:

@@ -1,7 +1,6 @@
 """The commands for listening: preview before a book is rendered, redo after it, audition to choose a voice."""
 
 import logging
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +16,9 @@ from maya_batch.cli.options import (
     takes_flags,
     warn_of_incomplete,
 )
-from maya_batch.cli.progress import ProgressBar
 from maya_batch.cli.session import Session
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, UsageError
 from maya_batch.run.command_guard import guarded
-from maya_batch.run.progress import LogProgress
 from maya_batch.run.summary import summarize
 from maya_batch.wording import RESUMABLE, SAVED, STOPPED
 
@@ -79,7 +76,9 @@ def redo(
     machine = machine_flags.machine()
     session = context.ensure_object(Session)
     with guarded(session.stop, f"{STOPPED}; {SAVED}") as guard:
-        progress = ProgressBar() if sys.stderr.isatty() and not book_flags.quiet else LogProgress()
+        from maya_batch.cli.progress import shown_progress  # tqdm, which other commands of this module do not need
+
+        progress = shown_progress(book_flags.quiet)
         check_tags = not book_flags.allow_unknown_tags
         named, result = refs or [], None
         try:
@@ -197,7 +196,9 @@ def preview(
     machine, check_tags = machine_flags.machine(), not book_flags.allow_unknown_tags
     session = context.ensure_object(Session)
     with guarded(session.stop, RESUMABLE) as guard:
-        progress = ProgressBar() if sys.stderr.isatty() and not book_flags.quiet else LogProgress()
+        from maya_batch.cli.progress import shown_progress
+
+        progress = shown_progress(book_flags.quiet)
         try:
             result = preview_book(plan, machine, progress, output, takes, check_tags, guard.stop, session.loaders)
         finally:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 
-from tqdm import tqdm
-
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.files.safe_open import make_folders, safe_folder, safe_open
 from maya_batch.messages.printable import printable
@@ -52,7 +50,13 @@ class _AboveBar(logging.Handler):
     """Writes plain lines to standard error, above the progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
+        line = self.format(record)
+        if "tqdm" not in sys.modules:  # no bar was ever shown
+            print(line, file=sys.stderr)
+            return
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)
 
 
 class _LogFile(logging.FileHandler):
