@@ -22,12 +22,17 @@ def main(loaders: "Loaders | None" = None) -> None:
     # Modules, plans and takes are hundreds of thousands of objects that stay; looking for cycles in them took 15 % of
     # the time of loading the command line, and 10 % of that of a plan.
     gc.set_threshold(100_000, 20, 20)
+    # It would read the metadata of all packages on this machine, in search of some that change how it validates.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from maya_batch.messages.standard_streams import hold_descriptors
 
     hold_descriptors()
     from maya_batch.cli import main as run
 
-    run(stop, loaders)
+    try:
+        run(stop, loaders)
+    finally:
+        gc.freeze()  # else the interpreter looks for cycles in all of them once more before it ends: 0.1 s after a plan
 
 
 if __name__ == "__main__":

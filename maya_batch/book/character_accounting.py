@@ -44,11 +44,10 @@ class Characters:
         return cls(*map(sum, zip(*rows, strict=True))) if rows else cls(0, 0, 0, 0, 0, 0)
 
 
-def book_characters(state: BookState) -> Characters:
-    """The characters of all chapters, also of those that are skipped."""
+def book_characters(state: BookState, chapters: Iterable[Characters]) -> Characters:
+    """The characters of all chapters, also of those that are skipped; `chapters` are those of the others."""
     skipped = sum(chapter.characters for chapter in state.plan.manuscript.skipped)
-    spoken = (chapter_characters(state, chapter) for chapter in state.plan.chapters)
-    return Characters.sum([*spoken, Characters(skipped, 0, 0, 0, 0, 0, skipped)])
+    return Characters.sum([*chapters, Characters(skipped, 0, 0, 0, 0, 0, skipped)])
 
 
 def chapter_characters(state: BookState, chapter: Chapter) -> Characters:

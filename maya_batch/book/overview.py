@@ -180,7 +180,7 @@ def describe(state: BookState, machine: Machine, takes: bool, speed: Speed | Non
         render_minutes=minutes,
         notes=notes,
         model_configs=model_configs(state),
-        characters=book_characters(state),
+        characters=book_characters(state, [line.characters for line in lines]),
         lexicon=use,
         skipped=list(plan.manuscript.skipped),
         book_files={str(path): file for path, file in _book_file_states(state).items()} if takes else {},

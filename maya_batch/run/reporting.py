@@ -141,7 +141,7 @@ def make_report(state: BookState, result: RunResult, began: datetime, exit_code:
         exit_code=exit_code,
         exit_reason=reason or _reason(result),
         problems_by_kind=count_problems(chunks),
-        characters=book_characters(state),
+        characters=book_characters(state, [chapter.characters for chapter in chapters]),
         chapters=chapters,
         chunks=chunks,
         version=_program_version(),
