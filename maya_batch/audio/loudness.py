@@ -1,20 +1,19 @@
-"""Measures the loudness of a chapter file by ITU-R BS.1770-4 (EBU R 128), with ffmpeg's filter `ebur128`."""
+"""Measures the loudness of a chapter file by ITU-R BS.1770-4 (EBU R 128)."""
 
-import re
+import struct
 from pathlib import Path
 
-from maya_batch.audio.ffmpeg import FfmpegError, file_url, run_for_log
+import numpy as np
+
+from maya_batch.audio.ffmpeg import FfmpegError, file_url, read_blocks
+from maya_batch.audio.loudness_meter import LoudnessMeter, loudness
 from maya_batch.errors import MachineError
 
-_ABSOLUTE_GATE = -70.0
-"""LUFS (BS.1770-4, annex 1): softer sound does not count. ffmpeg returns this value if no sound counts."""
-
-_FILTERS = "aresample=48000,ebur128=framelog=quiet"
-"""At 48 kHz, the rate of the standard's filters: at 24 kHz `ebur128` measures 0.1 LU too much."""
-
-# Lines of ffmpeg's log. The last match counts: the file's own tags are logged first, and may contain anything.
-_LAYOUT = re.compile(r"^\[info\] +Stream #0:0.*: Audio: .* Hz, ([^,]+)", re.MULTILINE)
-_INTEGRATED = re.compile(r"^ *I: +(-?[\d.]+) LUFS$", re.MULTILINE)
+_AS_AU = ("-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "pipe:1")
+"""The sound as a file of the simplest format that names its sampling rate and channels."""
+_AU_HEADER = struct.Struct(">4s5I")
+"""Magic number, offset of the sound in bytes, its size, its encoding, sampling rate, channels."""
+_BLOCK_BYTES = 1 << 20
 
 
 def file_loudness(path: Path) -> float | None:
@@ -23,15 +22,18 @@ def file_loudness(path: Path) -> float | None:
     Raises:
         MachineError: the file is missing, incomplete or not mono, or ffmpeg is missing.
     """
-    arguments = ["-nostats", "-xerror", "-i", file_url(path), "-map", "0:a:0", "-af", _FILTERS, "-f", "null", "-"]
+    meter = None
     try:
-        log = run_for_log(arguments)
+        for block in read_blocks(["-xerror", "-i", file_url(path), *_AS_AU], _BLOCK_BYTES):
+            if meter is None:
+                _, start, _, _, rate, channels = _AU_HEADER.unpack_from(block)
+                if channels != 1:
+                    raise MachineError(f"{path}: {channels} channels of sound, but chapters are mono; render it again")
+                meter, block = LoudnessMeter(rate), block[start:]
+            meter.add(np.frombuffer(block, ">f4").astype(np.float32))
     except FfmpegError as error:
         raise MachineError(f"{path}: cannot be read: {error}") from error
-    layouts, values = _LAYOUT.findall(log), _INTEGRATED.findall(log)
-    if not layouts or not values:
-        raise MachineError(f"{path}: ffmpeg measured no loudness")
-    if layouts[-1] != "mono":
-        raise MachineError(f"{path}: the sound is {layouts[-1]}, but chapters are mono; render it again")
-    lufs = float(values[-1])
-    return lufs if lufs > _ABSOLUTE_GATE else None
+    if meter is None:
+        raise MachineError(f"{path}: ffmpeg found no sound in it")
+    lufs = loudness([meter.powers()])
+    return None if lufs is None else round(lufs, 1)

@@ -44,8 +44,11 @@ class TruePeakMeter:
     def add(self, samples: Samples) -> None:
         """Measure the next samples; the curve is computed where it may be the highest yet."""
         joined = np.concatenate((self._before, samples))
-        if len(joined) > 2 * _TAPS_A_SIDE and np.abs(joined).max() > self._peak * _NEAR:
-            self._peak = max(self._peak, float(_curve(joined, self._rate).max()))
+        highest = max(self._peak, float(np.abs(joined).max()))
+        if len(joined) > 2 * _TAPS_A_SIDE and highest:
+            # At the edges the curve depends on samples that are not there yet, or were in the block before.
+            heights = _heights(joined, highest, self._rate)[_TAPS_A_SIDE:-_TAPS_A_SIDE]
+            self._peak = max(self._peak, float(heights.max()))
         self._before = joined[-2 * _TAPS_A_SIDE :]
 
     def peak(self) -> float:

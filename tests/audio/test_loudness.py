@@ -46,7 +46,8 @@ def reference(pcm: NDArray[np.int16], rate: int = RATE) -> float:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return float(pyloudnorm.Meter(rate).integrated_loudness(pcm / 32768))
+        # Its own filters are those of the standard at 48 kHz only; these are at any rate.
+        return float(pyloudnorm.Meter(rate, filter_class="DeMan").integrated_loudness(pcm / 32768))
 
 
 @pytest.mark.slow
@@ -135,7 +136,7 @@ def test_a_damaged_file_is_told_in_one_clear_line(kind: str, tmp_path: Path) -> 
 
 def test_a_file_of_two_channels_is_no_chapter(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros((RATE, 2)), RATE)
-    with pytest.raises(MachineError, match="the sound is stereo, but chapters are mono"):
+    with pytest.raises(MachineError, match="2 channels of sound, but chapters are mono"):
         file_loudness(tmp_path / "a.wav")
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.audio.adts import read_stream
+from maya_batch.audio.encoder_headroom import headroom
 from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.m4b import write_m4b
 from maya_batch.audio.metadata import TrackTags
@@ -33,7 +34,7 @@ from maya_batch.book.state import book_state
 from maya_batch.book.take_store import Take
 from maya_batch.checkpoint.locate import find_checkpoint
 from maya_batch.checkpoint.token_layout import Codes
-from maya_batch.manifest import Master, Render
+from maya_batch.manifest import Format, Master, Render
 from maya_batch.quality.transcriber import cores
 from maya_batch.run.chapter_job import ChapterJob
 from maya_batch.run.loading import Loaders
@@ -139,7 +140,9 @@ def jobs(clips: Clips, hours: float, folder: Path, master: Master | None) -> Ite
     for number in range(max(1, round(hours * 60 / CHAPTER_MINUTES))):
         repeated = [(replace(chunk, index=each + 1), take) for each, (chunk, take) in enumerate(clips * times)]
         targets = [Target(folder / f"{number}.aac", "m4b", "64k"), Target(folder / f"{number}.mp3", "mp3", "64k")]
-        yield ChapterJob(repeated, targets, TAGS, 0.5, 1.5, 24000, master, number, folder)
+        formats = [Format.model_validate({"type": target.type, "bitrate": target.bitrate}) for target in targets]
+        room = headroom(formats, 24000)
+        yield ChapterJob(repeated, targets, TAGS, 0.5, 1.5, 24000, master, number, folder, room)
 
 
 def measure(

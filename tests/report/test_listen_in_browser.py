@@ -241,17 +241,23 @@ def test_it_fits_its_screen_by_day_and_by_night(page: Page, tmp_path: Path, widt
         picture = page.look(width, dark)
         (tmp_path / f"{width}-{dark}.png").write_bytes(picture)
         assert page.evaluate("document.documentElement.scrollWidth") == width
-        # The panel is above the player, and does not cover the sentence that is spoken.
-        places = page.evaluate(
-            "[current.element, find('panel'), document.querySelector('footer')].map(it => it.getBoundingClientRect())"
-            ".map(({left, right, top, bottom}) => [left, right, top, bottom])"
-        )
-        assert all(0 <= left < right <= width and 0 <= top < bottom <= 800 for left, right, top, bottom in places)
-        sentence, panel, player = places
-        assert panel[3] <= player[2]
-        assert sentence[3] <= panel[2] or sentence[1] <= panel[0]
+        until(lambda: _fits(page, width))  # the page scrolls softly
     page.press("Escape", "Escape")  # the first one ends the marking
     assert bool(page.evaluate("find('panel').offsetHeight")) == (width == 1280)
+
+
+def _fits(page: Page, width: int) -> bool:
+    """Whether the panel is above the player, and does not cover the sentence that is spoken."""
+    places = page.evaluate(
+        "[current.element, find('panel'), document.querySelector('footer')].map(it => it.getBoundingClientRect())"
+        ".map(({left, right, top, bottom}) => [left, right, top, bottom])"
+    )
+    sentence, panel, player = places
+    return (
+        all(0 <= left < right <= width and 0 <= top < bottom <= 800 for left, right, top, bottom in places)
+        and panel[3] <= player[2]
+        and (sentence[3] <= panel[2] or sentence[1] <= panel[0])
+    )
 
 
 #: Seconds from the start of the navigation until the page was drawn, which is after its script has made it.
