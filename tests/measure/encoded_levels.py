@@ -3,20 +3,22 @@
 BOOK is a manifest whose takes are in the folder OUTPUT. Each chapter is mastered with each preset, encoded in each
 lossy format and sample rate with usual bitrates, and measured by ffmpeg's ebur128 and by pyloudnorm, against the WAV.
 The last column is by how much the true peak is above the preset's. `--all` takes all bitrates, and measures peaks only,
-with our own meter.
+with our own meter. `--kept` writes the first chapter as `render` does, with all bitrates, each preset and a limiter
+that takes away 6 dB, and tells by how much peaks are too high as ffmpeg measures them, and what was told of it.
 """
 
 import io
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from maya_batch.audio.chapter_file import write_chapter
+from maya_batch.audio.encoder_headroom import headroom
 from maya_batch.audio.ffmpeg import file_url, read_blocks
 from maya_batch.audio.file_sound import file_sound
 from maya_batch.audio.mastering import ChapterMaster
@@ -24,12 +26,15 @@ from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.stitch import Clip, segments
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.audio.writers import Target
+from maya_batch.book.chunk import Chunk
 from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
-from maya_batch.manifest import Master, Render
+from maya_batch.book.take_store import Take
+from maya_batch.manifest import Format, Master, Render
 from maya_batch.manifest.audio_formats import CHOICES
 from maya_batch.manifest.mastering import PRESETS
+from maya_batch.run.chapter_job import ChapterJob
 from maya_batch.run.loading import Loaders, load_book_codec
 from tests.audio.test_mastering import by_ffmpeg
 
@@ -59,12 +64,37 @@ def named(target: Target, rate: int) -> str:
     return f"{target.type} {target.bitrate or ''} {target.sample_rate or rate}"
 
 
+def kept(clips: Sequence[tuple[Chunk, Take]], waveforms: WaveformCache, rate: int, folder: Path) -> None:
+    """Print by how much the peaks of a chapter's files are too high, the worst last."""
+    rows = []
+    for name in (*PRESETS, "harsh"):
+        chosen = Master.model_validate({"lufs": -16, "true_peak": -6} if name == "harsh" else name)
+        for target in encodings(True):
+            format_ = Format.model_validate(
+                {"type": target.type, "bitrate": target.bitrate, "sample_rate": target.sample_rate}
+            )
+            at = replace(target, path=folder / f"a.{target.type}")
+            job = ChapterJob(clips, [at], TAGS, 0.75, 3.0, rate, chosen, 1, folder, headroom([format_], rate))
+            _, sound = job.write(waveforms, lambda: None)
+            over = by_ffmpeg(at.path)[1] - chosen.true_peak
+            rows.append(
+                (over, f"{name:8} {named(target, rate):16} told {sound.over:.2f}, missed {sound.missed:.1f} dB")
+            )
+    for over, row in sorted(rows):
+        print(f"{over:+.1f} {row}")
+
+
 def main() -> None:
     plan = make_plan(Path(sys.argv[1]), Render(), output=Path(sys.argv[2]))
     state = book_state(plan, Machine(), Path(sys.argv[2]))
     waveforms = WaveformCache(lambda: load_book_codec(state, Machine(), Loaders(), False))
     waveforms.load()
     rate, peaks_only = plan.layout.sampling_rate, "--all" in sys.argv
+    if "--kept" in sys.argv:
+        first = [(chunk, take) for chunk in plan.chapters[0].chunks if (take := state.take(chunk)) is not None]
+        with tempfile.TemporaryDirectory() as folder:
+            kept(first, waveforms, rate, Path(folder))
+        return
     worst = defaultdict[tuple[str, str], list[tuple[float, float, float]]](list)
     with tempfile.TemporaryDirectory() as folder:
         for chapter in plan.chapters:
