@@ -3,7 +3,7 @@
 BOOK is a manifest whose takes are in the folder OUTPUT. Each chapter is mastered with each preset, encoded in each
 lossy format and sample rate with usual bitrates, and measured by ffmpeg's ebur128 and by pyloudnorm, against the WAV.
 The last column is by how much the true peak is above the preset's. `--all` takes all bitrates, and measures peaks only,
-with our own meter. `--kept` writes the first chapter as `render` does, with all bitrates, each preset and a limiter
+with our own meter. `--kept` writes the first chunks as `render` does, with all bitrates, each preset and a limiter
 that takes away 6 dB, and tells by how much peaks are too high as ffmpeg measures them, and what was told of it.
 """
 
@@ -38,6 +38,7 @@ from maya_batch.run.chapter_job import ChapterJob
 from maya_batch.run.loading import Loaders, load_book_codec
 from tests.audio.test_mastering import by_ffmpeg
 
+_KEPT_CHUNKS = 8
 TAGS = TrackTags("a", "b", "c", 1, 1, "d")
 
 
@@ -65,8 +66,7 @@ def named(target: Target, rate: int) -> str:
 
 
 def kept(clips: Sequence[tuple[Chunk, Take]], waveforms: WaveformCache, rate: int, folder: Path) -> None:
-    """Print by how much the peaks of a chapter's files are too high, the worst last."""
-    rows = []
+    """Print by how much the peaks of each file are too high."""
     for name in (*PRESETS, "harsh"):
         chosen = Master.model_validate({"lufs": -16, "true_peak": -6} if name == "harsh" else name)
         for target in encodings(True):
@@ -77,11 +77,8 @@ def kept(clips: Sequence[tuple[Chunk, Take]], waveforms: WaveformCache, rate: in
             job = ChapterJob(clips, [at], TAGS, 0.75, 3.0, rate, chosen, 1, folder, headroom([format_], rate))
             _, sound = job.write(waveforms, lambda: None)
             over = by_ffmpeg(at.path)[1] - chosen.true_peak
-            rows.append(
-                (over, f"{name:8} {named(target, rate):16} told {sound.over:.2f}, missed {sound.missed:.1f} dB")
-            )
-    for over, row in sorted(rows):
-        print(f"{over:+.1f} {row}")
+            told = f"told {sound.over:.2f}, missed {sound.missed:.1f} dB"
+            print(f"{over:+.1f} {name:8} {named(target, rate):16} {told}", flush=True)
 
 
 def main() -> None:
@@ -91,7 +88,8 @@ def main() -> None:
     waveforms.load()
     rate, peaks_only = plan.layout.sampling_rate, "--all" in sys.argv
     if "--kept" in sys.argv:
-        first = [(chunk, take) for chunk in plan.chapters[0].chunks if (take := state.take(chunk)) is not None]
+        chunks = plan.chapters[0].chunks[:_KEPT_CHUNKS]
+        first = [(chunk, take) for chunk in chunks if (take := state.take(chunk)) is not None]
         with tempfile.TemporaryDirectory() as folder:
             kept(first, waveforms, rate, Path(folder))
         return
