@@ -32,7 +32,7 @@ def main(loaders: "Loaders | None" = None) -> None:
     try:
         run(stop, loaders)
     finally:
-        gc.freeze()  # else the interpreter looks for cycles in all of them once more before it ends: 0.1 s after a plan
+        gc.freeze()  # else the interpreter would look for cycles in all of them before it ends: 0.1 s after a plan
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.pause_lengths import PauseLengths
@@ -14,25 +15,52 @@ from maya_batch.text.token_estimate import cap_tokens, expected_tokens
 from maya_batch.text.typography import finish_description, speakable
 
 
-def planned_chapters(
-    drafts: Sequence[tuple[ChapterText, list[Piece]]], book: Book, sound: Sound, rules: int, pauses: PauseLengths
-) -> tuple[Chapter, ...]:
-    """The chapters, with pieces turned into chunks: voices, lengths, pauses, occurrences."""
+class Spoken(NamedTuple):
+    """A piece as the model gets it."""
+
+    text: str
+    expected_frames: int
+    max_frames: int
+
+
+class Draft(NamedTuple):
+    """A chapter that is cut."""
+
+    text: ChapterText
+    pieces: Sequence[Piece]
+    spoken: Sequence[Spoken]
+    """Of each piece."""
+
+
+def spoken_pieces(text: ChapterText, pieces: Sequence[Piece], book: Book, rules: int) -> list[Spoken]:
+    """What the model gets of pieces of a chapter, by a version of the text rules."""
+    descriptions, found = _descriptions(book), list[Spoken]()
+    for piece in pieces:
+        description, spoken = descriptions[piece.voice or text.voice], speakable(piece.text)
+        lengths = (tokens(spoken, description, book.language, rules) for tokens in (expected_tokens, cap_tokens))
+        found.append(Spoken(spoken, *map(_frames, lengths)))
+    return found
+
+
+def planned_chapters(drafts: Sequence[Draft], book: Book, sound: Sound, pauses: PauseLengths) -> tuple[Chapter, ...]:
+    """The chapters, with pieces turned into chunks: voices, pauses, occurrences."""
     seen: Counter[tuple[str, str, int]] = Counter()
-    last = max([len(book.chapters), *(text.number for text, _ in drafts)])  # closing credits come after all chapters
+    last = max(
+        [len(book.chapters), *(draft.text.number for draft in drafts)]
+    )  # closing credits come after all chapters
     digits = max(2, len(str(last)))  # also where chapters are skipped, which renames no file
-    descriptions = {name: finish_description(voice.description) for name, voice in book.voices.items()}
+    descriptions = _descriptions(book)
     chapters = list[Chapter]()
     # Credits are counted last: adding them changes the key of no chunk that speaks the same words.
-    for text, pieces in sorted(drafts, key=lambda draft: draft[0].credits):
+    for text, pieces, models in sorted(drafts, key=lambda draft: draft.text.credits):
         chunks = []
         jingle = book.jingle is not None and bool(chapters) and not text.credits
-        for index, piece in enumerate(pieces, start=1):
+        for index, (piece, spoken) in enumerate(zip(pieces, models, strict=True), start=1):
             name = piece.voice or text.voice
             voice_seed = book.voices[name].seed
-            description, spoken = descriptions[name], speakable(piece.text)
+            description = descriptions[name]
             seed = voice_seed if voice_seed is not None else sound.seed
-            seen[description, spoken, seed] += 1
+            seen[description, spoken.text, seed] += 1
             following = pieces[index] if index < len(pieces) else None
             chunks.append(
                 Chunk(
@@ -40,11 +68,11 @@ def planned_chapters(
                     index=index,
                     source=text.text[piece.start : piece.end],
                     description=description,
-                    text=spoken,
+                    text=spoken.text,
                     seed=seed,
-                    occurrence=seen[description, spoken, seed],
-                    expected_frames=_frames(expected_tokens(spoken, description, book.language, rules)),
-                    max_frames=_frames(cap_tokens(spoken, description, book.language, rules)),
+                    occurrence=seen[description, spoken.text, seed],
+                    expected_frames=spoken.expected_frames,
+                    max_frames=spoken.max_frames,
                     pause=pauses.after(piece, following, text.voice),
                     words=piece.words,
                     pause_before=piece.pause_before,
@@ -71,6 +99,10 @@ def spoken_as(chunk: Chunk, text: str, voice: str, book: Book, seed: int) -> Chu
         voice=voice,
         changes=(),
     )
+
+
+def _descriptions(book: Book) -> dict[str, str]:
+    return {name: finish_description(voice.description) for name, voice in book.voices.items()}
 
 
 def _frames(tokens: int) -> int:

@@ -30,7 +30,7 @@ def cut_chapters(cut: Callable[[int], Result], sizes: Sequence[int]) -> list[Res
     `cut` may run in a copy of this process: it changes nothing, and what it returns or raises can be pickled.
     """
     processes = _processes(sizes)
-    shares = [range(first, len(sizes), processes) for first in range(processes)]
+    shares = _shares(sizes, processes)
     helpers = [_Helper(cut, share) for share in shares[1:]]
     try:
         found = {number: cut(number) for number in shares[0]}
@@ -40,6 +40,16 @@ def cut_chapters(cut: Callable[[int], Result], sizes: Sequence[int]) -> list[Res
         for helper in helpers:
             helper.stop()
     return [found[number] for number in range(len(sizes))]
+
+
+def _shares(sizes: Sequence[int], processes: int) -> list[list[int]]:
+    """The chapters of each process: long ones first, each to the process that has the least to do."""
+    shares, loads = [list[int]() for _ in range(processes)], [0] * processes
+    for number in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
+        least = loads.index(min(loads))
+        shares[least].append(number)
+        loads[least] += sizes[number]
+    return shares
 
 
 def _processes(sizes: Sequence[int]) -> int:

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from maya_batch.book.announcement import announcement, before_text
 from maya_batch.book.book_id import AUDIO_RULES, rules_of
 from maya_batch.book.book_lexicon import compile_lexicon, refused_keys
-from maya_batch.book.chapters import planned_chapters
+from maya_batch.book.chapters import Draft, Spoken, planned_chapters, spoken_pieces
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.parallel_cutting import cut_chapters
 from maya_batch.book.pause_lengths import PauseLengths, pause_lengths
@@ -36,6 +37,16 @@ from maya_batch.text.rules import TEXT_RULES
 
 #: The most chunks of a book: a month of speech; the Bible has 20,000.
 MOST_CHUNKS = 200_000
+
+
+class _Cut(NamedTuple):
+    """A text that is cut."""
+
+    pieces: list[Piece]
+    spoken: list[Spoken]
+    problems: list[TextProblem]
+    divided: list[Finding]
+    """Warnings of entries of the lexicon that a cut divides."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,7 @@ def plan_manuscript(
     """
     findings = list(known)
     layout, context = speaking_limits(sound.model)
-    drafts: list[tuple[ChapterText, list[Piece]]] = []
+    drafts: list[Draft] = []
     warnings: list[Finding] = []
     allowed: dict[str, None] = {}
 
@@ -162,41 +173,47 @@ def plan_manuscript(
         for chapter, part in zip(manuscript.chapters, parts, strict=False)
     ]
 
-    def cut(number: int) -> list[tuple[list[Piece], list[TextProblem], list[Finding]]]:
+    def cut(number: int) -> list[_Cut]:
         """A chapter and its title, if it is announced."""
-        texts = (manuscript.chapters[number], titles[number])
-        settings = (manuscript.book, sound, layout, context, rules, lexicon)
-        return [chapter_pieces(text, *settings) for text in texts if text is not None]
+        found = []
+        for text in (manuscript.chapters[number], titles[number]):
+            if text is not None:
+                book = manuscript.book
+                pieces, problems, divided = chapter_pieces(text, book, sound, layout, context, rules, lexicon)
+                found.append(_Cut(pieces, spoken_pieces(text, pieces, book, rules), problems, divided))
+        return found
 
     chunks = 0
     cuts = cut_chapters(cut, [len(chapter.text) for chapter in manuscript.chapters])
     for chapter, title, found in zip(manuscript.chapters, titles, cuts, strict=True):
         if len(findings) > MOST_PROBLEMS:
             break
-        (pieces, problems, divided), *announced = found
-        warnings += divided
-        for spoken, mistakes, divided_title in announced:
-            warnings += divided_title
-            pieces = before_text(spoken, pieces)
-            for problem in mistakes:
+        own, *announced = found
+        pieces, spoken = own.pieces, own.spoken
+        warnings += own.divided
+        for before in announced:
+            warnings += before.divided
+            pieces, spoken = before_text(before.pieces, pieces), [*before.spoken, *spoken]
+            for problem in before.problems:
                 judge_text(title or chapter, problem)
         chunks += len(pieces)
         if chunks > MOST_CHUNKS:
             what = f"the book has more than {MOST_CHUNKS:,} chunks up to here"
             raise ManifestError([*findings, Finding(*chapter.place(0), what, "split the book into several")])
-        for problem in problems:
+        for problem in own.problems:
             judge_text(chapter, problem)
-        drafts.append((chapter, pieces))
+        drafts.append(Draft(chapter, pieces, spoken))
     if findings:
         raise ManifestError(findings)
     pauses = pause_lengths(manuscript.book.pauses, audio_rules)
-    chapters = planned_chapters(drafts, manuscript.book, sound, rules, pauses)
+    chapters = planned_chapters(drafts, manuscript.book, sound, pauses)
     for planned in chapters:
         os.fsencode(planned.stem)  # fails now, not during the run, if the locale cannot encode it
     lines = listed_lines(warnings)
     if rules < TEXT_RULES:
         marks = ""
-        if any(has_marks(c.text, parse_script(c.text, manuscript.book.voices, layout.tags, 1)[0]) for c, _ in drafts):
+        texts = [draft.text.text for draft in drafts]
+        if any(has_marks(text, parse_script(text, manuscript.book.voices, layout.tags, 1)[0]) for text in texts):
             marks = ", and marks like _ and * reach the voice"
         lines.append(
             f"this book was begun with text rules {rules} and keeps them{marks}; `render --upgrade-text` switches it "
@@ -237,7 +254,8 @@ def speech_plan(text: str, description: str, sound: Sound, language: str = "en")
     if problems:
         raise ManifestError([Finding(*place(problem.offset), problem.what, problem.mend) for problem in problems])
     pauses = pause_lengths(book.pauses, AUDIO_RULES)
-    return list(planned_chapters([(chapter, pieces)], book, sound, TEXT_RULES, pauses)[0].chunks)
+    draft = Draft(chapter, pieces, spoken_pieces(chapter, pieces, book, TEXT_RULES))
+    return list(planned_chapters([draft], book, sound, pauses)[0].chunks)
 
 
 def speaking_limits(model: str) -> tuple[TokenLayout, int]:
