@@ -12,7 +12,7 @@ from maya_batch.checkpoint.token_layout import FRAME_ORDER, TokenLayout
 from maya_batch.engine.api import Decoding, Generation
 from maya_batch.messages.plural import plural
 from maya_batch.quality import Problem, Transcript
-from maya_batch.run.loading import LEAST_IN_GRAMMAR
+from maya_batch.run.decoding_choice import LEAST_IN_GRAMMAR
 
 #: The width of the first column, and the level of digital silence, in dBFS.
 _NAME_WIDTH, _SILENCE = 12, -120.0

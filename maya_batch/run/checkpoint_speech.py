@@ -26,8 +26,9 @@ from maya_batch.quality.audio_checks import check_sound
 from maya_batch.quality.code_checks import check_codes
 from maya_batch.quality.transcriber import Transcriber
 from maya_batch.run.checkpoint_page import SpokenClip, clip_lines, cost_lines, grammar_lines, page_line
+from maya_batch.run.decoding_choice import LEAST_IN_GRAMMAR, decoding_for
 from maya_batch.run.generate import peak_in_process, sequence_seed
-from maya_batch.run.loading import LEAST_IN_GRAMMAR, Loaders, decoding_for
+from maya_batch.run.loading import Loaders
 from maya_batch.run.sample_files import sample_paths
 from maya_batch.text.emotion_tags import TAG
 

@@ -5,30 +5,27 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Protocol
 
 from maya_batch.audio.waveform_cache import Decoder
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.model_lock import ModelConfig
-from maya_batch.book.settings import Machine, Sound
+from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, asked_model_config
 from maya_batch.checkpoint.locate import Checkpoint
 from maya_batch.checkpoint.token_layout import TokenLayout
-from maya_batch.engine.api import Decoding, Engine, Request
+from maya_batch.engine.api import Engine, Request
 from maya_batch.engine.load import load_engine
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.quality.transcriber import Transcriber
 from maya_batch.run.cache_trial import CacheTrial, try_int8_cache
 from maya_batch.run.cluster.messages import EngineSettings
 from maya_batch.run.cluster.patience import Patience
+from maya_batch.run.decoding_choice import choose_decoding, refuse_int8_cache
 from maya_batch.text.emotion_tags import TAG
 from maya_batch.wording import rendered_with
 
 log = logging.getLogger(__name__)
-
-#: Below this in-grammar probability the model does not follow Maya1's frame format, and is not forced into it.
-LEAST_IN_GRAMMAR = 0.9
 
 
 def _load_codec(folder: Path, layout: TokenLayout, device: str) -> Decoder:
@@ -262,40 +259,6 @@ def load_book_codec(state: BookState, machine: Machine, loaders: Loaders, switch
     state.codec = state.lock.identity(name, "codec")
     state.lock.save()
     return codec
-
-
-def choose_decoding(engine: Engine, requests: Sequence[Request], sound: Sound, machine: Machine) -> Decoding:
-    """Constrained or unconstrained: as the machine's settings say, or as the model's first frames show."""
-    if machine.decoding != "auto":
-        return machine.decoding
-    mass = fmean(engine.in_grammar_probabilities(requests, sound.sampling))
-    decoding = decoding_for(mass)
-    if decoding == "framed":
-        return decoding
-    log.warning(
-        "the model follows Maya1's frame format only %.0f %% of the time (%.0f %% expected); falling back to "
-        "unconstrained decoding, and invalid frames are rejected",
-        *(100 * mass, 100 * LEAST_IN_GRAMMAR),
-    )
-    return decoding
-
-
-def decoding_for(in_grammar_probability: float) -> Decoding:
-    """Framed or free, by the mean over the slots."""
-    return "framed" if in_grammar_probability >= LEAST_IN_GRAMMAR else "free"
-
-
-def refuse_int8_cache(engine: Engine, decoding: str) -> None:
-    """Refuse a KV cache in 8 bits with unconstrained decoding, which transformers' own cache serves.
-
-    Raises:
-        UsageError: this is what was asked for.
-    """
-    if engine.kv_cache == "int8" and decoding == "free":
-        raise UsageError(
-            "this model is decoded unconstrained (--decoding free), with keys and values in the model's number format; "
-            "remove --kv-cache int8"
-        )
 
 
 def _refuse_unknown_tags(engine: Engine, chunks: Sequence[Chunk]) -> None:

@@ -23,8 +23,9 @@ from maya_batch.manifest import Voice
 from maya_batch.manifest.error_recovery import suggestion
 from maya_batch.messages.quoting import quoted
 from maya_batch.quality import Problem
+from maya_batch.run.decoding_choice import choose_decoding, refuse_int8_cache
 from maya_batch.run.generate import sequence_seed
-from maya_batch.run.loading import Loaders, choose_decoding, load_book_engine, refuse_int8_cache
+from maya_batch.run.loading import Loaders, load_book_engine
 from maya_batch.run.sample_files import (
     Line,
     Sample,

@@ -6,37 +6,33 @@ A book that another model config or sampling renders waits until the batch has e
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from maya_batch.audio.waveform_cache import WaveformMemory
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
-from maya_batch.book.take_store import Take
-from maya_batch.engine.api import Decoding, Sampling
 from maya_batch.errors import (
     EXIT_STOPPED,
     GpuLostError,
     MayaBatchError,
     StoppedError,
-    UsageError,
     exit_code_of,
     is_of_a_signal,
 )
 from maya_batch.interrupt import Stop
-from maya_batch.manifest import output_folder
+from maya_batch.run.book_run import BookRun
 from maya_batch.run.deadline import Deadline
-from maya_batch.run.loading import BookEngine, Loaders
+from maya_batch.run.loading import Loaders
 from maya_batch.run.pipeline import Threads
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.render import opened_book
 from maya_batch.run.shared_models import SharedModels
-from maya_batch.run.shelf_book import OpenBook, ShelfRequest, logged_run
+from maya_batch.run.shelf_batch import ShelfBatch, checkpoint_of
+from maya_batch.run.shelf_book import OpenBook, ShelfRequest, keep_together
 from maya_batch.run.shelf_generate import ShelfGenerator
-from maya_batch.run.shelf_progress import BookProgress
+from maya_batch.run.shelf_queue import ShelfQueue
 from maya_batch.run.shelf_result import ShelfBook, ShelfResult
 from maya_batch.run.write_access import TakeOver
 
@@ -45,27 +41,6 @@ log = logging.getLogger(__name__)
 #: The share of the batch that the next books fill at least when no chunk is waiting; the more of them, the more books
 #: are open.
 _FILLED_SHARE = 8
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """What the books of a batch have in common."""
-
-    loaded: BookEngine
-    sampling: Sampling
-    checkpoint: Path
-    begun: bool
-    """Whether the book that it began with was rendered before, so that its model.lock settles the model config."""
-
-    def serves(self, book: OpenBook) -> bool:
-        """Whether a book is rendered with this engine, as it is now.
-
-        A new book takes over what an earlier new one found out about the model: its decoding and its KV cache.
-        """
-        state = book.run.state
-        if (state.plan.sound.sampling, _checkpoint(book)) != (self.sampling, self.checkpoint):
-            return False
-        return not self.begun if state.model_config is None else state.model_config == self.loaded.model_config
 
 
 class ShelfRun:
@@ -85,28 +60,26 @@ class ShelfRun:
         keep_log: bool = False,
         loaders: Loaders | None = None,
     ) -> None:
-        """`plan` plans a manifest when its turn comes; all else is as for `render_book`, for each of the books.
+        """`manifests` and `plan` are as for `ShelfQueue`; all else is as for `render_book`, for each of the books."""
+        self._deadline, self._stop, self._progress = deadline or Deadline(), stop or Stop(), progress
+        models, memory = SharedModels(loaders or Loaders()), WaveformMemory()
 
-        Of a manifest that is named twice, the first place counts.
-        """
-        self.result = ShelfResult()
-        self._plan, self._machine, self._progress, self._check_tags = plan, machine, progress, check_tags
-        self._deadline, self._stop = deadline or Deadline(), stop or Stop()
-        self._take_over, self._keep_log = take_over, keep_log
-        self._models = SharedModels(loaders or Loaders())
-        self._memory, self._told = WaveformMemory(), set[str]()
-        places: dict[Path, Path] = {}
-        for manifest in manifests:
-            if places.setdefault(manifest.resolve(), manifest) is not manifest:
-                log.info("%s is named twice; it is rendered once", manifest)
-                continue
-            self.result.books.append(ShelfBook(manifest, len(self.result.books) + 1))
-        self._queue = deque(self.result.books)
-        self._folders: dict[Path, Path] = {}
-        """Manifests by output folder."""
+        def opened(book: Plan, listener: ProgressListener) -> AbstractContextManager[BookRun]:
+            return opened_book(
+                *(book, machine, listener, None, take_over, keep_log),
+                check_tags=check_tags,
+                deadline=self._deadline,
+                stop=self._stop,
+                loaders=models.loaders,
+                memory=memory,
+            )
+
+        self._queue = ShelfQueue(manifests, plan, opened, progress)
+        self.result = ShelfResult(books=self._queue.books)
+        self._told = set[str]()
         self._open: list[OpenBook] = []
         """In the order given; the last one may wait for the next batch."""
-        self._batch: _Batch | None = None
+        self._batch: ShelfBatch | None = None
         self._generator: ShelfGenerator | None = None
         self._ends = ExitStack()
         self._threads: Threads | None = None
@@ -149,11 +122,10 @@ class ShelfRun:
         """Generate takes until those of all books of this batch are settled."""
         assert self._batch is not None
         loaded = self._batch.loaded
-        decoding: Decoding = "free" if loaded.model_config.decoding == "free" else "framed"
-        self._generator = generator = ShelfGenerator(loaded.engine, self._batch.sampling, decoding)
+        self._generator = generator = ShelfGenerator(loaded.engine, self._batch.sampling, self._batch.decoding)
         while requests := self._requests(loaded.engine.batch_size):
             for made in generator.generate(requests, self._tick, self._retries, self._later):
-                _keep(made)
+                keep_together(made)
                 self._close_done()
             for book in self._running():
                 book.drain()
@@ -218,10 +190,10 @@ class ShelfRun:
 
     def _next(self) -> OpenBook | None:
         """Open the next book that needs the engine; those that do not are closed again."""
-        while self._queue:
+        while self._queue.waiting:
             self._stop.check()
-            book = self._opened(self._queue[0])
-            self._queue.popleft()
+            book = self._opened(self._queue.waiting[0])
+            self._queue.waiting.popleft()
             if book is not None and self._needs_engine(book):
                 return book
         return None
@@ -229,37 +201,12 @@ class ShelfRun:
     def _opened(self, told: ShelfBook) -> OpenBook | None:
         """A book, ready to be rendered; None if it is left out."""
         try:
-            plan = self._plan(told.manifest)
-            told.title, told.folder = plan.book.title, output_folder(plan.manuscript)
-            self._refuse_shared_folder(told, told.folder)
-            exits = ExitStack()
-            progress = BookProgress(self._progress, told.title, told.number, len(self.result.books))
-            run = exits.enter_context(
-                logged_run(
-                    opened_book(
-                        *(plan, self._machine, progress, None, self._take_over, self._keep_log),
-                        check_tags=self._check_tags,
-                        deadline=self._deadline,
-                        stop=self._stop,
-                        loaders=self._models.loaders,
-                        memory=self._memory,
-                    )
-                )
-            )
+            book = self._queue.opened(told)
         except Exception as error:
             self._leave_out(told, error)
             return None
-        book = OpenBook(told, run, exits)
         self._open.append(book)
         return book
-
-    def _refuse_shared_folder(self, told: ShelfBook, folder: Path) -> None:
-        other = self._folders.setdefault(folder.resolve(), told.manifest)
-        if other is not told.manifest:
-            raise UsageError(
-                f"{told.manifest}: its output folder {folder} is that of {other}; set another output.folder in one of "
-                "them"
-            )
 
     def _needs_engine(self, book: OpenBook) -> bool:
         """Whether chunks of an open book wait for takes. One without any is closed; its takes are examined first."""
@@ -289,7 +236,7 @@ class ShelfRun:
             with book.about():
                 loaded = run.start(None if self._batch is None else self._batch.loaded)
                 if self._batch is None:
-                    self._batch = _Batch(loaded, run.state.plan.sound.sampling, _checkpoint(book), begun)
+                    self._batch = ShelfBatch(loaded, run.state.plan.sound.sampling, checkpoint_of(book), begun)
             run.load(self._told)
             with book.about():
                 book.begin(run.opened_takes(self._tick, self._shared_threads(book), book.about))
@@ -352,22 +299,3 @@ class ShelfRun:
             if exit_code_of(told) == EXIT_STOPPED:
                 told = ended
         return told
-
-
-def _keep(made: Sequence[tuple[OpenBook, list[Take]]]) -> None:
-    """Take what has ended together. What goes wrong with one book's takes must not lose those of the next."""
-    for at, (book, takes) in enumerate(made):
-        try:
-            book.keep(takes)
-        except BaseException:
-            for other, left in made[at + 1 :]:
-                try:
-                    other.store_only(left)
-                except Exception as error:  # the first one ends the run
-                    log.error("%s: %s", other.told.title, error)
-            raise
-
-
-def _checkpoint(book: OpenBook) -> Path:
-    state = book.run.state
-    return state.lock.find(state.plan.sound.model, "model").path

@@ -1,6 +1,7 @@
 """A book that is open in a run over several: its takes, and its requests for the engine."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from maya_batch.run.book_run import BookRun
 from maya_batch.run.book_takes import BookTakes
 from maya_batch.run.pipeline_messages import TakeRequest
 from maya_batch.run.shelf_result import ShelfBook
+
+log = logging.getLogger(__name__)
 
 
 class OpenBook:
@@ -142,3 +145,17 @@ def logged_run(opened: AbstractContextManager[BookRun]) -> Iterator[BookRun]:
         if run is not None:
             close_book_log(hidden_folder(run.state.folder))
             run.waveforms.clear()
+
+
+def keep_together(made: Sequence[tuple[OpenBook, list[Take]]]) -> None:
+    """Take what has ended together. What goes wrong with one book's takes must not lose those of the next."""
+    for at, (book, takes) in enumerate(made):
+        try:
+            book.keep(takes)
+        except BaseException:
+            for other, left in made[at + 1 :]:
+                try:
+                    other.store_only(left)
+                except Exception as error:  # the first one ends the run
+                    log.error("%s: %s", other.told.title, error)
+            raise
