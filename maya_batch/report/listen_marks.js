@@ -40,9 +40,13 @@ function saveMarks() {
   showMarks();
 }
 
-function setMark(chunk, action, note) {
+function putMark(chunk, action, note) {
   if (action === "note" && !note) delete marks[chunk.name];
   else marks[chunk.name] = { action, note, takes: chunk.takes.length };
+}
+
+function setMark(chunk, action, note) {
+  putMark(chunk, action, note);
   saveMarks();
 }
 
@@ -68,10 +72,12 @@ function settleMarks() {
     const chunk = chunkOf(name);
     if (chunk && isDone(mark, chunk)) {
       done += 1;
-      setMark(chunk, "note", mark.note);
+      putMark(chunk, "note", mark.note);
     }
   }
-  if (done) say(done === 1 ? "1 mark was carried out and is removed." : `${done} marks were carried out and are removed.`);
+  if (!done) return;
+  saveMarks();
+  say(done === 1 ? "1 mark was carried out and is removed." : `${done} marks were carried out and are removed.`);
 }
 
 function markedChunks() {
@@ -124,8 +130,9 @@ function importCsv(text) {
     const action = cleanAction(column(row, "action"));
     if (!chunk || !action) continue;
     known += 1;
-    setMark(chunk, action, cleanNote(column(row, "note")));
+    putMark(chunk, action, cleanNote(column(row, "note")));
   }
+  saveMarks();
   const other = rows.length - known;
   say(`${known} of ${rows.length} marks imported.${other ? " The others name no chunk of this page, or no action." : ""}`);
   showChunk(current ? current.chunk : chunks[0]);

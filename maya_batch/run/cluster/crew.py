@@ -152,7 +152,7 @@ class Crew:
             "worker %s is left out: %s%s%s",
             worker.name,
             reason,
-            f"; {plural(chunks, 'chunk')} wait for another worker" if chunks else "",
+            f"; {plural(chunks, 'chunk')} {'waits' if chunks == 1 else 'wait'} for another worker" if chunks else "",
             "; a new one is started" if replace else "",
         )
         if replace:

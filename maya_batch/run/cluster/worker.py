@@ -174,5 +174,9 @@ class _Notes(logging.Handler):
 
     def taken(self) -> tuple[Note, ...]:
         """The messages since the last call."""
-        kept, self._kept = self._kept, []
+        self.acquire()  # as `handle` does around `emit`
+        try:
+            kept, self._kept = self._kept, []
+        finally:
+            self.release()
         return tuple(kept)
