@@ -90,7 +90,7 @@ def check_installed() -> None:
         MachineError: it is not.
     """
     if not recognizer_installed():
-        raise MachineError(f"speech recognition is not installed; run `{install_hint('verify')}`, or use --verify off")
+        raise MachineError(f"speech recognition is not installed; run `{install_hint('verify')}`")
 
 
 def recognizer_ready(name: str) -> bool:
