@@ -91,7 +91,7 @@ class Machine(BaseModel):
     engine: Literal["auto", "hf", "gguf"] = "auto"
     device: DeviceName = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    quantization: Literal["none", "nf4", "int8"] | None = None
+    quantization: Literal["none", "nf4", "int8", "fp8"] | None = None
     kv_cache: Literal["auto", "model", "int8"] = "auto"
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     decoding: Literal["auto", "framed", "free"] = "auto"

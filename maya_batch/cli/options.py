@@ -61,7 +61,9 @@ Device = Annotated[
     str | None, typer.Option(metavar=_DEVICES, help="Device for the model. Default: a GPU if there is one.")
 ]
 Dtype = Annotated[str | None, _choice("dtype", "Number format of the weights.")]
-Quantization = Annotated[str | None, _choice("quantization", "Store the weights in 4 bits (nf4) or 8 bits (int8).")]
+Quantization = Annotated[
+    str | None, _choice("quantization", "Store the weights in 4 bits (nf4) or 8 bits (int8, fp8).")
+]
 KvCache = Annotated[
     str | None,
     _choice(

@@ -49,6 +49,9 @@ class Runner(Protocol):
     def decode(self, batch_size: int, max_context: int) -> None:
         """Decode a frame of the first `batch_size` batch slots, whose contexts are at most `max_context` after it."""
 
+    def prepare(self, batch_size: int) -> None:
+        """Use the time in which the device computes a frame of so many batch slots to prepare others."""
+
     def in_grammar_probabilities(self, batch_size: int, max_context: int) -> torch.Tensor:
         """Decode a frame; return the probability [batch size, 7] that an unconstrained token is of its slot.
 

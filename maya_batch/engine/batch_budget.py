@@ -27,9 +27,12 @@ _GPU_BATCH_SIZE, _GPU_BATCH_SIZE_NF4, _NF4_MEMORY = 512, 1024, 64 * 2**30
 #: Prompt tokens that go through the model together on a GPU: enough to keep it busy, with little memory.
 PROMPT_TOKENS = 2048
 
-#: Batch sizes that a frame is computed for; each is one CUDA graph. Multiples of 8 also keep a CPU's products the same
-#: to the bit: for fewer sequences, some kernels sum in another order.
-_GRAPH_BATCH_SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512)
+#: Batch sizes that a frame is computed for; each is captured as CUDA graphs. Multiples of 8 also keep a CPU's products
+#: the same to the bit: for fewer sequences, some kernels sum in another order.
+_GRAPH_BATCH_SIZES = (8, 16, 24, 32, 48, 64, 96, *range(128, 513, 32))
+
+#: The distance of the batch sizes above those.
+_FURTHER = 128
 
 #: Plain attention covers a multiple of this many positions. The number depends on the longest sequence, and for other
 #: numbers a CPU's products sum the last positions in another order.
@@ -44,8 +47,8 @@ _DRAW_BYTES_A_COLUMN = 48
 #: Bytes for cuBLAS's workspaces, and for pieces too small for the allocator to use.
 _SLACK = 160 * 2**20
 
-#: Captured graphs are outside PyTorch's memory: about 20 MB each were measured, one for each graph batch size.
-_GRAPH_BYTES = 300 * 2**20
+#: The graphs of a batch size are outside PyTorch's memory: about 20 MB were measured.
+_GRAPH_BYTES = 20 * 2**20
 
 #: Room for sequences that become longer than expected, and for long ones that run together.
 _MARGIN = 1.25
@@ -78,7 +81,12 @@ def default_batch_size(device: torch.device, quantization: str) -> int:
 
 def graph_batch_size(sequences: int) -> int:
     """The batch size that a frame of so many sequences is computed with."""
-    return next((size for size in _GRAPH_BATCH_SIZES if size >= sequences), -(-sequences // 128) * 128)
+    return next((size for size in _GRAPH_BATCH_SIZES if size >= sequences), -(-sequences // _FURTHER) * _FURTHER)
+
+
+def graph_batch_sizes(most: int) -> list[int]:
+    """The batch sizes that frames are computed with where there are at most so many sequences."""
+    return sorted({graph_batch_size(sequences) for sequences in range(1, most + 1)})
 
 
 def whole_strides(positions: int) -> int:
@@ -122,7 +130,8 @@ def plan_budget(
     available, position_bytes = 0, _position_bytes(llama, paged)
     if llama.head.device.type == "cuda":
         frames = max(need.max_frames for need in needs)
-        free = _free_bytes(llama.head.device) - _GRAPH_BYTES - _working_set(llama, layout, sequences, frames)
+        graphs = _GRAPH_BYTES * len(graph_batch_sizes(sequences))
+        free = _free_bytes(llama.head.device) - graphs - _working_set(llama, layout, sequences, frames)
         available = free // position_bytes
     if not paged:
         if llama.head.device.type == "cuda":

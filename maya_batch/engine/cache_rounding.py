@@ -12,7 +12,7 @@ from torch.nn import functional
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, TokenLayout
 from maya_batch.engine.kernels.int8_numbers import dequantized, quantized
 from maya_batch.engine.kernels.llama_layers import LlamaLayers
-from maya_batch.engine.kernels.torch_attention import attend_prompt, split_heads
+from maya_batch.engine.kernels.torch_attention import attend_prompt, prompt_attention, split_heads
 
 
 @torch.inference_mode()
@@ -57,7 +57,8 @@ def predictions(
         keys, values = (dequantized(*quantized(vectors), vectors.dtype) for vectors in (keys, values))
         return torch.cat([before, attend_prompt(queries, keys, values)[first:]])
 
-    hidden = llama.forward(llama.embed(ids), attend)[first:]
+    with prompt_attention(device):
+        hidden = llama.forward(llama.embed(ids), attend)[first:]
     for slot in range(SLOTS):
         start = layout.slot_start(slot)
         head = llama.head[start : start + layout.codebook_size]

@@ -75,6 +75,8 @@ class DecodeLoop:
         self._device = backend.device
         self._on_gpu = self._device.type == "cuda"
         self._moved: torch.cuda.Event | None = None
+        self._batch_size = 0
+        """Of the newest frame."""
         self._side = torch.cuda.Stream(self._device) if self._on_gpu else None  # type: ignore[no-untyped-call]
 
     @torch.inference_mode()
@@ -95,6 +97,8 @@ class DecodeLoop:
             if frames and frames[-1].has_arrived():
                 self._stats.gpu_waits += 1
             frames.append(self._decode_frame())
+            if self._on_gpu and not frames[0].has_arrived():
+                self._runner.prepare(self._batch_size)  # the host would wait for this frame
             if len(frames) > self._on_gpu:
                 finished = self._collect(frames.popleft())
                 if finished:
@@ -155,6 +159,7 @@ class DecodeLoop:
     def _decode_frame(self) -> _FrameStatus:
         """Decode a frame of all sequences, and request their status after it."""
         batch_size, max_context = self._make_room()
+        self._batch_size = batch_size
         self._runner.decode(batch_size, max_context)
         self._scheduler.count_frame(self._backend.layer_bytes, self._backend.position_bytes)
         if not self._on_gpu:
@@ -170,11 +175,11 @@ class DecodeLoop:
         for sequence in self._scheduler.grow():
             self._state.stop(sequence.batch_slot)
         moves = self._scheduler.compact()
-        for source, target in moves:
-            self._state.move(source, target)
-        if moves and self._on_gpu:
-            self._moved = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._moved.record()
+        if moves:
+            self._state.move(*map(list, zip(*moves, strict=True)))
+            if self._on_gpu:
+                self._moved = torch.cuda.Event()  # type: ignore[no-untyped-call]
+                self._moved.record()
         self._runner.cache.sync()
         return self._scheduler.frame_size()
 

@@ -1,16 +1,18 @@
-"""Decodes a frame with PyTorch: seven steps of all sequences, as one CUDA graph with the GPU kernels, else step by
-step.
-"""
-
-from typing import Any
+"""Decodes a frame with PyTorch: seven steps of all sequences, each a CUDA graph with the GPU kernels."""
 
 import torch
 from torch.nn import functional
 
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.batch_budget import PROMPT_TOKENS, BatchBudget, graph_batch_size
+from maya_batch.engine.frame_graphs import FrameGraphs
 from maya_batch.engine.kernels.llama_layers import Attend, LlamaLayers
-from maya_batch.engine.kernels.torch_attention import attend_cached, attend_prompt, split_heads
+from maya_batch.engine.kernels.torch_attention import (
+    attend_cached,
+    attend_prompt,
+    prompt_attention,
+    split_heads,
+)
 from maya_batch.engine.paged_cache import PagedCache
 from maya_batch.engine.sampling import in_grammar_probability
 from maya_batch.engine.sequence_state import SequenceState
@@ -66,12 +68,8 @@ class FrameRunner:
         self._llama, self.cache, self._state, self._layout = llama, cache, state, layout
         self._cos, self._sin = llama.rotary(positions)
         self._heads = _slot_heads(llama.head, layout)
-        self._graphs: dict[int, torch.cuda.CUDAGraph] | None = {} if graphs else None
-        # One stream for all captures, because each stream has its own workspaces. A frame's kernels go before those
-        # of the codec, whose stream has no priority.
-        device = llama.head.device
-        self._stream = torch.cuda.Stream(device, priority=-1) if graphs else None  # type: ignore[no-untyped-call]
-        self._pool: Any = None
+        slots = len(state.position)
+        self._graphs = FrameGraphs(self._decode_step, llama.head.device, slots) if graphs else None
 
     def prefill(self, batch_slots: list[int], prompts: list[list[int]]) -> None:
         """Write these prompts to the cache, without their last ids."""
@@ -85,25 +83,42 @@ class FrameRunner:
         if pinned:
             ids, slots = ids.pin_memory(), slots.pin_memory()
         ids, slots = ids.to(device, non_blocking=True), slots.to(device, non_blocking=True)
-        cos, sin = self._cos[:longest], self._sin[:longest]
-        locations = self.cache.locations(slots, longest)
+        attend = self._attend_prompts_plainly(slots, longest) if self.cache.contiguous else self._attend_prompts(slots)
+        with prompt_attention(device):
+            self._llama.forward(self._llama.embed(ids.flatten()), attend)
+
+    def _attend_prompts(self, batch_slots: torch.Tensor) -> Attend:
+        from maya_batch.engine.kernels.prompt_kernel import store_prompt
 
         def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
-            projected = qkv.view(*ids.shape, -1)
-            queries, keys, values = split_heads(projected, self._llama.kv_heads, self._llama.head_dim, cos, sin)
+            return attend_prompt(*store_prompt(qkv, self.cache, layer, batch_slots, self._cos, self._sin))
+
+        return attend
+
+    def _attend_prompts_plainly(self, batch_slots: torch.Tensor, longest: int) -> Attend:
+        llama, locations = self._llama, self.cache.locations(batch_slots, longest)
+        cos, sin = self._cos[:longest], self._sin[:longest]
+
+        def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
+            projected = qkv.view(len(batch_slots), longest, -1)
+            queries, keys, values = split_heads(projected, llama.kv_heads, llama.head_dim, cos, sin)
             self.cache.write(layer, locations, keys, values)
             return attend_prompt(queries, keys, values)
 
-        self._llama.forward(self._llama.embed(ids.flatten()), attend)
+        return attend
 
     def decode(self, batch_size: int, max_context: int) -> None:
         """Decode a frame of the first `batch_size` batch slots, whose contexts are at most `max_context` after it."""
         if self._graphs is None:
-            self._decode_frame(batch_size, max_context)
-            return
-        if batch_size not in self._graphs:
-            self._graphs[batch_size] = self._capture(batch_size)
-        self._graphs[batch_size].replay()
+            for slot in range(SLOTS):
+                self._decode_step(batch_size, slot, max_context)
+        else:
+            self._graphs.replay(batch_size)
+
+    def prepare(self, batch_size: int) -> None:
+        """Capture a step of another batch size than this one."""
+        if self._graphs is not None:
+            self._graphs.capture_ahead(batch_size)
 
     def in_grammar_probabilities(self, batch_size: int, max_context: int) -> torch.Tensor:
         """Decode a frame; return the probability [batch size, 7] that an unconstrained token is of its slot.
@@ -111,23 +126,28 @@ class FrameRunner:
         It is NaN if a logit is not finite.
         """
         probabilities: list[torch.Tensor] = []
-        self._decode_frame(batch_size, max_context, probabilities)
+        for slot in range(SLOTS):
+            self._decode_step(batch_size, slot, max_context, probabilities)
         return torch.stack(probabilities, dim=1)
 
     def warm_up(self, batch_size: int) -> None:
         """Compile, load and allocate all that a frame needs, before the first sequence starts."""
-        self._decode_frame(batch_size, 1)
-
-    def _decode_frame(self, batch_size: int, max_context: int, probabilities: list[torch.Tensor] | None = None) -> None:
         for slot in range(SLOTS):
-            hidden = self._step(batch_size, max_context)
-            width = self._layout.codebook_size + (slot == 0)
-            logits = functional.linear(hidden, self._heads[slot])[:, :width]
-            if probabilities is not None:
-                unconstrained = functional.linear(hidden, self._llama.head)
-                probabilities.append(in_grammar_probability(logits, unconstrained))
-            self._state.sample(slot, logits)
-        self._state.finish_frame(batch_size)
+            self._decode_step(batch_size, slot, 1)
+
+    def _decode_step(
+        self, batch_size: int, slot: int, max_context: int = 0, probabilities: list[torch.Tensor] | None = None
+    ) -> None:
+        """One step of a frame. The paged cache does without `max_context`."""
+        hidden = self._step(batch_size, max_context)
+        width = self._layout.codebook_size + (slot == 0)
+        logits = functional.linear(hidden, self._heads[slot])[:, :width]
+        if probabilities is not None:
+            unconstrained = functional.linear(hidden, self._llama.head)
+            probabilities.append(in_grammar_probability(logits, unconstrained))
+        self._state.sample(slot, logits)
+        if slot == SLOTS - 1:
+            self._state.finish_frame(batch_size)
 
     def _step(self, batch_size: int, max_context: int) -> torch.Tensor:
         """Run the newest token of each sequence through the model: [batch size, hidden]."""
@@ -166,18 +186,6 @@ class FrameRunner:
             return functional.pad(mixed, (0, 0, 0, batch_size - used))
 
         return attend
-
-    def _capture(self, batch_size: int) -> torch.cuda.CUDAGraph:
-        """Capture a frame as a graph. `torch.cuda.graph` is not used: it first waits until the GPU is idle."""
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.stream(self._stream):
-            graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
-            try:
-                self._decode_frame(batch_size, 0)
-            finally:
-                graph.capture_end()
-        self._pool = graph.pool()
-        return graph
 
 
 def _used_slots(position: torch.Tensor) -> int:

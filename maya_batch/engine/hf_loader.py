@@ -20,6 +20,7 @@ from maya_batch.engine.batch_budget import default_batch_size
 from maya_batch.engine.device import choose_device, choose_dtype
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.hf_tokenizer import load_hf_tokenizer
+from maya_batch.engine.kernels import fp8_linear
 from maya_batch.engine.prompts import Prompts
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.messages.plural import plural
@@ -68,6 +69,8 @@ def load_hf_engine(
         raise UsageError(f"{folder} is already quantized as {saved}; drop --quantization {quantization}")
     scheme = saved or quantization
     format_ = choose_dtype(dtype, target, scheme)
+    if scheme == "fp8":
+        _check_fp8(target, format_)
     tokenizer = load_hf_tokenizer(folder)
     with translated_load_errors(folder, "the model"):
         model = _load_model(folder, config, target, format_, quantization)
@@ -92,7 +95,9 @@ def _load_model(
         "use_safetensors": True,
         "trust_remote_code": False,
     }
-    if device.type == "cuda" or quantization != "none" or config.saved is not None:
+    if quantization == "fp8":
+        options["device_map"] = {"": "cpu"}  # in 16 bits it may not fit into the GPU's memory
+    elif device.type == "cuda" or quantization != "none" or config.saved is not None:
         options["device_map"] = {"": device}
     options["config"] = llama = LlamaConfig(**config.arguments)
     if config.saved is not None:
@@ -127,10 +132,24 @@ def _load_model(
     if found["unexpected_keys"]:
         first, tensors = min(found["unexpected_keys"]), plural(len(found["unexpected_keys"]), "tensor")
         log.warning("%s: the model does not use %s of the files, for example %s", folder, tensors, first)
+    if quantization == "fp8":
+        fp8_linear.quantize(model, device)
     # The engine sets all options at each call; a checkpoint's generation_config.json must not apply.
     model.generation_config = transformers.GenerationConfig()
     model.eval()
     return model
+
+
+def _check_fp8(device: torch.device, dtype: torch.dtype) -> None:
+    """Refuse a device without products in FP8, and a number format that they are not made for."""
+    if device.type != "cuda" or torch.version.hip or torch.cuda.get_device_capability(device) < fp8_linear.CAPABILITY:
+        raise UsageError(
+            "quantization fp8 needs an NVIDIA GPU of the RTX 40 series, an H100, or a newer one; use nf4, int8 or none"
+        )
+    if dtype != torch.bfloat16:
+        raise UsageError(
+            f"quantization fp8 computes in bfloat16, not in {str(dtype).removeprefix('torch.')}; drop --dtype"
+        )
 
 
 def _check_placement(model: PreTrainedModel, device: torch.device, scheme: str, dtype: torch.dtype) -> None:
@@ -142,17 +161,21 @@ def _check_placement(model: PreTrainedModel, device: torch.device, scheme: str, 
         log.info("Loading model on CUDA")
     if scheme == "none":
         return
-    import bitsandbytes
+    wanted: Any
+    if scheme == "fp8":
+        wanted = fp8_linear.Fp8Linear
+    else:
+        import bitsandbytes
 
-    wanted = bitsandbytes.nn.Linear8bitLt if scheme == "int8" else bitsandbytes.nn.Linear4bit
+        wanted = bitsandbytes.nn.Linear8bitLt if scheme == "int8" else bitsandbytes.nn.Linear4bit
     for name, module in model.named_modules():
         if name.rpartition(".")[2] not in PROJECTIONS:
             continue
         if not isinstance(module, wanted):
             raise MachineError(f"{name} is not quantized as {scheme}")
-        if scheme != "int8" and module.compute_dtype != dtype:
+        if scheme in ("nf4", "fp4") and module.compute_dtype != dtype:
             raise MachineError(f"{name} computes in {module.compute_dtype} instead of {dtype}")
         if scheme == "int8" and module.state.threshold != INT8_THRESHOLD:
             raise MachineError(f"{name} has an int8 threshold of {module.state.threshold} instead of {INT8_THRESHOLD}")
-    if device.type == "cuda" and scheme != "int8":
+    if device.type == "cuda" and scheme in ("nf4", "fp4"):
         log.info("Using bitsandbytes 4-bit GPU kernels")

@@ -61,8 +61,9 @@ class SequenceState:
         """Stop the sequence in a batch slot."""
         self.live[batch_slot] = 0
 
-    def move(self, source: int, target: int) -> None:
-        """Move a sequence to another batch slot, and stop its old one."""
+    def move(self, sources: Sequence[int], targets: Sequence[int]) -> None:
+        """Move sequences to other batch slots, and stop their old ones. No batch slot is in both."""
+        source, target = (_to(torch.tensor(slots), self.token.device) for slots in (sources, targets))
         by_batch_slot = (self.token, self.position, self.codes, self._uniform)
         for state in (*by_batch_slot, self._max_frames, self._min_frames, self._stop_after):
             state[target] = state[source]

@@ -82,7 +82,7 @@ def test_a_frame_has_room_for_its_sequences_in_a_few_sizes() -> None:
     sizes = [graph_batch_size(sequences) for sequences in range(1, 513)]
     assert all(size >= sequences and size % 8 == 0 for sequences, size in enumerate(sizes, start=1))
     assert sizes == sorted(sizes)
-    assert len(set(sizes)) <= 16  # each is a captured graph
+    assert len(set(sizes)) <= 20  # each is captured as graphs
     assert sizes[-1] == 512
     assert graph_batch_size(513) == 640
     assert graph_batch_size(300) == 320

@@ -84,9 +84,9 @@ def test_frames_become_smaller_when_sequences_have_ended(
         sizes.append(batch_size)
         decode_frame(runner, batch_size, max_context)
 
-    def watched_move(state: SequenceState, source: int, target: int) -> None:
-        moved.append((source, target))
-        move(state, source, target)
+    def watched_move(state: SequenceState, sources: list[int], targets: list[int]) -> None:
+        moved.extend(zip(sources, targets, strict=True))
+        move(state, sources, targets)
 
     monkeypatch.setattr(FrameRunner, "decode", watched)
     monkeypatch.setattr(SequenceState, "move", watched_move)

@@ -339,7 +339,7 @@ def test_a_sequence_goes_on_in_another_batch_slot_as_if_nothing_had_happened() -
     sample_constrained(stayed, steps)
     sample_constrained(moved, steps[: 5 * SLOTS])
     moved.stop(0)
-    moved.move(3, 0)
+    moved.move([3], [0])
     sample_constrained(moved, steps[5 * SLOTS :])
     assert [tokens_of(moved, batch_slot) for batch_slot in range(3)] == [
         tokens_of(stayed, batch_slot) for batch_slot in (3, 1, 2)
@@ -517,7 +517,7 @@ def test_the_end_that_a_request_says_moves_with_its_sequence() -> None:
     requests = [Request(str(stop), VOICE, "Yes.", stop, 8, None, stop) for stop in (8, 6)]
     state.admit([0, 1], requests, [[LAYOUT.sos]] * 2)
     sample_constrained(state, steps[: 3 * SLOTS])
-    state.move(1, 0)
+    state.move([1], [0])
     sample_constrained(state, steps[3 * SLOTS :])
     assert (state.frames.tolist()[0], state.ended.tolist()[0], state.live.tolist()) == (6, 1, [0, 0])
 

@@ -17,8 +17,8 @@ import torch
 
 from maya_batch.engine.cache_rounding import compare_caches
 from maya_batch.engine.hf_engine import HfEngine
+from maya_batch.engine.kernels.even_keys import even_keys
 from maya_batch.engine.kernels.int8_numbers import dequantized, quantized
-from maya_batch.engine.kernels.llama_layers import even_keys
 from maya_batch.engine.kernels.torch_attention import attend_cached
 from tests.support.demo import load_demo
 from tests.support.good_takes import Spoken, draw_lines, speak

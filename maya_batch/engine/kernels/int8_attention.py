@@ -60,7 +60,7 @@ def _float16(whole, ptx: tl.constexpr):
 
 
 @triton.jit
-def _quantized(numbers):
+def quantized_vector(numbers):
     """One vector as `int8_numbers.quantized` has it: whole numbers in float32, and the scale."""
     scale = (tl.max(tl.abs(numbers), 0) * (1 / 127)).to(tl.float16)
     divisor = scale.to(tl.float32)
@@ -120,9 +120,9 @@ def _attend_int8(
     if part == 0:
         k = start + (group * kv_heads + head) * dim
         newest = tl.load(k + whole).to(tl.float32) * c + tl.load(k + partner).to(tl.float32) * s
-        key, key_scale = _quantized(newest.to(kind).to(tl.float32))
+        key, key_scale = quantized_vector(newest.to(kind).to(tl.float32))
         v = tl.load(start + ((group + 1) * kv_heads + head) * dim + whole)
-        value, value_scale = _quantized(v.to(tl.float32))
+        value, value_scale = quantized_vector(v.to(tl.float32))
         last = tl.load(block_table + sequence * blocks_a_sequence + here // block_size).to(tl.int64)
         # The values come after the keys of all blocks. Their distance is counted in blocks, so that the compiler sees
         # how they are aligned.

@@ -17,10 +17,10 @@ import torch
 import triton
 import triton.language as tl
 
+from maya_batch.engine.kernels.products import Product, separate_products
+
 if TYPE_CHECKING:  # transformers is imported by another thread while this compiles
     from transformers import PreTrainedModel
-
-    from maya_batch.engine.kernels.llama_layers import Product
 
 #: The levels of nf4, as bitsandbytes has them: quantiles of the normal distribution (Dettmers et al., QLoRA, 2023).
 #: Repeated here, because the warm-up compiles while another thread imports bitsandbytes, and must not import it.
@@ -133,15 +133,13 @@ def _multiply(
 
 
 @triton.jit(do_not_specialize=["size", "count"])
-def _add(parts, residual, out, size, count, onto: tl.constexpr, block: tl.constexpr):
-    """The sum of all parts, always in the same order, and of the residual."""
+def _add(parts, out, size, count, block: tl.constexpr):
+    """The sum of all parts, always in the same order."""
     at = tl.program_id(0) * block + tl.arange(0, block)
     inside = at < size
     total = tl.zeros([block], tl.float32)
     for part in range(count):
         total += tl.load(parts + part * size + at, mask=inside, other=0.0)
-    if onto:
-        total += tl.load(residual + at, mask=inside, other=0.0).to(tl.float32)
     tl.store(out + at, total.to(out.dtype.element_ty), mask=inside)
 
 
@@ -185,8 +183,8 @@ class PackedWeight:
             parts *= 2
         return cls(packed, scales, unpacking_ptx(states[0].code.tolist(), modules[0].compute_dtype), parts)
 
-    def times(self, tokens: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
-        """Multiply tokens [up to 64, width] by these weights, sum in float32, add the residual: [tokens, columns]."""
+    def times(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Multiply tokens [up to 64, width] by these weights, and sum in float32: [tokens, columns]."""
         count, (columns, groups) = len(tokens), self.scales.shape
         tall = max(16, triton.next_power_of_2(count))
         sums = torch.empty(self.parts, count, columns, dtype=torch.float32, device=tokens.device)
@@ -201,24 +199,21 @@ class PackedWeight:
         )
         out = torch.empty(count, columns, dtype=tokens.dtype, device=tokens.device)
         _add[(triton.cdiv(out.numel(), _BLOCK),)](
-            *(sums, out if residual is None else residual, out, out.numel(), self.parts),
-            onto=residual is not None,
+            *(sums, out, out.numel(), self.parts),
             block=_BLOCK,
         )
         return out
 
 
-def product_of(modules: Sequence[Any]) -> "Product":
+def product_of(modules: Sequence[Any]) -> Product:
     """The product with 4-bit modules: by the kernel for few tokens, by the modules for more or for other types."""
-    from maya_batch.engine.kernels.llama_layers import separate_products
-
     by_modules = separate_products(modules)
     weight = PackedWeight.of(modules)
     if weight is None:
         return by_modules
 
-    def product(tokens: torch.Tensor, residual: torch.Tensor | None) -> torch.Tensor:
-        return weight.times(tokens, residual) if len(tokens) <= MAX_TOKENS else by_modules(tokens, residual)
+    def product(tokens: torch.Tensor) -> torch.Tensor:
+        return weight.times(tokens) if len(tokens) <= MAX_TOKENS else by_modules(tokens)
 
     return product
 
@@ -240,7 +235,7 @@ def compile_for(levels: Sequence[float], dtype: torch.dtype, device: torch.devic
     weight = PackedWeight(packed, torch.zeros(_TILE, 1, device=device), unpacking_ptx(levels, dtype), 1)
     for count in (16, 32, MAX_TOKENS):
         tokens = torch.zeros(count, _GROUP, dtype=dtype, device=device)
-        weight.times(tokens, weight.times(tokens))
+        weight.times(tokens)
     torch.cuda.synchronize(device)
 
 

@@ -5,7 +5,9 @@ import logging
 import torch
 from transformers import PreTrainedModel
 
-from maya_batch.engine.kernels.llama_layers import LlamaLayers, Products, separate_products
+from maya_batch.engine.kernels.fp8_linear import Fp8Linear
+from maya_batch.engine.kernels.llama_layers import LlamaLayers
+from maya_batch.engine.kernels.products import Products, separate_products
 from maya_batch.errors import first_line
 
 log = logging.getLogger(__name__)
@@ -21,14 +23,17 @@ def gpu_kernel_layers(model: PreTrainedModel, int8_cache: bool = False) -> Llama
         return None
     heads = config.num_attention_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    fp8 = isinstance(model.model.layers[0].self_attn.o_proj, Fp8Linear)
     try:
-        from maya_batch.engine.kernels.triton_kernels import compile_for, gate
+        from maya_batch.engine.kernels import int8_attention, prompt_kernel, row_kernels, triton_kernels
+        from maya_batch.engine.kernels.gpu_operations import Fp8Operations, GpuOperations
 
-        compile_for(heads, config.num_key_value_heads, head_dim, dtype, device)
+        shape = (heads, config.num_key_value_heads, head_dim, dtype, device)
+        triton_kernels.compile_for(*shape)
+        row_kernels.compile_for(config.hidden_size, dtype, device, fp8)
+        prompt_kernel.compile_for(*shape)
         if int8_cache:
-            from maya_batch.engine.kernels import int8_attention
-
-            int8_attention.compile_for(heads, config.num_key_value_heads, head_dim, dtype, device)
+            int8_attention.compile_for(*shape)
     except Exception as error:  # Triton passes on the errors of the C compiler, the loader and the driver
         log.warning(
             "the GPU kernels do not compile (%s): rendering is slower; install a C compiler and "
@@ -36,7 +41,8 @@ def gpu_kernel_layers(model: PreTrainedModel, int8_cache: bool = False) -> Llama
             first_line(error),
         )
         return None
-    return LlamaLayers(model, gate, _products(model, dtype, device), int8_cache)
+    operations = Fp8Operations() if fp8 else GpuOperations(_products(model, dtype, device))
+    return LlamaLayers(model, operations, int8_cache)
 
 
 def int8_kernel_compiles(model: PreTrainedModel) -> bool:

@@ -1,6 +1,6 @@
 """Attention in plain PyTorch: of whole prompts, and of one token a sequence if the GPU kernels do not run."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch.nn import functional
@@ -35,9 +35,13 @@ def attend_prompt(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tenso
     Prompts are padded on the right, so no position of a prompt attends to the padding.
     """
     queries, keys, values = queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)
-    with sdpa_kernel(_PROMPT_BACKENDS) if queries.is_cuda else nullcontext():
-        mixed = functional.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
+    mixed = functional.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
     return mixed.transpose(1, 2).flatten(0, 1).flatten(1)
+
+
+def prompt_attention(device: torch.device) -> AbstractContextManager[None]:
+    """Where `attend_prompt` runs: the way that PyTorch computes it is chosen once for all layers."""
+    return sdpa_kernel(_PROMPT_BACKENDS) if device.type == "cuda" else nullcontext()
 
 
 def attend_cached(

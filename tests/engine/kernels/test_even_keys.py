@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import Linear, RMSNorm
 
+from maya_batch.engine.kernels.even_keys import even_keys
 from maya_batch.engine.kernels.int8_numbers import dequantized, quantized
-from maya_batch.engine.kernels.llama_layers import even_keys
 from maya_batch.engine.kernels.torch_attention import attend_prompt, split_heads
 
 HEADS, KV_HEADS, DIM, HIDDEN, TOKENS = 6, 2, 16, 48, 40

@@ -5,7 +5,9 @@ import torch
 from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from maya_batch.engine.kernels.llama_layers import LlamaLayers, Product, separate_products
+from maya_batch.engine.kernels.llama_layers import LlamaLayers
+from maya_batch.engine.kernels.operations import TorchOperations
+from maya_batch.engine.kernels.products import Product, concatenated_product, separate_products
 from maya_batch.engine.kernels.torch_attention import attend_prompt, split_heads
 from maya_batch.errors import MachineError
 
@@ -77,31 +79,21 @@ def test_scores_are_those_of_the_model(config: dict[str, object]) -> None:
     torch.testing.assert_close(theirs(model), before, rtol=0, atol=1e-6)
 
 
-def test_a_fused_gate_is_taken_where_there_is_one() -> None:
-    model = tiny()
-    before = theirs(model)
-    seen = []
-
-    def gate(gate_up: torch.Tensor) -> torch.Tensor:
-        seen.append(gate_up.shape)
-        first, second = gate_up.chunk(2, dim=-1)
-        return first * first.sigmoid() * second
-
-    torch.testing.assert_close(ours(LlamaLayers(model, gate)), before, rtol=1e-5, atol=1e-5)
-    assert seen == [(IDS.numel(), 2 * 96)] * 2
-
-
 def test_what_is_no_plain_matrix_is_multiplied_as_the_caller_says() -> None:
     model = tiny(attention_bias=True)
     before = theirs(model)
     asked: list[list[str]] = []
     names = {module: name.split(".")[-1] for name, module in model.named_modules()}
 
-    def quantized(modules: Sequence[torch.nn.Module]) -> Product:
-        asked.append([names[module] for module in modules])
-        return separate_products(modules)
+    class Asking(TorchOperations):
+        def projection(self, modules: Sequence[torch.nn.Module]) -> Product:
+            def otherwise(modules: Sequence[torch.nn.Module]) -> Product:
+                asked.append([names[module] for module in modules])
+                return separate_products(modules)
 
-    torch.testing.assert_close(ours(LlamaLayers(model, quantized=quantized)), before, rtol=1e-5, atol=1e-5)
+            return concatenated_product(modules, otherwise)
+
+    torch.testing.assert_close(ours(LlamaLayers(model, Asking())), before, rtol=1e-5, atol=1e-5)
     assert asked == [["q_proj", "k_proj", "v_proj"], ["o_proj"]] * 2
 
 

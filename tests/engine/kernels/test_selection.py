@@ -2,14 +2,15 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from maya_batch.engine.kernels.llama_layers import separate_products
+from maya_batch.engine.kernels.operations import TorchOperations
+from maya_batch.engine.kernels.products import Product, Products, concatenated_product, separate_products
 from maya_batch.engine.kernels.selection import gpu_kernel_layers
 
 Compiles = Callable[..., None]
@@ -40,18 +41,31 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[[Compiles, Compiles, li
     def install(compile_kernels: Compiles, compile_4_bit: Compiles, levels: list[float] | None) -> list[str]:
         used: list[str] = []
 
-        def product_of(modules: list[torch.nn.Module]) -> object:
+        def product_of(modules: list[torch.nn.Module]) -> Product:
             used.append("4-bit")
             return separate_products(modules)
 
-        def gate(gate_up: torch.Tensor) -> torch.Tensor:
-            used.append("gate")
-            return gate_up.chunk(2, dim=-1)[0]
+        class GpuOperations(TorchOperations):
+            def __init__(self, otherwise: Products) -> None:
+                self._otherwise = otherwise
 
-        packed = SimpleNamespace(compile_for=compile_4_bit, levels_of=lambda model: levels, product_of=product_of)
-        fake = SimpleNamespace(compile_for=compile_kernels, gate=gate)
-        monkeypatch.setitem(sys.modules, "maya_batch.engine.kernels.triton_kernels", fake)
-        monkeypatch.setitem(sys.modules, "maya_batch.engine.kernels.nf4_matmul", packed)
+            def projection(self, modules: Sequence[torch.nn.Module]) -> Product:
+                return concatenated_product(modules, self._otherwise)
+
+            def gate(self, gate_up: torch.Tensor) -> torch.Tensor:
+                used.append("gate")
+                return super().gate(gate_up)
+
+        package = "maya_batch.engine.kernels"
+        fakes = {name: SimpleNamespace(compile_for=compile_kernels) for name in ("triton_kernels", "row_kernels")}
+        fakes["prompt_kernel"] = fakes["int8_attention"] = SimpleNamespace(compile_for=succeeds)
+        fakes["gpu_operations"] = SimpleNamespace(GpuOperations=GpuOperations, Fp8Operations=None)
+        fakes["nf4_matmul"] = SimpleNamespace(
+            compile_for=compile_4_bit, levels_of=lambda model: levels, product_of=product_of
+        )
+        for name, fake in fakes.items():
+            monkeypatch.setitem(sys.modules, f"{package}.{name}", fake)
+            monkeypatch.setattr(sys.modules[package], name, fake, raising=False)
         return used
 
     return install

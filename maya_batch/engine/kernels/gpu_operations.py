@@ -1,0 +1,89 @@
+"""A layer's operations with the GPU kernels: in the model's format or in 4 bits, and in FP8."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from maya_batch.engine.kernels.fp8_linear import Fp8Linear, joined, unscaled_product
+from maya_batch.engine.kernels.products import Product, Products, concatenated_product
+from maya_batch.engine.kernels.row_kernels import (
+    Fp8Tokens,
+    UnscaledProduct,
+    add_norm,
+    add_norm_fp8,
+    gate_fp8,
+    rescaled,
+    to_fp8,
+)
+from maya_batch.engine.kernels.triton_kernels import gate
+
+
+class GpuOperations:
+    """Operations in the model's format."""
+
+    def __init__(self, otherwise: Products) -> None:
+        """`otherwise` makes the products with projections that are not plain matrices."""
+        self._otherwise = otherwise
+
+    def projection(self, modules: Sequence[Any]) -> Product:
+        """The product with the modules' own weights."""
+        return concatenated_product(modules, self._otherwise)
+
+    def normalize(
+        self, hidden: torch.Tensor, added: torch.Tensor | None, norm: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add, in place, and normalize."""
+        return hidden, add_norm(hidden, added, norm)
+
+    def finish(self, hidden: torch.Tensor, added: torch.Tensor | None, norm: Any) -> torch.Tensor:
+        """Add and normalize."""
+        return add_norm(hidden, added, norm)
+
+    def whole(self, product: torch.Tensor) -> torch.Tensor:
+        """The product as it is."""
+        return product
+
+    def attended(self, mixed: torch.Tensor) -> torch.Tensor:
+        """Attention's output as it is."""
+        return mixed
+
+    def gate(self, gate_up: torch.Tensor) -> torch.Tensor:
+        """silu(gate) * up."""
+        return gate(gate_up)
+
+
+class Fp8Operations:
+    """Operations on projections in FP8, whose tokens are rounded to FP8, too."""
+
+    def projection(self, modules: Sequence[Fp8Linear]) -> Callable[[Fp8Tokens], UnscaledProduct]:
+        """The product with the modules' weights."""
+        dtype = torch.bfloat16
+        weight, column_scales = joined(modules)
+
+        def product(tokens: Fp8Tokens) -> UnscaledProduct:
+            return UnscaledProduct(unscaled_product(tokens.values, weight, dtype), tokens.scales, column_scales)
+
+        return product
+
+    def normalize(
+        self, hidden: torch.Tensor, added: UnscaledProduct | None, norm: Any
+    ) -> tuple[torch.Tensor, Fp8Tokens]:
+        """Add, in place, and normalize."""
+        return hidden, add_norm_fp8(hidden, added, norm)
+
+    def finish(self, hidden: torch.Tensor, added: UnscaledProduct | None, norm: Any) -> torch.Tensor:
+        """Add and normalize, in the model's format."""
+        return add_norm(hidden, added, norm)
+
+    def whole(self, product: UnscaledProduct) -> torch.Tensor:
+        """The product with its scales."""
+        return rescaled(product)
+
+    def attended(self, mixed: torch.Tensor) -> Fp8Tokens:
+        """Attention's output in FP8."""
+        return to_fp8(mixed)
+
+    def gate(self, gate_up: UnscaledProduct) -> Fp8Tokens:
+        """silu(gate) * up in FP8."""
+        return gate_fp8(gate_up)
