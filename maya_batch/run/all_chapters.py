@@ -3,40 +3,16 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.waveform_cache import WaveformCache
-from maya_batch.book.chapter_sound import ChapterSound
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.state import BookState
 from maya_batch.interrupt import Stop
 from maya_batch.quality.transcriber import cores
-from maya_batch.run.chapter_job import ChapterJob
-from maya_batch.run.chapters import Written, outdated_files, retag_files, written_files
+from maya_batch.run.chapters import ChapterWork, Finished, Written, outdated_files, retag_files, written_files
 from maya_batch.run.parallel import in_parallel
 from maya_batch.run.progress import ProgressListener
 from maya_batch.run.result import RunResult
-
-
-@dataclass(frozen=True)
-class _Work:
-    """A chapter in work."""
-
-    chapter: Chapter
-    job: ChapterJob
-    measured: Path
-    """The file whose loudness counts."""
-
-
-@dataclass(frozen=True)
-class _Finished:
-    """What a thread made of a job."""
-
-    seconds: float
-    sound: ChapterSound
-    lufs: float | None
 
 
 def write_chapters(
@@ -71,21 +47,18 @@ def write_chapters(
     counted = deque[None]()  # all threads append to it, one for each clip
     order, ready = deque[int](), dict[int, Written]()
 
-    def jobs() -> Iterator[_Work]:
+    def jobs() -> Iterator[ChapterWork]:
         for chapter in chapters:
-            job = outdated_files(state, chapter, waveforms)
-            if job is not None:
+            work = outdated_files(state, chapter, waveforms)
+            if work is not None:
                 order.append(chapter.number)
-                yield _Work(chapter, job, state.targets(chapter)[0].path)
+                yield work
 
-    def write(work: _Work, end: Callable[[], None]) -> _Finished:
-        seconds, sound = work.job.write(waveforms, end, lambda: counted.append(None))
-        return _Finished(seconds, sound, file_loudness(work.measured))
+    def write(work: ChapterWork, end: Callable[[], None]) -> Finished:
+        return work.write(waveforms, end, lambda: counted.append(None))
 
-    def done(work: _Work, finished: _Finished) -> None:
-        written = written_files(state, work.chapter, work.job, finished.seconds, finished.sound)
-        state.chapter_stats.put(written.fingerprint, finished.seconds, finished.lufs)
-        ready[work.chapter.number] = written
+    def done(work: ChapterWork, finished: Finished) -> None:
+        ready[work.chapter.number] = written_files(state, work, finished)
         while order and order[0] in ready:  # told in reading order
             _publish(ready.pop(order.popleft()), result, progress)
 

@@ -3,11 +3,12 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from maya_batch.audio.chapter_file import read_comment, rewrite_tags
 from maya_batch.audio.encoded_peaks import MOST_OVER
+from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.m4b import write_m4b
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.book_files import BookFile, book_files
@@ -34,13 +35,40 @@ _MOST_MISSED = 0.2
 class Written:
     """What was written of a chapter."""
 
-    fingerprint: str
-    """Of the file `measured`."""
-    measured: Path
-    """The file whose loudness counts: the first one."""
     paths: list[Path]
     """The files that people play."""
     seconds: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a `ChapterWork` made."""
+
+    seconds: float
+    sound: ChapterSound
+    lufs: float | None
+    """The loudness; None for silence."""
+
+
+@dataclass(frozen=True)
+class ChapterWork:
+    """Files of a chapter to be written. It needs neither the state nor the result, so any thread may do it."""
+
+    chapter: Chapter
+    job: ChapterJob
+    measured: Path
+    """The file whose loudness counts: the first one."""
+
+    def write(
+        self, waveforms: WaveformCache, check: Callable[[], None], joined: Callable[[], None] = lambda: None
+    ) -> Finished:
+        """Write and measure the files; `check` and `joined` as for `ChapterJob.write`.
+
+        Raises:
+            MachineError: the disk is full, ffmpeg failed, or a file cannot be written.
+        """
+        seconds, sound = self.job.write(waveforms, check, joined)
+        return Finished(seconds, sound, file_loudness(self.measured))
 
 
 def retag_files(state: BookState, chapter: Chapter) -> Written | None:
@@ -72,11 +100,11 @@ def retag_files(state: BookState, chapter: Chapter) -> Written | None:
         state.chapter_sounds.put(fingerprint, sound)
     for target in targets:
         rewrite_tags(target, track_tags(state.plan.manuscript, chapter, new[target.path]))
-    return Written(fingerprint, measured, [target.path for target in targets], stats[0])
+    return Written([target.path for target in targets], stats[0])
 
 
-def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache) -> ChapterJob | None:
-    """The job that writes those of a chapter's files that are not current, if it is complete; None if there are none.
+def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache) -> ChapterWork | None:
+    """The work that writes those of a chapter's files that are not current, if it is complete; None if there are none.
 
     A file in the way that a person has changed is set aside.
     """
@@ -88,15 +116,17 @@ def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache)
     for target in targets:
         _set_aside(target.path)
     tags = track_tags(state.plan.manuscript, chapter, state.fingerprint(chapter))
-    return chapter_job(state, chapter.chunks, targets, tags, chapter.jingle)
+    job = chapter_job(state, chapter.chunks, targets, tags, chapter.jingle)
+    return ChapterWork(chapter, job, state.targets(chapter)[0].path)
 
 
-def written_files(state: BookState, chapter: Chapter, job: ChapterJob, seconds: float, sound: ChapterSound) -> Written:
-    """Store and return what became of a job of `outdated_files`."""
-    paths = [path for path in state.files(chapter) if path in {target.path for target in job.targets}]
-    measured = state.targets(chapter)[0].path
+def written_files(state: BookState, work: ChapterWork, finished: Finished) -> Written:
+    """Store and return what became of `outdated_files`."""
+    paths = [path for path in state.files(work.chapter) if path in {target.path for target in work.job.targets}]
+    measured, sound = work.measured, finished.sound
     fingerprint = read_comment(measured) or ""
     state.chapter_sounds.put(fingerprint, sound)
+    state.chapter_stats.put(fingerprint, finished.seconds, finished.lufs)
     if sound.missed > _MOST_MISSED:
         log.warning(
             "%s is %.1f dB softer than `master` asks for, because its peaks reach `true_peak`; lower one of them",
@@ -109,28 +139,7 @@ def written_files(state: BookState, chapter: Chapter, job: ChapterJob, seconds: 
             measured,
             sound.over,
         )
-    return Written(fingerprint, measured, paths, seconds)
-
-
-def write_chapter_files(
-    state: BookState, chapter: Chapter, waveforms: WaveformCache, result: RunResult
-) -> Written | None:
-    """Write those of a chapter's files that are not current, if it is complete. Returns None if there are none.
-
-    Raises:
-        MachineError: the disk is full, ffmpeg failed, or a file cannot be written.
-    """
-    began = time.monotonic()
-    retagged = retag_files(state, chapter)
-    result.files += [] if retagged is None else retagged.paths
-    job = outdated_files(state, chapter, waveforms)
-    if job is None:
-        return retagged
-    seconds, sound = job.write(waveforms, lambda: None)
-    result.stages.spent("codec and audio", began)
-    written = written_files(state, chapter, job, seconds, sound)
-    result.files += written.paths
-    return written if retagged is None else replace(written, paths=[*retagged.paths, *written.paths])
+    return Written(paths, finished.seconds)
 
 
 def write_book_files(state: BookState, result: RunResult, partial: bool = False) -> Iterator[BookFile]:

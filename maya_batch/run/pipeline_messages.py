@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.take_store import Take
 from maya_batch.quality import Problem
+from maya_batch.run.chapters import ChapterWork, Finished
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,14 @@ class Inspected:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Length in seconds and loudness in LUFS (None: silence) of a chapter's files."""
+class ChapterEnded:
+    """What became of the files of a chapter."""
 
-    fingerprint: str
-    seconds: float
-    lufs: float | None
+    work: ChapterWork
+    outcome: Finished | BaseException | None
+    """What was made, or the error; None if the run ended meanwhile: then the files are as they were."""
+    spent: float
+    """Seconds."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,10 @@ class Encoded:
     mp3: bytes
 
 
-PostprocessMessage = Generated | Unexamined | ExaminedAll | Inspected | Measured | Encoded
+PostprocessMessage = Generated | Unexamined | ExaminedAll | Inspected | ChapterEnded | Encoded
 
 
-# To inspect, and to the threads that run ffmpeg.
+# To inspect, and to the threads that run ffmpeg: these get a `ChapterWork`, too.
 
 
 @dataclass(frozen=True)
@@ -88,15 +91,6 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class ChapterWritten:
-    """A chapter file whose loudness is not known yet."""
-
-    fingerprint: str
-    path: Path
-    seconds: float
-
-
-@dataclass(frozen=True)
 class ToCompare:
     """A stored take that people will compare with others, and its waveform, mono float32."""
 
@@ -104,7 +98,7 @@ class ToCompare:
     waveform: NDArray[np.float32]
 
 
-FfmpegMessage = ChapterWritten | ToCompare
+FfmpegMessage = ChapterWork | ToCompare
 
 
 # To the engine's thread, which alone calls the progress listener.

@@ -13,16 +13,16 @@ from operator import itemgetter
 from threading import Event
 
 from maya_batch.audio.waveform_cache import WaveformCache
-from maya_batch.book.chunk import Chunk
+from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.state import BookState
 from maya_batch.book.take_store import Take
 from maya_batch.errors import MachineError
 from maya_batch.quality import Problem
-from maya_batch.run.chapters import write_chapter_files
+from maya_batch.run.chapter_queue import ChapterQueue
 from maya_batch.run.pace_check import VoiceCheck, give_up_choice
 from maya_batch.run.pipeline import Inbox
 from maya_batch.run.pipeline_messages import (
-    ChapterWritten,
+    ChapterEnded,
     Decoded,
     Encoded,
     EngineMessage,
@@ -31,9 +31,7 @@ from maya_batch.run.pipeline_messages import (
     FfmpegMessage,
     Generated,
     Inspected,
-    Measured,
     PostprocessMessage,
-    Published,
     Rendered,
     Retry,
     TakeRequest,
@@ -77,6 +75,7 @@ class TakeProcessor:
         self._inspector, self._once, self._stopping = inspector, once, stopping
         self._inspect, self._ffmpeg, self._engine = inspect, ffmpeg, engine
         self._scope = scope
+        self._queue = ChapterQueue(state, waveforms, result, self._is_settled, ffmpeg.send, engine)
         self._chapters = {chapter.number: chapter for chapter in state.plan.chapters if scope.writes(chapter)}
         self._chunks = {state.key(chunk): chunk for chunk in chunks}
         self._open: dict[int, set[str]] = defaultdict(set)
@@ -105,8 +104,8 @@ class TakeProcessor:
             case Inspected(take, known, seconds):
                 self._result.stages.add("examining", seconds)
                 self._settle(take, known)
-            case Measured(fingerprint, seconds, lufs):
-                self._state.chapter_stats.put(fingerprint, seconds, lufs)
+            case ChapterEnded():
+                self._queue.ended(message)
             case Encoded(take, mp3):
                 self._state.store.put_clip(take, mp3)
 
@@ -221,16 +220,13 @@ class TakeProcessor:
         self._result.stages.spent("files", began)
 
     def _publish_settled(self, number: int) -> None:
-        """Write a chapter's files if none of its chunks is open."""
-        if number not in self._chapters or self._open[number] or self._stopping.is_set():
-            return
-        chapter = self._chapters[number]
-        written = write_chapter_files(self._state, chapter, self._waveforms, self._result)
-        if written is not None:
-            self._ffmpeg.send(ChapterWritten(written.fingerprint, written.measured, written.seconds))
-            for path in written.paths:
-                self._engine(Published(path, written.seconds))
-        self._waveforms.drop_keys({self._state.key(chunk) for chunk in chapter.chunks})
+        """Have a chapter's files written if none of its chunks is open."""
+        if number in self._chapters and self._is_settled(self._chapters[number]):
+            self._queue.put(self._chapters[number])
+
+    def _is_settled(self, chapter: Chapter) -> bool:
+        """Whether a chapter may be written now."""
+        return not self._open[chapter.number] and not self._stopping.is_set()
 
 
 def _log_problems(chunk: Chunk, problems: Iterable[Problem], retry: bool) -> None:

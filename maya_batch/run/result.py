@@ -31,7 +31,8 @@ class RunResult:
     """What a run did.
 
     On a GPU, files, codec and audio, and examining run in the background while the model generates; finishing is
-    what is left of them after it. On a CPU all three are part of finishing.
+    what is left of them after it; of chapters that are written at the same time, codec and audio has the sum. On a CPU
+    all three are part of finishing.
     """
 
     chunks: int = 0

@@ -4,20 +4,20 @@ import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.waveform_cache import WaveformCache, audible
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.state import BookState
 from maya_batch.report.audio_clip import make_clip
+from maya_batch.run.chapter_queue import WRITERS
+from maya_batch.run.chapters import ChapterWork, Finished
 from maya_batch.run.engine_inbox import EngineInbox
 from maya_batch.run.pace_check import VoiceCheck
 from maya_batch.run.pipeline import Inbox, Pipeline
 from maya_batch.run.pipeline_messages import (
-    ChapterWritten,
+    ChapterEnded,
     Decoded,
     Encoded,
     FfmpegMessage,
-    Measured,
     PostprocessMessage,
     ToCompare,
 )
@@ -26,9 +26,9 @@ from maya_batch.run.result import RunResult, StageTimes
 from maya_batch.run.scope import Scope
 from maya_batch.run.take_inspector import InspectStage, TakeInspector
 
-#: Threads that run ffmpeg. To measure loudness takes a second for 12 minutes of audio, and at the end of a run many
-#: chapters are written one after the other; the clip of a take with problems takes 0.15 s.
-_FFMPEG_THREADS = 4
+
+class _EndedError(Exception):
+    """The run ends while a chapter is written."""
 
 
 class TakePipeline:
@@ -54,11 +54,11 @@ class TakePipeline:
         `tick` shows the time, and raises what ends the run.
         """
         self._pipeline, self._result, self._inbox, self._tick = pipeline, result, inbox, tick
-        self._rate = state.plan.layout.sampling_rate
+        self._waveforms, self._rate = waveforms, state.plan.layout.sampling_rate
         self.times = StageTimes()
         """Of the engine's thread; added to the result's when the pipeline is closed."""
         # Two owners are named before they exist: each sends to the next, and the last one back.
-        ffmpeg: Inbox[FfmpegMessage] = self._pipeline.inbox("ffmpeg", self._run_ffmpeg, threads=_FFMPEG_THREADS)
+        ffmpeg: Inbox[FfmpegMessage] = self._pipeline.inbox("ffmpeg", self._run_ffmpeg, threads=WRITERS)
         inspect: Inbox[Decoded] = self._pipeline.inbox("inspect", lambda message: inspection.handle(message))
         processor = TakeProcessor(
             *(state, voice_check, waveforms, result, inspector, chunks),
@@ -123,10 +123,23 @@ class TakePipeline:
         self._pipeline.stopping.set()
 
     def _run_ffmpeg(self, message: FfmpegMessage) -> None:
-        if self._pipeline.stopping.is_set():
-            return  # the next report does it
         match message:
-            case ChapterWritten(fingerprint, path, seconds):
-                self._postprocess.send(Measured(fingerprint, seconds, file_loudness(path)))
-            case ToCompare(take, waveform):
+            case ChapterWork():
+                began = time.monotonic()
+                outcome = self._outcome(message)
+                self._postprocess.send(ChapterEnded(message, outcome, time.monotonic() - began))
+            case ToCompare(take, waveform) if not self._pipeline.stopping.is_set():  # else the next report does it
                 self._postprocess.send(Encoded(take, make_clip(audible(waveform), self._rate)))
+
+    def _outcome(self, work: ChapterWork) -> Finished | BaseException | None:
+        """Write a chapter. Its error is a result, which postprocess raises in the order of the chapters."""
+        try:
+            return work.write(self._waveforms, self._check_running)
+        except _EndedError:
+            return None
+        except BaseException as error:
+            return error
+
+    def _check_running(self) -> None:
+        if self._pipeline.stopping.is_set():
+            raise _EndedError

@@ -79,7 +79,7 @@ def recorded(owner: type, seen: dict[str, set[str]], monkeypatch: pytest.MonkeyP
             monkeypatch.setattr(owner, name, noting)
 
 
-def test_while_the_pipeline_is_open_state_store_codec_and_result_belong_to_postprocess(
+def test_while_the_pipeline_is_open_state_store_and_result_belong_to_postprocess(
     tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
@@ -103,6 +103,10 @@ def test_while_the_pipeline_is_open_state_store_codec_and_result_belong_to_postp
     inspecting = seen.pop("InspectStage.handle")
     assert inspecting == {"inspect_0"}
     assert len(seen) > 12
+    # What writes a chapter takes its waveforms, which have a lock.
+    waveforms = {name: seen.pop(name) for name in list(seen) if name.startswith("WaveformCache.")}
+    assert {thread.split("_")[0] for thread in waveforms["WaveformCache.pop"]} == {"ffmpeg"}
+    assert {thread.split("_")[0] for threads in waveforms.values() for thread in threads} == {"postprocess", "ffmpeg"}
     assert {name: threads for name, threads in seen.items() if threads != {"postprocess_0"}} == {}
 
 
