@@ -45,6 +45,7 @@ class DecoderGraphs:
         self._steps: int = model.vq_strides[0]
         self._graphs: dict[int, _Graph] = {}
         self._pool: Any = None
+        self._capturing = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._run(*self._inputs(STEP))  # compiles the kernels, which cannot be done in a graph
 
     def decode(self, codes: Codes, first: int, last: int, noises: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -61,7 +62,7 @@ class DecoderGraphs:
         given[0] = frames * self._steps
         for level, (start, _) in zip(levels(codes[first:last]), _places(size), strict=True):
             given[start : start + len(level)] = level
-        graph.given.copy_(torch.from_numpy(given))
+        graph.given.copy_(torch.from_numpy(given).pin_memory(), non_blocking=True)  # otherwise it waits for the stream
         for place, noise in zip(graph.noises, noises, strict=True):
             place[..., : noise.shape[-1]].copy_(noise)
         graph.graph.replay()
@@ -72,11 +73,12 @@ class DecoderGraphs:
         given, noises = self._inputs(size)
         graph = torch.cuda.CUDAGraph()
         # torch.cuda.graph is not used: it first waits until the GPU is idle.
-        graph.capture_begin(pool=self._pool, capture_error_mode="relaxed")
-        try:
-            samples = self._run(given, noises)
-        finally:
-            graph.capture_end()
+        with torch.cuda.stream(self._capturing):
+            graph.capture_begin(pool=self._pool, capture_error_mode="relaxed")
+            try:
+                samples = self._run(given, noises)
+            finally:
+                graph.capture_end()
         self._pool = graph.pool()
         return _Graph(graph, given, noises, samples)
 

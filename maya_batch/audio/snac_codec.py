@@ -27,6 +27,9 @@ from maya_batch.checkpoint.token_layout import Codes, TokenLayout, levels
 from maya_batch.errors import MachineError
 from maya_batch.torch_errors import translated_load_errors
 
+#: Waits until a clip is decoded, and returns its samples [samples], -1 to 1.
+Pending: TypeAlias = Callable[[], NDArray[np.float32]]
+
 #: Decodes the frames from `first` to `last` of codes, with the noises of these: (codes, first, last, noises).
 Decode: TypeAlias = Callable[[Codes, int, int, Sequence[torch.Tensor]], torch.Tensor]
 
@@ -40,8 +43,9 @@ class Codec:
         """
         self._model, self._layout, self._device, self._window = model, layout, device, window
         self._generator = torch.Generator(device)
-        # A separate stream: a clip is decoded while the GPU generates the next frames.
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        # The stream of the frames, so a clip is decoded between two of them. Beside them, on a stream with less
+        # priority, both took far longer: each of a frame's 2,000 kernels waited for those of the codec to make room.
+        self._stream = torch.cuda.default_stream(device) if device.type == "cuda" else None
         _prepare(model)
         self._noises = {block: rate for block, rate, _ in _walk(model.decoder) if isinstance(block, _Noise)}
         with self._computing():
@@ -52,8 +56,12 @@ class Codec:
 
         `seed` determines the decoder's noise. The warm-up click at the start (`clip_start_samples`) is left out.
         """
+        return self.start(codes, seed)()
+
+    def start(self, codes: Codes, seed: int) -> Pending:
+        """Begin to decode, as `decode` does. A GPU goes on while the caller does something else."""
         if not len(codes):
-            return np.zeros(0, dtype=np.float32)
+            return lambda: np.zeros(0, dtype=np.float32)
         steps, size = self._model.vq_strides[0], self._layout.frame_samples
         windows = []
         with self._computing():
@@ -68,8 +76,7 @@ class Codec:
                 ]
                 made = decode(codes, first, last, drawn)
                 windows.append(made[(start - first) * size : (end - first) * size])
-            samples: NDArray[np.float32] = torch.cat(windows).float().cpu().numpy()
-        return samples[self._layout.clip_start_samples :]
+            return _arriving(torch.cat(windows).float()[self._layout.clip_start_samples :])
 
     @contextmanager
     def _computing(self) -> Iterator[None]:
@@ -97,6 +104,22 @@ class Codec:
             return made
 
         return decode
+
+
+def _arriving(samples: torch.Tensor) -> Pending:
+    """Samples on their way to the host."""
+    if samples.device.type != "cuda":
+        return samples.numpy
+    host = torch.empty(samples.shape, pin_memory=True)
+    host.copy_(samples, non_blocking=True)
+    arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    arrived.record()
+
+    def wait() -> NDArray[np.float32]:
+        arrived.synchronize()
+        return host.numpy().copy()  # pinned memory is scarce
+
+    return wait
 
 
 class _Noise(torch.nn.Module):

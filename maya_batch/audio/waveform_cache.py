@@ -1,9 +1,10 @@
 """Decodes takes and keeps their waveforms until their chapter is assembled, as far as memory allows."""
 
 import hashlib
-from collections.abc import Callable, Container
-from threading import RLock
-from typing import Protocol
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
+from threading import Lock, RLock
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,6 +40,32 @@ class Decoder(Protocol):
         """Samples [n] in -1..1 of codes [frames, 7]."""
 
 
+@runtime_checkable
+class StartingDecoder(Protocol):
+    """A codec that goes on decoding while its caller does something else."""
+
+    def start(self, codes: Codes, seed: int) -> Callable[[], NDArray[np.float32]]:
+        """Begin to decode; what is returned waits for the samples."""
+
+
+class Waveform:
+    """The samples of a take, which a GPU may still be decoding. Any thread may ask for them."""
+
+    def __init__(self, wait: Callable[[], NDArray[np.float32]]) -> None:
+        self._wait: Callable[[], NDArray[np.float32]] | None = wait
+        self._samples: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._lock = Lock()
+        self.counted = 0
+        """Bytes that its memory counts."""
+
+    def samples(self) -> NDArray[np.float32]:
+        """Samples [n] in -1 to 1, or what the codec made instead."""
+        with self._lock:
+            if self._wait is not None:
+                self._samples, self._wait = self._wait(), None
+            return self._samples
+
+
 class WaveformMemory:
     """The memory that the waveforms of several books share. Of all of them, one clip is decoded at a time."""
 
@@ -55,7 +82,7 @@ class WaveformCache:
         """`load` is called when the codec is first needed."""
         self._load = load
         self._codec: Decoder | None = None
-        self._kept: dict[tuple[str, int], NDArray[np.float32]] = {}
+        self._kept: dict[tuple[str, int], Waveform] = {}
         self._memory = memory or WaveformMemory()
         self._lock = self._memory.lock
 
@@ -77,53 +104,76 @@ class WaveformCache:
 
     def prepare(self, take: Decodable) -> NDArray[np.float32]:
         """A take's waveform; it is kept for its chapter."""
+        return self.samples(take, self.start(take))
+
+    def start(self, take: Decodable) -> Waveform:
+        """Begin to decode a take, whose waveform is kept for its chapter. `samples` has to be asked for it."""
         name = (take.key, take.attempt)
         with self._lock:
             if name in self._kept:
                 return self._kept[name]
-            waveform = self._decode(take)
+            waveform = self._start(take)
             if self._memory.bytes < _KEPT:
                 self._kept[name] = waveform
-                self._memory.bytes += waveform.nbytes
             return waveform
+
+    def samples(self, take: Decodable, waveform: Waveform) -> NDArray[np.float32]:
+        """The samples of what `start` began for a take."""
+        with _decoding():
+            samples = waveform.samples()
+        with self._lock:
+            if self._kept.get((take.key, take.attempt)) is waveform and not waveform.counted:
+                waveform.counted = samples.nbytes
+                self._memory.bytes += waveform.counted
+        return samples
 
     def drop(self, take: Decodable) -> None:
         """Drop a take's waveform: no chapter needs it."""
         with self._lock:
             waveform = self._kept.pop((take.key, take.attempt), None)
-            self._memory.bytes -= 0 if waveform is None else waveform.nbytes
+            self._memory.bytes -= 0 if waveform is None else waveform.counted
 
     def drop_keys(self, keys: Container[str]) -> None:
         """Drop the waveforms of takes of these keys: no chapter needs them any more."""
         with self._lock:
             for key, attempt in [name for name in self._kept if name[0] in keys]:
-                self._memory.bytes -= self._kept.pop((key, attempt)).nbytes
+                self._memory.bytes -= self._kept.pop((key, attempt)).counted
 
     def clear(self) -> None:
         """Drop all waveforms: the book is closed."""
         with self._lock:
-            self._memory.bytes -= sum(waveform.nbytes for waveform in self._kept.values())
+            self._memory.bytes -= sum(waveform.counted for waveform in self._kept.values())
             self._kept.clear()
 
     def pop(self, take: Decodable) -> NDArray[np.float32]:
         """A take's waveform for its chapter, -1 to 1; it is then dropped."""
         with self._lock:
-            waveform = self._kept.get((take.key, take.attempt))
+            waveform = self._kept.get((take.key, take.attempt)) or self._start(take)
             self.drop(take)
-            if waveform is None:
-                waveform = self._decode(take)
-        return audible(waveform)
+        with _decoding():
+            return audible(waveform.samples())
 
-    def _decode(self, take: Decodable) -> NDArray[np.float32]:
-        try:
-            return self.load().decode(np.asarray(take.codes), noise_seed(take.key, take.attempt))
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error) or is_gpu_failure(error):
-                raise
-            # Its own error: the engine would answer PyTorch's with a smaller batch.
-            raise MachineError(
-                f"the memory is full while audio is decoded ({first_line(error)}); use a smaller --batch-size"
-            ) from error
+    def _start(self, take: Decodable) -> Waveform:
+        with _decoding():
+            codec, codes, seed = self.load(), np.asarray(take.codes), noise_seed(take.key, take.attempt)
+            if isinstance(codec, StartingDecoder):
+                return Waveform(codec.start(codes, seed))
+            samples = codec.decode(codes, seed)
+            return Waveform(lambda: samples)
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Where clips are decoded, full memory is a MachineError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error) or is_gpu_failure(error):
+            raise
+        # Its own error: the engine would answer PyTorch's with a smaller batch.
+        raise MachineError(
+            f"the memory is full while audio is decoded ({first_line(error)}); use a smaller --batch-size"
+        ) from error
 
 
 def audible(waveform: NDArray[np.float32]) -> NDArray[np.float32]:

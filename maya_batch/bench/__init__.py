@@ -83,7 +83,7 @@ def bench(options: Options, say: Callable[[str], None]) -> Metrics:
             say("random weights of Maya1's shape: sequences end after a random 37 to 55 tokens a word; no checks")
             model, codec = str(folder / "model"), str(folder / "codec")
             _alone(_make_random, folder, options.machine.device)
-        book = write_book(folder / "book.yaml", options.hours, model)
+        book = write_book(folder / "book.yaml", options.hours, model, noise=options.random_weights)
         flags = Render().model_copy(update={"model": model, "codec": codec})
         say(f"rendering {options.hours:g} hours of speech")
         run = _alone(_render, book, flags, options)

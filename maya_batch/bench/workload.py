@@ -39,8 +39,19 @@ SENTENCES = (
 )
 
 
-def write_book(path: Path, hours: float, model: str) -> Path:
-    """Write a manifest of about `hours` hours of speech; it is the same for each call."""
+#: What a take of random weights, which is noise, may have: else each would be encoded for the pages, as problems are.
+_NOISE_ALLOWED = {
+    "shortest": 0,
+    "longest": 10,
+    "repeated_seconds": 60,
+    "pause_seconds": 60,
+    "noise_seconds": 60,
+    "ending_seconds": 0,
+}
+
+
+def write_book(path: Path, hours: float, model: str, noise: bool = False) -> Path:
+    """Write a manifest of about `hours` hours of speech, or of noise; it is the same for each call."""
     rng = np.random.default_rng(0)
     least, most = DEMO_WORDS if model == DEMO else WORDS
     paragraphs: list[str] = []
@@ -54,7 +65,7 @@ def write_book(path: Path, hours: float, model: str) -> Path:
     manifest = {
         "title": "Benchmark",
         "voices": {"narrator": VOICE},
-        "render": {"chunk_words": most, "attempts": 1},
+        "render": {"chunk_words": most, "attempts": 1, **({"quality": _NOISE_ALLOWED} if noise else {})},
         "chapters": [
             {"title": f"Part {number}", "text": "\n\n".join(chapter)}
             for number, chapter in enumerate(chapters, start=1)

@@ -28,9 +28,9 @@ NON_FINITE_LOGITS = (
     "another type of GGUF file), or fetch the weights again"
 )
 
-#: On a GPU, waiting sequences are admitted when they are at least one twentieth of the running ones: a pass of prompts
-#: costs the GPU about a step and the host a thousand calls, however short the prompts are.
-_ADMIT_SHARE = 20
+#: On a GPU, waiting sequences are admitted when they are at least this share of the running ones: a pass of prompts
+#: costs the GPU about a step and the host 400 calls, however short the prompts are. Of 512 sequences, it is one pass.
+_ADMIT_SHARE = 32
 
 #: Sequences whose first frames are measured.
 _PROBED = 8

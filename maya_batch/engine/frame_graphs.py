@@ -21,9 +21,8 @@ class FrameGraphs:
         self._step = step
         self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
         self._sizes = graph_batch_sizes(batch_slots)
-        # One stream for all captures, because each stream has its own workspaces. A frame's kernels go before those
-        # of the codec, whose stream has no priority.
-        self._stream = torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
+        # One stream for all captures, because each stream has its own workspaces.
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool: Any = None
         self._missing: list[tuple[int, int]] = []
         self._for = 0

@@ -1,6 +1,6 @@
 """What the owners of a run tell each other: see the picture in maya_batch/README.md."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,11 +81,12 @@ PostprocessMessage = Generated | Unexamined | ExaminedAll | Inspected | ChapterE
 
 @dataclass(frozen=True)
 class Decoded:
-    """A stored take and its waveform, mono float32."""
+    """A stored take that is being decoded."""
 
     take: Take
     text: str
-    waveform: NDArray[np.float32]
+    waveform: Callable[[], NDArray[np.float32]]
+    """Waits for the waveform, mono float32."""
     respellings: Mapping[str, str] = field(default_factory=dict)
     """What the lexicon has the text say, and the words that it stands for."""
 

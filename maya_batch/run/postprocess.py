@@ -8,6 +8,7 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from threading import Event
@@ -117,7 +118,7 @@ class TakeProcessor:
             if self._stopping.is_set():
                 return  # the next run does it
             began = time.monotonic()
-            waveform = self._waveforms.prepare(take)
+            waveform = partial(self._waveforms.samples, take, self._waveforms.start(take))
             self._result.stages.spent("codec and audio", began)
             chunk = self._chunks[take.key]
             self._inspect.send(Decoded(take, chunk.text, waveform, respellings(chunk.changes)))

@@ -103,10 +103,11 @@ class InspectStage:
         """Inspect a take."""
         if self._stopping.is_set():
             return  # the next run does it
+        waveform = message.waveform()
         began, take = time.monotonic(), message.take
-        take = self._inspector.check_audio(take, message.text, message.waveform)
+        take = self._inspector.check_audio(take, message.text, waveform)
         if self._inspector.needs_transcript(take):
-            take = self._inspector.transcribe(take, message.text, message.waveform, message.respellings)
+            take = self._inspector.transcribe(take, message.text, waveform, message.respellings)
         self._postprocess(Inspected(take, message.take.problems, time.monotonic() - began))
 
 

@@ -523,7 +523,7 @@ def test_prompts_are_stored_as_pytorch_stores_them(int8: bool) -> None:
         torch.testing.assert_close(mine, plain, rtol=0, atol=0.04)
     pools = [cache.pool[:, :, 1:].float() for cache in caches]
     assert (pools[0] != 0).float().mean() > 0.2
-    assert (pools[0] - pools[1]).abs().max() <= (1 if int8 else 0.04)
+    assert (pools[0] - pools[1]).abs().max() <= (2 if int8 else 0.04)
     if int8:
         scales = [cache.scales[:, :, 1:].float() for cache in caches if cache.scales is not None]
         torch.testing.assert_close(*scales, rtol=0.01, atol=0)

@@ -34,7 +34,7 @@ def main() -> None:
     if not (folder / "codec").is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         _alone(_make_random, folder, "cuda")
-    book = write_book(folder / "book.yaml", options.hours, model)
+    book = write_book(folder / "book.yaml", options.hours, model, noise=True)
     flags = Render().model_copy(update={"model": model, "codec": codec})
     for run in options.runs:
         began = time.monotonic()

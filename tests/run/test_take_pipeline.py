@@ -103,10 +103,12 @@ def test_while_the_pipeline_is_open_state_store_and_result_belong_to_postprocess
     inspecting = seen.pop("InspectStage.handle")
     assert inspecting == {"inspect_0"}
     assert len(seen) > 12
-    # What writes a chapter takes its waveforms, which have a lock.
+    # What writes a chapter takes its waveforms, and what inspects a take waits for its own; they have a lock.
     waveforms = {name: seen.pop(name) for name in list(seen) if name.startswith("WaveformCache.")}
     assert {thread.split("_")[0] for thread in waveforms["WaveformCache.pop"]} == {"ffmpeg"}
-    assert {thread.split("_")[0] for threads in waveforms.values() for thread in threads} == {"postprocess", "ffmpeg"}
+    assert waveforms["WaveformCache.start"] == {"postprocess_0"}
+    users = {thread.split("_")[0] for threads in waveforms.values() for thread in threads}
+    assert users == {"postprocess", "inspect", "ffmpeg"}
     assert {name: threads for name, threads in seen.items() if threads != {"postprocess_0"}} == {}
 
 
