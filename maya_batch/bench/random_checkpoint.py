@@ -68,11 +68,15 @@ def save_random_maya(folder: Path, device: str, layers: int | None = None) -> Pa
 
 
 def save_random_codec(folder: Path) -> Path:
-    """Write a codec of snac_24khz's shape with random weights."""
+    """Write a codec of snac_24khz's shape with random weights, whose sound has a mean of 0."""
     torch.manual_seed(0)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(CODEC), encoding="utf-8")
-    torch.save(SNAC(**CODEC).state_dict(), folder / "pytorch_model.bin")
+    weights = SNAC(**CODEC).state_dict()
+    last = [name for name in weights if name.startswith("decoder.") and name.endswith("weight.original1")][-1]
+    weights[last] -= weights[last].mean(dim=-1, keepdim=True)
+    weights[last.replace("parametrizations.weight.original1", "bias")].zero_()
+    torch.save(weights, folder / "pytorch_model.bin")
     return folder
 
 

@@ -1,5 +1,6 @@
 """What the decode loop needs from a library that runs the model: PyTorch, or llama.cpp."""
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -49,8 +50,8 @@ class Runner(Protocol):
     def decode(self, batch_size: int, max_context: int) -> None:
         """Decode a frame of the first `batch_size` batch slots, whose contexts are at most `max_context` after it."""
 
-    def prepare(self, batch_size: int) -> None:
-        """Use the time in which the device computes a frame of so many batch slots to prepare others."""
+    def prepare(self, batch_size: int) -> bool:
+        """While the device computes a frame of so many batch slots, prepare a part of others; False if none is left."""
 
     def in_grammar_probabilities(self, batch_size: int, max_context: int) -> torch.Tensor:
         """Decode a frame; return the probability [batch size, 7] that an unconstrained token is of its slot.
@@ -85,13 +86,26 @@ class Backend(Protocol):
         """Start a batch of this size."""
 
 
+#: Numbers of prompts that go through the model together on a GPU, and what their length is a multiple of: few sizes,
+#: because each is a CUDA graph.
+_PROMPTS, _PROMPT_LENGTH = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48), 32
+
+
+def padded_prompts(count: int, length: int) -> tuple[int, int]:
+    """The number and length that so many prompts, of at most this length, are padded to."""
+    return (
+        next((size for size in _PROMPTS if size >= count), -(-count // _PROMPTS[-1]) * _PROMPTS[-1]),
+        -(-length // _PROMPT_LENGTH) * _PROMPT_LENGTH,
+    )
+
+
 def prompt_batches(prompts: Sequence[list[int]], tokens: int) -> list[list[int]]:
     """The indexes of the prompts that go through the model together: at most so many padded tokens, or each alone."""
     if not tokens:
         return [[index] for index in range(len(prompts))]
     batches: list[list[int]] = []
     for index in sorted(range(len(prompts)), key=lambda index: len(prompts[index])):
-        if batches and (len(batches[-1]) + 1) * len(prompts[index]) <= tokens:
+        if batches and math.prod(padded_prompts(len(batches[-1]) + 1, len(prompts[index]))) <= tokens:
             batches[-1].append(index)
         else:
             batches.append([index])

@@ -47,8 +47,9 @@ _DRAW_BYTES_A_COLUMN = 48
 #: Bytes for cuBLAS's workspaces, and for pieces too small for the allocator to use.
 _SLACK = 160 * 2**20
 
-#: The graphs of a batch size are outside PyTorch's memory: about 20 MB were measured.
-_GRAPH_BYTES = 20 * 2**20
+#: Captured graphs are outside PyTorch's memory: about 20 MB were measured for a batch size. The passes of prompts have
+#: a seventh as many kernels, and a dozen sizes.
+_GRAPH_BYTES, _PROMPT_GRAPHS_BYTES = 20 * 2**20, 40 * 2**20
 
 #: Room for sequences that become longer than expected, and for long ones that run together.
 _MARGIN = 1.25
@@ -130,7 +131,7 @@ def plan_budget(
     available, position_bytes = 0, _position_bytes(llama, paged)
     if llama.head.device.type == "cuda":
         frames = max(need.max_frames for need in needs)
-        graphs = _GRAPH_BYTES * len(graph_batch_sizes(sequences))
+        graphs = _PROMPT_GRAPHS_BYTES + _GRAPH_BYTES * len(graph_batch_sizes(sequences))
         free = _free_bytes(llama.head.device) - graphs - _working_set(llama, layout, sequences, frames)
         available = free // position_bytes
     if not paged:

@@ -97,8 +97,9 @@ class DecodeLoop:
             if frames and frames[-1].has_arrived():
                 self._stats.gpu_waits += 1
             frames.append(self._decode_frame())
-            if self._on_gpu and not frames[0].has_arrived():
-                self._runner.prepare(self._batch_size)  # the host would wait for this frame
+            # The host would wait for the frame before this one.
+            while self._on_gpu and not frames[0].has_arrived() and self._runner.prepare(self._batch_size):
+                pass
             if len(frames) > self._on_gpu:
                 finished = self._collect(frames.popleft())
                 if finished:

@@ -4,8 +4,10 @@ import torch
 from torch.nn import functional
 
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
+from maya_batch.engine.backend import padded_prompts
 from maya_batch.engine.batch_budget import PROMPT_TOKENS, BatchBudget, graph_batch_size
 from maya_batch.engine.frame_graphs import FrameGraphs
+from maya_batch.engine.graph_pool import GraphPool
 from maya_batch.engine.kernels.llama_layers import Attend, LlamaLayers
 from maya_batch.engine.kernels.torch_attention import (
     attend_cached,
@@ -14,6 +16,7 @@ from maya_batch.engine.kernels.torch_attention import (
     split_heads,
 )
 from maya_batch.engine.paged_cache import PagedCache
+from maya_batch.engine.prompt_graphs import PromptGraphs
 from maya_batch.engine.sampling import in_grammar_probability
 from maya_batch.engine.sequence_state import SequenceState
 
@@ -69,22 +72,33 @@ class FrameRunner:
         self._cos, self._sin = llama.rotary(positions)
         self._heads = _slot_heads(llama.head, layout)
         slots = len(state.position)
-        self._graphs = FrameGraphs(self._decode_step, llama.head.device, slots) if graphs else None
+        pool = GraphPool(llama.head.device) if graphs else None
+        self._graphs = None if pool is None else FrameGraphs(self._decode_step, pool, slots)
+        self._prompt_graphs = None if pool is None else PromptGraphs(self._prefill, pool)
 
     def prefill(self, batch_slots: list[int], prompts: list[list[int]]) -> None:
         """Write these prompts to the cache, without their last ids."""
-        longest = max(len(prompt) for prompt in prompts) - 1
-        ids = torch.zeros(len(prompts), longest, dtype=torch.long)
-        for number, prompt in enumerate(prompts):
+        device, longest = self._cos.device, max(map(len, prompts)) - 1
+        contiguous = self.cache.contiguous
+        count, length = (len(prompts), longest) if contiguous else padded_prompts(len(prompts), longest)
+        # The first prompt fills the rest: it is computed, and written to its place, several times.
+        fill = count - len(prompts)
+        slots = torch.tensor([*batch_slots, *batch_slots[:1] * fill])
+        ids = torch.zeros(count, length, dtype=torch.long)
+        for number, prompt in enumerate([*prompts, *prompts[:1] * fill]):
             ids[number, : len(prompt) - 1] = torch.tensor(prompt[:-1])
-        device = self._cos.device
-        pinned = device.type == "cuda"
-        slots = torch.tensor(batch_slots)
-        if pinned:
-            ids, slots = ids.pin_memory(), slots.pin_memory()
-        ids, slots = ids.to(device, non_blocking=True), slots.to(device, non_blocking=True)
-        attend = self._attend_prompts_plainly(slots, longest) if self.cache.contiguous else self._attend_prompts(slots)
-        with prompt_attention(device):
+        if self._prompt_graphs is None:
+            self._prefill(ids.to(device), slots.to(device))
+        else:
+            self._prompt_graphs.replay(ids, slots, device)
+
+    def _prefill(self, ids: torch.Tensor, batch_slots: torch.Tensor) -> None:
+        attend = (
+            self._attend_prompts_plainly(batch_slots, ids.shape[1])
+            if self.cache.contiguous
+            else self._attend_prompts(batch_slots)
+        )
+        with prompt_attention(ids.device):
             self._llama.forward(self._llama.embed(ids.flatten()), attend)
 
     def _attend_prompts(self, batch_slots: torch.Tensor) -> Attend:
@@ -115,10 +129,9 @@ class FrameRunner:
         else:
             self._graphs.replay(batch_size)
 
-    def prepare(self, batch_size: int) -> None:
-        """Capture a step of another batch size than this one."""
-        if self._graphs is not None:
-            self._graphs.capture_ahead(batch_size)
+    def prepare(self, batch_size: int) -> bool:
+        """Capture a step of another batch size than this one; False if all are captured."""
+        return self._graphs is not None and self._graphs.capture_ahead(batch_size)
 
     def in_grammar_probabilities(self, batch_size: int, max_context: int) -> torch.Tensor:
         """Decode a frame; return the probability [batch size, 7] that an unconstrained token is of its slot.

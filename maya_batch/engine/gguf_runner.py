@@ -67,8 +67,9 @@ class GgufRunner:
         """Decode a frame of the first `batch_size` batch slots."""
         self._decode_frame(batch_size, None)
 
-    def prepare(self, batch_size: int) -> None:
+    def prepare(self, batch_size: int) -> bool:
         """Nothing needs it."""
+        return False
 
     def in_grammar_probabilities(self, batch_size: int, max_context: int) -> torch.Tensor:
         """Decode a frame; return the probability [batch size, 7] that an unconstrained token is of its slot.

@@ -35,8 +35,8 @@ class CountingRunner:
         state.live &= 1 - over
         state.frames += state.live
 
-    def prepare(self, batch_size: int) -> None:
-        pass
+    def prepare(self, batch_size: int) -> bool:
+        return False
 
     def in_grammar_probabilities(self, batch_size: int, max_context: int) -> torch.Tensor:
         raise AssertionError("a book is decoded, not measured")
