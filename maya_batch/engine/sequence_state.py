@@ -43,19 +43,23 @@ class SequenceState:
         count, device = self._uniform.shape[1], self.token.device
         numbers = [torch.from_numpy(random_numbers(request.seed, count)) for request in requests]
         stops = [request.stop_after_frames for request in requests]
-        slots = _to(torch.tensor(batch_slots), device)
-
-        def put(target: torch.Tensor, values: list[int]) -> None:
-            target[slots] = _to(torch.tensor(values, dtype=target.dtype), device)
-
-        put(self.token, [prompt[-1] for prompt in prompts])
-        put(self.position, [len(prompt) - 1 for prompt in prompts])
-        put(self._max_frames, [request.max_frames for request in requests])
-        put(self._min_frames, [MIN_FRAMES if stop is None else _NEVER for stop in stops])
-        put(self._stop_after, [_NEVER if stop is None else stop for stop in stops])
+        # One tensor for all: beside other threads, each call of PyTorch may wait for the interpreter.
+        columns = (
+            batch_slots,
+            [prompt[-1] for prompt in prompts],
+            [len(prompt) - 1 for prompt in prompts],
+            [request.max_frames for request in requests],
+            [MIN_FRAMES if stop is None else _NEVER for stop in stops],
+            [_NEVER if stop is None else stop for stop in stops],
+        )
+        slots, *values = _to(torch.tensor(columns), device).unbind()
+        targets = (self.token, self.position, self._max_frames, self._min_frames, self._stop_after)
+        for target, value in zip(targets, values, strict=True):
+            target[slots] = value.to(target.dtype)
         self._uniform[slots] = _to(torch.stack(numbers), device)
         self._drawn[:, slots] = False
-        self.status[:, slots] = _to(torch.tensor([[0], [1], [0], [0]], dtype=torch.int32), device)
+        self.status[:, slots] = 0
+        self.live[slots] = 1
 
     def stop(self, batch_slot: int) -> None:
         """Stop the sequence in a batch slot."""
