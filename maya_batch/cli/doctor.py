@@ -106,9 +106,12 @@ def _kernels() -> Iterator[Check]:
 
 
 def _compile_kernels(dtype: "torch.dtype", device: "torch.device") -> None:
-    from maya_batch.engine.kernels.triton_kernels import compile_for
+    from maya_batch.engine.kernels import prompt_kernel, row_kernels, triton_kernels
 
-    compile_for(heads=24, kv_heads=8, head_dim=128, dtype=dtype, device=device)
+    heads, kv_heads, head_dim = 24, 8, 128
+    triton_kernels.compile_for(heads, kv_heads, head_dim, dtype, device)
+    prompt_kernel.compile_for(heads, kv_heads, head_dim, dtype, device)
+    row_kernels.compile_for(heads * head_dim, dtype, device, fp8=False)
 
 
 def _compile_4_bit(dtype: "torch.dtype", device: "torch.device") -> None:

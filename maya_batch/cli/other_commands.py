@@ -199,6 +199,10 @@ def bench(
             help="Also measure vLLM, if it is installed, and plain `generate`; with a .gguf file, `create_completion`.",
         ),
     ] = False,
+    verify: Annotated[
+        str | None,
+        typer.Option(help="Also transcribe all takes, with this recognizer: a name like small.en, or a folder."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure how fast this machine renders; `plan` then shows the expected rendering time.
@@ -210,7 +214,8 @@ def bench(
     from maya_batch.bench import bench as measure
 
     log_to_terminal(False, False)
-    machine = replace(machine_flags, decoding="framed").machine()
+    listening = "off" if verify is None else "all"
+    machine = replace(machine_flags, decoding="framed", verify=listening, recognizer=verify).machine()
     if model == DEMO:
         codec = codec or DEMO
     hours = hours or (0.02 if model == DEMO else 0.1 if model is not None and is_gguf(model) else 1.0)

@@ -28,8 +28,8 @@ NON_FINITE_LOGITS = (
     "another type of GGUF file), or fetch the weights again"
 )
 
-#: On a GPU, waiting sequences are admitted when they are at least this share of the running ones: a pass of prompts
-#: costs the GPU about a step and the host 400 calls, however short the prompts are. Of 512 sequences, it is one pass.
+#: On a GPU, waiting sequences are admitted when they are a 32nd of the running ones or more: a pass of prompts
+#: costs the GPU about a step, however short the prompts are. Of 512 sequences, this is a pass of 16.
 _ADMIT_SHARE = 32
 
 #: Sequences whose first frames are measured.

@@ -119,6 +119,8 @@ def _load_model(
         options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=INT8_THRESHOLD)
     try:
         model, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
+        if quantization == "fp8":
+            fp8_linear.quantize(model, device)
     except torch.OutOfMemoryError as error:
         raise MachineError(
             f"{folder}: the model does not fit into GPU memory; use --quantization nf4 or a GPU with more memory"
@@ -132,8 +134,6 @@ def _load_model(
     if found["unexpected_keys"]:
         first, tensors = min(found["unexpected_keys"]), plural(len(found["unexpected_keys"]), "tensor")
         log.warning("%s: the model does not use %s of the files, for example %s", folder, tensors, first)
-    if quantization == "fp8":
-        fp8_linear.quantize(model, device)
     # The engine sets all options at each call; a checkpoint's generation_config.json must not apply.
     model.generation_config = transformers.GenerationConfig()
     model.eval()

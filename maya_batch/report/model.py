@@ -168,6 +168,8 @@ class Report:
     """Hours of speech rendered by this run."""
     x_realtime: NonNegative | None
     """Seconds of speech for a second of rendering; null if the run rendered nothing."""
+    listening_seconds: NonNegative
+    """Seconds for which this run transcribed takes; on a GPU, most of them while it generated others."""
     retries: Count
     """Takes of this run that are not the first of their chunk."""
     exit_code: ExitCode

@@ -51,7 +51,9 @@ class Inspected:
     take: Take
     known: tuple[Problem, ...]
     seconds: float
-    """How long the inspection took."""
+    """How long its sound was checked."""
+    listening: float
+    """How long it was transcribed, in seconds."""
 
 
 @dataclass(frozen=True)

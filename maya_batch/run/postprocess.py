@@ -102,8 +102,9 @@ class TakeProcessor:
             case ExaminedAll():
                 for number in self._chapters:
                     self._publish_settled(number)
-            case Inspected(take, known, seconds):
+            case Inspected(take, known, seconds, listening):
                 self._result.stages.add("examining", seconds)
+                self._result.stages.add("listening", listening)
                 self._settle(take, known)
             case ChapterEnded():
                 self._queue.ended(message)

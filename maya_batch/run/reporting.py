@@ -137,6 +137,7 @@ def make_report(state: BookState, result: RunResult, began: datetime, exit_code:
         ended=datetime.now().astimezone().isoformat(timespec="seconds"),
         speech_hours=result.speech / 3600,
         x_realtime=result.x_realtime,
+        listening_seconds=round(result.stages.get("listening", 0.0), 1),
         retries=result.retries,
         exit_code=exit_code,
         exit_reason=reason or _reason(result),

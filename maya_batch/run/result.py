@@ -11,7 +11,8 @@ from maya_batch.errors import EXIT_PROBLEMS, EXIT_STOPPED, EXIT_WHOLE
 from maya_batch.quality import Problem
 
 #: Stages of a run that follow each other; and stages that are part of the last one or, on a GPU, run in the background.
-IN_TURN, IN_BACKGROUND = ("loading", "model", "finishing"), ("files", "codec and audio", "examining")
+IN_TURN = ("loading", "model", "finishing")
+IN_BACKGROUND = ("files", "codec and audio", "examining", "listening")
 
 
 class StageTimes(dict[str, float]):
@@ -30,9 +31,9 @@ class StageTimes(dict[str, float]):
 class RunResult:
     """What a run did.
 
-    On a GPU, files, codec and audio, and examining run in the background while the model generates; finishing is
-    what is left of them after it; of chapters that are written at the same time, codec and audio has the sum. On a CPU
-    all three are part of finishing.
+    On a GPU, files, codec and audio, examining and listening (with speech recognition) run in the background while the
+    model generates; finishing is what is left of them after it; of chapters that are written at the same time, codec
+    and audio has the sum. On a CPU all four are part of finishing.
     """
 
     chunks: int = 0

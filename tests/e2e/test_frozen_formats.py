@@ -166,7 +166,7 @@ def test_the_report(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
 
     assert names(old) <= names(now)
     assert names(now) - names(old) == {
-        *("generator", "lexicon", "characters.skipped", "check", "kv_cache_trial", "workers"),
+        *("generator", "lexicon", "characters.skipped", "check", "kv_cache_trial", "workers", "listening_seconds"),
         *(
             "chapters.part",
             "chapters.characters.skipped",

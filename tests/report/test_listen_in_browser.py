@@ -223,7 +223,7 @@ def test_nothing_that_a_text_holds_is_run(page: Page, tmp_path: Path) -> None:
 
 def test_a_chapter_that_is_not_rendered_is_text_with_a_remark(page: Page, tmp_path: Path) -> None:
     page.open_again(write_listen_page(tmp_path, a_book()))
-    assert "This chapter is not rendered yet." in page.evaluate("find('chapter-3').innerText")
+    assert "This chapter is not rendered yet." in page.evaluate("find('chapter-3').textContent")
     page.evaluate("sentences.at(-1).element.click()")
     assert current(page) == "The rain was gone."
     assert page.evaluate("audio.paused")

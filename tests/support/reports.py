@@ -54,6 +54,7 @@ def report(*chunks: ChunkReport, **changes: object) -> Report:
         ended="2026-11-25T06:12:41+01:00",
         speech_hours=10.25,
         x_realtime=31.24,
+        listening_seconds=12.5,
         retries=12,
         exit_code=3,
         exit_reason="all is rendered; 3 chunks have problems on record",
