@@ -24,7 +24,8 @@ Output = Annotated[
 Config = Annotated[
     str | None,
     typer.Option(
-        help="Machine settings: demo, maya1-bf16-24gb, maya1-gguf-4gb, maya1-gguf-cpu, maya1-nf4-8gb, or a YAML file."
+        help="Machine settings: demo, maya1-bf16-24gb, maya1-fp8-24gb, maya1-gguf-4gb, maya1-gguf-cpu, maya1-nf4-8gb, "
+        "or a YAML file."
     ),
 ]
 Model = Annotated[

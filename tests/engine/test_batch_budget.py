@@ -95,7 +95,9 @@ def test_a_frame_has_room_for_its_sequences_in_a_few_sizes() -> None:
         ("cuda:0", "none", 140, 1.0, 512),
         ("cuda:0", "nf4", 24, 1.0, 512),
         ("cuda:0", "nf4", 80, 1.0, 1024),
-        ("cuda:0", "nf4", 80, 0.1, 512),
+        ("cuda:0", "nf4", 12, 1.0, 512),
+        ("cuda:0", "nf4", 80, 0.1, 64),
+        ("cuda:0", "none", 8, 1.0, 512),
     ],
 )
 def test_weights_that_are_unpacked_at_each_step_are_shared_by_more_sequences_if_there_is_memory(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from maya_batch.bench.drawn_lengths import drawn_frames
 from maya_batch.bench.workload import write_book
@@ -41,6 +42,10 @@ class Card:
     """Milliseconds of a step, and of each of its sequences."""
     each: float
     hours: float
+
+    def milliseconds(self, sequences: int) -> float:
+        """Of a step."""
+        return self.step + self.each * sequences
 
 
 CARDS = (
@@ -100,7 +105,22 @@ def texts(hours: float) -> list[TakeRequest]:
         return [TakeRequest(chunk, f"{chunk.chapter}:{chunk.index}", 1) for chunk in plan.chunks()]
 
 
-def run(card: Card, requests: Sequence[TakeRequest]) -> Run:
+class Schedulable(Protocol):
+    """What `run` needs of a card."""
+
+    @property
+    def positions(self) -> int:
+        """The positions of the KV cache."""
+
+    @property
+    def batch_size(self) -> int:
+        """The most sequences."""
+
+    def milliseconds(self, sequences: int) -> float:
+        """Of a step."""
+
+
+def run(card: Schedulable, requests: Sequence[TakeRequest]) -> Run:
     """Schedule the texts in this order."""
     blocks = Blocks(card.positions // BLOCK_SIZE)
     stats = EngineStats()
@@ -113,7 +133,7 @@ def run(card: Card, requests: Sequence[TakeRequest]) -> Run:
     for each in requests:
         chapters[each.chunk.chapter] = chapters.get(each.chunk.chapter, 0) + 1
     chapter_of = {each.key: each.chunk.chapter for each in requests}
-    scheduler = Scheduler(asked, [[0] * PROMPT] * len(asked), card.batch_size, blocks, stats, graph_batch_size, 20)
+    scheduler = Scheduler(asked, [[0] * PROMPT] * len(asked), card.batch_size, blocks, stats, graph_batch_size, 32)
     milliseconds, frames, running, used = 0.0, 0, 0, 0
     complete: list[float] = []
     while not scheduler.done:
@@ -122,7 +142,7 @@ def run(card: Card, requests: Sequence[TakeRequest]) -> Run:
         scheduler.compact()
         scheduler.count_frame(0, 0)
         now = scheduler.running
-        milliseconds += SLOTS * (card.step + card.each * len(now))
+        milliseconds += SLOTS * card.milliseconds(len(now))
         frames, running, used = frames + 1, running + len(now), used + blocks.blocks - blocks.free
         for sequence in now:
             if sequence.frames >= lengths[sequence.request.key]:

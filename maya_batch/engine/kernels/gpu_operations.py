@@ -58,11 +58,11 @@ class Fp8Operations:
 
     def projection(self, modules: Sequence[Fp8Linear]) -> Callable[[Fp8Tokens], UnscaledProduct]:
         """The product with the modules' weights."""
-        dtype = torch.bfloat16
         weight, column_scales = joined(modules)
 
         def product(tokens: Fp8Tokens) -> UnscaledProduct:
-            return UnscaledProduct(unscaled_product(tokens.values, weight, dtype), tokens.scales, column_scales)
+            values = unscaled_product(tokens.values, weight, torch.bfloat16)
+            return UnscaledProduct(values, tokens.scales, column_scales)
 
         return product
 
