@@ -12,7 +12,7 @@ from maya_batch.book.model_lock_file import read_lock
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import write_atomic
 from maya_batch.files.safe_open import safe_read
-from maya_batch.files.yaml_content import parsed
+from maya_batch.files.yaml_content import content_of, parsed
 from maya_batch.text.rules import TEXT_RULES
 
 #: The current rules for assembling chapters; 2 has other pauses where a manifest sets none. A folder keeps the versions
@@ -94,8 +94,7 @@ def write_book_id(hidden: Path, book: BookId) -> None:
     Raises:
         MachineError: it cannot be written.
     """
-    text = _HEAD + yaml.safe_dump({"version": _VERSION, **asdict(book)}, sort_keys=False, allow_unicode=True)
-    write_atomic(hidden / "book.yaml", text.encode())
+    write_atomic(hidden / "book.yaml", _HEAD.encode() + content_of({"version": _VERSION, **asdict(book)}))
 
 
 def _is_book(data: dict[str, Any]) -> bool:

@@ -1,6 +1,11 @@
 """Stores takes on disk by key: `takes/ab/<key>/<attempt>.npz`, each written whole or not at all.
 
 A damaged take counts as missing, and is logged.
+
+What an engine made is on the disk, synced with its folders, when `put` returns. What is found out about a take later,
+its evidence, may be told to `keep`: it is read from then on, and is on the disk after `flush` at the latest. A process
+that is killed before leaves the take as it was, to be examined again, and a power cut leaves the old file or the new
+one, each whole.
 """
 
 import contextlib
@@ -26,6 +31,10 @@ log = logging.getLogger(__name__)
 _KEY = re.compile("[0-9a-f]{64}")
 _FILE = re.compile(r"\.?\d+\.(npz|mp3)(\.part|\.aside-\d+)?")
 
+#: The most takes whose evidence is only in memory, and how many seconds the first of them is: what a killed process
+#: loses is examined again.
+_MOST_KEPT, _KEPT_SECONDS = 32, 10.0
+
 #: The most damaged takes that the log names as warnings; a damaged folder may have thousands.
 _MOST_NAMED = 20
 
@@ -42,6 +51,9 @@ class TakeStore:
         """Keys of chosen takes that do not exist; each is logged once."""
         self._inside: set[str] = set()
         """The names of folders that are not links."""
+        self._kept: dict[tuple[str, int], Take] = {}
+        """By key and attempt, takes whose evidence is not on the disk yet, in the order in which they came."""
+        self._kept_since = 0.0
 
     def best_of(self, key: str, takes: Sequence[Take]) -> Take | None:
         """The take in use, of all takes of this key: the one that a person chose, else the one with the fewest
@@ -88,7 +100,8 @@ class TakeStore:
         takes = []
         for path in self._files(key):
             try:
-                takes.append(read_take(path, key, self._codebook_size))
+                take = read_take(path, key, self._codebook_size)
+                takes.append(self._kept.get((key, take.attempt), take))
             except PermissionError as error:
                 # A new take would need the same name, so the run must stop.
                 raise MachineError(f"{path}: cannot be read ({error.strerror})") from error
@@ -114,13 +127,46 @@ class TakeStore:
                 part.replace(path)
                 if not take.examined:  # its codes are new; else only what is known about it
                     path.with_suffix(".mp3").unlink(missing_ok=True)
+                self._kept.pop((take.key, take.attempt), None)
             for folder in {path.parent for _, path in written}:
                 sync_folder(folder)
         except OSError as error:
             for part, _ in written:
                 remove_part(part)
-            why = error.strerror or str(error)
-            raise MachineError(f"{error.filename or self._takes}: a take cannot be stored ({why})") from error
+            raise self._not_stored(error) from error
+
+    def keep(self, take: Take) -> None:
+        """Use this evidence of a stored take from now on; `flush` writes it, which also happens after some takes.
+
+        Raises:
+            MachineError: as `flush`.
+        """
+        if not self._kept:
+            self._kept_since = time.monotonic()
+        self._kept[take.key, take.attempt] = take
+        if len(self._kept) >= _MOST_KEPT or time.monotonic() - self._kept_since >= _KEPT_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the evidence that is only in memory, one take after the other: the disk needs room for one more.
+
+        The folders are not synced: if the rename is lost in a power cut, the take is there without this evidence.
+
+        Raises:
+            MachineError: it cannot be written; what is not written is still used.
+        """
+        for name, take in list(self._kept.items()):
+            try:
+                part, path = self._write_part(take)
+                try:
+                    self._set_aside(path)
+                    part.replace(path)
+                except OSError:
+                    remove_part(part)
+                    raise
+            except OSError as error:
+                raise self._not_stored(error) from error
+            del self._kept[name]
 
     def clip(self, take: Take) -> bytes | None:
         """The clip of a take, stored for reports; None without a readable one."""
@@ -197,6 +243,11 @@ class TakeStore:
         part = part_of(path)
         write_synced(part, lambda file: write_take(file, take))
         return part, path
+
+    def _not_stored(self, error: OSError) -> MachineError:
+        return MachineError(
+            f"{error.filename or self._takes}: a take cannot be stored ({error.strerror or str(error)})"
+        )
 
     def _set_aside(self, path: Path) -> None:
         """Rename a damaged take, or a folder with the name of a take, to keep it.

@@ -84,13 +84,9 @@ class Checkpoint:
             return f"hub:{self.name.partition('@')[0]}@{self.revision}"
         if is_gguf(self.path):
             return f"sha256:{_digest(self.path)}"
-        files = self.files()
-        with ThreadPoolExecutor() as pool:
-            digests = list(pool.map(_digest, files))
-        total = hashlib.sha256()
-        for path, digest in zip(files, digests, strict=True):
-            total.update(f"{self._inner_name(path)} {digest}\n".encode())
-        return f"sha256:{total.hexdigest()}"
+        stats = ((path, path.stat()) for path in self.files())
+        files = ((path, self._inner_name(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+        return f"sha256:{_digest_of_all(tuple(files))}"
 
     def _inner_name(self, path: Path) -> str:
         """The path of one of its files in its folder; the name of a GGUF file."""
@@ -101,6 +97,17 @@ def _digest(path: Path) -> str:
     """A file's sha256; one that did not change since is not read again, for the next of many books."""
     found = path.stat()
     return _digest_of(path, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest_of_all(files: tuple[tuple[Path, str, int, int], ...]) -> str:
+    """That of a folder: over the names and digests of its files, whose sizes and times are here, too."""
+    with ThreadPoolExecutor() as pool:
+        digests = list(pool.map(_digest, [path for path, *_ in files]))
+    total = hashlib.sha256()
+    for (_, name, *_), digest in zip(files, digests, strict=True):
+        total.update(f"{name} {digest}\n".encode())
+    return total.hexdigest()
 
 
 @lru_cache(maxsize=64)

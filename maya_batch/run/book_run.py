@@ -99,6 +99,7 @@ class BookRun:
         self.voice_check = VoiceCheck(self.state)
         if self._redo_seeds is None:
             self.voice_check.catch_up()
+            self.state.store.flush()
         self.waiting, self.unexamined = self._work.waiting(), self._work.unexamined()
         self._progress.begun(sum(1 for _ in self._work.chunks()), len(self.waiting), len(self.unexamined))
         if not self.waiting and self._switch:

@@ -47,13 +47,13 @@ class VoiceCheck:
     def catch_up(self) -> list[tuple[Chunk, Take, Take]]:
         """Judge all examined takes that came before their voice's limits were settled; each take before and after.
 
-        They are stored again one by one, so that the disk needs room for one more take only. If a take that a person
-        chose has new problems, the choice is removed.
+        Their evidence is kept, and is on the disk when the store is flushed. If a take that a person chose has new
+        problems, the choice is removed.
         """
         judged = list(self._overdue())
         for chunk, before, take in judged:
             give_up_choice(self._state, chunk, before.problems, take)
-            self._state.store.put([take])
+            self._state.store.keep(take)
             self._state.stored([take.key])
         return judged
 

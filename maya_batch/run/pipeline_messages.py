@@ -75,7 +75,12 @@ class Encoded:
     mp3: bytes
 
 
-PostprocessMessage = Generated | Unexamined | ExaminedAll | Inspected | ChapterEnded | Encoded
+@dataclass(frozen=True)
+class Ended:
+    """No message follows: the evidence that is only in memory is to be stored."""
+
+
+PostprocessMessage = Generated | Unexamined | ExaminedAll | Inspected | ChapterEnded | Encoded | Ended
 
 
 # To inspect, and to the threads that run ffmpeg: these get a `ChapterWork`, too.

@@ -26,6 +26,7 @@ from maya_batch.run.pipeline_messages import (
     ChapterEnded,
     Decoded,
     Encoded,
+    Ended,
     EngineMessage,
     Examined,
     ExaminedAll,
@@ -110,6 +111,8 @@ class TakeProcessor:
                 self._queue.ended(message)
             case Encoded(take, mp3):
                 self._state.store.put_clip(take, mp3)
+            case Ended():
+                self._flush()
 
     def _decode(self, takes: Iterable[Take]) -> None:
         """Decode takes and have them inspected; where several are of one chunk, the last of them settles it."""
@@ -126,7 +129,7 @@ class TakeProcessor:
             self._inspect.wait_for_room()
 
     def _settle(self, take: Take, known: tuple[Problem, ...]) -> None:
-        """Store a take with all its evidence; its chunk is done, or is generated again.
+        """Keep all evidence of a take, which is stored with that of others; its chunk is done, or is generated again.
 
         A person's choice that was made when only the `known` problems were there may be given up.
         """
@@ -134,7 +137,10 @@ class TakeProcessor:
         self._inspecting[take.key] -= 1
         take = self._voice_check.settle(take, chunk)
         give_up_choice(state, chunk, known, take)
-        self._store([take])
+        began = time.monotonic()
+        state.store.keep(take)
+        state.stored([take.key])
+        self._result.stages.spent("files", began)
         if all(stored.attempt != take.attempt for stored in state.takes(chunk)):  # else it would be retried for ever
             raise MachineError(cannot_read_back(chunk.ref, state.folder))
         if not self._once and not self._stopping.is_set():
@@ -148,6 +154,7 @@ class TakeProcessor:
             self._ffmpeg.wait_for_room()
             self._result.stages.spent("codec and audio", began)
         if self._once and not take.problems:
+            self._flush()
             state.store.choose(take.key, take.attempt)
             state.stored([take.key])
         retry = not self._once and state.needs_take(chunk)
@@ -193,7 +200,16 @@ class TakeProcessor:
                 self._retry(chunk)
         self._decode(flagged)
 
+    def _flush(self) -> None:
+        """Write the evidence that is only in memory: what follows from it (a retry, a choice, a chapter's files, the
+        end of the run) comes after it.
+        """
+        began = time.monotonic()
+        self._state.store.flush()
+        self._result.stages.spent("files", began)
+
     def _retry(self, chunk: Chunk) -> None:
+        self._flush()
         self._engine(Retry(TakeRequest(chunk, self._state.key(chunk), self._state.attempts(chunk) + 1)))
 
     def _count(self, chunk: Chunk) -> None:
@@ -224,6 +240,7 @@ class TakeProcessor:
     def _publish_settled(self, number: int) -> None:
         """Have a chapter's files written if none of its chunks is open."""
         if number in self._chapters and self._is_settled(self._chapters[number]):
+            self._flush()
             self._queue.put(self._chapters[number])
 
     def _is_settled(self, chapter: Chapter) -> bool:

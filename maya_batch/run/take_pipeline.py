@@ -17,6 +17,7 @@ from maya_batch.run.pipeline_messages import (
     ChapterEnded,
     Decoded,
     Encoded,
+    Ended,
     FfmpegMessage,
     PostprocessMessage,
     ToCompare,
@@ -79,6 +80,13 @@ class TakePipeline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            self.end_early()
+        self._pipeline.wait(lambda: not self._pipeline.in_flight, lambda: None)
+        try:
+            self._postprocess.send(Ended())
+        except BaseException as failed:  # where owners have no threads
+            self._pipeline.fail(failed)
         try:
             self._pipeline.__exit__(kind, error, trace)
         finally:

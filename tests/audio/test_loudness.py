@@ -82,6 +82,16 @@ def test_ten_decibels_are_ten_units(tmp_path: Path) -> None:
     assert soft == pytest.approx(loud - 10, abs=0.1)
 
 
+def test_ffmpeg_is_not_started_for_a_whole_wav_and_measures_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pcm = speech(30.0)
+    soundfile.write(tmp_path / "a.w64", pcm, RATE)  # the same samples in a format that only ffmpeg reads
+    by_ffmpeg = file_loudness(tmp_path / "a.w64")
+    monkeypatch.setattr("maya_batch.audio.loudness.read_blocks", None)
+    assert measured(tmp_path, pcm) == by_ffmpeg
+
+
 @pytest.mark.parametrize("samples", [1, 9599])
 def test_too_short_a_sound_has_no_loudness(tmp_path: Path, samples: int) -> None:
     assert measured(tmp_path, (speech(5.0)[-samples:] // 2 + 3000).astype("<i2")) is None

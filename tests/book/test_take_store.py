@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -483,6 +484,96 @@ def test_what_was_heard_of_a_take_comes_back_and_tells_equals_apart(store: TakeS
     used = best(store)
     assert used is not None
     assert used.attempt == 2
+
+
+def test_kept_evidence_is_read_at_once_and_is_on_the_disk_after_a_flush(store: TakeStore, tmp_path: Path) -> None:
+    store.put([take()])
+    store.put_clip(take(), b"mp3")
+    evidence = replace(take(), examined=True, problems=(CAP,))
+    store.keep(replace(evidence, problems=()))
+    store.keep(evidence)
+    assert same(best(store), evidence)
+    assert same(best(TakeStore(tmp_path)), take())  # as a killed run leaves it
+    store.flush()
+    assert same(best(store), evidence)
+    assert same(best(TakeStore(tmp_path)), evidence)
+    assert store.clip(take()) == b"mp3"
+    file_of(tmp_path).unlink()
+    store.flush()  # which has nothing left to write
+    assert store.all(KEY) == []
+
+
+def test_codes_that_are_stored_later_have_none_of_the_kept_evidence(store: TakeStore, tmp_path: Path) -> None:
+    store.put([take()])
+    store.keep(replace(take(), examined=True))
+    store.put([take()])
+    store.flush()
+    for reader in (store, TakeStore(tmp_path)):
+        assert same(best(reader), take())
+
+
+def test_evidence_of_many_takes_or_of_long_ago_is_written_without_a_flush(
+    store: TakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written() -> list[int]:
+        return [found.attempt for found in TakeStore(tmp_path).all(KEY) if found.examined]
+
+    store.put([take(attempt) for attempt in range(1, 36)])
+    for attempt in range(1, 34):
+        assert written() == []
+        store.keep(replace(take(attempt), examined=True))
+        if written():
+            break
+    assert written() == list(range(1, 33))
+    store.keep(replace(take(33), examined=True))
+    assert len(written()) == 32
+    later = time.monotonic() + 11
+    monkeypatch.setattr("maya_batch.book.take_store.time.monotonic", lambda: later)
+    store.keep(replace(take(34), examined=True))
+    assert len(written()) == 34
+
+
+def test_evidence_is_synced_before_it_takes_the_name_of_the_take(
+    store: TakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut could leave an empty file in place of the codes."""
+    store.put([take()])
+    store.keep(replace(take(), examined=True))
+    done: list[str] = []
+    fsync, rename = os.fsync, Path.replace
+
+    def synced(file: int) -> None:
+        done.append("fsync")
+        fsync(file)
+
+    def renamed(part: Path, path: Path) -> Path:
+        done.append("rename")
+        return rename(part, path)
+
+    monkeypatch.setattr("os.fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    store.flush()
+    assert done == ["fsync", "rename"]
+
+
+def test_evidence_that_cannot_be_written_is_an_error_and_leaves_the_take(
+    store: TakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put([take(), take(2)])
+    store.keep(replace(take(), examined=True))
+    store.keep(replace(take(2), examined=True))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(MachineError, match=r"a take cannot be stored \(No space left on device\)"):
+            store.flush()
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["1.npz", "2.npz"]
+    assert not any(found.examined for found in TakeStore(tmp_path).all(KEY))
+    store.flush()  # there is room again
+    assert all(found.examined for found in TakeStore(tmp_path).all(KEY))
 
 
 def test_a_folder_that_was_set_aside_is_not_listed_with_what_is_in_it(store: TakeStore, tmp_path: Path) -> None:

@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.chapter_loudness import ChapterStats
+from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, book_state
 from maya_batch.book.take_store import Take, TakeStore
 from maya_batch.checkpoint.token_layout import Codes
 from maya_batch.errors import MachineError
+from maya_batch.run.chapter_queue import ChapterQueue
 from maya_batch.run.pipeline import MOST_WAITING, Inbox, Pipeline
 from maya_batch.run.postprocess import TakeProcessor
 from maya_batch.run.render import render_book
@@ -227,6 +229,43 @@ def test_takes_of_old_weights_are_left_alone_when_the_book_is_switched_to_new_on
     assert sorted(name[64:] for name in stored.keys() - old.keys()) == ["1.npz"] * (3 if added else 2) + [
         "2.npz"
     ] * len(added)
+
+
+@pytest.mark.parametrize("background", [True, False], ids=["in_background", "inline"])
+def test_what_follows_from_evidence_comes_after_it_is_on_the_disk(
+    background: bool, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry, and a chapter's files; so a run that is killed goes on as if it was not."""
+    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    FakeTranscriber(tiny.loaders)
+    tiny.loaders.threaded = background
+    long_book(tiny, 40, chapters=2)
+    begun: list[str] = []
+
+    def all_examined(chunks: Sequence[Chunk]) -> bool:
+        on_the_disk = book_state(tiny.plan(), Machine())
+        return all(take.examined for chunk in chunks for take in on_the_disk.takes(chunk))
+
+    retry, write = TakeProcessor._retry, ChapterQueue._begin_one
+
+    def retried(self: TakeProcessor, chunk: Chunk) -> None:
+        # The engine gets it inside, and no other thread is told of it yet where there are threads.
+        with monkeypatch.context() as patch:
+            patch.setattr(self, "_engine", lambda _: begun.append(f"{chunk.ref} {all_examined([chunk])}"))
+            retry(self, chunk)
+        retry(self, chunk)
+
+    def written(self: ChapterQueue, chapter: Chapter) -> None:
+        begun.append(f"{chapter.title} {all_examined(chapter.chunks)}")
+        write(self, chapter)
+
+    monkeypatch.setattr(TakeProcessor, "_retry", retried)
+    monkeypatch.setattr(ChapterQueue, "_begin_one", written)
+    result = render(tiny, Machine())
+    assert (result.exit_code, result.retries) == (0, 4)
+    assert len(begun) >= 6
+    assert all(told.endswith(" True") for told in begun)
+    assert all_examined(list(tiny.plan().chunks()))
 
 
 @pytest.mark.parametrize("background", [True, False], ids=["in_background", "inline"])
