@@ -1,7 +1,7 @@
 """Turns the pieces of a book into its chapters' chunks: voices, seeds, lengths, pauses."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -34,7 +34,9 @@ class Draft(NamedTuple):
 
 def spoken_pieces(text: ChapterText, pieces: Sequence[Piece], book: Book, rules: int) -> list[Spoken]:
     """What the model gets of pieces of a chapter, by a version of the text rules."""
-    descriptions, found = _descriptions(book), list[Spoken]()
+    # Only those of this chapter: a book may have thousands of voices, and chapters.
+    descriptions = _descriptions(book, {piece.voice or text.voice for piece in pieces})
+    found = list[Spoken]()
     for piece in pieces:
         description, spoken = descriptions[piece.voice or text.voice], speakable(piece.text)
         lengths = (tokens(spoken, description, book.language, rules) for tokens in (expected_tokens, cap_tokens))
@@ -49,7 +51,7 @@ def planned_chapters(drafts: Sequence[Draft], book: Book, sound: Sound, pauses: 
         [len(book.chapters), *(draft.text.number for draft in drafts)]
     )  # closing credits come after all chapters
     digits = max(2, len(str(last)))  # also where chapters are skipped, which renames no file
-    descriptions = _descriptions(book)
+    descriptions = _descriptions(book, book.voices)
     chapters = list[Chapter]()
     # Credits are counted last: adding them changes the key of no chunk that speaks the same words.
     for text, pieces, models in sorted(drafts, key=lambda draft: draft.text.credits):
@@ -101,8 +103,8 @@ def spoken_as(chunk: Chunk, text: str, voice: str, book: Book, seed: int) -> Chu
     )
 
 
-def _descriptions(book: Book) -> dict[str, str]:
-    return {name: finish_description(voice.description) for name, voice in book.voices.items()}
+def _descriptions(book: Book, voices: Iterable[str]) -> dict[str, str]:
+    return {name: finish_description(book.voices[name].description) for name in voices}
 
 
 def _frames(tokens: int) -> int:

@@ -124,8 +124,7 @@ class FrameRunner:
     def decode(self, batch_size: int, max_context: int) -> None:
         """Decode a frame of the first `batch_size` batch slots, whose contexts are at most `max_context` after it."""
         if self._graphs is None:
-            for slot in range(SLOTS):
-                self._decode_step(batch_size, slot, max_context)
+            self._decode_frame(batch_size, max_context)
         else:
             self._graphs.replay(batch_size)
 
@@ -139,14 +138,16 @@ class FrameRunner:
         It is NaN if a logit is not finite.
         """
         probabilities: list[torch.Tensor] = []
-        for slot in range(SLOTS):
-            self._decode_step(batch_size, slot, max_context, probabilities)
+        self._decode_frame(batch_size, max_context, probabilities)
         return torch.stack(probabilities, dim=1)
 
     def warm_up(self, batch_size: int) -> None:
         """Compile, load and allocate all that a frame needs, before the first sequence starts."""
+        self._decode_frame(batch_size, 1)
+
+    def _decode_frame(self, batch_size: int, max_context: int, probabilities: list[torch.Tensor] | None = None) -> None:
         for slot in range(SLOTS):
-            self._decode_step(batch_size, slot, 1)
+            self._decode_step(batch_size, slot, max_context, probabilities)
 
     def _decode_step(
         self, batch_size: int, slot: int, max_context: int = 0, probabilities: list[torch.Tensor] | None = None

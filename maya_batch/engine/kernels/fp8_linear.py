@@ -32,15 +32,17 @@ class Fp8Linear(torch.nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """The product."""
         values, scales = quantized(tokens.reshape(-1, tokens.shape[-1]))
-        product = unscaled_product(values, self.weight, tokens.dtype).float() * scales.unsqueeze(1) * self.scales
+        one = torch.ones((), device=values.device)
+        product = unscaled_product(values, self.weight, tokens.dtype, one).float() * scales.unsqueeze(1) * self.scales
         return product.to(tokens.dtype).view(*tokens.shape[:-1], -1)
 
 
-def unscaled_product(values: torch.Tensor, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """The product [tokens, outputs] of FP8 numbers [tokens, inputs] and [outputs, inputs], without their scales."""
+def unscaled_product(values: torch.Tensor, weight: torch.Tensor, dtype: torch.dtype, one: torch.Tensor) -> torch.Tensor:
+    """The product [tokens, outputs] of FP8 numbers [tokens, inputs] and [outputs, inputs], without their scales; `one`
+    is a 1 on their device, which would take a kernel for each product.
+    """
     if values.device.type != "cuda":
         return values.float() @ weight.float().t()
-    one = torch.ones((), device=values.device)
     return torch._scaled_mm(values, weight.t(), scale_a=one, scale_b=one, out_dtype=dtype, use_fast_accum=True)
 
 

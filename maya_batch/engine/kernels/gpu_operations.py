@@ -59,9 +59,10 @@ class Fp8Operations:
     def projection(self, modules: Sequence[Fp8Linear]) -> Callable[[Fp8Tokens], UnscaledProduct]:
         """The product with the modules' weights."""
         weight, column_scales = joined(modules)
+        one = torch.ones((), device=weight.device)
 
         def product(tokens: Fp8Tokens) -> UnscaledProduct:
-            values = unscaled_product(tokens.values, weight, torch.bfloat16)
+            values = unscaled_product(tokens.values, weight, torch.bfloat16, one)
             return UnscaledProduct(values, tokens.scales, column_scales)
 
         return product
