@@ -106,12 +106,9 @@ def _kernels() -> Iterator[Check]:
 
 
 def _compile_kernels(dtype: "torch.dtype", device: "torch.device") -> None:
-    from maya_batch.engine.kernels import prompt_kernel, row_kernels, triton_kernels
+    from maya_batch.engine.kernels.compilation import compile_kernels
 
-    heads, kv_heads, head_dim = 24, 8, 128
-    triton_kernels.compile_for(heads, kv_heads, head_dim, dtype, device)
-    prompt_kernel.compile_for(heads, kv_heads, head_dim, dtype, device)
-    row_kernels.compile_for(heads * head_dim, dtype, device, fp8=False)
+    compile_kernels(hidden=3072, heads=24, kv_heads=8, head_dim=128, dtype=dtype, device=device, fp8=False)
 
 
 def _compile_4_bit(dtype: "torch.dtype", device: "torch.device") -> None:

@@ -201,7 +201,10 @@ def bench(
     ] = False,
     verify: Annotated[
         str | None,
-        typer.Option(help="Also transcribe all takes, with this recognizer: a name like small.en, or a folder."),
+        typer.Option(
+            help="Transcribe all takes, with this recognizer: a name like small.en, or a folder. Default: as in "
+            "`render`; takes of random weights are not transcribed."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -214,7 +217,7 @@ def bench(
     from maya_batch.bench import bench as measure
 
     log_to_terminal(False, False)
-    listening = "off" if verify is None else "all"
+    listening = "all" if verify is not None else "off" if model is None else None
     machine = replace(machine_flags, decoding="framed", verify=listening, recognizer=verify).machine()
     if model == DEMO:
         codec = codec or DEMO

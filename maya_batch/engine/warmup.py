@@ -26,12 +26,11 @@ def warm_up(folder: Path, device: str, dtype: str, quantization: str, kv_cache: 
         torch.mm(square, square)
         if square.dtype in (torch.float16, torch.bfloat16):
             # These import neither transformers nor bitsandbytes, which another thread is importing.
-            from maya_batch.engine.kernels import int8_attention, nf4_matmul, prompt_kernel, row_kernels, triton_kernels
+            from maya_batch.engine.kernels import int8_attention, nf4_matmul
+            from maya_batch.engine.kernels.compilation import compile_kernels
 
             shape = (config.heads, config.kv_heads, config.head_dim, square.dtype, gpu)
-            triton_kernels.compile_for(*shape)
-            row_kernels.compile_for(config.hidden, square.dtype, gpu, quantization == "fp8")
-            prompt_kernel.compile_for(*shape)
+            compile_kernels(config.hidden, *shape, fp8=quantization == "fp8")
             if kv_cache != "model":
                 int8_attention.compile_for(*shape)
             if quantization == "nf4":

@@ -5,6 +5,7 @@ import logging
 import torch
 from transformers import PreTrainedModel
 
+from maya_batch.engine.kernels.compilation import compile_kernels
 from maya_batch.engine.kernels.fp8_linear import Fp8Linear
 from maya_batch.engine.kernels.llama_layers import LlamaLayers
 from maya_batch.engine.kernels.products import Products, separate_products
@@ -25,13 +26,11 @@ def gpu_kernel_layers(model: PreTrainedModel, int8_cache: bool = False) -> Llama
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     fp8 = isinstance(model.model.layers[0].self_attn.o_proj, Fp8Linear)
     try:
-        from maya_batch.engine.kernels import int8_attention, prompt_kernel, row_kernels, triton_kernels
+        from maya_batch.engine.kernels import int8_attention
         from maya_batch.engine.kernels.gpu_operations import Fp8Operations, GpuOperations
 
         shape = (heads, config.num_key_value_heads, head_dim, dtype, device)
-        triton_kernels.compile_for(*shape)
-        row_kernels.compile_for(config.hidden_size, dtype, device, fp8)
-        prompt_kernel.compile_for(*shape)
+        compile_kernels(config.hidden_size, *shape, fp8=fp8)
         if int8_cache:
             int8_attention.compile_for(*shape)
     except Exception as error:  # Triton passes on the errors of the C compiler, the loader and the driver
