@@ -75,7 +75,7 @@ def book_files(state: BookState, partial: bool = False) -> list[BookFile]:
 def book_path(state: BookState, note: str = "") -> Path:
     """The name of an M4B: the title of the book, and which part it is."""
     name = file_name(state.plan.book.title, "book")
-    return state.audio_folder / (f"{name} ({note.replace(':', '')}).m4b" if note else f"{name}.m4b")
+    return state.output.audio_folder / (f"{name} ({note.replace(':', '')}).m4b" if note else f"{name}.m4b")
 
 
 def book_file_states(state: BookState) -> dict[Path, str]:
@@ -105,12 +105,12 @@ def stale_files(state: BookState) -> list[Path]:
     keep += [epub_path(state)] if state.plan.book.output.has("epub3") else []
     # While chapters are missing, it is not known which parts the book will have.
     unknown = has_book_file(state) and not now
-    stale = [path for path in state.stale_files() if path not in keep]
+    stale = [path for path in state.output.stale_files() if path not in keep]
     return [path for path in stale if path.suffix != ".m4b" or not (unknown or path in now)]
 
 
 def _stream(state: BookState, chapter: Chapter) -> AacStream:
-    [path] = [target.path for target in state.targets(chapter) if FORMATS[target.type].of_book]
+    [path] = [target.path for target in state.output.targets(chapter) if FORMATS[target.type].of_book]
     return read_stream(path)
 
 

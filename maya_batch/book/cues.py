@@ -66,7 +66,7 @@ def _measured(state: BookState, chapter: Chapter) -> dict[int, TimedClip]:
     """What was measured of the chunks when the chapter's file was written, by their index; none if it is not known."""
     if not state.current(chapter):
         return {}
-    sound = state.chapter_sounds.get(read_comment(state.targets(chapter)[0].path) or "")
+    sound = state.chapter_sounds.get(read_comment(state.output.targets(chapter)[0].path) or "")
     if sound is None:
         return {}
     found = {}
@@ -92,7 +92,7 @@ def _estimated(state: BookState, chapter: Chapter) -> dict[int, TimedClip]:
     first = pauses.chapter_start + chapter.chunks[0].pause_before
     if chapter.jingle and jingle is not None:
         first += jingle.seconds + pauses.after_jingle
-    known = state.chapter_stats.get(read_comment(state.targets(chapter)[0].path) or "")
+    known = state.chapter_stats.get(read_comment(state.output.targets(chapter)[0].path) or "")
     if known is not None and chunks:
         # What is missing was silence at the edges of the clips, which is cut.
         whole = first + sum(lengths) + sum(chunk.pause for chunk in chunks) + pauses.chapter_end

@@ -19,7 +19,7 @@ _VERSION = 1
 
 def epub_path(state: BookState) -> Path:
     """The EPUB, named after the book."""
-    return state.audio_folder / f"{file_name(state.plan.book.title, 'book')}.{EPUB}"
+    return state.output.audio_folder / f"{file_name(state.plan.book.title, 'book')}.{EPUB}"
 
 
 def epub_fingerprint(state: BookState) -> str | None:
@@ -28,7 +28,7 @@ def epub_fingerprint(state: BookState) -> str | None:
         return None
     manuscript, cover = state.plan.manuscript, state.plan.manuscript.cover
     source = source_epub(manuscript)
-    targets = [state.epub_target(chapter) for chapter in state.plan.chapters]
+    targets = [state.output.epub_target(chapter) for chapter in state.plan.chapters]
     made_of = {
         "version": _VERSION,
         "audio": [None if target is None else read_comment(target.path) for target in targets],

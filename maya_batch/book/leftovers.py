@@ -9,7 +9,8 @@ from maya_batch.audio.chapter_file import part_files
 from maya_batch.book.all_take_keys import absent_models, all_keys, config_keys
 from maya_batch.book.book_files import stale_files
 from maya_batch.book.model_lock import ModelConfig
-from maya_batch.book.state import BookState, hidden_folder
+from maya_batch.book.output_files import hidden_folder
+from maya_batch.book.state import BookState
 from maya_batch.book.subtitle_files import stale_subtitles
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import write_atomic
@@ -62,7 +63,12 @@ def left_over(
     files = [*stale_files(state), *stale_subtitles(state)]
     if others is not None:
         needed = {key for other in others for key in all_keys(other)}
-        names = {target.path.name for other in others for part in other.plan.chapters for target in other.targets(part)}
+        names = {
+            target.path.name
+            for other in others
+            for part in other.plan.chapters
+            for target in other.output.targets(part)
+        }
         doubtful = Unclaimed(frozenset(needed), frozenset(names))
     elif state.book_id is None:  # version 0.1 let several books share a folder
         doubtful = Unclaimed(frozenset(path.parent.name for path in takes), frozenset(path.name for path in files))
@@ -71,7 +77,7 @@ def left_over(
     sure_takes = [path for path in takes if path.parent.name not in doubtful.keys]
     sure_files = [path for path in files if path.name not in doubtful.files]
     withheld = 0 if others is not None else len(takes) - len(sure_takes) + len(files) - len(sure_files)
-    parts = [part for folder in state.written_folders for part in part_files(folder)]
+    parts = [part for folder in state.output.written_folders for part in part_files(folder)]
     return LeftOvers([*sure_files, *parts], sure_takes, withheld, absent)
 
 

@@ -219,7 +219,7 @@ def _chapter_line(state: BookState, chapter: Chapter) -> ChapterLine:
         texts = {text.state for text in chapter_subtitles(state, chapter)}
         file = next((name for name in ("missing", "outdated") if name in texts), "current")
     else:
-        there = all(target.path.is_file() for target in state.targets(chapter))
+        there = all(target.path.is_file() for target in state.output.targets(chapter))
         file = "outdated" if there else "missing"
     return ChapterLine(
         number=chapter.number,

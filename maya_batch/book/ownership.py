@@ -16,9 +16,10 @@ from maya_batch.book.book_id import AUDIO_RULES, BookId, new_id, path_from, writ
 from maya_batch.book.chapter_fingerprint import COMMENT_PREFIX
 from maya_batch.book.epub_file import epub_path
 from maya_batch.book.leftovers import keep_unclaimed, read_unclaimed
+from maya_batch.book.output_files import hidden_folder, is_chapter
 from maya_batch.book.report_files import JSON_NAME, LISTEN_NAME, PAGE_NAME, is_report
 from maya_batch.book.sample_file import sample_path
-from maya_batch.book.state import BookState, hidden_folder, is_chapter
+from maya_batch.book.state import BookState
 from maya_batch.book.subtitle_files import SubtitleRecord, subtitle_paths
 from maya_batch.errors import UsageError
 from maya_batch.files.safe_open import safe_open, safe_read
@@ -170,7 +171,7 @@ def _foreign_files(state: BookState, adopt: bool) -> Iterator[str]:
             yield f"{source} is a source of the book, but is in a place that maya-batch writes to; move it"
     record = SubtitleRecord(state)
     known = {(found.st_dev, found.st_ino): path for path in sources for found in [path.stat()]}
-    targets = [target.path for chapter in state.plan.chapters for target in state.targets(chapter)]
+    targets = [target.path for chapter in state.plan.chapters for target in state.output.targets(chapter)]
     targets += [book_path(state)] if has_book_file(state) else []
     targets += subtitle_paths(state)
     targets += [epub_path(state)] if state.plan.book.output.has("epub3") else []

@@ -1,24 +1,24 @@
-"""Which parts of a book are on the disk: takes, chapter files, and files that no chapter has any more."""
+"""Which parts of a book are on the disk: takes, and chapter files that are made of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from maya_batch.audio.chapter_file import read_comment
-from maya_batch.audio.writers import EPUB, FORMATS, STREAM, Target
+from maya_batch.audio.writers import Target
 from maya_batch.book.book_id import AUDIO_RULES, BookId, read_book_id
-from maya_batch.book.chapter_fingerprint import COMMENT_PREFIX, file_fingerprint, fingerprint, made_of
+from maya_batch.book.chapter_fingerprint import file_fingerprint, fingerprint, made_of
 from maya_batch.book.chapter_loudness import ChapterStats
 from maya_batch.book.chapter_sound import ChapterSounds
 from maya_batch.book.chunk import Chapter, Chunk
-from maya_batch.book.library_layout import layout_folders
 from maya_batch.book.model_lock import ModelConfig, ModelLock
+from maya_batch.book.output_files import OutputFiles, hidden_folder
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.take_store import Take, TakeStore
 from maya_batch.errors import UsageError
 from maya_batch.manifest import Format, output_folder
-from maya_batch.manifest.audio_formats import SUBTITLES
 from maya_batch.quality import Problem
 from maya_batch.text.rules import TEXT_RULES
 
@@ -41,6 +41,11 @@ class BookState:
     _takes: dict[str, list[Take]] = field(default_factory=dict)
     _used: dict[str, Take | None] = field(default_factory=dict)
     _keys: dict[tuple[int, int], tuple[ModelConfig, str]] = field(default_factory=dict)
+
+    @cached_property
+    def output(self) -> OutputFiles:
+        """The book's audio files."""
+        return OutputFiles(self.plan, self.folder)
 
     @property
     def rules(self) -> tuple[int, int]:
@@ -138,63 +143,11 @@ class BookState:
         """The files of a complete chapter that do not exist or are made of something else, with new fingerprints."""
         # Version 0.2 wrote one fingerprint of all formats into each file.
         of_all, found = self.fingerprint(chapter), []
-        for target, format_ in zip(self.targets(chapter), self._formats, strict=True):
+        for target, format_ in zip(self.output.targets(chapter), self.output.formats, strict=True):
             now = self.file_fingerprint(chapter, format_)
             if read_comment(target.path) not in (now, of_all):
                 found.append(replace(target, comment=now))
         return found
-
-    def targets(self, chapter: Chapter) -> list[Target]:
-        """The files of a chapter, one for each format; for an M4B, the stream that becomes a part of it.
-
-        The last one may be what an EPUB that speaks needs in addition.
-        """
-        return [self._target(chapter, format_) for format_ in self._formats]
-
-    def files(self, chapter: Chapter) -> list[Path]:
-        """The files of a chapter that people play, in the order of the formats; none where there is only an M4B."""
-        formats = self.plan.book.output.audio
-        return [self._target(chapter, format_).path for format_ in formats if not FORMATS[format_.type].of_book]
-
-    @property
-    def subtitle_suffixes(self) -> list[str]:
-        """The suffixes of the book's subtitles, in the order of the formats."""
-        return [format_.type for format_ in self.plan.book.output.formats if format_.type in SUBTITLES]
-
-    def epub_target(self, chapter: Chapter) -> Target | None:
-        """The file of a chapter that is the audio of an EPUB that speaks; None without such an EPUB."""
-        format_ = self.plan.book.output.epub_audio
-        return None if format_ is None else self._target(chapter, format_)
-
-    @property
-    def _formats(self) -> list[Format]:
-        output = self.plan.book.output
-        more = output.epub_audio
-        return [*output.audio, *([more] if more is not None and more not in output.audio else [])]
-
-    def _target(self, chapter: Chapter, format_: Format) -> Target:
-        if format_ not in self.plan.book.output.audio:
-            path = self.epub_folder / f"{chapter.stem}.{format_.type}"
-        elif FORMATS[format_.type].of_book:
-            path = self.streams_folder / f"{chapter.stem}.{STREAM}"
-        else:
-            path = self.audio_folder / f"{chapter.stem}.{format_.type}"
-        return Target(path, format_.type, format_.bitrate, format_.sample_rate, format_.mode)
-
-    @property
-    def audio_folder(self) -> Path:
-        """The folder of the files that people play: the book's, or the one that its layout has below it."""
-        return self.folder.joinpath(*layout_folders(self.plan.book))
-
-    @property
-    def streams_folder(self) -> Path:
-        """The folder of the chapters' streams, which become an M4B."""
-        return hidden_folder(self.folder) / "m4b"
-
-    @property
-    def epub_folder(self) -> Path:
-        """The folder of the chapters' audio that only an EPUB needs."""
-        return hidden_folder(self.folder) / "epub"
 
     def fingerprint(self, chapter: Chapter) -> str:
         """A digest of all that a chapter's files are made of, in all formats of audio, with a prefix."""
@@ -220,39 +173,9 @@ class BookState:
             for problem in self.problems_of(chunk):
                 yield chunk, problem
 
-    def stale_files(self) -> list[Path]:
-        """The audio files of this program in the folder that no chapter of the book as it is now has."""
-        expected = {target.path for chapter in self.plan.chapters for target in self.targets(chapter)}
-        return sorted(path for path in self._audio_files() if path not in expected and is_chapter(path))
-
-    def fingerprints(self) -> set[str]:
-        """The fingerprints of all audio files in the folder."""
-        return {fingerprint for path in self._audio_files() if (fingerprint := read_comment(path))}
-
-    def _audio_files(self) -> Iterator[Path]:
-        """All files in the folders that have the suffix of a format with a fingerprint."""
-        for folder in self.written_folders:
-            if folder.is_dir():
-                yield from (path for path in folder.iterdir() if path.suffix[1:] in (*FORMATS, STREAM, EPUB))
-
-    @property
-    def written_folders(self) -> list[Path]:
-        """The folders that have the book's files, each once."""
-        return list(dict.fromkeys((self.folder, self.audio_folder, self.streams_folder, self.epub_folder)))
-
     def _attempt(self, chunk: Chunk) -> int:
         take = self.take(chunk)
         return take.attempt if take else 0
-
-
-def is_chapter(path: Path) -> bool:
-    """Whether this is a whole chapter file of this program."""
-    return (read_comment(path) or "").startswith(COMMENT_PREFIX)
-
-
-def hidden_folder(folder: Path) -> Path:
-    """The folder of a book's takes, model.lock and log, inside its output folder."""
-    return folder / ".maya"
 
 
 def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> BookState:

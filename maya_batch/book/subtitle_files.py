@@ -16,7 +16,8 @@ from maya_batch.audio.m4b import sound_starts
 from maya_batch.book.book_files import BookFile, book_files, book_path, has_book_file
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.cues import chapter_cues
-from maya_batch.book.state import BookState, hidden_folder
+from maya_batch.book.output_files import hidden_folder
+from maya_batch.book.state import BookState
 from maya_batch.book.subtitles import Subtitle, shifted, srt, subtitles, vtt
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import write_atomic
@@ -62,7 +63,7 @@ def book_subtitles(state: BookState, files: Sequence[BookFile]) -> list[Subtitle
         shown = list[Subtitle]()
         for chapter, start in zip(file.chapters, sound_starts(file.streams), strict=True):
             shown += shifted(subtitles(chapter_cues(state, chapter)), start)
-        found += _files([file.path.with_suffix(f".{suffix}") for suffix in state.subtitle_suffixes], shown)
+        found += _files([file.path.with_suffix(f".{suffix}") for suffix in state.output.subtitle_suffixes], shown)
     return found
 
 
@@ -76,7 +77,7 @@ def book_subtitle_states(state: BookState) -> dict[Path, str]:
         return {}
     files = book_files(state)
     if not files:
-        return {book_path(state).with_suffix(f".{suffix}"): "waiting" for suffix in state.subtitle_suffixes}
+        return {book_path(state).with_suffix(f".{suffix}"): "waiting" for suffix in state.output.subtitle_suffixes}
     return {file.path: file.state for file in book_subtitles(state, files)}
 
 
@@ -84,7 +85,7 @@ def subtitle_paths(state: BookState) -> list[Path]:
     """The names of all subtitles of the book, but for those of the parts of an M4B."""
     paths = [path for chapter in state.plan.chapters for path in _chapter_paths(state, chapter)]
     if has_book_file(state):
-        paths += [book_path(state).with_suffix(f".{suffix}") for suffix in state.subtitle_suffixes]
+        paths += [book_path(state).with_suffix(f".{suffix}") for suffix in state.output.subtitle_suffixes]
     return paths
 
 
@@ -95,9 +96,9 @@ def stale_subtitles(state: BookState) -> list[Path]:
         MachineError: a stream cannot be read.
     """
     now, files = set(subtitle_paths(state)), book_files(state)
-    now.update(file.path.with_suffix(f".{suffix}") for file in files for suffix in state.subtitle_suffixes)
+    now.update(file.path.with_suffix(f".{suffix}") for file in files for suffix in state.output.subtitle_suffixes)
     # While chapters are missing, it is not known which parts the book will have.
-    waits = has_book_file(state) and not files and bool(state.subtitle_suffixes)
+    waits = has_book_file(state) and not files and bool(state.output.subtitle_suffixes)
     record = SubtitleRecord(state)
     stale = [path for path in record.paths() if path not in now and record.wrote(path)]
     return [path for path in stale if not (waits and path.name.startswith(f"{book_path(state).stem} ("))]
@@ -154,9 +155,9 @@ class SubtitleRecord:
 
 
 def _chapter_paths(state: BookState, chapter: Chapter) -> list[Path]:
-    if not state.files(chapter):
+    if not state.output.files(chapter):
         return []
-    return [state.audio_folder / f"{chapter.stem}.{suffix}" for suffix in state.subtitle_suffixes]
+    return [state.output.audio_folder / f"{chapter.stem}.{suffix}" for suffix in state.output.subtitle_suffixes]
 
 
 def _files(paths: Sequence[Path], shown: Sequence[Subtitle]) -> list[SubtitleFile]:

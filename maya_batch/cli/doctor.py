@@ -14,7 +14,8 @@ from maya_batch.audio.ffmpeg import FfmpegError, ffmpeg_program, run
 from maya_batch.checkpoint.locate import DEMO, MAYA1, SNAC_24KHZ, Kind, find_checkpoint
 from maya_batch.errors import MachineError, MayaBatchError, first_line
 from maya_batch.messages.install_hint import install_hint
-from maya_batch.quality.whisper import default_recognizer, load_recognizer, recognizer_installed, recognizers_here
+from maya_batch.quality.recognizers import default_recognizer, recognizer_installed, recognizers_here
+from maya_batch.quality.whisper import load_recognizer
 
 if TYPE_CHECKING:
     import torch

@@ -12,11 +12,12 @@ from maya_batch.book.book_lexicon import lexicon_use
 from maya_batch.book.leftovers import left_over
 from maya_batch.book.machine_speed import saved_speed
 from maya_batch.book.model_lock import ModelConfig
+from maya_batch.book.output_files import hidden_folder
 from maya_batch.book.overview import Description, describe
 from maya_batch.book.ownership import refuse_other_book
 from maya_batch.book.plan import Plan, make_plan
 from maya_batch.book.settings import Machine
-from maya_batch.book.state import BookState, book_state, hidden_folder
+from maya_batch.book.state import BookState, book_state
 from maya_batch.book.text_changes import change_lines, chunk_lines, counts, summary
 from maya_batch.cli.options import Book, BookFlags, Json, MachineFlags, Output, takes_flags
 from maya_batch.errors import UsageError

@@ -103,7 +103,7 @@ def fetch(
             f"--file {file}: name one repository, as in `maya-batch fetch {MAYA1_GGUF} --file '*Q4_K_M.gguf'`"
         )
     if recognizer is not None:
-        from maya_batch.quality.whisper import recognizer_repository
+        from maya_batch.quality.recognizers import recognizer_repository
 
         path = fetch_one(recognizer_repository(recognizer), to, _say_now, RECOGNIZER_PATTERNS)
         _tell_place(recognizer, path, "--recognizer" if to else None)

@@ -40,12 +40,14 @@ class SpokenChapter:
 def spoken_chapters(state: BookState) -> list[SpokenChapter]:
     """All chapters of a book that asks for such an EPUB and whose files are current."""
     return [
-        _spoken(state, chapter, target) for chapter in state.plan.chapters if (target := state.epub_target(chapter))
+        _spoken(state, chapter, target)
+        for chapter in state.plan.chapters
+        if (target := state.output.epub_target(chapter))
     ]
 
 
 def _spoken(state: BookState, chapter: Chapter, target: Target) -> SpokenChapter:
-    stats = state.chapter_stats.get(read_comment(state.targets(chapter)[0].path) or "")
+    stats = state.chapter_stats.get(read_comment(state.output.targets(chapter)[0].path) or "")
     seconds = stats[0] if stats is not None else _length(target.path)
     cues = defaultdict[int, list[Cue]](list)
     for cue in chapter_cues(state, chapter):

@@ -41,7 +41,7 @@ class Transcriber:
             MachineError: one of them is missing.
             UsageError: there is no model of this name.
         """
-        from maya_batch.quality.whisper import find_recognizer
+        from maya_batch.quality.recognizers import find_recognizer
 
         find_recognizer(self._name)
 

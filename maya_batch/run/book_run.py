@@ -277,7 +277,7 @@ class BookRun:
     def finished(self) -> RunResult:
         """The result, with the problems of all takes in use, also those of earlier runs."""
         if self.result.files:
-            fingerprints = self.state.fingerprints()
+            fingerprints = self.state.output.fingerprints()
             self.state.chapter_stats.keep(fingerprints)
             self.state.chapter_sounds.keep(fingerprints)
         self.result.problems = list(self.state.problems())

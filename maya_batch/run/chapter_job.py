@@ -17,7 +17,8 @@ from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.audio.writers import Target
 from maya_batch.book.chapter_sound import ChapterSound, ClipSound
 from maya_batch.book.chunk import Chunk
-from maya_batch.book.state import BookState, hidden_folder
+from maya_batch.book.output_files import hidden_folder
+from maya_batch.book.state import BookState
 from maya_batch.book.take_store import Take
 from maya_batch.files.atomic_write import write_errors
 from maya_batch.manifest import Master

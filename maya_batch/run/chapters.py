@@ -16,8 +16,9 @@ from maya_batch.book.chapter_fingerprint import same_sound
 from maya_batch.book.chapter_sound import ChapterSound
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.library_layout import OPF_NAME, companions, is_opf
+from maya_batch.book.output_files import is_chapter
 from maya_batch.book.sample_file import sample_of
-from maya_batch.book.state import BookState, is_chapter
+from maya_batch.book.state import BookState
 from maya_batch.book.track_tags import track_tags
 from maya_batch.files.atomic_write import write_atomic, write_errors
 from maya_batch.files.safe_open import safe_folder, safe_read
@@ -79,7 +80,7 @@ def retag_files(state: BookState, chapter: Chapter) -> Written | None:
     Raises:
         MachineError: the disk is full, or a file cannot be written.
     """
-    measured = state.targets(chapter)[0].path
+    measured = state.output.targets(chapter)[0].path
     before = read_comment(measured) or ""
     stats = state.chapter_stats.get(before)
     if stats is None or state.codec is None or not state.complete(chapter):
@@ -87,7 +88,7 @@ def retag_files(state: BookState, chapter: Chapter) -> Written | None:
     new = {target.path: target.comment or "" for target in state.outdated(chapter)}
     targets = [
         target
-        for target in state.targets(chapter)
+        for target in state.output.targets(chapter)
         if target.path in new and same_sound(read_comment(target.path) or "", new[target.path])
     ]
     if not targets:
@@ -117,12 +118,12 @@ def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache)
         _set_aside(target.path)
     tags = track_tags(state.plan.manuscript, chapter, state.fingerprint(chapter))
     job = chapter_job(state, chapter.chunks, targets, tags, chapter.jingle)
-    return ChapterWork(chapter, job, state.targets(chapter)[0].path)
+    return ChapterWork(chapter, job, state.output.targets(chapter)[0].path)
 
 
 def written_files(state: BookState, work: ChapterWork, finished: Finished) -> Written:
     """Store and return what became of `outdated_files`."""
-    paths = [path for path in state.files(work.chapter) if path in {target.path for target in work.job.targets}]
+    paths = [path for path in state.output.files(work.chapter) if path in {target.path for target in work.job.targets}]
     measured, sound = work.measured, finished.sound
     fingerprint = read_comment(measured) or ""
     state.chapter_sounds.put(fingerprint, sound)
@@ -191,8 +192,8 @@ def write_companions(state: BookState) -> list[Path]:
     """
     written = []
     for name, content in companions(state.plan.manuscript).items():
-        path = state.audio_folder / name
-        if not state.audio_folder.is_dir() or _content(path) == content:
+        path = state.output.audio_folder / name
+        if not state.output.audio_folder.is_dir() or _content(path) == content:
             continue
         make_audio_folder(state)
         if not (name == OPF_NAME and is_opf(_content(path))):
@@ -212,8 +213,8 @@ def _content(path: Path) -> bytes:
 
 def make_audio_folder(state: BookState) -> None:
     """Create the folder of the audio; a link in the place of one of its folders is an error."""
-    with write_errors(state.audio_folder):
-        safe_folder(state.folder, *state.audio_folder.relative_to(state.folder).parts)
+    with write_errors(state.output.audio_folder):
+        safe_folder(state.folder, *state.output.audio_folder.relative_to(state.folder).parts)
 
 
 def _set_aside(path: Path) -> None:

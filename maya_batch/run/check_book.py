@@ -4,10 +4,11 @@ from dataclasses import replace
 
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.file_sound import file_sound
+from maya_batch.book.output_files import hidden_folder
 from maya_batch.book.report_files import JSON_NAME, report_fingerprint
 from maya_batch.book.run_lock import lock_book
 from maya_batch.book.sample_file import sample_of
-from maya_batch.book.state import BookState, hidden_folder
+from maya_batch.book.state import BookState
 from maya_batch.book.store_check import CheckRow, Delivery, check_store
 from maya_batch.book.store_rules import STORES, StoreName
 from maya_batch.files.safe_open import safe_read
@@ -36,7 +37,7 @@ def check_book(state: BookState, store: StoreName, stop: Stop) -> StoreCheck:
     files = {}
     for chapter in state.plan.chapters:
         stop.check()
-        [path] = [target.path for target in state.targets(chapter) if target.type == chosen]
+        [path] = [target.path for target in state.output.targets(chapter) if target.type == chosen]
         files[path] = file_sound(path) if state.current(chapter) else None
     book, cover = state.plan.book, state.plan.manuscript.cover
     delivery = Delivery(

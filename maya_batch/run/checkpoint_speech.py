@@ -193,7 +193,7 @@ def _lines(sound: Sound, description: str, known_tags: Sequence[str]) -> list[_L
 
 def _find_transcriber(sound: Sound, machine: Machine, loaders: Loaders) -> Transcriber | None:
     """The recognizer that was asked for, or the default one if it is on this machine."""
-    from maya_batch.quality.whisper import default_recognizer, recognizer_installed, recognizer_ready
+    from maya_batch.quality.recognizers import default_recognizer, recognizer_installed, recognizer_ready
 
     name = machine.recognizer or default_recognizer("en")
     if machine.recognizer is None and not recognizer_ready(name):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.book.epub_file import epub_fingerprint, epub_path
+from maya_batch.book.output_files import is_chapter
 from maya_batch.book.source_epub import source_epub
-from maya_batch.book.state import BookState, is_chapter
+from maya_batch.book.state import BookState
 from maya_batch.epub3.epub_zip import Entry, write_epub
 from maya_batch.epub3.own_book import own_book
 from maya_batch.epub3.source_book import source_book

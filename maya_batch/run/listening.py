@@ -83,7 +83,9 @@ def _files(state: BookState, chapter: Chapter) -> tuple[ListenFile, ...]:
     """The chapter's files, if they are made of the takes in use."""
     if not state.current(chapter):
         return ()
-    return tuple(ListenFile(_url(state, path), MEDIA_TYPES[path.suffix[1:]], 0.0) for path in state.files(chapter))
+    return tuple(
+        ListenFile(_url(state, path), MEDIA_TYPES[path.suffix[1:]], 0.0) for path in state.output.files(chapter)
+    )
 
 
 def _in_book_files(state: BookState) -> dict[int, tuple[ListenFile, ...]]:

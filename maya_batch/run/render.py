@@ -6,11 +6,12 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from maya_batch.audio.waveform_cache import WaveformMemory
+from maya_batch.book.output_files import hidden_folder
 from maya_batch.book.ownership import claim_folder
 from maya_batch.book.plan import Plan
 from maya_batch.book.run_lock import lock_book
 from maya_batch.book.settings import Machine
-from maya_batch.book.state import BookState, begun_state, hidden_folder
+from maya_batch.book.state import BookState, begun_state
 from maya_batch.engine.load import engine_for
 from maya_batch.errors import EXIT_STOPPED, MachineError, exit_code_of
 from maya_batch.interrupt import Stop

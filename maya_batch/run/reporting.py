@@ -90,7 +90,7 @@ def _fingerprint(state: BookState, exit_code: int) -> str:
     if plan.manuscript.skipped or any(chapter.part for chapter in plan.chapters):
         digest.update(repr((plan.manuscript.skipped, [chapter.part for chapter in plan.chapters])).encode())
     for chapter in plan.chapters:
-        files = [read_comment(target.path) for target in state.targets(chapter)]
+        files = [read_comment(target.path) for target in state.output.targets(chapter)]
         digest.update(repr((chapter.title, state.fingerprint(chapter), files)).encode())
         for chunk in chapter.chunks:
             digest.update(repr(_evidence(state, chunk)).encode(errors="surrogatepass"))
@@ -188,7 +188,7 @@ def _reason(result: RunResult) -> str:
 def _chapter(state: BookState, chapter: Chapter, sound: ChapterSound) -> ChapterReport:
     seconds: float | None = None
     lufs: float | None = None
-    path = state.targets(chapter)[0].path
+    path = state.output.targets(chapter)[0].path
     if state.current(chapter):
         fingerprint = read_comment(path) or ""
         chapter_stats = state.chapter_stats.get(fingerprint)
@@ -196,7 +196,7 @@ def _chapter(state: BookState, chapter: Chapter, sound: ChapterSound) -> Chapter
             chapter_stats = (_length(path), file_loudness(path))
             state.chapter_stats.put(fingerprint, *chapter_stats)
         seconds, lufs = chapter_stats
-    file = next((path for path in state.files(chapter) if path.is_file()), None)
+    file = next((path for path in state.output.files(chapter) if path.is_file()), None)
     name = None if file is None else file.relative_to(state.folder).as_posix()
     return ChapterReport(
         *(chapter.number, chapter.title, name, seconds, lufs, chapter_characters(state, chapter), chapter.part),
@@ -209,7 +209,7 @@ def _chapter(state: BookState, chapter: Chapter, sound: ChapterSound) -> Chapter
 
 def _measured(state: BookState, chapter: Chapter) -> str:
     """The fingerprint of the file of a chapter that its loudness is stored for."""
-    return read_comment(state.targets(chapter)[0].path) or ""
+    return read_comment(state.output.targets(chapter)[0].path) or ""
 
 
 def _length(path: Path) -> float:

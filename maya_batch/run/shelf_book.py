@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 from maya_batch.book.chunk import Chunk
-from maya_batch.book.state import hidden_folder
+from maya_batch.book.output_files import hidden_folder
 from maya_batch.book.take_store import Take
 from maya_batch.messages.logs import LoggedBook, about, close_book_log
 from maya_batch.run.book_run import BookRun

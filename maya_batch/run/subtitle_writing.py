@@ -41,7 +41,7 @@ def measure_pauses(
     for chapter in chapters:
         job = chapter_job(state, chapter.chunks, [], track_tags(state.plan.manuscript, chapter, ""), chapter.jingle)
         measured = job.measure(waveforms, check, progress.joined)
-        fingerprint = read_comment(state.targets(chapter)[0].path) or ""
+        fingerprint = read_comment(state.output.targets(chapter)[0].path) or ""
         before = state.chapter_sounds.get(fingerprint)
         state.chapter_sounds.put(fingerprint, measured if before is None else _completed(before, measured))
 
@@ -66,7 +66,7 @@ def write_subtitles(state: BookState, partial: bool = False) -> Iterator[Path]:
 
 
 def _asked_for(state: BookState, partial: bool) -> Iterator[SubtitleFile]:
-    if state.subtitle_suffixes:
+    if state.output.subtitle_suffixes:
         for chapter in state.plan.chapters:
             yield from chapter_subtitles(state, chapter)
         yield from book_subtitles(state, book_files(state, partial))

@@ -123,7 +123,7 @@ def make_inspector(plan: Plan, machine: Machine, loaders: Loaders) -> TakeInspec
 
     Without `verify`, all takes are transcribed if the ASR model is on this machine; otherwise `load` logs why not.
     """
-    from maya_batch.quality.whisper import default_recognizer, recognizer_installed, recognizer_ready
+    from maya_batch.quality.recognizers import default_recognizer, recognizer_installed, recognizer_ready
 
     name = machine.recognizer or default_recognizer(plan.book.language)
     if machine.verify == "off":

@@ -10,9 +10,10 @@ from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.writers import Target
 from maya_batch.book.leftovers import LeftOvers, left_over
 from maya_batch.book.model_lock import ModelConfig
+from maya_batch.book.output_files import hidden_folder
 from maya_batch.book.overview import Description, describe
 from maya_batch.book.settings import Machine
-from maya_batch.book.state import BookState, asked_model_config, book_state, hidden_folder
+from maya_batch.book.state import BookState, asked_model_config, book_state
 from maya_batch.book.take_store import TakeStore
 from maya_batch.run.render import render_book
 from tests.support.fakes import Events, FakeEngine, TinyBook, write_model
@@ -41,7 +42,7 @@ def files(tiny: TinyBook) -> list[str]:
 
 
 def stale(tiny: TinyBook) -> list[str]:
-    return [path.name for path in state_of(tiny).stale_files()]
+    return [path.name for path in state_of(tiny).output.stale_files()]
 
 
 def test_a_book_that_was_not_begun(tiny: TinyBook) -> None:

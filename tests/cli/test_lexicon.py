@@ -162,7 +162,7 @@ def test_what_cannot_be_spoken_is_refused(flags: list[str], told: str, book: Tin
 def test_a_render_checks_takes_against_both_spellings_and_reports_the_lexicon(
     book: TinyBook, fake_engine: FakeEngine, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    monkeypatch.setattr("maya_batch.quality.recognizers.recognizer_ready", lambda name: True)
     transcriber = FakeTranscriber(book.loaders)
     assert cli("render", book.path).code in (0, 3)
     heard = dict(zip(transcriber.listened, transcriber.respellings, strict=True))

@@ -153,8 +153,8 @@ def test_the_example_of_a_run_is_printed_so(
     """Line by line, whatever the numbers are, as a machine without speech recognition prints it."""
     command, *lines = blocks("text", section("What is printed", README))[0].splitlines()
     assert command == "$ maya-batch render manifests/demo.yaml"
-    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: False)
-    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_installed", lambda: False)
+    monkeypatch.setattr("maya_batch.quality.recognizers.recognizer_ready", lambda name: False)
+    monkeypatch.setattr("maya_batch.quality.recognizers.recognizer_installed", lambda: False)
     caplog.set_level(logging.INFO, "maya_batch")
     tiny.write({"One": ["Yes."]})
     progress = LogProgress()

@@ -165,7 +165,7 @@ def test_a_deadline_between_rounds_leaves_the_rest_to_the_next_run(
 
 @pytest.fixture
 def transcriber(tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> FakeTranscriber:
-    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    monkeypatch.setattr("maya_batch.quality.recognizers.recognizer_ready", lambda name: True)
     return FakeTranscriber(tiny.loaders)
 
 

@@ -19,7 +19,7 @@ class Loaded:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, speaks: str, *devices: str) -> None:
         self.devices, self.calls = devices, list[tuple[str, int]]()
         self.speaks = speaks
-        monkeypatch.setattr("maya_batch.quality.whisper.find_recognizer", lambda name: Path(name))
+        monkeypatch.setattr("maya_batch.quality.recognizers.find_recognizer", lambda name: Path(name))
         monkeypatch.setattr("maya_batch.quality.whisper.load_recognizer", self.load)
         monkeypatch.setattr("maya_batch.quality.whisper.listen", self.listen)
         monkeypatch.setattr("maya_batch.quality.transcriber.os.sched_getaffinity", lambda pid: set(range(16)))

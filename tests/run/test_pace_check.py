@@ -437,7 +437,7 @@ def test_a_choice_does_not_hide_what_the_voice_shows_later(
 
 @pytest.fixture
 def transcriber(tiny: TinyBook, monkeypatch: pytest.MonkeyPatch) -> FakeTranscriber:
-    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    monkeypatch.setattr("maya_batch.quality.recognizers.recognizer_ready", lambda name: True)
     return FakeTranscriber(tiny.loaders)
 
 

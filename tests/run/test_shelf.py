@@ -179,7 +179,7 @@ def test_takes_that_were_not_examined_are_before_a_book_begins(
     three: Shelf, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that was rendered without speech recognition, one that lacks a chapter, and a new one."""
-    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    monkeypatch.setattr("maya_batch.quality.recognizers.recognizer_ready", lambda name: True)
     ash, birch, cedar = three.books
     three.run([ash, birch]).run()
     three.books.clear()

@@ -84,7 +84,7 @@ def recorded(owner: type, seen: dict[str, set[str]], monkeypatch: pytest.MonkeyP
 def test_while_the_pipeline_is_open_state_store_and_result_belong_to_postprocess(
     tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    monkeypatch.setattr("maya_batch.quality.recognizers.recognizer_ready", lambda name: True)
     FakeTranscriber(tiny.loaders)
     long_book(tiny, 80)
     render(tiny, Machine(verify="off"))  # so that takes of an earlier run are examined, too
@@ -210,7 +210,7 @@ def test_takes_of_old_weights_are_left_alone_when_the_book_is_switched_to_new_on
     background: bool, added: list[str], tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Examining them shows what needs the model; it is loaded only then, and changes the keys."""
-    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    monkeypatch.setattr("maya_batch.quality.recognizers.recognizer_ready", lambda name: True)
     tiny.loaders.threaded = background
     tiny.write({"One": ["First talk."], "Two": ["Fine talk."]})
     render(tiny)
@@ -236,7 +236,7 @@ def test_what_follows_from_evidence_comes_after_it_is_on_the_disk(
     background: bool, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A retry, and a chapter's files; so a run that is killed goes on as if it was not."""
-    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    monkeypatch.setattr("maya_batch.quality.recognizers.recognizer_ready", lambda name: True)
     FakeTranscriber(tiny.loaders)
     tiny.loaders.threaded = background
     long_book(tiny, 40, chapters=2)
@@ -273,7 +273,7 @@ def test_two_unexamined_takes_of_a_chunk_publish_its_chapter_once(
     background: bool, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a redo leaves them that was interrupted; both need a retry, of which there is one."""
-    monkeypatch.setattr("maya_batch.quality.whisper.recognizer_ready", lambda name: True)
+    monkeypatch.setattr("maya_batch.quality.recognizers.recognizer_ready", lambda name: True)
     tiny.loaders.threaded = background
     tiny.write({"One": ["First talk."], "Two": ["Fine talk."]})
     render(tiny)

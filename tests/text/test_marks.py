@@ -156,6 +156,7 @@ def test_stripping_keeps_the_partition_and_loses_no_letter(source: str) -> None:
         assert after.text == before.text or after.changes
 
 
+@pytest.mark.no_cover  # tracing takes longer than what is measured
 @pytest.mark.parametrize(
     "unit",
     [
