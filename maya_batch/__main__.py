@@ -19,9 +19,9 @@ def main(loaders: "Loaders | None" = None) -> None:
         stop.install()
     except KeyboardInterrupt:
         os._exit(4)  # the constant's module may be what was being loaded
-    # Modules, plans and takes are hundreds of thousands of objects that stay; looking for cycles in them took 15 % of
-    # the time of loading the command line, and 10 % of that of a plan.
-    gc.set_threshold(100_000, 20, 20)
+    from maya_batch.garbage_collection import collect_rarely
+
+    collect_rarely()
     # It would read the metadata of all packages on this machine, in search of some that change how it validates.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from maya_batch.messages.standard_streams import hold_descriptors

@@ -21,6 +21,7 @@ from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.locate import DEMO
 from maya_batch.engine.load import engine_for
 from maya_batch.errors import MachineError, UsageError
+from maya_batch.garbage_collection import collect_rarely
 from maya_batch.interrupt import signals_blocked
 from maya_batch.manifest import Render
 
@@ -151,6 +152,7 @@ def _make_random(folder: Path, device: str) -> None:
 def _render(book: Path, flags: Render, options: Options) -> "Run":
     from maya_batch.bench.measured_run import render
 
+    collect_rarely()  # as `render` does: this is another process
     return render(book, flags, options.machine, options.gpu_memory, options.random_weights)
 
 
