@@ -14,7 +14,8 @@ _MOST_UNPAIRED, _MOST_UNPAIRED_ASCII = 64, 1000
 
 #: sentencex looks from every full stop for the next space on either side. In no language has a text that is spoken in
 #: one go so many characters without a space, unless it is cut at its dashes.
-_UNSPACED = re.compile(r"\S{4096}")
+_MOST_UNSPACED = 4096
+_UNSPACED = re.compile(rf"\S{{{_MOST_UNSPACED}}}")
 
 _OPENING_QUOTES = '“‘„‟«‹"'
 _QUOTE = re.compile(f"[{_OPENING_QUOTES}]")
@@ -75,4 +76,4 @@ def _is_hostile(text: str) -> bool:
     if not text.isascii():
         unpaired += sum(text.count(opening, text.rfind(closing) + 1) for opening, closing in _PAIRS)
     most = _MOST_UNPAIRED_ASCII if text.isascii() else _MOST_UNPAIRED
-    return unpaired > most or _UNSPACED.search(text) is not None
+    return unpaired > most or (len(text) >= _MOST_UNSPACED and _UNSPACED.search(text) is not None)

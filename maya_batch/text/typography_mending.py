@@ -51,7 +51,7 @@ def _form_mender(source: str, language: str) -> Rewriter:
 
     def mend(passage: Passage) -> tuple[list[Replacement], list[TextProblem]]:
         text = passage.text
-        if text.isascii() or (mended is not None and mended.isdisjoint(text)):
+        if text.isascii() or (mended is not None and (not mended or mended.isdisjoint(text))):
             return [], []
         found = [
             Replacement(

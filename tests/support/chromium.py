@@ -99,11 +99,19 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def overflow(self) -> Any:
+        """By how many pixels the page is wider than its screen without the scroll bar."""
+        return self.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+    def prefer(self, dark: bool) -> None:
+        """From now on a person wants pages in dark, or in light colours."""
+        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self.call("Emulation.setEmulatedMedia", features=features)
+
     def look(self, width: int, dark: bool = False) -> bytes:
         """The whole page as a PNG, on a screen of this width."""
         self.screen(width)
-        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self.call("Emulation.setEmulatedMedia", features=features)
+        self.prefer(dark)
         size = self.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
         clip = {"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1}
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)

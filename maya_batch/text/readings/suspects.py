@@ -47,7 +47,7 @@ class _Suspicions(dict[str, int]):
     def __missing__(self, token: str) -> int:
         if len(self) >= _MOST_TOKENS:
             self.clear()
-        found = self[token] = suspicion(token)
+        found = self[token] = _suspicion(token)
         return found
 
 
@@ -58,6 +58,10 @@ def _suspicions() -> _Suspicions:
 
 def suspicion(token: str) -> int:
     """Whether a written thing may begin in a token: 0 no, 1 yes, 2 if a number or a numeral follows."""
+    return _suspicions()[token]
+
+
+def _suspicion(token: str) -> int:
     if plain := _PLAIN.fullmatch(token):
         key = plain[1].lower()
         if key in _ALONE or (plain[2] and (len(key) == 1 or key in ABBREVIATIONS)):
