@@ -7,7 +7,7 @@ program that has the old file open keeps the old one. The same PCM and tags give
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -27,16 +27,21 @@ _PART = re.compile(rf"\.(.+\.({'|'.join((*FORMATS, STREAM, EPUB, *SUBTITLES))})|
 
 
 def write_chapter(
-    pcm: Iterable[bytes],
-    targets: Sequence[Target],
-    tags: TrackTags,
-    sampling_rate: int = 24000,
-    inspect: Callable[[Target, Path], None] = lambda *_: None,
+    pcm: Iterable[bytes], targets: Sequence[Target], tags: TrackTags, sampling_rate: int = 24000
 ) -> float:
-    """Write `pcm` (pieces of s16le mono) to all `targets` in one pass; return its length in seconds.
+    """Write `pcm` as `complete_chapter` does, and return its length in seconds."""
+    with complete_chapter(pcm, targets, tags, sampling_rate) as seconds:
+        return seconds
 
-    The targets get their final names only when all are complete; before, each complete file is passed to `inspect`.
-    After an error, including one raised by `pcm` or `inspect` and KeyboardInterrupt, the old files are unchanged and
+
+@contextmanager
+def complete_chapter(
+    pcm: Iterable[bytes], targets: Sequence[Target], tags: TrackTags, sampling_rate: int = 24000
+) -> Iterator[float]:
+    """Write `pcm` (pieces of s16le mono) to all `targets` in one pass; yields its length in seconds.
+
+    Meanwhile all files are complete, each as `part_of(target.path)`; they get their final names after the block. After
+    an error, including one raised by `pcm` or in the block and KeyboardInterrupt, the old files are unchanged and
     nothing of the new ones is left.
 
     Raises:
@@ -76,14 +81,12 @@ def write_chapter(
             with write_errors(target.path):
                 writer.close()
             _check_part(target, _comment_of(target, tags))
-        for target in targets:
-            inspect(target, part_of(target.path))
+        yield written / _SAMPLE_BYTES / sampling_rate
         for target in targets:
             with write_errors(target.path):
                 part_of(target.path).replace(target.path)
         for folder in {target.path.parent for target in targets}:
             sync_folder(folder)
-    return written / _SAMPLE_BYTES / sampling_rate
 
 
 def rewrite_tags(target: Target, tags: TrackTags) -> None:

@@ -96,7 +96,7 @@ def _estimated(state: BookState, chapter: Chapter) -> dict[int, TimedClip]:
     if known is not None and chunks:
         # What is missing was silence at the edges of the clips, which is cut.
         whole = first + sum(lengths) + sum(chunk.pause for chunk in chunks) + pauses.chapter_end
-        cut = max(0.0, whole - known[0]) / len(chunks)
+        cut = max(0.0, whole - known.seconds) / len(chunks)
         lengths = [max(0.0, length - cut) for length in lengths]
     found, at = {}, first
     for chunk, length in zip(chunks, lengths, strict=True):

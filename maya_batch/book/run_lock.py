@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from maya_batch.errors import BusyError, MachineError, UsageError
+from maya_batch.files.atomic_write import remove_parts
 from maya_batch.files.safe_open import safe_folder, safe_open
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ _BEGINS = "process "
 @contextmanager
 def lock_book(folder: Path) -> Iterator[None]:
     """Lock the book whose `.maya` folder this is; the lock ends with the process.
+
+    What a killed run left there unfinished is removed: a record that was being replaced, and is whole.
 
     Raises:
         BusyError: another run has locked it; the message names the process.
@@ -53,6 +56,8 @@ def lock_book(folder: Path) -> Iterator[None]:
                 "%s: this drive has no locks (%s), so a second run of this book is not refused; start only one run",
                 *(folder.parent, error.strerror),
             )
+        else:
+            remove_parts(folder)
         started = datetime.now().astimezone().isoformat(timespec="seconds")
         holder = f"{_BEGINS}{os.getpid()} on {socket.gethostname()} since {started}\n"
         try:

@@ -9,8 +9,9 @@ from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.writers import Target
 from maya_batch.book.book_id import AUDIO_RULES, BookId, read_book_id
 from maya_batch.book.chapter_fingerprint import file_fingerprint, fingerprint, made_of
-from maya_batch.book.chapter_loudness import ChapterStats
-from maya_batch.book.chapter_sound import ChapterSounds
+from maya_batch.book.chapter_records import ChapterRecords
+from maya_batch.book.chapter_sound import ChapterSound
+from maya_batch.book.chapter_stats import ChapterStats
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.model_lock import ModelConfig, ModelLock
 from maya_batch.book.output_files import OutputFiles, hidden_folder
@@ -34,8 +35,8 @@ class BookState:
     model_config: ModelConfig | None
     codec: str | None
     """The identity of the codec; None if the book was never rendered."""
-    chapter_stats: ChapterStats
-    chapter_sounds: ChapterSounds
+    chapter_stats: ChapterRecords[ChapterStats]
+    chapter_sounds: ChapterRecords[ChapterSound]
     book_id: BookId | None
     """The book that the folder belongs to; None for a folder of version 0.1, and if there is no folder yet."""
     _takes: dict[str, list[Take]] = field(default_factory=dict)
@@ -202,8 +203,8 @@ def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> Book
         lock,
         model_config,
         lock.codec(plan.sound.codec),
-        ChapterStats(hidden),
-        ChapterSounds(hidden),
+        ChapterRecords(hidden / "chapters.json", dict[str, ChapterStats]),
+        ChapterRecords(hidden / "sound.json", dict[str, ChapterSound]),
         read_book_id(hidden),
     )
 

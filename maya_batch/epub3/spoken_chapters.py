@@ -48,7 +48,7 @@ def spoken_chapters(state: BookState) -> list[SpokenChapter]:
 
 def _spoken(state: BookState, chapter: Chapter, target: Target) -> SpokenChapter:
     stats = state.chapter_stats.get(read_comment(state.output.targets(chapter)[0].path) or "")
-    seconds = stats[0] if stats is not None else _length(target.path)
+    seconds = stats.seconds if stats is not None else _length(target.path)
     cues = defaultdict[int, list[Cue]](list)
     for cue in chapter_cues(state, chapter):
         cues[cue.chunk.index].append(cue)

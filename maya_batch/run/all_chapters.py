@@ -25,8 +25,8 @@ def write_chapters(
 ) -> None:
     """Write those files of these complete chapters that are not current; they are the same as one by one.
 
-    Only this thread touches the state, the result and the listener. The threads of the jobs join, master and measure;
-    clips are decoded one at a time, by as many threads as PyTorch has.
+    Only this thread touches the state, the result and the listener. The threads of the jobs join, master, measure and
+    record; clips are decoded one at a time, by as many threads as PyTorch has.
 
     Raises:
         MachineError: the disk is full, ffmpeg failed, or a file cannot be written.

@@ -2,10 +2,11 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maya_batch.audio.chapter_file import write_chapter
+from maya_batch.audio.chapter_file import complete_chapter
 from maya_batch.audio.clip_levels import ClipLevel, ClipLevels, steps
 from maya_batch.audio.encoded_peaks import EncodedPeaks, TooHighError
 from maya_batch.audio.encoder_headroom import headroom
@@ -20,7 +21,7 @@ from maya_batch.book.chunk import Chunk
 from maya_batch.book.output_files import hidden_folder
 from maya_batch.book.state import BookState
 from maya_batch.book.take_store import Take
-from maya_batch.files.atomic_write import write_errors
+from maya_batch.files.atomic_write import part_of, write_errors
 from maya_batch.manifest import Master
 
 #: How often the files of a mastered chapter are encoded at most, each time with more room for their peaks.
@@ -53,7 +54,15 @@ class ChapterJob:
     def write(
         self, waveforms: WaveformCache, check: Callable[[], None], joined: Callable[[], None] = lambda: None
     ) -> tuple[float, ChapterSound]:
-        """Write the files, and return their seconds and what was measured.
+        """Write the files as `written` does; returns their seconds and what was measured."""
+        with self.written(waveforms, check, joined) as made:
+            return made
+
+    @contextmanager
+    def written(
+        self, waveforms: WaveformCache, check: Callable[[], None], joined: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[float, ChapterSound]]:
+        """Write the files; yields their seconds and what was measured, before they get their names.
 
         `check` is called often and ends the job by raising an error; `joined` is called after each clip.
 
@@ -64,24 +73,31 @@ class ChapterJob:
         pieces = segments(self._clips(waveforms, check, joined), start=self.start, end=self.end, sampling_rate=rate)
         if self.master is None:
             levels = ClipLevels(rate)
-            return write_chapter(levels.watch(pieces), self.targets, self.tags, rate), self._sound(levels.clips, None)
+            with complete_chapter(levels.watch(pieces), self.targets, self.tags, rate) as seconds:
+                yield seconds, self._sound(levels.clips, None)
+            return
         with write_errors(self.hidden), tempfile.TemporaryFile(dir=self.hidden) as spool:
             mastering = ChapterMaster(self.master, rate, self.seed, spool, check)
             mastering.read(pieces)
-            seconds, over = self._encode(mastering, self.master.true_peak, check)
-        return seconds, replace(self._sound(mastering.levels.clips, mastering.done), over=round(over, 2))
+            with self._encoded(mastering, self.master.true_peak, check) as (seconds, over):
+                yield seconds, replace(self._sound(mastering.levels.clips, mastering.done), over=round(over, 2))
 
-    def _encode(self, mastering: ChapterMaster, true_peak: float, check: Callable[[], None]) -> tuple[float, float]:
-        """Write the files of a mastered chapter; its seconds, and the dB by which a peak is above `true_peak`."""
+    @contextmanager
+    def _encoded(
+        self, mastering: ChapterMaster, true_peak: float, check: Callable[[], None]
+    ) -> Iterator[tuple[float, float]]:
+        """As `written`, of a mastered chapter: its seconds, and the dB by which a peak is above `true_peak`."""
         room = self.headroom
         for left in reversed(range(_TRIES)):
             peaks = EncodedPeaks(true_peak, self.sampling_rate, check, last=not left)
-            pcm = mastering.pcm(room)
             try:
-                return write_chapter(pcm, self.targets, self.tags, self.sampling_rate, peaks.inspect), peaks.over
+                with complete_chapter(mastering.pcm(room), self.targets, self.tags, self.sampling_rate) as seconds:
+                    for target in self.targets:
+                        peaks.inspect(target, part_of(target.path))
+                    yield seconds, peaks.over
+                return
             except TooHighError:
                 room += peaks.over
-        raise AssertionError("the last try keeps its files")
 
     def measure(self, waveforms: WaveformCache, check: Callable[[], None], joined: Callable[[], None]) -> ChapterSound:
         """Measure the clips as `write` does, without mastering, and write nothing."""

@@ -1,4 +1,4 @@
-"""Chapters whose takes are settled: several are written at a time, and recorded in the order in which they began."""
+"""Chapters whose takes are settled: several are written at a time, and told in the order in which they began."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,8 @@ WRITERS = 4
 
 
 class ChapterQueue:
-    """Owned by postprocess, which alone touches state and result. What it sends is written by other threads.
+    """Owned by postprocess, which alone touches state and result. What it sends is written by other threads, which
+    also record what they measured.
 
     A chapter's work is gathered when a thread is free: only then a file in its way is set aside and its jingle is held.
     """
@@ -33,7 +34,7 @@ class ChapterQueue:
         self._settled, self._write, self._engine = settled, write, engine
         self._waiting: dict[int, Chapter] = {}
         self._begun: dict[int, ChapterEnded | None] = {}
-        """What became of the chapters that are begun and not recorded, in order; None: they are being written."""
+        """What became of the chapters that are begun and not told, in order; None: they are being written."""
         self._error: BaseException | None = None
         """The first one, which ends the run; those of other chapters have the same cause as a rule."""
 
@@ -43,24 +44,24 @@ class ChapterQueue:
         self._begin()
 
     def ended(self, message: ChapterEnded) -> None:
-        """Record what became of a chapter, after those that were begun before it.
+        """Tell what became of a chapter, after those that were begun before it.
 
         Raises:
-            The first error of a chapter. Files of others that are whole are recorded, further errors are dropped.
+            The first error of a chapter. Files of others that are whole are told, further errors are dropped.
         """
         self._begun[message.work.chapter.number] = message
         known = self._error
         while self._begun and (first := next(iter(self._begun.values()))) is not None:
             del self._begun[first.work.chapter.number]
             try:
-                self._record(first)
+                self._tell(first)
             except BaseException as error:
                 self._error = self._error or error
         if self._error is not None and self._error is not known:
             raise self._error
         self._begin()
 
-    def _record(self, ended: ChapterEnded) -> None:
+    def _tell(self, ended: ChapterEnded) -> None:
         self._result.stages.add("codec and audio", ended.spent)
         if isinstance(ended.outcome, BaseException):
             raise ended.outcome

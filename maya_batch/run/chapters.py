@@ -14,13 +14,14 @@ from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.book_files import BookFile, book_files
 from maya_batch.book.chapter_fingerprint import same_sound
 from maya_batch.book.chapter_sound import ChapterSound
+from maya_batch.book.chapter_stats import ChapterStats
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.library_layout import OPF_NAME, companions, is_opf
 from maya_batch.book.output_files import is_chapter
 from maya_batch.book.sample_file import sample_of
 from maya_batch.book.state import BookState
 from maya_batch.book.track_tags import track_tags
-from maya_batch.files.atomic_write import write_atomic, write_errors
+from maya_batch.files.atomic_write import part_of, write_atomic, write_errors
 from maya_batch.files.safe_open import safe_folder, safe_read
 from maya_batch.manifest.cover import LARGEST_COVER
 from maya_batch.run.chapter_job import ChapterJob, chapter_job
@@ -45,10 +46,8 @@ class Written:
 class Finished:
     """What a `ChapterWork` made."""
 
-    seconds: float
+    stats: ChapterStats
     sound: ChapterSound
-    lufs: float | None
-    """The loudness; None for silence."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +58,23 @@ class ChapterWork:
     job: ChapterJob
     measured: Path
     """The file whose loudness counts: the first one."""
+    record: Callable[[Finished], None]
+    """Stores what was measured. Any thread may call it."""
 
     def write(
         self, waveforms: WaveformCache, check: Callable[[], None], joined: Callable[[], None] = lambda: None
     ) -> Finished:
-        """Write and measure the files; `check` and `joined` as for `ChapterJob.write`.
+        """Write, measure and record the files; `check` and `joined` as for `ChapterJob.written`.
 
         Raises:
             MachineError: the disk is full, ffmpeg failed, or a file cannot be written.
         """
-        seconds, sound = self.job.write(waveforms, check, joined)
-        return Finished(seconds, sound, file_loudness(self.measured))
+        is_new = self.measured in {target.path for target in self.job.targets}
+        with self.job.written(waveforms, check, joined) as (seconds, sound):
+            lufs = file_loudness(part_of(self.measured) if is_new else self.measured)
+            finished = Finished(ChapterStats(seconds, lufs), sound)
+            self.record(finished)  # before they get their names: after a kill in between, it is only unused
+        return finished
 
 
 def retag_files(state: BookState, chapter: Chapter) -> Written | None:
@@ -96,12 +101,12 @@ def retag_files(state: BookState, chapter: Chapter) -> Written | None:
     make_audio_folder(state)
     fingerprint = new[measured] if measured in {target.path for target in targets} else before
     # Stored first: after a kill in between, they are only unused.
-    state.chapter_stats.put(fingerprint, *stats)
+    state.chapter_stats.put(fingerprint, stats)
     if (sound := state.chapter_sounds.get(before)) is not None:
         state.chapter_sounds.put(fingerprint, sound)
     for target in targets:
         rewrite_tags(target, track_tags(state.plan.manuscript, chapter, new[target.path]))
-    return Written([target.path for target in targets], stats[0])
+    return Written([target.path for target in targets], stats.seconds)
 
 
 def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache) -> ChapterWork | None:
@@ -118,16 +123,20 @@ def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache)
         _set_aside(target.path)
     tags = track_tags(state.plan.manuscript, chapter, state.fingerprint(chapter))
     job = chapter_job(state, chapter.chunks, targets, tags, chapter.jingle)
-    return ChapterWork(chapter, job, state.output.targets(chapter)[0].path)
+    measured = state.output.targets(chapter)[0].path
+    fingerprint = {target.path: target.comment for target in targets}.get(measured) or read_comment(measured) or ""
+
+    def record(finished: Finished) -> None:
+        state.chapter_sounds.put(fingerprint, finished.sound)
+        state.chapter_stats.put(fingerprint, finished.stats)
+
+    return ChapterWork(chapter, job, measured, record)
 
 
 def written_files(state: BookState, work: ChapterWork, finished: Finished) -> Written:
-    """Store and return what became of `outdated_files`."""
+    """What became of `outdated_files`; warns of a sound that is not what `master` asks for."""
     paths = [path for path in state.output.files(work.chapter) if path in {target.path for target in work.job.targets}]
     measured, sound = work.measured, finished.sound
-    fingerprint = read_comment(measured) or ""
-    state.chapter_sounds.put(fingerprint, sound)
-    state.chapter_stats.put(fingerprint, finished.seconds, finished.lufs)
     if sound.missed > _MOST_MISSED:
         log.warning(
             "%s is %.1f dB softer than `master` asks for, because its peaks reach `true_peak`; lower one of them",
@@ -140,7 +149,7 @@ def written_files(state: BookState, work: ChapterWork, finished: Finished) -> Wr
             measured,
             sound.over,
         )
-    return Written(paths, finished.seconds)
+    return Written(paths, finished.stats.seconds)
 
 
 def write_book_files(state: BookState, result: RunResult, partial: bool = False) -> Iterator[BookFile]:

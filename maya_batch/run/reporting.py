@@ -17,6 +17,7 @@ from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.audio.writers import STREAM
 from maya_batch.book.book_lexicon import lexicon_use
 from maya_batch.book.chapter_sound import ChapterSound
+from maya_batch.book.chapter_stats import ChapterStats
 from maya_batch.book.character_accounting import book_characters, chapter_characters
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.report_files import PAGE_NAME, report_fingerprint
@@ -193,8 +194,8 @@ def _chapter(state: BookState, chapter: Chapter, sound: ChapterSound) -> Chapter
         fingerprint = read_comment(path) or ""
         chapter_stats = state.chapter_stats.get(fingerprint)
         if chapter_stats is None:  # written by an earlier version, or chapters.json was lost
-            chapter_stats = (_length(path), file_loudness(path))
-            state.chapter_stats.put(fingerprint, *chapter_stats)
+            chapter_stats = ChapterStats(_length(path), file_loudness(path))
+            state.chapter_stats.put(fingerprint, chapter_stats)
         seconds, lufs = chapter_stats
     file = next((path for path in state.output.files(chapter) if path.is_file()), None)
     name = None if file is None else file.relative_to(state.folder).as_posix()

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maya_batch.audio.chapter_file import write_chapter
+from maya_batch.audio.chapter_file import complete_chapter
 from maya_batch.audio.encoded_peaks import EncodedPeaks, TooHighError
 from maya_batch.audio.mastering import ChapterMaster
 from maya_batch.audio.stitch import segments
 from maya_batch.audio.writers import Target
 from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.token_layout import Codes
+from maya_batch.files.atomic_write import part_of
 from maya_batch.manifest import Master
 from maya_batch.run.render import render_book
 from tests.audio.test_mastering import RATE, TAGS, by_ffmpeg, dialogue, voice
@@ -46,19 +47,21 @@ def harsh() -> bytes:
 @pytest.mark.parametrize("kind", ["m4a", "mp3", "opus"])
 def test_a_peak_that_is_too_high_is_refused_but_on_the_last_try(harsh: bytes, kind: str, tmp_path: Path) -> None:
     target = Target(tmp_path / f"a.{kind}", kind, "32k", as_loud=True)
-    with pytest.raises(TooHighError):
-        write_chapter([harsh], [target], TAGS, RATE, EncodedPeaks(-6, RATE, lambda: None, last=False).inspect)
+    with pytest.raises(TooHighError), complete_chapter([harsh], [target], TAGS, RATE):
+        EncodedPeaks(-6, RATE, lambda: None, last=False).inspect(target, part_of(target.path))
     assert list(tmp_path.iterdir()) == []
     peaks = EncodedPeaks(-6, RATE, lambda: None, last=True)
-    write_chapter([harsh], [target], TAGS, RATE, peaks.inspect)
+    with complete_chapter([harsh], [target], TAGS, RATE):
+        peaks.inspect(target, part_of(target.path))
     assert peaks.over == pytest.approx(by_ffmpeg(target.path)[1] + 6, abs=0.1)
 
 
 def test_a_lossless_file_is_not_measured(harsh: bytes, tmp_path: Path) -> None:
     peaks = EncodedPeaks(-40, RATE, lambda: None, last=False)
-    write_chapter(
-        [harsh], [Target(tmp_path / f"a.{kind}", kind) for kind in ("wav", "flac")], TAGS, RATE, peaks.inspect
-    )
+    targets = [Target(tmp_path / f"a.{kind}", kind) for kind in ("wav", "flac")]
+    with complete_chapter([harsh], targets, TAGS, RATE):
+        for target in targets:
+            peaks.inspect(target, part_of(target.path))
     assert peaks.over == 0
 
 

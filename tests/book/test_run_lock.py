@@ -49,6 +49,25 @@ def test_nothing_of_an_earlier_holder_is_left(tmp_path: Path) -> None:
         assert (tmp_path / "lock").read_text().count("\n") == 1
 
 
+def test_records_that_a_killed_run_was_writing_are_removed(tmp_path: Path) -> None:
+    (tmp_path / ".sound.json.part").write_text('{"one": ')
+    (tmp_path / "sound.json").write_text("{}")
+    (tmp_path / "elsewhere").write_text("mine")
+    (tmp_path / ".linked.part").symlink_to("elsewhere")
+    (tmp_path / ".folder.part").mkdir()
+    with lock_book(tmp_path):
+        left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"lock", "sound.json", "elsewhere", ".linked.part", ".folder.part"}
+
+
+def test_records_that_another_run_is_writing_stay(tmp_path: Path) -> None:
+    with another_run(tmp_path):
+        (tmp_path / ".sound.json.part").touch()
+        with pytest.raises(BusyError), lock_book(tmp_path):
+            pass
+        assert (tmp_path / ".sound.json.part").exists()
+
+
 def test_an_error_inside_lets_go(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), lock_book(tmp_path):
         raise KeyboardInterrupt

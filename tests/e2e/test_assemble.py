@@ -127,7 +127,7 @@ def test_other_tags_decode_and_encode_nothing(
     tiny.write(TEXT, output=ALL_FORMATS, **tags)
     events = Events()
     with monkeypatch.context() as patched:
-        patched.setattr("maya_batch.run.chapter_job.write_chapter", None)
+        patched.setattr("maya_batch.run.chapter_job.complete_chapter", None)
         assert len(assemble(tiny, events).files) == 5 * len(TEXT) + 1
     assert len(events.named("published")) == 5 * len(TEXT) + 1
     assert fake_codec.decoded == decoded

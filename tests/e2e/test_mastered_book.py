@@ -1,9 +1,11 @@
 """A change of `master` writes the chapters again from stored takes, and calls no engine."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.stitch import SILENCE_DBFS
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
@@ -52,6 +54,27 @@ def test_what_was_done_is_stored_and_nothing_else_is_left(tiny: TinyBook, fake_e
         assert sound["clips"]["1"]["lufs"] is None or sound["clips"]["1"]["lufs"] > SILENCE_DBFS - 20
     assert {path.name for path in (tiny.output / ".maya").iterdir()} >= {"sound.json", "takes"}
     assert not [path for path in (tiny.output / ".maya").iterdir() if path.name.startswith("tmp")]
+
+
+@pytest.mark.parametrize("threaded", [False, True], ids=["one by one", "threads"])
+def test_what_was_done_is_stored_before_a_file_gets_its_name(
+    threaded: bool, tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is killed in between leaves no file whose gain and length are unknown."""
+    tiny.loaders.threaded = threaded
+    tiny.write(TEXT, master=LOUD)
+    named, rename = list[str](), Path.replace
+
+    def naming(part: Path, path: Path) -> Path:
+        if path.suffix == ".wav":
+            for record in ("sound.json", "chapters.json"):
+                assert read_comment(part) in json.loads((tiny.output / ".maya" / record).read_text(encoding="utf-8"))
+            named.append(path.name)
+        return rename(part, path)
+
+    monkeypatch.setattr(Path, "replace", naming)
+    render(tiny)
+    assert sorted(named) == sorted(audio(tiny))
 
 
 def test_other_pauses_render_no_chunk(tiny: TinyBook, fake_engine: FakeEngine) -> None:

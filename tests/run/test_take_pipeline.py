@@ -17,7 +17,6 @@ import pytest
 from numpy.typing import NDArray
 
 from maya_batch.audio.waveform_cache import WaveformCache
-from maya_batch.book.chapter_loudness import ChapterStats
 from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, book_state
@@ -90,7 +89,7 @@ def test_while_the_pipeline_is_open_state_store_and_result_belong_to_postprocess
     render(tiny, Machine(verify="off"))  # so that takes of an earlier run are examined, too
     tiny.write({f"Part {at}": [f"More talk {at} {n}, of which some is Clumsy." for n in range(10)] for at in range(4)})
     seen: dict[str, set[str]] = defaultdict(set)
-    for owner in (BookState, TakeStore, ChapterStats, WaveformCache, InspectStage):
+    for owner in (BookState, TakeStore, WaveformCache, InspectStage):
         recorded(owner, seen, monkeypatch)
     real = RunResult.__setattr__
 

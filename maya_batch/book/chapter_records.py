@@ -1,0 +1,77 @@
+"""A file of `.maya` with what was measured when chapters were written, by the fingerprint of their files.
+
+Only reports and cues depend on these files: one that cannot be read counts as empty, and they do without it.
+"""
+
+import json
+import logging
+from collections.abc import Container, Mapping
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import Generic, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from maya_batch.files.atomic_write import write_atomic
+from maya_batch.files.safe_open import safe_read
+
+log = logging.getLogger(__name__)
+
+Record = TypeVar("Record")
+
+#: The largest file, in bytes: a million clips.
+_LARGEST = 64 * 2**20
+
+
+class ChapterRecords(Generic[Record]):
+    """The records of one book. Any thread may use them: each chapter is recorded by the one that writes it."""
+
+    def __init__(self, path: Path, content: type[dict[str, Record]]) -> None:
+        self._path, self._content = path, content
+        self._writing = Lock()
+
+    def get(self, fingerprint: str) -> Record | None:
+        """What was stored for the files with this fingerprint; None without it."""
+        return self.all().get(fingerprint)
+
+    def all(self) -> dict[str, Record]:
+        """All that is stored."""
+        try:
+            return self._adapter.validate_json(safe_read(self._path, _LARGEST))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValidationError, RecursionError) as error:
+            log.debug("%s: %s; what was measured is not known", self._path, error)
+            return {}
+
+    def put(self, fingerprint: str, record: Record) -> None:
+        """Store it.
+
+        Raises:
+            MachineError: the file cannot be written.
+        """
+        with self._writing:
+            self._write(self.all() | {fingerprint: record})
+
+    def keep(self, fingerprints: Container[str]) -> None:
+        """Remove all other fingerprints, which no file has any more.
+
+        Raises:
+            MachineError: the file cannot be written.
+        """
+        with self._writing:
+            known = self.all()
+            kept = {fingerprint: record for fingerprint, record in known.items() if fingerprint in fingerprints}
+            if len(kept) < len(known):
+                self._write(kept)
+
+    def _write(self, records: Mapping[str, Record]) -> None:
+        # Sorted: the order in which chapters end says nothing.
+        data = self._adapter.dump_python(dict(sorted(records.items())))
+        write_atomic(self._path, json.dumps(data, allow_nan=False).encode())
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[dict[str, Record]]:
+        """Made when a file is first read or written: most commands do neither."""
+        return TypeAdapter(self._content, config=ConfigDict(allow_inf_nan=False))
