@@ -50,10 +50,10 @@ LINE = "Row number {} of the batch goes on and on until it has been said."
 
 #: The command line, with a random model's sequences ended at drawn lengths.
 WITH_DRAWN_LENGTHS = """
-from maya_batch.__main__ import main
+from maya_batch.__main__ import run
 from maya_batch.bench.drawn_lengths import load_with_drawn_lengths
 from maya_batch.run.loading import Loaders
-main(Loaders(engine=load_with_drawn_lengths))
+run(Loaders(engine=load_with_drawn_lengths))
 """
 
 

@@ -74,7 +74,7 @@ def measure(*_: Any) -> Any:
 
 
 def main() -> None:
-    from maya_batch.__main__ import main as run
+    from maya_batch.__main__ import run
 
     run(Loaders(engine=load_engine, codec=lambda *_: SlowCodec(), threaded=False))
 

@@ -54,9 +54,9 @@ def _run_demo(arguments: list[str], env: dict[str, str], cwd: str, out: str, err
     importlib.reload(huggingface_hub.constants)  # it reads the environment
     os.chdir(cwd)
     sys.argv = ["maya-batch", *arguments]
-    from maya_batch.__main__ import main
+    from maya_batch.__main__ import run
 
-    main()
+    run()
 
 
 def _run(
@@ -71,10 +71,10 @@ def _run(
     if prepare is not None:
         prepare()
     if stand_ins:
-        from tests.support.fake_run import main
+        from tests.support.fake_run import main as run
     else:
-        from maya_batch.__main__ import main
-    main()
+        from maya_batch.__main__ import run
+    run()
 
 
 @dataclass
