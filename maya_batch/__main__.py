@@ -48,7 +48,7 @@ def run(loaders: "Loaders | None" = None) -> None:
         stop.install()
     except KeyboardInterrupt:
         os._exit(4)  # the constant's module may be what was being loaded
-    from maya_batch.garbage_collection import collect_rarely
+    from maya_batch.interpreter import collect_rarely, with_room_for_calls
 
     collect_rarely()
     # It would read the metadata of all packages on this machine, in search of some that change how it validates.
@@ -58,7 +58,7 @@ def run(loaders: "Loaders | None" = None) -> None:
     hold_descriptors()
     from maya_batch.cli import main as command_line
 
-    command_line(stop, loaders)
+    with_room_for_calls(command_line)(stop, loaders)
 
 
 if __name__ == "__main__":

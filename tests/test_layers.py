@@ -23,7 +23,7 @@ LAYERS = (
     {"manifest", "text"},
     {"messages"},
     {"files"},
-    {"errors", "torch_errors", "interrupt", "exit_codes", "garbage_collection", "wording"},
+    {"errors", "torch_errors", "interrupt", "exit_codes", "interpreter", "wording"},
 )
 SIDEWAYS = {
     ("maya_batch.engine.batch_budget", "maya_batch.audio.decode_window"),

@@ -21,7 +21,7 @@ from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.locate import DEMO
 from maya_batch.engine.load import engine_for
 from maya_batch.errors import MachineError, UsageError
-from maya_batch.garbage_collection import collect_rarely
+from maya_batch.interpreter import collect_rarely, with_room_for_calls
 from maya_batch.interrupt import signals_blocked
 from maya_batch.manifest import Render
 
@@ -152,8 +152,8 @@ def _make_random(folder: Path, device: str) -> None:
 def _render(book: Path, flags: Render, options: Options) -> "Run":
     from maya_batch.bench.measured_run import render
 
-    collect_rarely()  # as `render` does: this is another process
-    return render(book, flags, options.machine, options.gpu_memory, options.random_weights)
+    collect_rarely()  # as the command line does: this is another process
+    return with_room_for_calls(render)(book, flags, options.machine, options.gpu_memory, options.random_weights)
 
 
 def _baselines(book: Path, flags: Render, options: Options, batch_size: int, dtype: str) -> dict[str, dict[str, float]]:
