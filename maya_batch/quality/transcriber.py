@@ -2,18 +2,12 @@
 
 import logging
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
 from maya_batch.errors import MachineError
 from maya_batch.manifest import Quality
 from maya_batch.quality import Problem, Transcript
-
-if TYPE_CHECKING:
-    from maya_batch.quality.whisper import Recognizer
+from maya_batch.quality.hearing import Recognizer, SpokenTake
 
 log = logging.getLogger(__name__)
 
@@ -64,22 +58,22 @@ class Transcriber:
         except MachineError as error:
             self._fall_back(error)
 
-    def transcribe(
-        self, wave: NDArray[np.float32], rate: int, text: str, respellings: Mapping[str, str] | None = None
-    ) -> tuple[Transcript, tuple[Problem, ...]]:
-        """Transcribe a take of `text`; return the transcript and the problems that it shows.
+    @property
+    def together(self) -> int:
+        """How many takes are best transcribed at a time: several on a GPU."""
+        return 1 if self._recognizer is None else self._recognizer.together
 
-        `respellings` of words that stand in the text, to the words they stand for: both are right. `wave` has samples
-        [n] in -1..1 at `rate` Hz.
+    def transcribe(self, takes: Sequence[SpokenTake], rate: int) -> list[tuple[Transcript, tuple[Problem, ...]]]:
+        """Transcribe takes at `rate` Hz; returns each one's transcript and the problems that it shows.
 
         Raises:
             MachineError: ASR fails.
         """
         try:
-            return self._listen(wave, rate, text, respellings)
+            return self._listen(takes, rate)
         except MachineError as error:
             self._fall_back(error)
-        return self._listen(wave, rate, text, respellings)
+        return self._listen(takes, rate)
 
     def _load(self) -> None:
         from maya_batch.quality.whisper import load_recognizer
@@ -88,14 +82,12 @@ class Transcriber:
         which = "takes with problems" if self._suspects_only else "all takes"
         log.info("transcribing %s with %s on %s", which, self._name, self._device)
 
-    def _listen(
-        self, wave: NDArray[np.float32], rate: int, text: str, respellings: Mapping[str, str] | None
-    ) -> tuple[Transcript, tuple[Problem, ...]]:
+    def _listen(self, takes: Sequence[SpokenTake], rate: int) -> list[tuple[Transcript, tuple[Problem, ...]]]:
         from maya_batch.quality.whisper import listen
 
         if self._recognizer is None:
             raise ValueError("the ASR model is not loaded")
-        return listen(self._recognizer, wave, rate, text, self._language, self._quality, respellings)
+        return listen(self._recognizer, takes, rate, self._language, self._quality)
 
     def _fall_back(self, error: MachineError) -> None:
         if self._asked != "auto" or self._device == "cpu":

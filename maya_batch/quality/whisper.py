@@ -3,60 +3,34 @@
 faster-whisper is the extra `verify`. Nothing here uses the network; `maya-batch fetch --recognizer` downloads models.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.errors import MachineError, UsageError, first_line
 from maya_batch.manifest import Quality
-from maya_batch.messages.install_hint import install_hint
 from maya_batch.quality import Problem, Transcript
+from maya_batch.quality.hearing import RATE, Heard, Recognizer, SpokenTake, hear, hear_all
 from maya_batch.quality.recognizers import check_installed, find_recognizer
 from maya_batch.text.language import base_language
 
-#: Whisper's sampling rate, in Hz.
-_RATE = 16_000
-
-#: The seconds that Whisper transcribes at a time.
-_WINDOW = 30
-
-#: A transcript that compresses better than this has run into a loop: Whisper's own `compression_ratio_threshold`
-#: (openai/whisper, whisper/transcribe.py). A sentence said twice stays below 2.
-_LOOP = 2.4
-
-
-@dataclass(frozen=True)
-class Recognizer:
-    """A loaded ASR model."""
-
-    name: str
-    """As the user gave it."""
-    model: Any
-    """faster-whisper's WhisperModel."""
-
-
-@dataclass(frozen=True)
-class _Heard:
-    """What was transcribed."""
-
-    text: str = ""
-    looped: bool = False
-    starts: tuple[int, ...] = ()
-    """As `Transcript.starts`."""
+#: Takes that are transcribed at a time on a GPU, and the bytes of its memory for each. Most of what a take needs is the
+#: encoder's attention: in float16, with a copy, 1,500 x 1,500 positions in each head are 103 MiB in small.en, which has
+#: 12 heads, and 172 MiB in large-v3, which has 20.
+_FEWEST_TOGETHER, _MOST_TOGETHER, _BYTES_A_TAKE = 4, 16, 2 * 2**30
 
 
 def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> Recognizer:
     """Load a model onto `cpu` (8-bit weights), `cuda` or `cuda:N` (float16).
 
-    Transcripts do not depend on `threads`, the number of CPU threads. On a GPU, a second of silence is transcribed
-    first: CTranslate2 loads the GPU's libraries only then.
+    Transcripts do not depend on `threads`, the number of CPU threads. On a GPU, takes of silence are transcribed first,
+    as many as will be at a time: CTranslate2 loads the GPU's libraries only then, and keeps the memory that it took, so
+    that the engine, which plans with what is free, plans without it.
 
     Raises:
         MachineError: faster-whisper is not installed, or the model is not on this disk, cannot be loaded, or does not
@@ -91,10 +65,18 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
     if base_language(language) not in model.supported_languages:
         other = "" if model.model.is_multilingual else "--recognizer small, which is multilingual, or "
         raise UsageError(f"recognizer {name} does not support {language}, the book's language; use {other}--verify off")
-    recognizer = Recognizer(name, model)
+    recognizer = Recognizer(name, model, 1 if kind == "cpu" else _takes_together(int(index or 0)))
     if kind != "cpu":
-        _transcribe(recognizer, np.zeros(_RATE, dtype=np.float32), language)
+        hear_all(recognizer, [np.zeros(RATE, dtype=np.float32)] * recognizer.together, language)
     return recognizer
+
+
+def _takes_together(gpu: int) -> int:
+    """How many takes are transcribed at a time on a GPU."""
+    import torch
+
+    memory = torch.cuda.get_device_properties(gpu).total_memory if torch.cuda.is_available() else 0
+    return max(_FEWEST_TOGETHER, min(_MOST_TOGETHER, memory // _BYTES_A_TAKE))
 
 
 def _load_cublas() -> None:
@@ -119,18 +101,15 @@ def _load_cublas() -> None:
 
 def listen(
     recognizer: Recognizer,
-    waveform: NDArray[np.float32],
+    takes: Sequence[SpokenTake],
     rate: int,
-    text: str,
     language: str,
     quality: Quality,
-    respellings: Mapping[str, str] | None = None,
-) -> tuple[Transcript, tuple[Problem, ...]]:
-    """Transcribe a take of `text`, and check the transcript against the text.
+) -> list[tuple[Transcript, tuple[Problem, ...]]]:
+    """Transcribe takes at `rate` Hz, and check each transcript against its text.
 
-    `respellings` of words that stand in the text, to the words they stand for: both are right. `waveform` has samples
-    in -1..1 at `rate` Hz, mono. The same samples give the same result on the same machine: beam search takes the most
-    likely of five transcripts, and nothing is sampled.
+    On a CPU, the same samples give the same result on the same machine: beam search takes the most likely of five
+    transcripts, and nothing is sampled. On a GPU so do the same takes together.
 
     Whisper sometimes fails on a good take: it stops, or repeats a word without end. A take with wrong words is
     transcribed a second time, with time stamps, which change the decoding, and after a loop instead so that no three
@@ -142,19 +121,20 @@ def listen(
     """
     from maya_batch.quality.transcript_checks import check_words
 
-    samples = _resample(waveform, rate)
-
-    def checked(heard: _Heard) -> tuple[Transcript, tuple[Problem, ...]]:
-        transcript, found = check_words(text, heard.text, recognizer.name, language, quality, respellings)
+    def checked(take: SpokenTake, heard: Heard) -> tuple[Transcript, tuple[Problem, ...]]:
+        transcript, found = check_words(take.text, heard.text, recognizer.name, language, quality, take.respellings)
         return replace(transcript, starts=heard.starts), found
 
-    heard = _transcribe(recognizer, samples, language)
-    first = checked(heard)
-    if not first[1] or any(problem.kind == "tag" for problem in first[1]):
-        return first
-    otherwise = {"no_repeat_ngram_size": 3} if heard.looped else {"without_timestamps": False}
-    second = checked(_transcribe(recognizer, samples, language, **otherwise))
-    return first if second[1] else second
+    results, waveforms = [], [_resample(take.waveform, rate) for take in takes]
+    for take, waveform, heard in zip(takes, waveforms, hear_all(recognizer, waveforms, language), strict=True):
+        first = checked(take, heard)
+        if not first[1] or any(problem.kind == "tag" for problem in first[1]):
+            results.append(first)
+            continue
+        otherwise = {"no_repeat_ngram_size": 3} if heard.looped else {"without_timestamps": False}
+        second = checked(take, hear(recognizer, waveform, language, **otherwise))
+        results.append(first if second[1] else second)
+    return results
 
 
 def _resample(waveform: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
@@ -163,36 +143,5 @@ def _resample(waveform: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
 
     from scipy.signal import resample_poly
 
-    common = gcd(rate, _RATE)
-    return np.ascontiguousarray(resample_poly(waveform, _RATE // common, rate // common), dtype=np.float32)
-
-
-def _transcribe(recognizer: Recognizer, waveform: NDArray[np.float32], language: str, **otherwise: int) -> _Heard:
-    """The transcript. `otherwise` are options of faster-whisper."""
-    if not len(waveform):
-        return _Heard()
-    options = {
-        "beam_size": 5,
-        "temperature": 0.0,
-        "condition_on_previous_text": False,
-        "without_timestamps": True,
-    } | otherwise
-    # A window is one segment. With the times of words faster-whisper would go on after the last word, and transcribe
-    # the silence there; and it drops a segment of a word without length, which is then transcribed without times.
-    for timed in (True, False) if options["without_timestamps"] and len(waveform) <= _WINDOW * _RATE else (False,):
-        try:
-            segments, _ = recognizer.model.transcribe(
-                waveform, language=base_language(language), word_timestamps=timed, **options
-            )
-            found = list(islice(segments, 1 if timed else None))
-        except RuntimeError as error:
-            why = first_line(error)
-            mend = f"{install_hint('verify-cuda')}, or" if "libcublas" in why else "try"
-            raise MachineError(f"recognizer {recognizer.name}: {why}; {mend} --recognizer-device cpu") from error
-        if timed and found and found[0].seek == 0:
-            break
-    text = " ".join(segment.text.strip() for segment in found)
-    looped = any(segment.compression_ratio > _LOOP for segment in found)
-    starts = tuple(round(1000 * word.start) for segment in found for word in segment.words or ())
-    # Languages without spaces have other words than the text shows.
-    return _Heard(text, looped, starts if len(starts) == len(text.split()) else ())
+    common = gcd(rate, RATE)
+    return np.ascontiguousarray(resample_poly(waveform, RATE // common, rate // common), dtype=np.float32)

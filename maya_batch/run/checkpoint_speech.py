@@ -24,6 +24,7 @@ from maya_batch.interrupt import Stop
 from maya_batch.messages.install_hint import install_hint
 from maya_batch.quality.audio_checks import check_sound
 from maya_batch.quality.code_checks import check_codes
+from maya_batch.quality.hearing import SpokenTake
 from maya_batch.quality.transcriber import Transcriber
 from maya_batch.run.checkpoint_page import SpokenClip, clip_lines, cost_lines, grammar_lines, page_line
 from maya_batch.run.decoding_choice import LEAST_IN_GRAMMAR, decoding_for
@@ -162,7 +163,7 @@ class CheckpointSpeech:
         ]
         transcript = None
         if self._transcriber is not None and len(kept):
-            transcript, found = self._transcriber.transcribe(audible(kept), rate, chunk.text)
+            [(transcript, found)] = self._transcriber.transcribe([SpokenTake(audible(kept), chunk.text)], rate)
             problems += found
         return SpokenClip(
             line.text, line.seed, chunk.expected_frames, generation, audible(waveform), transcript, tuple(problems)

@@ -1,13 +1,14 @@
 """Threads that own a run's data, and the inboxes through which they pass messages to each other.
 
-One function handles all messages of an inbox, on one thread, in the order sent: what only that function touches needs
-no lock. Senders downstream (engine to postprocess to inspect) wait while the inbox is full; what is sent back upstream
-never waits, so that no two threads wait for each other.
+One function handles all messages of an inbox, on one thread, in the order sent, one by one or those together that are
+waiting: what only that function touches needs no lock. Senders downstream (engine to postprocess to inspect) wait while
+the inbox is full; what is sent back upstream never waits, so that no two threads wait for each other.
 """
 
 import logging
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -97,7 +98,13 @@ class Pipeline:
 
     def inbox(self, name: str, handle: Callable[[Message], None], threads: int = 1) -> "Inbox[Message]":
         """An inbox whose messages `handle` gets; with several `threads`, in the order sent but several at a time."""
-        return Inbox(self, self.threads.owner(name, threads), handle)
+        return Inbox(self, self.threads.owner(name, threads), lambda messages: handle(messages[0]), lambda: 1)
+
+    def inbox_in_batches(
+        self, name: str, handle: Callable[[Sequence[Message]], None], most: Callable[[], int]
+    ) -> "Inbox[Message]":
+        """An inbox whose messages `handle` gets together: those that are waiting, but at most `most()`."""
+        return Inbox(self, self.threads.owner(name, 1), handle, most)
 
     def __enter__(self) -> "Pipeline":
         if not self._shares:
@@ -154,31 +161,46 @@ class Pipeline:
 class Inbox(Generic[Message]):
     """Messages for one owner."""
 
-    def __init__(self, pipeline: Pipeline, owner: _Owner, handle: Callable[[Message], None]) -> None:
-        self._pipeline, self._owner, self._handle = pipeline, owner, handle
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        owner: _Owner,
+        handle: Callable[[Sequence[Message]], None],
+        most: Callable[[], int],
+    ) -> None:
+        """`handle` gets one message or more, but at most `most()`."""
+        self._pipeline, self._owner, self._handle, self._most = pipeline, owner, handle, most
+        self._waiting: deque[Message] = deque()
 
     def send(self, message: Message) -> None:
         """Put a message behind the others; it is never refused."""
         if not self._pipeline.threads.threaded:
             with self._pipeline.around():
-                self._handle(message)
+                self._handle([message])
             return
-        self._count(1)
-        self._owner.pool.submit(self._process, message)
+        with self._pipeline.threads.changed:
+            self._waiting.append(message)
+            self._count(1)
+        self._owner.pool.submit(self._process)
 
     def wait_for_room(self, tick: Callable[[], None] = lambda: None) -> None:
         """Wait while too many messages are waiting; only the one thread upstream does so."""
         if self._owner.in_flight > MOST_WAITING:
             self._pipeline.wait(lambda: self._owner.in_flight <= MOST_WAITING, tick)
 
-    def _process(self, message: Message) -> None:
+    def _process(self) -> None:
+        """Handle those that have waited longest; none is left where an earlier call took several."""
+        with self._pipeline.threads.changed:
+            messages = [self._waiting.popleft() for _ in range(min(self._most(), len(self._waiting)))]
+        if not messages:
+            return
         try:
             with self._pipeline.around():
-                self._handle(message)
+                self._handle(messages)
         except BaseException as error:
             self._pipeline.fail(error)
         finally:
-            self._count(-1)
+            self._count(-len(messages))
 
     def _count(self, change: int) -> None:
         changed = self._pipeline.threads.changed

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Event
 
@@ -16,6 +16,7 @@ from maya_batch.book.take_store import Take
 from maya_batch.messages.install_hint import install_hint
 from maya_batch.quality import Problem
 from maya_batch.quality.audio_checks import check_sound, quiet_end
+from maya_batch.quality.hearing import SpokenTake
 from maya_batch.quality.transcriber import Transcriber
 from maya_batch.run.loading import Loaders
 from maya_batch.run.pipeline_messages import Decoded, Inspected
@@ -80,17 +81,20 @@ class TakeInspector:
         quiet = quiet_end(audible(wave), self._rate, text)
         return replace(take, examined=True, quiet=quiet, problems=_joined(take.problems, found))
 
-    def transcribe(
-        self, take: Take, text: str, wave: NDArray[np.float32], respellings: Mapping[str, str] | None = None
-    ) -> Take:
-        """The take with its transcript, and the problems that it shows.
+    @property
+    def together(self) -> int:
+        """How many takes are best transcribed at a time."""
+        return 1 if self._transcriber is None else self._transcriber.together
 
-        `respellings` in the text may be heard as they are spelt, or as the words that they stand for.
-        """
+    def transcribe(self, takes: Sequence[Take], spoken: Sequence[SpokenTake]) -> list[Take]:
+        """Takes with their transcripts, and the problems that these show; `spoken` says what each should say."""
         if self._transcriber is None:
             raise ValueError("no transcriber")
-        transcript, problems = self._transcriber.transcribe(audible(wave), self._rate, text, respellings)
-        return replace(take, transcript=transcript, problems=_joined(take.problems, problems))
+        heard = self._transcriber.transcribe(spoken, self._rate)
+        return [
+            replace(take, transcript=transcript, problems=_joined(take.problems, problems))
+            for take, (transcript, problems) in zip(takes, heard, strict=True)
+        ]
 
 
 class InspectStage:
@@ -99,17 +103,32 @@ class InspectStage:
     def __init__(self, inspector: TakeInspector, stopping: Event, postprocess: Callable[[Inspected], None]) -> None:
         self._inspector, self._stopping, self._postprocess = inspector, stopping, postprocess
 
-    def handle(self, message: Decoded) -> None:
-        """Inspect a take."""
+    @property
+    def together(self) -> int:
+        """How many takes are best inspected at a time."""
+        return self._inspector.together
+
+    def handle(self, messages: Sequence[Decoded]) -> None:
+        """Inspect takes, and return them in this order."""
         if self._stopping.is_set():
             return  # the next run does it
-        waveform = message.waveform()
+        takes, seconds, spoken = list[Take](), list[float](), dict[int, SpokenTake]()
+        for at, message in enumerate(messages):
+            waveform = message.waveform()
+            began = time.monotonic()
+            takes.append(self._inspector.check_audio(message.take, message.text, waveform))
+            seconds.append(time.monotonic() - began)
+            if self._inspector.needs_transcript(takes[at]):
+                spoken[at] = SpokenTake(audible(waveform), message.text, message.respellings)
         began = time.monotonic()
-        take = self._inspector.check_audio(message.take, message.text, waveform)
-        checked = time.monotonic()
-        if self._inspector.needs_transcript(take):
-            take = self._inspector.transcribe(take, message.text, waveform, message.respellings)
-        self._postprocess(Inspected(take, message.take.problems, checked - began, time.monotonic() - checked))
+        if spoken:
+            heard = self._inspector.transcribe([takes[at] for at in spoken], list(spoken.values()))
+            for at, take in zip(spoken, heard, strict=True):
+                takes[at] = take
+        listening = (time.monotonic() - began) / max(1, len(spoken))
+        for at, (message, take) in enumerate(zip(messages, takes, strict=True)):
+            known = message.take.problems
+            self._postprocess(Inspected(take, known, seconds[at], listening if at in spoken else 0.0))
 
 
 def _joined(known: tuple[Problem, ...], found: tuple[Problem, ...]) -> tuple[Problem, ...]:

@@ -60,7 +60,9 @@ class TakePipeline:
         """Of the engine's thread; added to the result's when the pipeline is closed."""
         # Two owners are named before they exist: each sends to the next, and the last one back.
         ffmpeg: Inbox[FfmpegMessage] = self._pipeline.inbox("ffmpeg", self._run_ffmpeg, threads=WRITERS)
-        inspect: Inbox[Decoded] = self._pipeline.inbox("inspect", lambda message: inspection.handle(message))
+        inspect: Inbox[Decoded] = self._pipeline.inbox_in_batches(
+            "inspect", lambda messages: inspection.handle(messages), lambda: inspection.together
+        )
         processor = TakeProcessor(
             *(state, voice_check, waveforms, result, inspector, chunks),
             once=once,

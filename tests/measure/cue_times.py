@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from maya_batch.audio.quiet import sounding
 from maya_batch.book.sentence_times import ClipPauses, expected_length, sentence_times
 from maya_batch.manifest import Quality
-from maya_batch.quality.whisper import Recognizer, listen, load_recognizer
+from maya_batch.quality.hearing import Recognizer, SpokenTake
+from maya_batch.quality.whisper import listen, load_recognizer
 from maya_batch.quality.word_times import heard_starts
 from tests.support.fault_injection import RATE
 from tests.support.good_takes import Line, Spoken, draw_lines, speak
@@ -69,7 +70,8 @@ def estimated(take: Joined, recognizer: Recognizer | None = None) -> list[float]
     clip = ClipPauses(heard.start / RATE, heard.end / RATE, [(s / RATE, e / RATE) for s, e in heard.pauses])
     known: Sequence[float | None] = ()
     if recognizer is not None:
-        transcript, _ = listen(recognizer, take.wave, RATE, " ".join(take.texts), "en", Quality())
+        spoken = SpokenTake(take.wave, " ".join(take.texts))
+        [(transcript, _)] = listen(recognizer, [spoken], RATE, "en", Quality())
         known = heard_starts(take.texts, transcript, "en")
     lengths = [expected_length(text) for text in take.texts]
     return [start for start, _ in sentence_times(lengths, clip, known)]

@@ -18,6 +18,7 @@ from maya_batch.manifest import Quality
 from maya_batch.quality import Problem
 from maya_batch.quality.audio_checks import check_end, check_sound, quiet_end
 from maya_batch.quality.code_checks import check_codes
+from maya_batch.quality.hearing import SpokenTake
 from maya_batch.quality.voice_pace import VoiceProfiles
 from maya_batch.quality.whisper import listen, load_recognizer
 from tests.support.fault_injection import RATE, SPLICED, Take, faulty_lines, good
@@ -85,7 +86,7 @@ def _transcriber(name: str | None) -> Check:
     recognizer = load_recognizer(name, "cpu", "en")
 
     def hear(take: Take) -> list[Problem]:
-        _, problems = listen(recognizer, take.wave, RATE, take.line.text, "en", Quality())
+        [(_, problems)] = listen(recognizer, [SpokenTake(take.wave, take.line.text)], RATE, "en", Quality())
         return list(problems)
 
     return hear

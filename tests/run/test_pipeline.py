@@ -1,6 +1,6 @@
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -66,6 +66,60 @@ def test_without_threads_a_message_is_handled_at_once_by_the_sender() -> None:
         inbox: Inbox[int] = pipeline.inbox("one", lambda _: where.append(threading.get_ident()))
         inbox.send(1)
         assert where == [threading.get_ident()]
+
+
+def test_messages_that_wait_are_handled_together_in_the_order_sent() -> None:
+    begun, go, handled = threading.Event(), threading.Event(), list[list[int]]()
+
+    def handle(messages: Sequence[int]) -> None:
+        begun.set()
+        go.wait(5)
+        handled.append(list(messages))
+
+    with Pipeline(threaded=True) as pipeline:
+        inbox = pipeline.inbox_in_batches("one", handle, lambda: 4)
+        inbox.send(0)
+        assert begun.wait(5)
+        for number in range(1, 11):
+            inbox.send(number)
+        assert pipeline.in_flight == 11
+        go.set()
+        pipeline.drain(no_tick)
+        assert pipeline.in_flight == 0
+    assert handled == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
+
+
+def test_without_threads_no_message_waits_for_others() -> None:
+    handled: list[list[int]] = []
+    with Pipeline(threaded=False) as pipeline:
+        inbox: Inbox[int] = pipeline.inbox_in_batches("one", lambda messages: handled.append(list(messages)), lambda: 4)
+        for number in range(3):
+            inbox.send(number)
+    assert handled == [[0], [1], [2]]
+
+
+def test_what_goes_wrong_with_several_messages_ends_the_run_and_the_others_are_handled() -> None:
+    begun, go, handled = threading.Event(), threading.Event(), list[list[int]]()
+
+    def handle(messages: Sequence[int]) -> None:
+        begun.set()
+        go.wait(5)
+        if 2 in messages:
+            raise OSError("disk full")
+        handled.append(list(messages))
+
+    def send_all() -> None:
+        with Pipeline(threaded=True) as pipeline:
+            inbox: Inbox[int] = pipeline.inbox_in_batches("one", handle, lambda: 2)
+            inbox.send(0)
+            assert begun.wait(5)
+            for number in range(1, 5):
+                inbox.send(number)
+            go.set()
+
+    with pytest.raises(OSError, match="disk full"):
+        send_all()
+    assert handled == [[0], [3, 4]]
 
 
 def test_an_inbox_has_its_own_thread_with_its_name() -> None:

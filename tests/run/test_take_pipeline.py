@@ -151,6 +151,40 @@ def test_an_engine_and_a_codec_of_very_different_speed_render_the_same_book(
     assert max(most) > MOST_WAITING or clip == 0
 
 
+def test_takes_that_are_heard_together_make_the_same_book(
+    tiny: TinyBook, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maya_batch.quality.recognizers.recognizer_ready", lambda name: True)
+    long_book(tiny, 80, bad="Good")
+    texts = [chunk.text for chunk in tiny.plan().chunks()]
+    made = []
+    for together in (1, 8):
+        transcriber, sizes = FakeTranscriber(tiny.loaders), list[int]()
+        transcriber.together = together
+        transcriber.errors = {text: [0.5] for text in texts[::9]}
+        real = transcriber.transcribe
+
+        def slowly(takes: Any, rate: int, real: Any = real, sizes: list[int] = sizes) -> Any:
+            sizes.append(len(takes))
+            time.sleep(0.005 * len(takes))
+            return real(takes, rate)
+
+        monkeypatch.setattr(transcriber, "transcribe", slowly)
+        result = render(tiny, Machine())
+        state = book_state(tiny.plan(), Machine())
+        takes = [
+            (chunk.ref, take.attempt, take.transcript, take.problems)
+            for chunk in state.plan.chunks()
+            for take in state.takes(chunk)
+        ]
+        made.append((result.exit_code, result.retries, sorted(transcriber.listened), takes, audio(tiny)))
+        assert max(sizes) == together
+        assert sum(sizes) == 80 + result.retries
+        shutil.rmtree(tiny.output)
+    assert made[0] == made[1]
+    assert made[0][:2] == (0, 9)
+
+
 def test_an_inspector_that_dies_ends_the_run_and_loses_no_take(tiny: TinyBook, fake_engine: FakeEngine) -> None:
     long_book(tiny, 80)
     transcriber = FakeTranscriber(tiny.loaders)

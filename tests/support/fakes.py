@@ -17,6 +17,7 @@ from maya_batch.checkpoint.token_layout import SLOTS, Codes, TokenLayout
 from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generation, Request, Sampling
 from maya_batch.manifest import Render
 from maya_batch.quality import Problem, Transcript
+from maya_batch.quality.hearing import SpokenTake
 from maya_batch.quality.transcriber import Transcriber
 from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import ProgressListener
@@ -149,6 +150,8 @@ class FakeCodec:
 class FakeTranscriber(Transcriber):
     """Understands every text, but with the word errors in `errors`, by text, one for each take of it."""
 
+    together = 1
+
     def __init__(self, loaders: Loaders) -> None:
         """From now on takes are transcribed by it."""
         self.listened: list[str] = []
@@ -163,16 +166,17 @@ class FakeTranscriber(Transcriber):
     def load(self, engine_device: str) -> None:
         pass
 
-    def transcribe(
-        self, wave: NDArray[np.float32], rate: int, text: str, respellings: Mapping[str, str] | None = None
-    ) -> tuple[Transcript, tuple[Problem, ...]]:
+    def transcribe(self, takes: Sequence[SpokenTake], rate: int) -> list[tuple[Transcript, tuple[Problem, ...]]]:
         if self.failure is not None:
             raise self.failure
-        self.listened.append(text)
-        self.respellings.append(dict(respellings or {}))
-        errors = self.errors.get(text, [])
+        return [self._transcribed(take) for take in takes]
+
+    def _transcribed(self, take: SpokenTake) -> tuple[Transcript, tuple[Problem, ...]]:
+        self.listened.append(take.text)
+        self.respellings.append(dict(take.respellings))
+        errors = self.errors.get(take.text, [])
         error = errors.pop(0) if errors else 0.0
-        transcript = Transcript("fake", text, error, (0,) if error else ())
+        transcript = Transcript("fake", take.text, error, (0,) if error else ())
         return transcript, (Problem("missing", "a word"),) if error else ()
 
 
