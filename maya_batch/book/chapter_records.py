@@ -25,18 +25,56 @@ _LARGEST = 64 * 2**20
 
 
 class ChapterRecords(Generic[Record]):
-    """The records of one book. Any thread may use them: each chapter is recorded by the one that writes it."""
+    """The records of one book. The file is read once: only a run writes it, and a book has one run at a time.
+
+    Any thread may use them: each chapter is recorded by the one that writes it.
+    """
 
     def __init__(self, path: Path, content: type[dict[str, Record]]) -> None:
         self._path, self._content = path, content
-        self._writing = Lock()
+        self._lock = Lock()
+        self._known: dict[str, Record] | None = None
+        """None: the file was not read yet."""
+        self._texts: dict[str, str] = {}
+        """The records as JSON: a book of 400 chapters is written 400 times."""
 
     def get(self, fingerprint: str) -> Record | None:
         """What was stored for the files with this fingerprint; None without it."""
         return self.all().get(fingerprint)
 
-    def all(self) -> dict[str, Record]:
+    def all(self) -> Mapping[str, Record]:
         """All that is stored."""
+        with self._lock:
+            return self._records()
+
+    def put(self, fingerprint: str, record: Record) -> None:
+        """Store it.
+
+        Raises:
+            MachineError: the file cannot be written.
+        """
+        with self._lock:
+            self._texts.pop(fingerprint, None)
+            self._write(self._records() | {fingerprint: record})
+
+    def keep(self, fingerprints: Container[str]) -> None:
+        """Remove all other fingerprints, which no file has any more.
+
+        Raises:
+            MachineError: the file cannot be written.
+        """
+        with self._lock:
+            known = self._records()
+            kept = {fingerprint: record for fingerprint, record in known.items() if fingerprint in fingerprints}
+            if len(kept) < len(known):
+                self._write(kept)
+
+    def _records(self) -> dict[str, Record]:
+        if self._known is None:
+            self._known = self._read()
+        return self._known
+
+    def _read(self) -> dict[str, Record]:
         try:
             return self._adapter.validate_json(safe_read(self._path, _LARGEST))
         except FileNotFoundError:
@@ -45,31 +83,17 @@ class ChapterRecords(Generic[Record]):
             log.debug("%s: %s; what was measured is not known", self._path, error)
             return {}
 
-    def put(self, fingerprint: str, record: Record) -> None:
-        """Store it.
-
-        Raises:
-            MachineError: the file cannot be written.
-        """
-        with self._writing:
-            self._write(self.all() | {fingerprint: record})
-
-    def keep(self, fingerprints: Container[str]) -> None:
-        """Remove all other fingerprints, which no file has any more.
-
-        Raises:
-            MachineError: the file cannot be written.
-        """
-        with self._writing:
-            known = self.all()
-            kept = {fingerprint: record for fingerprint, record in known.items() if fingerprint in fingerprints}
-            if len(kept) < len(known):
-                self._write(kept)
-
-    def _write(self, records: Mapping[str, Record]) -> None:
+    def _write(self, records: dict[str, Record]) -> None:
         # Sorted: the order in which chapters end says nothing.
-        data = self._adapter.dump_python(dict(sorted(records.items())))
-        write_atomic(self._path, json.dumps(data, allow_nan=False).encode())
+        lines = (f"{json.dumps(fingerprint)}: {self._text(fingerprint, records)}" for fingerprint in sorted(records))
+        write_atomic(self._path, f"{{{', '.join(lines)}}}".encode())
+        self._known = records
+
+    def _text(self, fingerprint: str, records: Mapping[str, Record]) -> str:
+        if fingerprint not in self._texts:
+            data = self._adapter.dump_python({fingerprint: records[fingerprint]})
+            self._texts[fingerprint] = json.dumps(data[fingerprint], allow_nan=False)
+        return self._texts[fingerprint]
 
     @cached_property
     def _adapter(self) -> TypeAdapter[dict[str, Record]]:
