@@ -4,7 +4,6 @@ Books are opened in the order given, as the batch needs their chunks, and each i
 A book that another model config or sampling renders waits until the batch has ended, and begins the next one.
 """
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -13,14 +12,6 @@ from pathlib import Path
 from maya_batch.audio.waveform_cache import WaveformMemory
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
-from maya_batch.errors import (
-    EXIT_STOPPED,
-    GpuLostError,
-    MayaBatchError,
-    StoppedError,
-    exit_code_of,
-    is_of_a_signal,
-)
 from maya_batch.interrupt import Stop
 from maya_batch.run.book_run import BookRun
 from maya_batch.run.deadline import Deadline
@@ -31,12 +22,11 @@ from maya_batch.run.render import opened_book
 from maya_batch.run.shared_models import SharedModels
 from maya_batch.run.shelf_batch import ShelfBatch, checkpoint_of
 from maya_batch.run.shelf_book import OpenBook, ShelfRequest, keep_together
+from maya_batch.run.shelf_books import OpenBooks
 from maya_batch.run.shelf_generate import ShelfGenerator
 from maya_batch.run.shelf_queue import ShelfQueue
-from maya_batch.run.shelf_result import ShelfBook, ShelfResult
+from maya_batch.run.shelf_result import ShelfResult
 from maya_batch.run.write_access import TakeOver
-
-log = logging.getLogger(__name__)
 
 #: The share of the batch that the next books fill at least when no chunk is waiting; the more of them, the more books
 #: are open.
@@ -77,8 +67,7 @@ class ShelfRun:
         self._queue = ShelfQueue(manifests, plan, opened, progress)
         self.result = ShelfResult(books=self._queue.books)
         self._told = set[str]()
-        self._open: list[OpenBook] = []
-        """In the order given; the last one may wait for the next batch."""
+        self._books = OpenBooks(self._queue, self.result, self._count_engine)
         self._batch: ShelfBatch | None = None
         self._generator: ShelfGenerator | None = None
         self._ends = ExitStack()
@@ -98,7 +87,7 @@ class ShelfRun:
                 while self._begin_batch():
                     self._generate()
             except BaseException as error:
-                told = self._abandon(error)
+                told = self._books.abandon(error)
                 if told is error:
                     raise
             finally:
@@ -112,7 +101,7 @@ class ShelfRun:
         while True:
             self._batch = None
             with self._stop.immediate():
-                book = self._open[0] if self._open else self._next()
+                book = self._books.all[0] if self._books.all else self._next()
                 if book is None:
                     return False
                 if self._joins(book):
@@ -126,26 +115,22 @@ class ShelfRun:
         while requests := self._requests(loaded.engine.batch_size):
             for made in generator.generate(requests, self._tick, self._retries, self._later):
                 keep_together(made)
-                self._close_done()
-            for book in self._running():
+                self._books.close_done()
+            for book in self._books.running():
                 book.drain()
-            self._close_done()
-        self._close_done()
-
-    def _running(self) -> list[OpenBook]:
-        """The open books of this batch."""
-        return [book for book in self._open if book.takes is not None]
+            self._books.close_done()
+        self._books.close_done()
 
     def _requests(self, enough: int) -> list[ShelfRequest]:
         """The requests of the running books, and if they are not enough, of those that follow."""
-        requests = [request for book in self._running() for request in book.requests_left()]
+        requests = [request for book in self._books.running() for request in book.requests_left()]
         while len(requests) < enough and (book := self._follow()) is not None:
             requests += book.requests_left()
         return requests
 
     def _retries(self) -> list[ShelfRequest]:
         """The retries of takes that the engine has returned."""
-        return [request for book in self._running() for request in book.retries()]
+        return [request for book in self._books.running() for request in book.retries()]
 
     def _later(self) -> list[ShelfRequest]:
         """The requests of the next books, for a batch that none waits for."""
@@ -154,16 +139,11 @@ class ShelfRun:
 
     def _tick(self) -> None:
         """Called between frames: raises an error of another thread, a signal, and the deadline."""
-        for book in self._running():
+        for book in self._books.running():
             book.read()
         self._progress.tick()
         self._stop.check()
         self._deadline.check()
-
-    def _close_done(self) -> None:
-        for book in self._running():
-            if book.done:
-                self._close(book)
 
     def _count_engine(self, book: OpenBook) -> None:
         if self._batch is not None and book.takes is not None:
@@ -172,7 +152,7 @@ class ShelfRun:
 
     def _follow(self) -> OpenBook | None:
         """The next book, if it runs in this batch."""
-        while not self._open or self._open[-1].takes is not None:
+        while not self._books.all or self._books.all[-1].takes is not None:
             book = self._next()
             if book is None:
                 return None
@@ -185,28 +165,17 @@ class ShelfRun:
         try:
             return self._batch is not None and self._batch.serves(book)
         except Exception as error:
-            self._fail(book, error)
+            self._books.fail(book, error)
             return False
 
     def _next(self) -> OpenBook | None:
         """Open the next book that needs the engine; those that do not are closed again."""
         while self._queue.waiting:
             self._stop.check()
-            book = self._opened(self._queue.waiting[0])
-            self._queue.waiting.popleft()
+            book = self._books.next()
             if book is not None and self._needs_engine(book):
                 return book
         return None
-
-    def _opened(self, told: ShelfBook) -> OpenBook | None:
-        """A book, ready to be rendered; None if it is left out."""
-        try:
-            book = self._queue.opened(told)
-        except Exception as error:
-            self._leave_out(told, error)
-            return None
-        self._open.append(book)
-        return book
 
     def _needs_engine(self, book: OpenBook) -> bool:
         """Whether chunks of an open book wait for takes. One without any is closed; its takes are examined first."""
@@ -221,11 +190,11 @@ class ShelfRun:
                     takes.examine()
                 run.look_again()
         except Exception as error:
-            self._fail(book, error)
+            self._books.fail(book, error)
             return False
         if run.waiting:
             return True
-        self._close(book)
+        self._books.close(book)
         return False
 
     def _joins(self, book: OpenBook) -> bool:
@@ -241,7 +210,7 @@ class ShelfRun:
             with book.about():
                 book.begin(run.opened_takes(self._tick, self._shared_threads(book), book.about))
         except Exception as error:
-            self._fail(book, error)
+            self._books.fail(book, error)
             return False
         return True
 
@@ -249,53 +218,3 @@ class ShelfRun:
         if self._threads is None:
             self._threads = self._ends.enter_context(Threads(book.run.threaded()))
         return self._threads
-
-    def _close(self, book: OpenBook) -> None:
-        """Close a book that is rendered."""
-        self._count_engine(book)
-        try:
-            book.close()
-            self._closed(book)
-        except Exception as error:
-            self._closed(book)
-            self._leave_out(book.told, error)
-            return
-        book.told.finished(book.run.result)
-        log.info("%s: %s", book.told.title, book.told.state)
-
-    def _closed(self, book: OpenBook) -> None:
-        self._open.remove(book)
-        self.result.count(book.run.result)
-
-    def _fail(self, book: OpenBook, error: Exception) -> None:
-        """Close a book that cannot be rendered."""
-        self._count_engine(book)
-        told = book.abandon(error)
-        self._closed(book)
-        self._leave_out(book.told, told)
-
-    def _leave_out(self, told: ShelfBook, error: BaseException) -> None:
-        """The other books go on without this one; what ends the whole run is raised."""
-        of_the_book = isinstance(error, MayaBatchError | OSError) and not is_of_a_signal(error)
-        if not of_the_book or isinstance(error, GpuLostError | StoppedError):
-            told.stopped(error)
-            raise error
-        told.left_out(error)
-        for line in error.lines() if isinstance(error, MayaBatchError) else [str(error)]:
-            log.error("%s", line)
-        if error.__cause__ is not None:
-            log.debug("%s", error, exc_info=error.__cause__)
-
-    def _abandon(self, error: BaseException) -> BaseException:
-        """Close all open books because of this error; returns the one that ends the run."""
-        books, told = self._open, error
-        for book in books:
-            book.end_early()
-        for book in books:
-            self._count_engine(book)
-            ended = book.abandon(error)
-            self.result.count(book.run.result)
-            book.told.stopped(ended)
-            if exit_code_of(told) == EXIT_STOPPED:
-                told = ended
-        return told

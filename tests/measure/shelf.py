@@ -136,7 +136,7 @@ def many(folder: Path, books: int, chunks: int) -> None:
         finished = sum(book.exit_code is not None for book in shelf.result.books)
         if finished >= done + books // 10:
             done = finished
-            open_books = len(shelf._open)
+            open_books = len(shelf._books.all)
             print(f"{finished:5} books: {resident_mib():.0f} MiB, {open_books} open, {time.monotonic() - began:.1f} s")
 
     began, cpu = time.monotonic(), time.process_time()

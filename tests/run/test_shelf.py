@@ -85,7 +85,7 @@ def test_no_more_books_are_open_than_fill_the_batch_and_they_end_one_after_the_o
 
     def look(_: int) -> None:
         finished = [book.exit_code is not None for book in run.result.books]
-        most.append(len(run._open))
+        most.append(len(run._books.all))
         assert finished == sorted(finished, reverse=True)  # in the order given, as all are of one length
 
     fake_engine.before_batch = look

@@ -1,0 +1,104 @@
+"""The books that are open in a run over several, and how each of them ends: rendered, left out, or stopped."""
+
+import logging
+from collections.abc import Callable
+
+from maya_batch.errors import (
+    EXIT_STOPPED,
+    GpuLostError,
+    MayaBatchError,
+    StoppedError,
+    exit_code_of,
+    is_of_a_signal,
+)
+from maya_batch.run.shelf_book import OpenBook
+from maya_batch.run.shelf_queue import ShelfQueue
+from maya_batch.run.shelf_result import ShelfBook, ShelfResult
+
+log = logging.getLogger(__name__)
+
+
+class OpenBooks:
+    """The open books, in the order given. A book that fails is left out, and the others go on without it."""
+
+    def __init__(self, queue: ShelfQueue, result: ShelfResult, count_engine: Callable[[OpenBook], None]) -> None:
+        """`count_engine` adds what the engine did to the result of a book that ends."""
+        self._queue, self._result, self._count_engine = queue, result, count_engine
+        self.all: list[OpenBook] = []
+        """The last one may wait for the next batch."""
+
+    def running(self) -> list[OpenBook]:
+        """Those whose takes are being generated."""
+        return [book for book in self.all if book.takes is not None]
+
+    def next(self) -> OpenBook | None:
+        """Open the next book that is waiting; None if it is left out."""
+        told, book = self._queue.waiting[0], None
+        try:
+            book = self._queue.opened(told)
+        except Exception as error:
+            self._leave_out(told, error)
+        else:
+            self.all.append(book)
+        self._queue.waiting.popleft()
+        return book
+
+    def close_done(self) -> None:
+        """Close those whose takes are settled."""
+        for book in self.running():
+            if book.done:
+                self.close(book)
+
+    def close(self, book: OpenBook) -> None:
+        """Close a book that is rendered."""
+        self._count_engine(book)
+        try:
+            book.close()
+            self._closed(book)
+        except Exception as error:
+            self._closed(book)
+            self._leave_out(book.told, error)
+            return
+        book.told.finished(book.run.result)
+        log.info("%s: %s", book.told.title, book.told.state)
+
+    def fail(self, book: OpenBook, error: Exception) -> None:
+        """Close a book that cannot be rendered.
+
+        Raises:
+            The error, if it ends the whole run.
+        """
+        self._count_engine(book)
+        told = book.abandon(error)
+        self._closed(book)
+        self._leave_out(book.told, told)
+
+    def abandon(self, error: BaseException) -> BaseException:
+        """Close all because of this error; returns the one that ends the run."""
+        told = error
+        for book in self.all:
+            book.end_early()
+        for book in self.all:
+            self._count_engine(book)
+            ended = book.abandon(error)
+            self._result.count(book.run.result)
+            book.told.stopped(ended)
+            if exit_code_of(told) == EXIT_STOPPED:
+                told = ended
+        return told
+
+    def _closed(self, book: OpenBook) -> None:
+        self.all.remove(book)
+        self._result.count(book.run.result)
+
+    def _leave_out(self, told: ShelfBook, error: BaseException) -> None:
+        """The other books go on without this one; what ends the whole run is raised."""
+        of_the_book = isinstance(error, MayaBatchError | OSError) and not is_of_a_signal(error)
+        if not of_the_book or isinstance(error, GpuLostError | StoppedError):
+            told.stopped(error)
+            raise error
+        told.left_out(error)
+        for line in error.lines() if isinstance(error, MayaBatchError) else [str(error)]:
+            log.error("%s", line)
+        if error.__cause__ is not None:
+            log.debug("%s", error, exc_info=error.__cause__)
