@@ -69,7 +69,17 @@ def test_every_command_has_help(name: str, cli: Cli) -> None:
 def test_help_of_the_program_names_every_command(cli: Cli) -> None:
     said = cli("--help")
     assert said.code == 0
-    assert all(f" {name} " in said.out for name in COMMANDS)
+    listed = dict(line.split(maxsplit=1) for line in said.out.partition("Commands:\n")[2].splitlines())
+    assert listed.keys() == set(COMMANDS)
+    assert all(text.endswith(".") and "..." not in text for text in listed.values())
+
+
+def test_help_of_the_program_imports_no_command() -> None:
+    """All of them and what they need take half a second."""
+    check = "import sys; from maya_batch.cli import main; sys.argv = ['maya-batch', '--help']\ntry: main()\n"
+    check += "finally: print(sorted(name for name in sys.modules if name.startswith('maya_batch.book')))"
+    said = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert (said.returncode, said.stdout.splitlines()[-1], said.stderr) == (0, "[]", "")
 
 
 def test_the_command_line_is_there_without_torch_and_its_kin() -> None:
