@@ -21,9 +21,7 @@ class _Command(NamedTuple):
 
 #: In the order of the help.
 _COMMANDS = {
-    "import": _Command(
-        "import_book", "import_book", "Make a book of an EPUB, DOCX, Markdown, HTML or text file."
-    ),
+    "import": _Command("import_book", "import_book", "Make a book of an EPUB, DOCX, Markdown, HTML or text file."),
     "render": _Command("render", "render", "Render what has no take yet, and write the chapters."),
     "plan": _Command("inspect", "plan", "Show chapters, chunks, length and mistakes; nothing is rendered."),
     "preview": _Command("review", "preview", "Render the first half minute of each chapter and each voice."),
