@@ -4,6 +4,7 @@ it, or `create_completion` for a GGUF file.
 Each measurement runs in a fresh process, without warm caches.
 """
 
+import os
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -123,6 +124,8 @@ def _vllm(
 
 def _alone(work: Callable[..., Result], *arguments: Any) -> Result:
     """Call `work` in a fresh process. It ignores signals, which a terminal sends to both; this process ends it."""
+    # Else Python looks in the current folder first, and a book's folder may have a file signal.py.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     others = set(active_children())
     resource_tracker.ensure_running()  # otherwise it unblocks signals while the process starts
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -271,3 +273,16 @@ def test_options_that_do_not_fit_the_engine_are_one_line(flags: list[str], why: 
     said = cli("bench", *flags)
     assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
     assert said.err.startswith(why)
+
+
+def test_the_measured_process_runs_nothing_that_lies_in_the_current_folder(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "program.py"
+    program.parent.mkdir()
+    program.write_text("from maya_batch.bench import _alone\nif __name__ == '__main__': print(_alone(len, 'four'))\n")
+    current = tmp_path / "book"
+    current.mkdir()
+    for name in ("multiprocessing", "signal", "numpy"):
+        (current / f"{name}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'a').write({name!r})\n")
+    said = subprocess.run([sys.executable, str(program)], cwd=current, capture_output=True, text=True)
+    assert (said.stdout, said.stderr) == ("4\n", "")
+    assert not (tmp_path / "run").exists()

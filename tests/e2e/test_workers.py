@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.conftest import Said
-from tests.support.demo import ROOT, without_module
+from tests.support.demo import ROOT, environment, without_module
 from tests.support.fakes import FakeEngine, TinyBook
 from tests.support.forked_run import Night, start
 
@@ -75,6 +75,19 @@ def test_it_listens_on_this_machine_alone_and_a_killed_run_goes_on(book: TinyBoo
         assert word not in again.said()
     report = (book.output / "report.json").read_text()
     assert '"workers": {' in report
+
+
+def test_workers_run_nothing_that_lies_in_the_current_folder(book: TinyBook) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -c constraints.txt '.[cluster]'")
+    for name in ("numpy", "yaml", "psutil", "maya_batch"):
+        (book.folder / f"{name}.py").write_text(f"open({str(book.folder / 'run')!r}, 'a').write({name!r})\n")
+    # -P: Python itself does not look there for what the driver imports.
+    command = [sys.executable, "-P", "-m", "tests.support.fake_run", "render", str(book.path), "--workers", "2"]
+    env = environment(PYTHONPATH=str(ROOT))
+    done = subprocess.run([*command, "--device", "cpu"], cwd=book.folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert takes(book) == CHUNKS
+    assert not (book.folder / "run").exists()
 
 
 @pytest.mark.parametrize(("number", "step"), [(signal.SIGTERM, "load"), (signal.SIGINT, "batch 1")])

@@ -83,6 +83,7 @@ def _imported() -> Any:
 
 def _start(ray: Any, address: str | None, cpus: int, gpus: int, folder: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "namespace": "maya-batch"}
+    options |= {"job_config": _job_config()}
     if address is None:
         options |= {"num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False, "_temp_dir": folder}
         options |= {"object_store_memory": _OBJECT_STORE}
@@ -106,6 +107,22 @@ def _start(ray: Any, address: str | None, cpus: int, gpus: int, folder: str | No
             "--ray-address %s: the cluster has no token (RAY_AUTH_MODE=token); all who reach it can run programs there",
             address,
         )
+
+
+def _job_config() -> Any:
+    """What Ray tells workers of this run, without the folders where Python looks for modules here.
+
+    Ray adds the current folder to them. A book's folder may have a file yaml.py, which workers would then run, or a
+    folder with the name of a package, which they would take for it.
+    """
+    from ray.job_config import JobConfig
+
+    class WithoutFolders(JobConfig):  # type: ignore[misc]
+        def _serialize(self) -> Any:
+            self._py_driver_sys_path.clear()
+            return super()._serialize()
+
+    return WithoutFolders()
 
 
 def _try_to_start(start: Callable[[], object], tries: int) -> None:
