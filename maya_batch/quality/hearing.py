@@ -76,7 +76,7 @@ def hear_all(recognizer: Recognizer, waveforms: Sequence[NDArray[np.float32]], l
         MachineError: ASR fails, for instance because GPU memory is full.
     """
     short = [at for at, waveform in enumerate(waveforms) if 0 < len(waveform) <= _WINDOW * RATE]
-    if recognizer.together == 1 or len(short) == 1:
+    if recognizer.together == 1 or len(short) < 2:
         return [hear(recognizer, waveform, language) for waveform in waveforms]
     in_batches = dict(zip(short, _in_batches(recognizer, [waveforms[at] for at in short], language), strict=True))
     return [

@@ -116,6 +116,17 @@ def test_takes_that_are_heard_together_are_heard_as_each_alone(
     assert len(found[0].starts) == len(found[0].text.split()) > 10
 
 
+def test_takes_of_which_none_fits_into_a_batch_are_heard_one_by_one(
+    tiny: Recognizer, takes: dict[str, NDArray[np.float32]]
+) -> None:
+    several = Recognizer(tiny.name, tiny.model, 4)
+    nothing = np.zeros(0, np.float32)
+    assert [heard.text for heard in hear_all(several, [nothing, nothing], "en")] == ["", ""]
+    assert hear_all(several, [], "en") == []
+    long = np.concatenate([whisper._resample(takes[TEXT], RATE)] * (1 + 31 * RATE // len(takes[TEXT])))
+    assert hear_all(several, [nothing, long], "en")[1] == hear(tiny, long, "en")
+
+
 def test_takes_together_are_compared_each_with_its_text(
     tiny: Recognizer, takes: dict[str, NDArray[np.float32]]
 ) -> None:
