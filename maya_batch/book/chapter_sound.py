@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from itertools import chain
 
+from maya_batch.book.chapter_stats import LONGEST
+
 
 @dataclass(frozen=True)
 class ClipSound:
@@ -23,7 +25,7 @@ class ClipSound:
 
     def __post_init__(self) -> None:
         places = [] if self.spoken is None else [self.spoken[0], *chain(*self.quiet), self.spoken[1]]
-        if places != sorted(places) or min([self.lead, *places]) < 0:
+        if places != sorted(places) or min([self.lead, *places]) < 0 or max([self.lead, *places]) > 1000 * LONGEST:
             raise ValueError(f"{places}: not a clip and its pauses in order")
 
 

@@ -10,6 +10,7 @@ from maya_batch.book.chapter_fingerprint import COMMENT_PREFIX
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.library_layout import layout_folders
 from maya_batch.book.plan import Plan
+from maya_batch.files.safe_open import is_inside
 from maya_batch.manifest import Format
 from maya_batch.manifest.audio_formats import SUBTITLES
 
@@ -91,8 +92,9 @@ class OutputFiles:
 
     @property
     def written_folders(self) -> list[Path]:
-        """The folders that have the book's files, each once."""
-        return list(dict.fromkeys((self.folder, self.audio_folder, self.streams_folder, self.epub_folder)))
+        """The folders that have the book's files, each once; none behind a link, where another book's files may be."""
+        folders = dict.fromkeys((self.folder, self.audio_folder, self.streams_folder, self.epub_folder))
+        return [folder for folder in folders if is_inside(folder, self.folder)]
 
 
 def is_chapter(path: Path) -> bool:

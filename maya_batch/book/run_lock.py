@@ -11,13 +11,19 @@ from datetime import datetime
 from pathlib import Path
 
 from maya_batch.errors import BusyError, MachineError, UsageError
-from maya_batch.files.atomic_write import remove_parts
+from maya_batch.files.atomic_write import part_of, remove_part
 from maya_batch.files.safe_open import safe_folder, safe_open
 
 log = logging.getLogger(__name__)
 
 #: The errors of drives without locks: NFS without its lock service, SMB, FUSE.
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
+
+#: What a run writes into `.maya` under another name first.
+_RECORDS = (
+    *("book.yaml", "model.lock", "choices.yaml"),
+    *("chapters.json", "sound.json", "subtitles.json", "unclaimed.json"),
+)
 
 #: The start of the file, which names the process that has the lock.
 _BEGINS = "process "
@@ -57,7 +63,9 @@ def lock_book(folder: Path) -> Iterator[None]:
                 *(folder.parent, error.strerror),
             )
         else:
-            remove_parts(folder)
+            for record in _RECORDS:
+                if (part := part_of(folder / record)).is_file():
+                    remove_part(part)
         started = datetime.now().astimezone().isoformat(timespec="seconds")
         holder = f"{_BEGINS}{os.getpid()} on {socket.gethostname()} since {started}\n"
         try:

@@ -142,13 +142,15 @@ class BookState:
 
     def outdated(self, chapter: Chapter) -> list[Target]:
         """The files of a complete chapter that do not exist or are made of something else, with new fingerprints."""
-        # Version 0.2 wrote one fingerprint of all formats into each file.
-        of_all, found = self.fingerprint(chapter), []
-        for target, format_ in zip(self.output.targets(chapter), self.output.formats, strict=True):
-            now = self.file_fingerprint(chapter, format_)
-            if read_comment(target.path) not in (now, of_all):
-                found.append(replace(target, comment=now))
-        return found
+        of_all = self.fingerprint(chapter)  # version 0.2 wrote one fingerprint of all formats into each file
+        return [target for target in self.targets(chapter) if read_comment(target.path) not in (target.comment, of_all)]
+
+    def targets(self, chapter: Chapter) -> list[Target]:
+        """All files of a complete chapter, with the fingerprints that they have if they are current."""
+        return [
+            replace(target, comment=self.file_fingerprint(chapter, format_))
+            for target, format_ in zip(self.output.targets(chapter), self.output.formats, strict=True)
+        ]
 
     def fingerprint(self, chapter: Chapter) -> str:
         """A digest of all that a chapter's files are made of, in all formats of audio, with a prefix."""
@@ -189,8 +191,8 @@ def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> Book
     folder = output_folder(plan.manuscript, output)
     if output is None and plan.book.output.folder is None and folder.is_symlink():
         raise UsageError(f"{folder} is a link; to render the book into its target, name it with --output")
-    hidden = hidden_folder(folder)
-    for inside in (hidden, hidden / "takes"):
+    hidden, output_files = hidden_folder(folder), OutputFiles(plan, folder)
+    for inside in (hidden, hidden / "takes", output_files.streams_folder, output_files.epub_folder):
         if inside.is_symlink() or (inside.exists() and not inside.is_dir()):
             what = "a link" if inside.is_symlink() else "not a folder"
             raise UsageError(f"{inside} is {what}; move it (only the whole output folder may be a link)")

@@ -55,13 +55,6 @@ def remove_part(part: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def remove_parts(folder: Path) -> None:
-    """Remove the unfinished files of killed runs from a folder that belongs to this program alone, if possible."""
-    for part in folder.glob(".*.part"):
-        if part.is_file() and not part.is_symlink():
-            remove_part(part)
-
-
 def sync_file(path: Path) -> None:
     """Sync a file that another writer closed to the disk.
 

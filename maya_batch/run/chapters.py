@@ -117,7 +117,9 @@ def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache)
     if not state.complete(chapter) or state.current(chapter):
         return None
     waveforms.load()
-    targets = state.outdated(chapter)  # the codec is known now
+    # One level for all formats: it leaves room for the peaks that each encoder adds, so they are written together. (The
+    # codec is known now.)
+    targets = state.outdated(chapter) if state.plan.book.master is None else state.targets(chapter)
     make_audio_folder(state)
     for target in targets:
         _set_aside(target.path)

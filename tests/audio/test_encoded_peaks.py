@@ -16,7 +16,7 @@ from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.token_layout import Codes
 from maya_batch.files.atomic_write import part_of
 from maya_batch.manifest import Master
-from maya_batch.run.render import render_book
+from maya_batch.run.render import assemble_book, render_book
 from tests.audio.test_mastering import RATE, TAGS, by_ffmpeg, dialogue, voice
 from tests.support.fakes import Events, FakeEngine, TinyBook
 
@@ -74,3 +74,17 @@ def test_a_harsh_limiter_keeps_its_promise_in_each_format(tiny: TinyBook, fake_e
     assert [level for level, _ in levels.values()] == pytest.approx([-21] * 4, abs=0.3)
     assert max(peak for _, peak in levels.values()) <= -6 + 0.2
     assert levels[".wav"][1] < -7.5  # with the room that is known in advance, it would be -6.85
+
+
+@pytest.mark.parametrize("lost", ["m4a", "mp3", "opus", "wav"])
+def test_a_file_that_was_lost_is_written_as_it_was(lost: str, tiny: TinyBook, fake_engine: FakeEngine) -> None:
+    """Its level leaves room for the peaks of all formats, also of those that are there."""
+    tiny.loaders.codec = lambda *_: Speaker()
+    tiny.write({"One": ["The night was dark."] * 6}, output={"formats": FORMATS}, master=HARSH)
+    files = render_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders).files
+    before = {path: path.read_bytes() for path in files}
+    sound = (tiny.output / ".maya" / "sound.json").read_bytes()
+    next(path for path in files if path.suffix == f".{lost}").unlink()
+    assemble_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders)
+    assert {path: path.read_bytes() for path in files} == before
+    assert (tiny.output / ".maya" / "sound.json").read_bytes() == sound

@@ -33,7 +33,13 @@ def test_what_was_put_is_there_for_the_next_run(tmp_path: Path) -> None:
     "content",
     [
         *(b"", b"{", b"[]", b'{"one": 5}', b'{"one": [1, "x"]}', b'{"one": [NaN, 1]}', b'{"one": []}', b"\xff"),
-        *(b'{"one": [-1, 1]}', b'{"one": [1, 1e999]}', b'{"one": [1, -Infinity]}', b"[" * 100_000),
+        *(
+            b'{"one": [-1, 1]}',
+            b'{"one": [1e308, 1]}',
+            b'{"one": [1, 1e999]}',
+            b'{"one": [1, -Infinity]}',
+            b"[" * 100_000,
+        ),
     ],
 )
 def test_a_file_that_is_not_valid_counts_as_empty_and_is_replaced(content: bytes, tmp_path: Path) -> None:
@@ -49,6 +55,12 @@ def test_a_sound_that_is_no_number_counts_as_unknown(number: bytes, tmp_path: Pa
     assert sounds(tmp_path).all() == {}
     sounds(tmp_path).put("two", ChapterSound({}))
     assert sounds(tmp_path).all() == {"two": ChapterSound({})}
+
+
+@pytest.mark.parametrize("end", [10**13, 10**400], ids=["years", "no number"])
+def test_times_that_no_chapter_has_count_as_unknown(end: int, tmp_path: Path) -> None:
+    (tmp_path / "sound.json").write_bytes(b'{"one": {"clips": {"1": {"lufs": -20, "spoken": [0, %d]}}}}' % end)
+    assert sounds(tmp_path).all() == {}
 
 
 def test_threads_that_store_at_a_time_lose_nothing(tmp_path: Path) -> None:

@@ -53,11 +53,13 @@ def test_records_that_a_killed_run_was_writing_are_removed(tmp_path: Path) -> No
     (tmp_path / ".sound.json.part").write_text('{"one": ')
     (tmp_path / "sound.json").write_text("{}")
     (tmp_path / "elsewhere").write_text("mine")
-    (tmp_path / ".linked.part").symlink_to("elsewhere")
-    (tmp_path / ".folder.part").mkdir()
+    (tmp_path / ".model.lock.part").symlink_to("elsewhere")
+    (tmp_path / ".chapters.json.part").mkdir()
+    (tmp_path / ".notes.part").write_text("mine")
     with lock_book(tmp_path):
         left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"lock", "sound.json", "elsewhere", ".linked.part", ".folder.part"}
+    assert left == {"lock", "sound.json", "elsewhere", ".chapters.json.part", ".notes.part"}
+    assert (tmp_path / "elsewhere").read_text() == "mine"
 
 
 def test_records_that_another_run_is_writing_stay(tmp_path: Path) -> None:

@@ -106,10 +106,11 @@ def test_folders_are_made_on_the_disk_and_no_link_is_one(tmp_path: Path, monkeyp
 # --- links -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", [".", ".maya", ".maya/takes"])
+@pytest.mark.parametrize("place", [".", ".maya", ".maya/takes", ".maya/m4b", ".maya/epub"])
 def test_nothing_is_followed_out_of_the_output_folder(place: str, rendered: TinyBook, cli: Cli) -> None:
     path = (rendered.output / place).absolute()
     path = path.parent if place == "." and path.name == "." else path
+    path.mkdir(exist_ok=True)
     elsewhere = rendered.folder / "elsewhere"
     path.rename(elsewhere)
     path.symlink_to(elsewhere)
@@ -143,6 +144,21 @@ def test_a_folder_in_a_folder_that_is_a_link_is_still_no_way_out(rendered: TinyB
     rendered.write(TEXT, output={"folder": "up/x"})
     assert "leads out of the manifest's folder through a symbolic link" in cli("plan", rendered.path).err
     assert cli("render", rendered.path).code == 2
+
+
+def test_audio_behind_a_link_is_not_the_books_and_clean_removes_nothing_there(rendered: TinyBook, cli: Cli) -> None:
+    rendered.write(TEXT, output={"layout": "audiobookshelf"}, author="Ann Other")
+    elsewhere = rendered.folder / "elsewhere"
+    (elsewhere / "Tiny").mkdir(parents=True)
+    chapter = next(rendered.output.glob("01-*.wav"))
+    chapter.rename(elsewhere / "Tiny" / "77-of-another-book.wav")
+    (elsewhere / "Tiny" / ".01-one.wav.part").touch()
+    (rendered.output / "Ann Other").symlink_to(elsewhere)
+    before = sorted(elsewhere.rglob("*"))
+    said = cli("clean", rendered.path, "--yes")
+    assert said.code == 0, said.err
+    assert "77-of" not in said.out + said.err
+    assert sorted(elsewhere.rglob("*")) == before
 
 
 @pytest.mark.parametrize("level", ["key", "prefix"])
