@@ -55,3 +55,8 @@ def problems_recorded(problems: str) -> str:
 def cannot_read_back(ref: str, folder: object) -> str:
     """A take that was stored and is damaged or gone."""
     return f"chunk {ref}: its new take cannot be read back from {folder}; check the disk"
+
+
+def bug(what: str) -> str:
+    """An error that nothing expects."""
+    return f"this is a bug in maya-batch, please report it: {what}"

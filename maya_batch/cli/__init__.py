@@ -25,6 +25,7 @@ from maya_batch.interrupt import Interruption, Stop
 from maya_batch.messages.printable import printable
 from maya_batch.messages.standard_streams import close, keep_going
 from maya_batch.torch_errors import out_of_memory
+from maya_batch.wording import bug
 
 if TYPE_CHECKING:
     from maya_batch.run.loading import Loaders
@@ -129,7 +130,7 @@ def _failed(error: Exception) -> int:
         for part in line.splitlines():
             print(printable(part), file=sys.stderr)
     if logging.getLogger("maya_batch").handlers:
-        log.critical("this is a bug in maya-batch, please report it: %s", first_line(error), exc_info=error)
+        log.critical("%s", bug(first_line(error)), exc_info=error)
     return EXIT_UNEXPECTED
 
 

@@ -1,6 +1,7 @@
 """The books that are open in a run over several, and how each of them ends: rendered, left out, or stopped."""
 
 import logging
+import traceback
 from collections.abc import Callable
 
 from maya_batch.errors import (
@@ -9,11 +10,13 @@ from maya_batch.errors import (
     MayaBatchError,
     StoppedError,
     exit_code_of,
+    first_line,
     is_of_a_signal,
 )
 from maya_batch.run.shelf_book import OpenBook
 from maya_batch.run.shelf_queue import ShelfQueue
 from maya_batch.run.shelf_result import ShelfBook, ShelfResult
+from maya_batch.wording import bug
 
 log = logging.getLogger(__name__)
 
@@ -93,12 +96,22 @@ class OpenBooks:
 
     def _leave_out(self, told: ShelfBook, error: BaseException) -> None:
         """The other books go on without this one; what ends the whole run is raised."""
-        of_the_book = isinstance(error, MayaBatchError | OSError) and not is_of_a_signal(error)
-        if not of_the_book or isinstance(error, GpuLostError | StoppedError):
+        if _ends_all(error):
             told.stopped(error)
             raise error
         told.left_out(error)
+        if not isinstance(error, MayaBatchError | OSError):
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                log.error("%s", line)
+            log.error("%s: %s", told.title or told.manifest, bug(first_line(error)))
+            return
         for line in error.lines() if isinstance(error, MayaBatchError) else [str(error)]:
             log.error("%s", line)
         if error.__cause__ is not None:
             log.debug("%s", error, exc_info=error.__cause__)
+
+
+def _ends_all(error: BaseException) -> bool:
+    """Whether an error is of the machine or of a person, and not of one book. What PyTorch raises may be of the GPU."""
+    of_the_machine = isinstance(error, GpuLostError | StoppedError | RuntimeError | MemoryError)
+    return of_the_machine or not isinstance(error, Exception) or is_of_a_signal(error)

@@ -9,11 +9,22 @@ from typing import Any
 import pytest
 
 from maya_batch.book.settings import Machine
+from maya_batch.book.state import BookState
 from maya_batch.engine.api import CacheRounding, Engine
-from maya_batch.errors import EXIT_BUSY, EXIT_ENVIRONMENT, EXIT_USAGE, GpuLostError, MachineError, StoppedError
+from maya_batch.errors import (
+    EXIT_BUSY,
+    EXIT_ENVIRONMENT,
+    EXIT_UNEXPECTED,
+    EXIT_USAGE,
+    GpuLostError,
+    MachineError,
+    StoppedError,
+)
 from maya_batch.interrupt import Interruption, Stop
+from maya_batch.run import reporting
 from maya_batch.run.deadline import Deadline, deadline_of
 from maya_batch.run.shelf import ShelfRun
+from maya_batch.wording import bug
 from tests.book.test_run_lock import another_run
 from tests.support.fakes import Events, FakeEngine, FakeTranscriber, TinyBook, unexpected, write_model
 from tests.support.shelves import Shelf, files
@@ -259,6 +270,32 @@ def test_what_breaks_the_machine_ends_the_run_and_all_takes_are_stored(
     stored = sum(len(list(book.with_suffix("").rglob("*.npz"))) for book in three.books)
     assert stored == len(fake_engine.requests)
     assert report(three.books[0])["exit_reason"] == "the recognizer died"
+
+
+@both
+def test_a_bug_that_one_book_meets_leaves_it_out_and_is_told_with_its_traceback(
+    threaded: bool,
+    three: Shelf,
+    fake_engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    three.tiny.loaders.threaded = threaded
+    write, poisoned = reporting.write_book_report, three.books[1].stem
+
+    def failing(state: BookState, *more: Any, **options: Any) -> Any:
+        if state.plan.book.title == poisoned:
+            raise OverflowError("integer division result too large for a float")
+        return write(state, *more, **options)
+
+    monkeypatch.setattr("maya_batch.run.render.write_book_report", failing)
+    run = three.run()
+    run.run()
+    assert states(run) == [("whole", 0), ("failed", EXIT_UNEXPECTED), ("whole", 0)]
+    assert run.result.exit_code == EXIT_UNEXPECTED
+    first, *_, last = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert first.startswith("Traceback ")
+    assert last == f"{poisoned}: {bug('integer division result too large for a float')}"
 
 
 def test_a_lost_gpu_ends_the_run(three: Shelf, fake_engine: FakeEngine) -> None:
