@@ -103,11 +103,6 @@ class InspectStage:
     def __init__(self, inspector: TakeInspector, stopping: Event, postprocess: Callable[[Inspected], None]) -> None:
         self._inspector, self._stopping, self._postprocess = inspector, stopping, postprocess
 
-    @property
-    def together(self) -> int:
-        """How many takes are best inspected at a time."""
-        return self._inspector.together
-
     def handle(self, messages: Sequence[Decoded]) -> None:
         """Inspect takes, and return them in this order."""
         if self._stopping.is_set():
