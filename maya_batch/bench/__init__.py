@@ -87,7 +87,7 @@ def bench(options: Options, say: Callable[[str], None]) -> Metrics:
             _alone(_make_random, folder, options.machine.device)
         book = write_book(folder / "book.yaml", options.hours, model, noise=options.random_weights)
         flags = Render().model_copy(update={"model": model, "codec": codec})
-        say(f"rendering {options.hours:g} hours of speech")
+        say(f"rendering {options.hours:g} h of speech")
         run = _alone(_render, book, flags, options)
         baselines = {}
         if options.baseline:

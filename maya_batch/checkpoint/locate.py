@@ -161,6 +161,8 @@ def find_checkpoint(name: str, kind: Kind, pinned: str | None = None) -> Checkpo
     if match is None or name.startswith((".", "/", "~")):
         raise UsageError(f"{kind} {name}: no such folder, and not a hub id like {MAYA1}; or use {DEMO}")
     cached = cached_snapshot(match["repo"], pinned or match["revision"] or "main")
+    if cached is None and Path(name).is_file():
+        raise UsageError(f"{kind} {name}: a file, where a folder or a .gguf file is needed")
     if cached is None:
         raise MachineError(_how_to_get(name, kind, pinned))
     return _whole(Checkpoint(name, kind, cached, cached.name), f"{match['repo']}@{pinned}" if pinned else name)

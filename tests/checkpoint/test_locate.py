@@ -114,6 +114,18 @@ def test_a_revision_does_not_lead_out_of_the_cache(hub: Path) -> None:
         find_checkpoint("org/voice@../../secret", "model")
 
 
+def test_a_file_with_the_name_of_a_hub_id_is_a_mistake_and_the_cache_comes_first(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org").mkdir()
+    (tmp_path / "org" / "voice").touch()
+    with pytest.raises(UsageError, match=r"^model org/voice: a file, where a folder or a \.gguf file is needed$"):
+        find_checkpoint("org/voice", "model")
+    write_hub_model(hub, "org/voice", COMMIT)
+    assert find_checkpoint("org/voice", "model").revision == COMMIT
+
+
 @pytest.mark.parametrize(
     "name",
     ["maya1", "/no/such/folder", "./no/such", "../no/such", "~/models/maya1", "a/b/c", "org/voice@", "a b/c", "org/"],
