@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from maya_batch.bench.drawn_lengths import load_with_drawn_lengths
+from maya_batch.bench.heard_once import HeardOnce
 from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.errors import UsageError
@@ -66,7 +67,8 @@ def render(
 ) -> Run:
     """Render a book into a folder next to it. Nothing is imported before `render` imports it.
 
-    `gpu_memory` is a limit in GiB; llama.cpp has none. With `random_weights`, sequences end at drawn lengths.
+    `gpu_memory` is a limit in GiB; llama.cpp has none. With `random_weights`, sequences end at drawn lengths,
+    and takes are transcribed once at most.
     """
     log_to_terminal(quiet=True, verbose=False)
     # Takes of random weights are noise, whose problems would fill thousands of lines.
@@ -77,7 +79,7 @@ def render(
     with tempfile.TemporaryDirectory(dir=book.parent) as folder:
         loaders = loaders or Loaders()
         if random_weights:
-            loaders = replace(loaders, engine=load_with_drawn_lengths)
+            loaders = replace(loaders, engine=load_with_drawn_lengths, transcriber=HeardOnce)
         result = render_book(plan, machine, LogProgress(), Path(folder), report=False, loaders=loaders)
     import torch
 

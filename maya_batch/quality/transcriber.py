@@ -59,6 +59,13 @@ class Transcriber:
             self._fall_back(error)
 
     @property
+    def recognizer(self) -> Recognizer:
+        """The loaded model."""
+        if self._recognizer is None:
+            raise ValueError("the ASR model is not loaded")
+        return self._recognizer
+
+    @property
     def together(self) -> int:
         """How many takes are best transcribed at a time: several on a GPU."""
         return 1 if self._recognizer is None else self._recognizer.together
@@ -85,9 +92,7 @@ class Transcriber:
     def _listen(self, takes: Sequence[SpokenTake], rate: int) -> list[tuple[Transcript, tuple[Problem, ...]]]:
         from maya_batch.quality.whisper import listen
 
-        if self._recognizer is None:
-            raise ValueError("the ASR model is not loaded")
-        return listen(self._recognizer, takes, rate, self._language, self._quality)
+        return listen(self.recognizer, takes, rate, self._language, self._quality)
 
     def _fall_back(self, error: MachineError) -> None:
         if self._asked != "auto" or self._device == "cpu":

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ from maya_batch.text.language import base_language
 #: encoder's attention: in float16, with a copy, 1,500 x 1,500 positions in each head are 103 MiB in small.en, which has
 #: 12 heads, and 172 MiB in large-v3, which has 20.
 _FEWEST_TOGETHER, _MOST_TOGETHER, _BYTES_A_TAKE = 4, 16, 2 * 2**30
+
+#: A take's transcript, and the problems that it shows.
+Checked: TypeAlias = tuple[Transcript, tuple[Problem, ...]]
 
 
 def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> Recognizer:
@@ -105,7 +109,7 @@ def listen(
     rate: int,
     language: str,
     quality: Quality,
-) -> list[tuple[Transcript, tuple[Problem, ...]]]:
+) -> list[Checked]:
     """Transcribe takes at `rate` Hz, and check each transcript against its text.
 
     On a CPU, the same samples give the same result on the same machine: beam search takes the most likely of five
@@ -119,22 +123,53 @@ def listen(
     Raises:
         MachineError: ASR fails, for instance because GPU memory is full.
     """
-    from maya_batch.quality.transcript_checks import check_words
-
-    def checked(take: SpokenTake, heard: Heard) -> tuple[Transcript, tuple[Problem, ...]]:
-        transcript, found = check_words(take.text, heard.text, recognizer.name, language, quality, take.respellings)
-        return replace(transcript, starts=heard.starts), found
-
-    results, waveforms = [], [_resample(take.waveform, rate) for take in takes]
-    for take, waveform, heard in zip(takes, waveforms, hear_all(recognizer, waveforms, language), strict=True):
-        first = checked(take, heard)
+    waveforms = [_resample(take.waveform, rate) for take in takes]
+    results = []
+    first_time = _first_time(recognizer, takes, waveforms, language, quality)
+    for take, waveform, (heard, first) in zip(takes, waveforms, first_time, strict=True):
         if not first[1] or any(problem.kind == "tag" for problem in first[1]):
             results.append(first)
             continue
         otherwise = {"no_repeat_ngram_size": 3} if heard.looped else {"without_timestamps": False}
-        second = checked(take, hear(recognizer, waveform, language, **otherwise))
+        second = _checked(recognizer, take, hear(recognizer, waveform, language, **otherwise), language, quality)
         results.append(first if second[1] else second)
     return results
+
+
+def listen_once(
+    recognizer: Recognizer,
+    takes: Sequence[SpokenTake],
+    rate: int,
+    language: str,
+    quality: Quality,
+) -> list[Checked]:
+    """As `listen`, without a second time.
+
+    Raises:
+        MachineError: as `listen`.
+    """
+    waveforms = [_resample(take.waveform, rate) for take in takes]
+    return [checked for _, checked in _first_time(recognizer, takes, waveforms, language, quality)]
+
+
+def _first_time(
+    recognizer: Recognizer,
+    takes: Sequence[SpokenTake],
+    waveforms: Sequence[NDArray[np.float32]],
+    language: str,
+    quality: Quality,
+) -> list[tuple[Heard, Checked]]:
+    return [
+        (heard, _checked(recognizer, take, heard, language, quality))
+        for take, heard in zip(takes, hear_all(recognizer, waveforms, language), strict=True)
+    ]
+
+
+def _checked(recognizer: Recognizer, take: SpokenTake, heard: Heard, language: str, quality: Quality) -> Checked:
+    from maya_batch.quality.transcript_checks import check_words
+
+    transcript, found = check_words(take.text, heard.text, recognizer.name, language, quality, take.respellings)
+    return replace(transcript, starts=heard.starts), found
 
 
 def _resample(waveform: NDArray[np.float32], rate: int) -> NDArray[np.float32]:

@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--gpu-memory", type=float)
     parser.add_argument("--quantization")
     parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--verify", help="a recognizer that transcribes all takes of a render")
     parser.add_argument("runs", nargs="*", default=["int8", "vllm-int8"])
     options = parser.parse_intermixed_args()
     folder: Path = options.folder
@@ -45,6 +46,8 @@ def main() -> None:
                 quantization=options.quantization,
                 kv_cache=kv_cache,
                 batch_size=options.batch_size,
+                verify="all" if options.verify else "off",
+                recognizer=options.verify,
             )
             asked = Options(options.hours, machine, gpu_memory=options.gpu_memory)
             print(Metrics.of(_alone(_render, book, flags, asked), {}), flush=True)
