@@ -1,10 +1,10 @@
 """Attention of one token a sequence over a paged cache in 8 bits: two GPU kernels, in Triton.
 
-The products are in float16, which has all whole numbers from -127 to 127. PTX turns four bytes into float16 with five
-instructions, fewer than Triton's own conversion. Query heads are the columns of both products, positions or head_dim
-the rows: a tile has 8 columns where query heads as rows would have 16, which took a quarter more time. Measured on an
-H200, which copies 4.28 TB/s, in sequences of 100 to 1,500 positions: 512 in 261 us (3.3 TB/s) against 415 us with the
-kernel for 16 bits, 25 in 21 us against 54 us.
+Both products are of whole numbers in 8 bits, as the cache has them, so that nothing is unpacked. A query, or the
+weights of a block's values, is rounded to 16 bits, and its upper and lower 8 bits are two columns of the product:
+positions or head_dim are the rows. Maya1 has 3 query heads for each key head, which are 6 of the 8 columns that a
+product has at least. Measured on an H200, which copies 4.27 TB/s, in sequences of 100 to 1,500 positions: 512 in 242 us
+(3.5 TB/s), 25 in 19 us. With the same blocks in the GPU's own cache 512 take 142 us, so memory is what limits it.
 """
 
 import torch
@@ -13,50 +13,53 @@ import triton.language as tl
 
 from maya_batch.engine.paged_cache import BLOCK_SIZE
 
-#: The fewest columns of a product. Maya1 has 3 query heads for each key head.
-_LEAST_TILE = 8
+#: The fewest query heads of a product: twice as many columns are the fewest that it has.
+_LEAST_HEADS = 4
 
 #: The hardware computes exp2, not exp.
 _LOG2_E = 1.4426950408889634
 
-#: Weights are multiplied by the scales of their values, in float16. This factor keeps small products precise: values
-#: may be as large as 32,000, and a weight of 1e-4 is exact to a thousandth for values of 0.01.
-_VALUE_FACTOR = tl.constexpr(256.0)
+#: The largest number that is rounded to 16 bits: its upper byte is 127.
+_LARGEST = tl.constexpr(127.0 * 256.0)
+
+#: Scales are no smaller, so that zeros have one.
+_LEAST_SCALE = tl.constexpr(1e-30)
 
 #: Less than any score; not infinite, because differences of two are taken.
 _NOTHING = tl.constexpr(-1e30)
 
-#: A long sequence is split among programs, if there are fewer than this many for each multiprocessor, which runs six.
+#: A long sequence is split among programs, if there are fewer than this many for each multiprocessor.
 _PROGRAMS = 6
 
 #: The most programs of one sequence and key head: a tile of the second kernel.
 _MOST_PARTS = tl.constexpr(16)
 
-#: Registers of a thread: with more, fewer programs fit a multiprocessor, and the kernel takes 2 % more time.
-_REGISTERS = 80
+#: Registers of a thread: with so many, a multiprocessor runs eight programs.
+_REGISTERS = 64
 
 
 @triton.jit
-def _float16(whole, ptx: tl.constexpr):
-    """Whole numbers in float16. In PTX: a byte plus 128 as the low bits of a float16 between 1,024 and 1,280."""
-    if ptx:
-        return tl.inline_asm_elementwise(
-            """{
-            .reg .b32 biased, middle;
-            mov.b32 middle, 0x64806480;
-            xor.b32 biased, $2, 0x80808080;
-            prmt.b32 $0, biased, 0x64646464, 0x4140;
-            prmt.b32 $1, biased, 0x64646464, 0x4342;
-            sub.f16x2 $0, $0, middle;
-            sub.f16x2 $1, $1, middle;
-            }""",
-            "=&r,=&r,r",
-            [whole],
-            dtype=tl.float16,
-            is_pure=True,
-            pack=4,
-        )
-    return whole.to(tl.float16)
+def _larger(first, second, other_first, other_second):
+    """The larger one of each of two numbers."""
+    return tl.maximum(first, other_first), tl.maximum(second, other_second)
+
+
+@triton.jit
+def _bytes(whole, rows: tl.constexpr, columns: tl.constexpr):
+    """Whole numbers [rows, columns] of 16 bits as columns [rows, 2 * columns] of 8: upper and lower in turn."""
+    # Rows last: so a thread reads four of a column at a time from shared memory, and not one. Joining two tensors would
+    # do the same, but then the compiler loads what it multiplies in smaller pieces.
+    both = tl.broadcast_to(tl.trans(whole)[:, None, :], [columns, 2, rows])
+    upper = (both + 128) >> 8
+    which = tl.arange(0, 2)[None, :, None]
+    return tl.trans(tl.reshape(tl.where(which == 0, upper, both - (upper << 8)).to(tl.int8), [2 * columns, rows]))
+
+
+@triton.jit
+def _joined(products, rows: tl.constexpr, columns: tl.constexpr):
+    """The products [rows, 2 * columns] with `_bytes` as those with the whole numbers [rows, columns]."""
+    which = tl.arange(0, 2)[None, None, :]
+    return tl.sum(tl.reshape(products, [rows, columns, 2]) * tl.where(which == 0, 256, 1), 2).to(tl.float32)
 
 
 @triton.jit
@@ -90,7 +93,6 @@ def _attend_int8(
     block_size: tl.constexpr,
     tile: tl.constexpr,
     split: tl.constexpr,
-    ptx: tl.constexpr,
 ):
     """A part of one sequence, for one key head: rotate queries, and attend. The first part also stores the newest key
     and value, and attends to them as they are stored.
@@ -112,7 +114,9 @@ def _attend_int8(
     q = start + (head * group + query[None, :]) * dim
     straight = tl.load(q + whole[:, None], mask=inside, other=0.0).to(tl.float32)
     crossed = tl.load(q + partner[:, None], mask=inside, other=0.0).to(tl.float32)
-    rotated = (straight * c[:, None] + crossed * s[:, None]).to(kind).to(tl.float16)
+    rotated = (straight * c[:, None] + crossed * s[:, None]).to(kind).to(tl.float32)
+    query_scale = tl.maximum(tl.max(tl.abs(rotated), 0) / _LARGEST, _LEAST_SCALE)
+    queries = _bytes(tl.floor(rotated / query_scale[None, :] + 0.5).to(tl.int32), dim, tile)
 
     largest = tl.full([tile], _NOTHING, tl.float32)
     total = tl.zeros([block_size, tile], tl.float32)
@@ -131,9 +135,9 @@ def _attend_int8(
         tl.store(pool + value_block * (block_size * dim) + whole * block_size + at, value.to(tl.int8))
         tl.store(scales + key_block * block_size + at, key_scale)
         tl.store(scales + value_block * block_size + at, value_scale)
-        largest = tl.sum(rotated.to(tl.float32) * key[:, None], 0) * (key_scale.to(tl.float32) * scale)
+        largest = tl.sum(rotated * key[:, None], 0) * (key_scale.to(tl.float32) * scale)
         total = tl.where(offset[:, None] == 0, total + 1.0, total)
-        gathered += (value * (value_scale.to(tl.float32) * _VALUE_FACTOR))[:, None]
+        gathered += (value * value_scale.to(tl.float32))[:, None]
 
     # The newest key comes from registers; the loop reads those before it.
     first, end = 0, tl.cdiv(here, block_size)
@@ -149,18 +153,25 @@ def _attend_int8(
         value_scales = tl.load(scales + value_block * block_size + offset, mask=there, other=0.0).to(tl.float32)
         keys = pool + key_block * (block_size * dim) + offset[:, None] * dim + whole[None, :]
         key = tl.load(keys, mask=there[:, None], other=0)
-        scores = tl.dot(_float16(key, ptx), rotated) * (key_scales * scale)[:, None]
+        scores = _joined(tl.dot(key, queries), block_size, tile)
+        scores = scores * (key_scales * scale)[:, None] * query_scale[None, :]
         scores = tl.where(there[:, None], scores, float("-inf"))
-        raised = tl.maximum(largest, tl.max(scores, 0))
-        weights = tl.exp2(scores - raised[None, :])
-        shrunk = tl.exp2(largest - raised)
-        total = total * shrunk[None, :] + weights
-        weights = (weights * (value_scales * _VALUE_FACTOR)[:, None]).to(tl.float16)
+        of_heads = tl.broadcast_to(value_scales[:, None], [block_size, tile])
+        top, value_scale_here = tl.reduce((scores, of_heads), 0, _larger)
+        raised = tl.maximum(largest, top)
+        shrunk, share_here = tl.exp2(largest - raised), tl.exp2(top - raised)
+        weights = tl.exp2(scores - top[None, :])
+        total = total * shrunk[None, :] + weights * share_here[None, :]
+        # The largest of these is at most `_LARGEST`, whatever share of the sum the block has.
+        value_scale_here = tl.maximum(value_scale_here, _LEAST_SCALE)
+        weights = weights * value_scales[:, None] * (_LARGEST / value_scale_here)[None, :]
+        weights = _bytes((weights + 0.5).to(tl.int32), block_size, tile)
         # Of 16 positions all or none are read, so that a thread reads 16 bytes at a time.
         near = index * block_size + offset // 16 * 16 < here
         values = pool + value_block * (block_size * dim) + offset[None, :] + whole[:, None] * block_size
         value = tl.load(values, mask=near[None, :], other=0)
-        gathered = tl.dot(_float16(value, ptx), weights, gathered * shrunk[None, :])
+        mixed_here = _joined(tl.dot(value, weights), dim, tile)
+        gathered = gathered * shrunk[None, :] + mixed_here * (share_here * (value_scale_here / _LARGEST))[None, :]
         largest = raised
 
     summed = tl.sum(total, 0)
@@ -171,7 +182,7 @@ def _attend_int8(
         tl.store(sums + row * 2, largest, mask=query < group)
         tl.store(sums + row * 2 + 1, summed, mask=query < group)
     else:
-        mixed = gathered / (summed * _VALUE_FACTOR)[None, :]
+        mixed = gathered / summed[None, :]
         tl.store(out + row[None, :] * dim + whole[:, None], mixed.to(kind), mask=inside)
 
 
@@ -186,7 +197,7 @@ def _join_parts(gathered_parts, sums, out, parts, dim: tl.constexpr):
     weights = tl.exp2(largest - tl.max(largest, 0))
     total = tl.sum(weights * tl.load(sums + at * 2 + 1, mask=there, other=0.0), 0)
     gathered = tl.load(gathered_parts + at[:, None] * dim + whole[None, :], mask=there[:, None], other=0.0)
-    mixed = tl.sum(gathered * weights[:, None], 0) / (total * _VALUE_FACTOR)
+    mixed = tl.sum(gathered * weights[:, None], 0) / total
     tl.store(out + row * dim + whole, mixed.to(out.dtype.element_ty))
 
 
@@ -228,9 +239,8 @@ def attend_int8(
         group=group,
         half=dim // 2,
         block_size=block_size,
-        tile=max(triton.next_power_of_2(group), _LEAST_TILE),
+        tile=max(triton.next_power_of_2(group), _LEAST_HEADS),
         split=split,
-        ptx=nvidia,
         num_warps=4,
         num_stages=2,
         **({"maxnreg": _REGISTERS} if nvidia else {}),
