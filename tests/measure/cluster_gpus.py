@@ -47,7 +47,7 @@ def main() -> None:
     logging.getLogger("maya_batch").setLevel(logging.WARNING)
     cluster_engine.log.setLevel(logging.DEBUG)
     model, codec = str(folder / "model"), str(folder / "codec")
-    book = write_book(folder / f"book-{options.run}.yaml", options.hours * (workers or 1), model)
+    book = write_book(folder / f"book-{options.run}.yaml", options.hours * (workers or 1), model, noise=True)
     plan = make_plan(book, Render().model_copy(update={"model": model, "codec": codec}))
     machine = Machine(device="cuda", decoding="framed", kv_cache="int8", workers=workers)
     began, spent = time.monotonic(), time.process_time()

@@ -35,8 +35,8 @@ from tests.support.good_takes import Line, draw_lines, layout
 
 CACHES: tuple[Literal["model", "int8"], ...] = ("model", "int8")
 
-#: `tests.measure.detection` and `cache_rounding` take their lines with the first of these seeds.
-SEEDS, LINES_A_SEED = (5, 6), 300
+#: `tests.measure.detection` and `cache_rounding` take their lines with the first seed.
+FIRST_SEED, LINES_A_SEED = 5, 300
 
 #: The pace of a voice with too few takes: wide limits apply.
 _ANY_PACE = 0.0
@@ -62,7 +62,8 @@ def speak(folder: Path, texts: Sequence[Path], takes: int, device: str) -> None:
     from maya_batch.engine.load import load_engine
 
     emotions = list(emotion_lines())[:takes]
-    novels = list(chain.from_iterable(draw_lines(texts, LINES_A_SEED, seed) for seed in SEEDS))
+    seeds = range(FIRST_SEED, FIRST_SEED + -(-(takes - len(emotions)) // LINES_A_SEED))
+    novels = list(chain.from_iterable(draw_lines(texts, LINES_A_SEED, seed) for seed in seeds))
     lines = {line.key: line for line in [*novels[: takes - len(emotions)], *emotions]}
     requests = [
         Request(line.key, line.description, line.said, line.seed, line.max_frames, line.expected_frames)
