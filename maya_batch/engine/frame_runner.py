@@ -72,6 +72,7 @@ class FrameRunner:
         self._cos, self._sin = llama.rotary(positions)
         self._heads = _slot_heads(llama.head, layout)
         slots = len(state.position)
+        self._order = torch.arange(slots, device=llama.head.device)
         pool = GraphPool(llama.head.device) if graphs else None
         self._graphs = None if pool is None else FrameGraphs(self._decode_step, pool, slots)
         self._prompt_graphs = None if pool is None else PromptGraphs(self._prefill, pool)
@@ -153,6 +154,9 @@ class FrameRunner:
         self, batch_size: int, slot: int, max_context: int = 0, probabilities: list[torch.Tensor] | None = None
     ) -> None:
         """One step of a frame. The paged cache does without `max_context`."""
+        if slot == 0 and not self.cache.contiguous:
+            # The longest first, also in the other steps of the frame.
+            self._order[:batch_size] = self._state.position[:batch_size].argsort(descending=True)
         hidden = self._step(batch_size, max_context)
         width = self._layout.codebook_size + (slot == 0)
         logits = functional.linear(hidden, self._heads[slot])[:, :width]
@@ -177,11 +181,12 @@ class FrameRunner:
         from maya_batch.engine.kernels.triton_kernels import attend_one
 
         pool, scales, block_table = self.cache.pool, self.cache.scales, self.cache.block_table[:batch_size]
+        order, angles = self._order[:batch_size], (self._cos, self._sin)
 
         def attend(layer: int, qkv: torch.Tensor) -> torch.Tensor:
             if scales is None:
-                return attend_one(qkv, pool[layer], block_table, position, self._cos, self._sin)
-            return attend_int8(qkv, pool[layer], scales[layer], block_table, position, self._cos, self._sin)
+                return attend_one(qkv, pool[layer], block_table, position, order, *angles)
+            return attend_int8(qkv, pool[layer], scales[layer], block_table, position, order, *angles)
 
         return attend
 

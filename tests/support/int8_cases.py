@@ -18,6 +18,7 @@ class Int8Case:
     scales: torch.Tensor
     block_table: torch.Tensor
     position: torch.Tensor
+    order: torch.Tensor
     cos: torch.Tensor
     sin: torch.Tensor
     before: tuple[torch.Tensor, torch.Tensor]
@@ -46,6 +47,7 @@ class Int8Case:
             scales,
             (torch.randperm(all_blocks, device=device) + 1).view(sequences, blocks).int(),
             position,
+            torch.randperm(sequences, device=device),
             angle.cos().to(dtype),
             angle.sin().to(dtype),
             (whole.clone(), scales.clone()),
@@ -56,7 +58,15 @@ class Int8Case:
         from maya_batch.engine.kernels.int8_attention import attend_int8
 
         return attend_int8(
-            self.qkv, self.pool, self.scales, self.block_table, self.position, self.cos, self.sin, parts
+            self.qkv,
+            self.pool,
+            self.scales,
+            self.block_table,
+            self.position,
+            self.order,
+            self.cos,
+            self.sin,
+            parts,
         ).float()
 
     def plain_attention(self) -> torch.Tensor:

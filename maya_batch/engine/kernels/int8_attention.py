@@ -78,6 +78,7 @@ def _attend_int8(
     scales,
     block_table,
     position,
+    order,
     cos,
     sin,
     out,
@@ -98,7 +99,7 @@ def _attend_int8(
     and value, and attends to them as they are stored.
     """
     dim: tl.constexpr = 2 * half
-    sequence = tl.program_id(0) // kv_heads
+    sequence = tl.load(order + tl.program_id(0) // kv_heads).to(tl.int32)
     head = tl.program_id(0) % kv_heads
     part = tl.program_id(1)
     here = tl.load(position + sequence).to(tl.int32)
@@ -207,6 +208,7 @@ def attend_int8(
     scales: torch.Tensor,
     block_table: torch.Tensor,
     position: torch.Tensor,
+    order: torch.Tensor,
     cos: torch.Tensor,
     sin: torch.Tensor,
     parts: int | None = None,
@@ -216,8 +218,9 @@ def attend_int8(
     `qkv` [sequences, (heads + 2 kv heads) * head_dim] before rotation; `pool` [2, blocks, kv heads, block size,
     head_dim] and `scales` [2, blocks, kv heads, block size] as in `PagedCache`, which has the values of a block as
     [head_dim, block size]; `block_table` [sequences, blocks a sequence] int32; `position` [sequences] of the token;
-    `cos` and `sin` [positions, head_dim]. Each sequence is split into so many `parts`; default: as many as keep the
-    GPU busy.
+    `order` [sequences], the sequences in the order in which they are begun: the longest first, so that the GPU is busy
+    until the end; `cos` and `sin` [positions, head_dim]. Each sequence is split into so many `parts`; default: as many
+    as keep the GPU busy.
     """
     sequences, (_, blocks, kv_heads, block_size, dim) = qkv.shape[0], pool.shape
     group = qkv.shape[1] // (dim * kv_heads) - 2
@@ -230,7 +233,7 @@ def attend_int8(
     sums = torch.empty(rows * parts if split else 1, 2, dtype=torch.float32, device=qkv.device)
     nvidia = qkv.is_cuda and torch.version.hip is None
     _attend_int8[(programs, parts)](
-        *(qkv, pool, scales, block_table, position, cos, sin, out, gathered_parts, sums),
+        *(qkv, pool, scales, block_table, position, order, cos, sin, out, gathered_parts, sums),
         dim**-0.5 * _LOG2_E,
         block_table.shape[1],
         blocks,
@@ -262,7 +265,7 @@ def compile_for(heads: int, kv_heads: int, head_dim: int, dtype: torch.dtype, de
     angles = torch.zeros(1, head_dim, dtype=dtype, device=device)
     position = torch.zeros(1, dtype=torch.long, device=device)
     for parts in (1, 2):
-        attend_int8(qkv, pool, scales, block_table, position, angles, angles, parts)
+        attend_int8(qkv, pool, scales, block_table, position, position, angles, angles, parts)
     torch.cuda.synchronize(device)
 
 

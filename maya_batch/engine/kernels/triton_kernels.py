@@ -28,6 +28,7 @@ def _attend_one(
     pool,
     block_table,
     position,
+    order,
     cos,
     sin,
     out,
@@ -42,7 +43,7 @@ def _attend_one(
 ):
     """One sequence and key head: rotate query and key, store key and value, and attend."""
     dim: tl.constexpr = 2 * half
-    sequence = tl.program_id(0) // kv_heads
+    sequence = tl.load(order + tl.program_id(0) // kv_heads).to(tl.int32)
     head = tl.program_id(0) % kv_heads
     here = tl.load(position + sequence)
     low, whole, query = tl.arange(0, half), tl.arange(0, dim), tl.arange(0, tile)
@@ -114,20 +115,22 @@ def attend_one(
     pool: torch.Tensor,
     block_table: torch.Tensor,
     position: torch.Tensor,
+    order: torch.Tensor,
     cos: torch.Tensor,
     sin: torch.Tensor,
 ) -> torch.Tensor:
     """Attention of each sequence's newest token, which is also written to the cache: [sequences, heads * head_dim].
 
     `qkv` [sequences, (heads + 2 kv heads) * head_dim] before rotation; `pool` [2, blocks, kv heads, block size,
-    head_dim]; `block_table` [sequences, blocks a sequence] int32; `position` [sequences] of the token; `cos` and `sin`
-    [positions, head_dim].
+    head_dim]; `block_table` [sequences, blocks a sequence] int32; `position` [sequences] of the token; `order`
+    [sequences], the sequences in the order in which they are begun: the longest first, so that the GPU is busy until
+    the end; `cos` and `sin` [positions, head_dim].
     """
     sequences, (_, _, kv_heads, block_size, dim) = qkv.shape[0], pool.shape
     group = qkv.shape[1] // (dim * kv_heads) - 2
     out = torch.empty(sequences, kv_heads * group * dim, dtype=qkv.dtype, device=qkv.device)
     _attend_one[(sequences * kv_heads,)](
-        *(qkv, pool, block_table, position, cos, sin, out),
+        *(qkv, pool, block_table, position, order, cos, sin, out),
         dim**-0.5 * _LOG2_E,
         block_table.shape[1],
         pool.shape[1],
@@ -159,6 +162,7 @@ def compile_for(heads: int, kv_heads: int, head_dim: int, dtype: torch.dtype, de
     pool = torch.zeros(2, 1, kv_heads, BLOCK_SIZE, head_dim, dtype=dtype, device=device)
     block_table = torch.zeros(1, 1, dtype=torch.int32, device=device)
     angles = torch.zeros(1, head_dim, dtype=dtype, device=device)
-    attend_one(qkv, pool, block_table, torch.zeros(1, dtype=torch.long, device=device), angles, angles)
+    first = torch.zeros(1, dtype=torch.long, device=device)
+    attend_one(qkv, pool, block_table, first, first, angles, angles)
     gate(torch.zeros(1, 2 * _BLOCK, dtype=dtype, device=device))
     torch.cuda.synchronize(device)
