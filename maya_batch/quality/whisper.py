@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +23,6 @@ from maya_batch.text.language import base_language
 #: encoder's attention: in float16, with a copy, 1,500 x 1,500 positions in each head are 103 MiB in small.en, which has
 #: 12 heads, and 172 MiB in large-v3, which has 20.
 _FEWEST_TOGETHER, _MOST_TOGETHER, _BYTES_A_TAKE = 4, 16, 2 * 2**30
-
-#: A take's transcript, and the problems that it shows.
-Checked: TypeAlias = tuple[Transcript, tuple[Problem, ...]]
 
 
 def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> Recognizer:
@@ -109,7 +105,8 @@ def listen(
     rate: int,
     language: str,
     quality: Quality,
-) -> list[Checked]:
+    twice: bool = True,
+) -> list[tuple[Transcript, tuple[Problem, ...]]]:
     """Transcribe takes at `rate` Hz, and check each transcript against its text.
 
     On a CPU, the same samples give the same result on the same machine: beam search takes the most likely of five
@@ -118,58 +115,27 @@ def listen(
     Whisper sometimes fails on a good take: it stops, or repeats a word without end. A take with wrong words is
     transcribed a second time, with time stamps, which change the decoding, and after a loop instead so that no three
     tokens come twice; words that the take lacks are in neither transcript. Of 600 good takes of the demo voice tiny.en
-    flagged 14; the second time cleared 6 of these.
+    flagged 14; the second time cleared 6 of these. Without `twice` each is transcribed once.
 
     Raises:
         MachineError: ASR fails, for instance because GPU memory is full.
     """
-    waveforms = [_resample(take.waveform, rate) for take in takes]
-    results = []
-    first_time = _first_time(recognizer, takes, waveforms, language, quality)
-    for take, waveform, (heard, first) in zip(takes, waveforms, first_time, strict=True):
-        if not first[1] or any(problem.kind == "tag" for problem in first[1]):
+    from maya_batch.quality.transcript_checks import check_words
+
+    def checked(take: SpokenTake, heard: Heard) -> tuple[Transcript, tuple[Problem, ...]]:
+        transcript, found = check_words(take.text, heard.text, recognizer.name, language, quality, take.respellings)
+        return replace(transcript, starts=heard.starts), found
+
+    results, waveforms = [], [_resample(take.waveform, rate) for take in takes]
+    for take, waveform, heard in zip(takes, waveforms, hear_all(recognizer, waveforms, language), strict=True):
+        first = checked(take, heard)
+        if not twice or not first[1] or any(problem.kind == "tag" for problem in first[1]):
             results.append(first)
             continue
         otherwise = {"no_repeat_ngram_size": 3} if heard.looped else {"without_timestamps": False}
-        second = _checked(recognizer, take, hear(recognizer, waveform, language, **otherwise), language, quality)
+        second = checked(take, hear(recognizer, waveform, language, **otherwise))
         results.append(first if second[1] else second)
     return results
-
-
-def listen_once(
-    recognizer: Recognizer,
-    takes: Sequence[SpokenTake],
-    rate: int,
-    language: str,
-    quality: Quality,
-) -> list[Checked]:
-    """As `listen`, without a second time.
-
-    Raises:
-        MachineError: as `listen`.
-    """
-    waveforms = [_resample(take.waveform, rate) for take in takes]
-    return [checked for _, checked in _first_time(recognizer, takes, waveforms, language, quality)]
-
-
-def _first_time(
-    recognizer: Recognizer,
-    takes: Sequence[SpokenTake],
-    waveforms: Sequence[NDArray[np.float32]],
-    language: str,
-    quality: Quality,
-) -> list[tuple[Heard, Checked]]:
-    return [
-        (heard, _checked(recognizer, take, heard, language, quality))
-        for take, heard in zip(takes, hear_all(recognizer, waveforms, language), strict=True)
-    ]
-
-
-def _checked(recognizer: Recognizer, take: SpokenTake, heard: Heard, language: str, quality: Quality) -> Checked:
-    from maya_batch.quality.transcript_checks import check_words
-
-    transcript, found = check_words(take.text, heard.text, recognizer.name, language, quality, take.respellings)
-    return replace(transcript, starts=heard.starts), found
 
 
 def _resample(waveform: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
