@@ -87,6 +87,10 @@ def write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        why = "the disk is full" if full else error.strerror or str(error)
+        known = {
+            errno.ENOSPC: "the disk is full",
+            errno.EDQUOT: "the disk is full",
+            errno.EISDIR: "there is a folder of this name; move it",
+        }
+        why = known.get(error.errno or 0) or error.strerror or str(error)
         raise MachineError(f"{path}: cannot be written: {why}") from error

@@ -42,6 +42,15 @@ def test_what_fails_leaves_the_old_file_and_no_part(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_in_a_files_place_is_told_and_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "a.json"
+    folder.mkdir()
+    with pytest.raises(MachineError) as raised:
+        write_atomic(folder, b"new")
+    assert str(raised.value) == f"{folder}: cannot be written: there is a folder of this name; move it"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 def test_a_part_is_on_the_disk_when_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     monkeypatch.setattr("os.fsync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
