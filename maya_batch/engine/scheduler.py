@@ -121,9 +121,14 @@ class Scheduler:
         return preempted
 
     def compact(self) -> list[tuple[int, int]]:
-        """If none is waiting, move sequences to the front where that makes a frame smaller: (from, to) of each."""
+        """Move sequences to the front where that makes a frame smaller: (from, to) of each.
+
+        Without an `admit_share` only if none is waiting, because waiting ones soon fill the gaps; with one, gaps stay
+        for several frames, and in a small memory until the end.
+        """
         running = self.running
-        if self._waiting or self._padded(len(running)) == self._padded(running[-1].batch_slot + 1):
+        filled_soon = self._waiting and self._admit_share is None
+        if filled_soon or self._padded(len(running)) == self._padded(running[-1].batch_slot + 1):
             return []
         gaps = [batch_slot for batch_slot in range(len(running)) if self.batch_slots[batch_slot] is None]
         behind = [sequence for sequence in running if sequence.batch_slot >= len(running)]

@@ -103,7 +103,10 @@ class SequenceState:
             drawn.scatter_(1, picked.unsqueeze(1), True)
         self.codes[:batch_size, :, slot].scatter_(1, frames.long().unsqueeze(1), picked.int().unsqueeze(1))
         self.token[:batch_size] = picked + self._layout.slot_start(slot)
-        self.position[:batch_size] += live
+        # One that is over starts again at 0, where attention to what it said takes no time.
+        position = self.position[:batch_size]
+        position += 1
+        position *= live
 
     def finish_frame(self, batch_size: int) -> None:
         """Count the frame that the first batch slots have decoded."""

@@ -411,7 +411,7 @@ def test_nothing_changes_of_a_sequence_that_is_over() -> None:
     sample_constrained(state, [loud] * SLOTS + [loud * math.nan] * SLOTS)
     assert state.status.tolist() == [[4, 4], [0, 0], [0, 0], [0, 0]]
     assert [tokens_of(state, batch_slot) for batch_slot in (0, 1)] == tokens
-    assert state.position.tolist() == fed
+    assert state.position.tolist() == fed == [0, 0]  # nothing is attended to for it
 
 
 @pytest.mark.parametrize("sign", [1, -1])

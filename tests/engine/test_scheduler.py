@@ -19,8 +19,8 @@ from maya_batch.errors import MachineError
 class CountingRunner:
     """A frame is counted; a sequence ends at its drawn length."""
 
-    def __init__(self, cache: PagedCache, state: SequenceState) -> None:
-        self.cache, self.state = cache, state
+    def __init__(self, cache: PagedCache, state: SequenceState, sizes: list[tuple[int, int]]) -> None:
+        self.cache, self.state, self.sizes = cache, state, sizes
 
     def warm_up(self, batch_size: int) -> None:
         pass
@@ -30,6 +30,7 @@ class CountingRunner:
 
     def decode(self, batch_size: int, max_context: int) -> None:
         state = self.state
+        self.sizes.append((batch_size, int(state.live.sum())))
         over = ((state._stop_after <= state.frames) & (state.live == 1)).int()
         state.ended |= over
         state.live &= 1 - over
@@ -47,7 +48,11 @@ class CountingBackend:
 
     device = torch.device("cpu")
     layer_bytes = position_bytes = 1
-    prompt_tokens = 0
+
+    def __init__(self, prompt_tokens: int = 0) -> None:
+        self.prompt_tokens = prompt_tokens
+        self.sizes: list[tuple[int, int]] = []
+        """The batch size of each frame, and how many sequences were running."""
 
     def padded(self, sequences: int) -> int:
         return graph_batch_size(sequences)
@@ -64,7 +69,7 @@ class CountingBackend:
             dtype=torch.float32,
             device=self.device,
         )
-        return CountingRunner(self.cache, state)
+        return CountingRunner(self.cache, state, self.sizes)
 
 
 @dataclass
@@ -92,17 +97,18 @@ class Decoded:
     together: list[int]
     stats: EngineStats
     free_blocks: int
+    sizes: list[tuple[int, int]]
 
 
 class LoopOver:
     """The loop over a book, with so many blocks of memory."""
 
-    def __init__(self, book: Book, batch_size: int, blocks: int) -> None:
+    def __init__(self, book: Book, batch_size: int, blocks: int, prompt_tokens: int = 0) -> None:
         self._book = book
         self._stats = EngineStats()
         budget = BatchBudget(batch_size, 3700, blocks, BLOCK_SIZE)
         sampling = Sampling(repetition_penalty=1.0)
-        self._backend = CountingBackend()
+        self._backend = CountingBackend(prompt_tokens)
         self._loop = DecodeLoop(self._backend, TokenLayout(), book.requests, sampling, budget, self._stats)
 
     def all(self) -> Decoded:
@@ -111,7 +117,7 @@ class LoopOver:
         for generations in self._loop.decode([[0] * length for length in self._book.prompts]):
             frames |= {generation.key: len(generation.codes) for generation in generations}
             together.append(len(self._loop._scheduler.running))
-        return Decoded(frames, together, self._stats, self._backend.cache.free_blocks)
+        return Decoded(frames, together, self._stats, self._backend.cache.free_blocks, self._backend.sizes)
 
 
 def test_the_batch_slots_stay_taken_until_the_last_sequences() -> None:
@@ -139,6 +145,13 @@ def test_little_memory_is_filled_however_wrong_the_expectation(expected_pace: fl
     assert taken > 0.6
     assert decoded.stats.preemptions < 100  # the youngest sequences: little is lost
     assert decoded.free_blocks == blocks
+
+
+@pytest.mark.parametrize("blocks", [400, 4000])
+def test_a_frame_is_as_small_as_its_sequences_allow(blocks: int) -> None:
+    decoded = LoopOver(Book.of(300, expected_pace=46), batch_size=128, blocks=blocks, prompt_tokens=2048).all()
+    assert len(decoded.frames) == 300
+    assert {size - graph_batch_size(running) for size, running in decoded.sizes} == {0}
 
 
 def test_what_is_decoded_does_not_depend_on_the_memory() -> None:
