@@ -92,6 +92,8 @@ class Run:
     milliseconds: float
     sequences: float
     """In a step, on average."""
+    computed: float
+    """Batch slots that a step computes, with those that are empty."""
     full: float
     """The share of the blocks that was in use, on average."""
     preemptions: int
@@ -134,12 +136,13 @@ def run(card: Schedulable, requests: Sequence[TakeRequest]) -> Run:
         chapters[each.chunk.chapter] = chapters.get(each.chunk.chapter, 0) + 1
     chapter_of = {each.key: each.chunk.chapter for each in requests}
     scheduler = Scheduler(asked, [[0] * PROMPT] * len(asked), card.batch_size, blocks, stats, graph_batch_size, 32)
-    milliseconds, frames, running, used = 0.0, 0, 0, 0
+    milliseconds, frames, running, computed, used = 0.0, 0, 0, 0, 0
     complete: list[float] = []
     while not scheduler.done:
         scheduler.admit()
         scheduler.grow()
         scheduler.compact()
+        computed += scheduler.frame_size()[0]
         scheduler.count_frame(0, 0)
         now = scheduler.running
         milliseconds += SLOTS * card.milliseconds(len(now))
@@ -152,7 +155,8 @@ def run(card: Schedulable, requests: Sequence[TakeRequest]) -> Run:
                 if not chapters[chapter]:
                     complete.append(milliseconds)
     half = sorted(complete)[len(complete) // 2] / milliseconds
-    return Run(milliseconds, running / frames, used / frames / blocks.blocks, stats.preemptions, half)
+    full = used / frames / blocks.blocks
+    return Run(milliseconds, running / frames, computed / frames, full, stats.preemptions, half)
 
 
 def bound(card: Card, requests: Sequence[TakeRequest]) -> float:
@@ -202,8 +206,9 @@ def main() -> None:
             done = run(card, order(requests, card.batch_size))
             print(
                 f"  {name:28} {done.milliseconds / 1000:6.1f} s, {least / done.milliseconds:.3f} of the bound; "
-                f"{done.sequences:5.1f} sequences, {done.full:.2f} of the memory, {done.preemptions} begun again, half "
-                f"of the chapters after {done.half:.2f}  ({time.monotonic() - began:.0f} s)",
+                f"{done.sequences:5.1f} sequences in {done.computed:5.1f} batch slots, {done.full:.2f} of the memory, "
+                f"{done.preemptions} begun again, half of the chapters after {done.half:.2f}  "
+                f"({time.monotonic() - began:.0f} s)",
                 flush=True,
             )
 
