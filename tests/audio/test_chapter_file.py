@@ -332,7 +332,7 @@ def test_wav_stops_before_riff_overflows(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_folder_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "03 one.wav").mkdir()
-    with pytest.raises(MachineError, match=r"03 one\.wav: cannot be written: Is a directory"):
+    with pytest.raises(MachineError, match=r"03 one\.wav: cannot be written: there is a folder of this name; move it"):
         write_chapter(pieces(speech(0.1)), targets(tmp_path, "wav"), TAGS)
     assert part_files(tmp_path) == []
 
