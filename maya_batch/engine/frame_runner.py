@@ -163,7 +163,10 @@ class FrameRunner:
         if probabilities is not None:
             unconstrained = functional.linear(hidden, self._llama.head)
             probabilities.append(in_grammar_probability(logits, unconstrained))
-        self._state.sample(slot, logits)
+        if self.cache.contiguous:
+            self._state.sample(slot, logits)
+        else:
+            self._state.sample_on_gpu(slot, logits)
         if slot == SLOTS - 1:
             self._state.finish_frame(batch_size)
 

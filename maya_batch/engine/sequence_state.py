@@ -108,6 +108,25 @@ class SequenceState:
         position += 1
         position *= live
 
+    def sample_on_gpu(self, slot: int, logits: torch.Tensor) -> None:
+        """As `sample`, with a GPU kernel."""
+        from maya_batch.engine.kernels.draw_kernel import draw_tokens
+
+        draw_tokens(
+            logits,
+            slot,
+            self._layout.codebook_size,
+            self._layout.slot_start(slot),
+            self.status,
+            (self._max_frames, self._min_frames, self._stop_after),
+            self._uniform,
+            self._drawn[slot],
+            self.codes,
+            self.token,
+            self.position,
+            self._sampling,
+        )
+
     def finish_frame(self, batch_size: int) -> None:
         """Count the frame that the first batch slots have decoded."""
         self.frames[:batch_size] += self.live[:batch_size]

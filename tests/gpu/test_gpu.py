@@ -37,6 +37,7 @@ from maya_batch.engine.kernels.llama_layers import LlamaLayers
 from maya_batch.engine.kernels.torch_attention import attend_cached, split_heads
 from maya_batch.engine.load import load_engine
 from maya_batch.engine.paged_cache import BLOCK_SIZE, PagedCache
+from maya_batch.engine.sequence_state import SequenceState
 from maya_batch.manifest import Render
 from tests.support.int8_cases import Int8Case
 
@@ -486,6 +487,49 @@ def test_a_projection_in_fp8_is_as_near_as_its_rounding_allows() -> None:
     made = module(tokens).float()
     assert (made - rounded).norm() / exact.norm() < 0.005
     assert 0.02 < (made - exact).norm() / exact.norm() < 0.05
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(temperature=0.4, top_p=0.9, repetition_penalty=1.1),
+        Sampling(temperature=1.0, top_p=0.5, repetition_penalty=1.0),
+        Sampling(temperature=0.7, top_p=1.0, repetition_penalty=1.3),
+        Sampling(temperature=0.0, top_p=0.9, repetition_penalty=1.1),
+    ],
+)
+@pytest.mark.parametrize("spread", [1, 8])
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_drawing_kernel_draws_what_pytorch_draws(sampling: Sampling, spread: int, ties: bool) -> None:
+    torch.manual_seed(0)
+    layout, device, count = TokenLayout(), torch.device("cuda"), 200
+    states = [SequenceState(count, 20, layout, sampling, device) for _ in range(2)]
+    requests = [Request(str(n), "", "", n, 5 + n % 9, 9, 2 if n % 3 == 0 else None) for n in range(count)]
+    for state in states:
+        state.admit(range(count), requests, [[1] * 9] * count)
+    plain, kernel = states
+    different = 0
+    for frame in range(4):
+        for slot in range(7):
+            logits = spread * torch.randn(count, layout.codebook_size + (slot == 0), device=device)
+            if ties:
+                logits = (2 * logits).round() / 2
+            if slot == 0:
+                logits[:, -1] += 12 * (torch.arange(count, device=device) % 2)
+            if frame == 2:
+                logits[3, 5], logits[4, 6] = torch.nan, torch.inf
+            plain.sample(slot, logits.bfloat16())
+            kernel.sample_on_gpu(slot, logits.bfloat16())
+            # Sums are rounded in another order, so a number between two tokens may draw the other one.
+            different += int(((plain.token != kernel.token) & (plain.non_finite == 0)).sum())
+            kernel.token.copy_(plain.token)
+            kernel.codes.copy_(plain.codes)
+            kernel._drawn.copy_(plain._drawn)
+            assert torch.equal(kernel.status, plain.status)
+            assert torch.equal(kernel.position, plain.position)
+        for state in states:
+            state.finish_frame(count)
+    assert different <= 4
 
 
 @pytest.mark.parametrize("int8", [False, True])
