@@ -121,7 +121,7 @@ def _draw(
         tl.store(drawn + row * size + picked, tl.full([], 1, tl.int8))
     tl.store(codes + (row * code_frames + frame) * slots + slot, picked)
     tl.store(token + row, (picked + first_id).to(tl.int64))
-    tl.store(position + row, tl.load(position + row) + runs)
+    tl.store(position + row, (tl.load(position + row) + 1) * runs)
 
 
 def draw_tokens(
