@@ -41,8 +41,15 @@ class Recognizer:
     """As the user gave it."""
     model: Any
     """faster-whisper's WhisperModel."""
-    together: int = 1
-    """How many takes it transcribes at a time."""
+    batch: int = 1
+    """How many takes go through the model at a time, in each of its workers."""
+    workers: int = 1
+    """How many threads it transcribes in, at most. They share the weights."""
+
+    @property
+    def together(self) -> int:
+        """How many takes it transcribes at a time."""
+        return self.batch * self.workers
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class Heard:
 
 
 def hear_all(recognizer: Recognizer, waveforms: Sequence[NDArray[np.float32]], language: str) -> list[Heard]:
-    """The transcripts of takes; `waveforms` have samples [n] in -1..1 at `RATE`.
+    """The transcripts of takes, on this thread; `waveforms` have samples [n] in -1..1 at `RATE`.
 
     Takes of a batch do not touch each other, but a GPU rounds sums by the size of the batch: a transcript that is as
     likely as another may be the one or the other.
@@ -76,7 +83,7 @@ def hear_all(recognizer: Recognizer, waveforms: Sequence[NDArray[np.float32]], l
         MachineError: ASR fails, for instance because GPU memory is full.
     """
     short = [at for at, waveform in enumerate(waveforms) if 0 < len(waveform) <= _WINDOW * RATE]
-    if recognizer.together == 1 or len(short) < 2:
+    if recognizer.batch == 1 or len(short) < 2:
         return [hear(recognizer, waveform, language) for waveform in waveforms]
     in_batches = dict(zip(short, _in_batches(recognizer, [waveforms[at] for at in short], language), strict=True))
     return [
@@ -123,7 +130,7 @@ def _in_batches(recognizer: Recognizer, waveforms: Sequence[NDArray[np.float32]]
         segments, _ = BatchedInferencePipeline(recognizer.model).transcribe(
             np.concatenate(sound),
             clip_timestamps=clips,
-            batch_size=recognizer.together,
+            batch_size=recognizer.batch,
             word_timestamps=True,
             **_options(language),
         )

@@ -3,11 +3,12 @@
 faster-whisper is the extra `verify`. Nothing here uses the network; `maya-batch fetch --recognizer` downloads models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +20,28 @@ from maya_batch.quality.hearing import RATE, Heard, Recognizer, SpokenTake, hear
 from maya_batch.quality.recognizers import check_installed, find_recognizer
 from maya_batch.text.language import base_language
 
+_Take = TypeVar("_Take")
+_Result = TypeVar("_Result")
+
 #: Takes that are transcribed at a time on a GPU, and the bytes of its memory for each. Most of what a take needs is the
 #: encoder's attention: in float16, with a copy, 1,500 x 1,500 positions in each head are 103 MiB in small.en, which has
 #: 12 heads, and 172 MiB in large-v3, which has 20.
 _FEWEST_TOGETHER, _MOST_TOGETHER, _BYTES_A_TAKE = 4, 16, 2 * 2**30
 
+#: Workers on a GPU: half of the time of a take goes by on the CPU, which computes its spectrum, and smooths the
+#: attention for the times of words (CTranslate2 has no kernels for that).
+_GPU_WORKERS = 4
+
+#: Threads of a worker on a CPU. More threads for one take gain less than more takes at a time.
+_THREADS_A_WORKER = 2
+
 
 def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> Recognizer:
     """Load a model onto `cpu` (8-bit weights), `cuda` or `cuda:N` (float16).
 
-    Transcripts do not depend on `threads`, the number of CPU threads. On a GPU, takes of silence are transcribed first,
-    as many as will be at a time: CTranslate2 loads the GPU's libraries only then, and keeps the memory that it took, so
-    that the engine, which plans with what is free, plans without it.
+    Transcripts on a CPU do not depend on `threads`, the number of CPU threads. On a GPU, takes of silence are
+    transcribed first, as many as will be at a time: CTranslate2 loads the GPU's libraries only then, and keeps the
+    memory that it took, so that the engine, which plans with what is free, plans without it.
 
     Raises:
         MachineError: faster-whisper is not installed, or the model is not on this disk, cannot be loaded, or does not
@@ -43,6 +54,8 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
 
     kind, _, index = device.partition(":")
     compute = "int8" if kind == "cpu" else "float16"
+    together = 0 if kind == "cpu" else _takes_together(int(index or 0))
+    workers = max(1, threads // _THREADS_A_WORKER) if kind == "cpu" else min(_GPU_WORKERS, threads)
     if kind != "cpu":
         _load_cublas()
     try:
@@ -55,7 +68,8 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
                 device=kind,
                 device_index=int(index or 0),
                 compute_type=compute,
-                cpu_threads=threads,
+                cpu_threads=max(1, threads // workers),
+                num_workers=workers,
                 local_files_only=True,
             ).result()
     except (RuntimeError, ValueError, OSError) as error:
@@ -65,9 +79,10 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
     if base_language(language) not in model.supported_languages:
         other = "" if model.model.is_multilingual else "--recognizer small, which is multilingual, or "
         raise UsageError(f"recognizer {name} does not support {language}, the book's language; use {other}--verify off")
-    recognizer = Recognizer(name, model, 1 if kind == "cpu" else _takes_together(int(index or 0)))
+    recognizer = Recognizer(name, model, max(1, together // workers), workers)
     if kind != "cpu":
-        hear_all(recognizer, [np.zeros(RATE, dtype=np.float32)] * recognizer.together, language)
+        silence = np.zeros(RATE, dtype=np.float32)
+        _in_workers(recognizer, [silence] * together, lambda takes: hear_all(recognizer, takes, language))
     return recognizer
 
 
@@ -107,7 +122,7 @@ def listen(
     quality: Quality,
     twice: bool = True,
 ) -> list[tuple[Transcript, tuple[Problem, ...]]]:
-    """Transcribe takes at `rate` Hz, and check each transcript against its text.
+    """Transcribe takes at `rate` Hz in the recognizer's workers, and check each transcript against its text.
 
     On a CPU, the same samples give the same result on the same machine: beam search takes the most likely of five
     transcripts, and nothing is sampled. On a GPU so do the same takes together.
@@ -126,16 +141,31 @@ def listen(
         transcript, found = check_words(take.text, heard.text, recognizer.name, language, quality, take.respellings)
         return replace(transcript, starts=heard.starts), found
 
-    results, waveforms = [], [_resample(take.waveform, rate) for take in takes]
-    for take, waveform, heard in zip(takes, waveforms, hear_all(recognizer, waveforms, language), strict=True):
-        first = checked(take, heard)
-        if not twice or not first[1] or any(problem.kind == "tag" for problem in first[1]):
-            results.append(first)
-            continue
-        otherwise = {"no_repeat_ngram_size": 3} if heard.looped else {"without_timestamps": False}
-        second = checked(take, hear(recognizer, waveform, language, **otherwise))
-        results.append(first if second[1] else second)
-    return results
+    def listened(takes: Sequence[SpokenTake]) -> list[tuple[Transcript, tuple[Problem, ...]]]:
+        results, waveforms = [], [_resample(take.waveform, rate) for take in takes]
+        for take, waveform, heard in zip(takes, waveforms, hear_all(recognizer, waveforms, language), strict=True):
+            first = checked(take, heard)
+            if not twice or not first[1] or any(problem.kind == "tag" for problem in first[1]):
+                results.append(first)
+                continue
+            otherwise = {"no_repeat_ngram_size": 3} if heard.looped else {"without_timestamps": False}
+            second = checked(take, hear(recognizer, waveform, language, **otherwise))
+            results.append(first if second[1] else second)
+        return results
+
+    return _in_workers(recognizer, takes, listened)
+
+
+def _in_workers(
+    recognizer: Recognizer, takes: Sequence[_Take], transcribe: Callable[[Sequence[_Take]], list[_Result]]
+) -> list[_Result]:
+    """What `transcribe` returns for each take, in this order; each of the workers gets some of the takes."""
+    if recognizer.workers == 1 or len(takes) < 2:
+        return transcribe(takes)
+    workers = min(recognizer.workers, len(takes))
+    with ThreadPoolExecutor(workers, thread_name_prefix="transcribe") as pool:
+        shares = list(pool.map(transcribe, [takes[first::workers] for first in range(workers)]))
+    return [shares[at % workers][at // workers] for at in range(len(takes))]
 
 
 def _resample(waveform: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
