@@ -53,6 +53,8 @@ def run(loaders: "Loaders | None" = None) -> None:
     collect_rarely()
     # It would read the metadata of all packages on this machine, in search of some that change how it validates.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # NumPy's products are small here. Its other threads gain nothing, and while they wait, each keeps a core busy.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from maya_batch.messages.standard_streams import hold_descriptors
 
     hold_descriptors()

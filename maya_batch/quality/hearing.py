@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 #: Whisper's sampling rate, in Hz.
 RATE = 16_000
 
-#: The seconds that Whisper transcribes at a time.
-_WINDOW = 30
+#: The seconds that Whisper transcribes at a time, and the last ones of these in which a longer take is cut.
+_WINDOW, _CUT_WITHIN = 30, 10
+
+#: Samples of a pause between words, the longest stretch of sound that is compared when a take is cut: 0.2 s.
+_PAUSE = RATE // 5
 
 #: Frames a second in faster-whisper's `Segment.seek`.
 _SEEK_RATE = 100
@@ -82,14 +85,13 @@ def hear_all(recognizer: Recognizer, waveforms: Sequence[NDArray[np.float32]], l
     Raises:
         MachineError: ASR fails, for instance because GPU memory is full.
     """
-    short = [at for at, waveform in enumerate(waveforms) if 0 < len(waveform) <= _WINDOW * RATE]
-    if recognizer.batch == 1 or len(short) < 2:
-        return [hear(recognizer, waveform, language) for waveform in waveforms]
-    in_batches = dict(zip(short, _in_batches(recognizer, [waveforms[at] for at in short], language), strict=True))
-    return [
-        in_batches[at] if at in in_batches else hear(recognizer, waveform, language)
-        for at, waveform in enumerate(waveforms)
-    ]
+    windows = [_windows(waveform) for waveform in waveforms]
+    every = [window for of_take in windows for window in of_take]
+    if recognizer.batch == 1 or len(every) < 2:
+        heard = iter([_hear_window(recognizer, window, language) for window in every])
+    else:
+        heard = iter(_in_batches(recognizer, every, language))
+    return [_joined(of_take, [next(heard) for _ in of_take]) for of_take in windows]
 
 
 def hear(recognizer: Recognizer, waveform: NDArray[np.float32], language: str, **otherwise: Any) -> Heard:
@@ -98,12 +100,39 @@ def hear(recognizer: Recognizer, waveform: NDArray[np.float32], language: str, *
     Raises:
         MachineError: as `hear_all`.
     """
-    if not len(waveform):
-        return Heard()
+    windows = _windows(waveform)
+    return _joined(windows, [_hear_window(recognizer, window, language, **otherwise) for window in windows])
+
+
+def _windows(waveform: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """A take in parts of at most a window, each cut where it is most quiet near the end. None of an empty take."""
+    windows, most = list[NDArray[np.float32]](), _WINDOW * RATE
+    while len(waveform) > most:
+        near_end = most - _CUT_WITHIN * RATE
+        sums = np.pad(np.square(waveform[near_end:most], dtype=np.float64).cumsum(), (1, 0))
+        cut = near_end + int((sums[_PAUSE:] - sums[:-_PAUSE]).argmin()) + _PAUSE // 2
+        windows.append(waveform[:cut])
+        waveform = waveform[cut:]
+    return [*windows, waveform] if len(waveform) else windows
+
+
+def _joined(windows: Sequence[NDArray[np.float32]], heard: Sequence[Heard]) -> Heard:
+    """What was heard of a take, from what was heard of each of its windows."""
+    starts, at = list[int](), 0
+    for window, part in zip(windows, heard, strict=True):
+        starts += [1000 * at // RATE + start for start in part.starts]
+        at += len(window)
+    text = " ".join(part.text for part in heard if part.text)
+    complete = all(part.starts or not part.text for part in heard)
+    return Heard(text, any(part.looped for part in heard), tuple(starts) if complete else ())
+
+
+def _hear_window(recognizer: Recognizer, waveform: NDArray[np.float32], language: str, **otherwise: Any) -> Heard:
+    """The transcript of at most a window."""
     options = _options(language) | {"condition_on_previous_text": False} | otherwise
     # A window is one segment. With the times of words faster-whisper would go on after the last word, and transcribe
     # the silence there; and it drops a segment of a word without length, which is then transcribed without times.
-    for timed in (True, False) if options["without_timestamps"] and len(waveform) <= _WINDOW * RATE else (False,):
+    for timed in (True, False) if options["without_timestamps"] else (False,):
         try:
             segments, _ = recognizer.model.transcribe(waveform, word_timestamps=timed, **options)
             found = list(islice(segments, 1 if timed else None))
@@ -115,7 +144,7 @@ def hear(recognizer: Recognizer, waveform: NDArray[np.float32], language: str, *
 
 
 def _in_batches(recognizer: Recognizer, waveforms: Sequence[NDArray[np.float32]], language: str) -> list[Heard]:
-    """The transcripts of takes of at most a window each, none of them empty."""
+    """The transcripts of windows, none of them empty."""
     from faster_whisper import BatchedInferencePipeline
 
     starts, clips, sound = list[int](), list[dict[str, float]](), list[NDArray[np.float32]]()

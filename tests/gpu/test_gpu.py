@@ -37,6 +37,7 @@ from maya_batch.engine.kernels.llama_layers import LlamaLayers
 from maya_batch.engine.kernels.torch_attention import attend_cached, split_heads
 from maya_batch.engine.load import load_engine
 from maya_batch.engine.paged_cache import BLOCK_SIZE, PagedCache
+from maya_batch.engine.sampling import penalized
 from maya_batch.engine.sequence_state import SequenceState
 from maya_batch.manifest import Render
 from tests.support.int8_cases import Int8Case
@@ -518,10 +519,16 @@ def test_the_drawing_kernel_draws_what_pytorch_draws(sampling: Sampling, spread:
                 logits[:, -1] += 12 * (torch.arange(count, device=device) % 2)
             if frame == 2:
                 logits[3, 5], logits[4, 6] = torch.nan, torch.inf
+            ranks = ranks_of(plain, slot, logits.bfloat16(), sampling)
             plain.sample(slot, logits.bfloat16())
             kernel.sample_on_gpu(slot, logits.bfloat16())
-            # Sums are rounded in another order, so a number between two tokens may draw the other one.
-            different += int(((plain.token != kernel.token) & (plain.non_finite == 0)).sum())
+            tokens = torch.stack((plain.token, kernel.token)) - layout.slot_start(slot)
+            # Sums of 4,096 numbers are rounded in another order, in the sixth digit: a place that is so near to the
+            # border of two codes, as 1 in 200 may be, draws the one or the other.
+            sequences = torch.arange(count, device=device)
+            apart = (ranks[sequences, tokens[0]] - ranks[sequences, tokens[1]]).abs() * (plain.non_finite == 0)
+            assert int(apart.max()) <= 1
+            different += int(apart.sum())
             kernel.token.copy_(plain.token)
             kernel.codes.copy_(plain.codes)
             kernel._drawn.copy_(plain._drawn)
@@ -529,7 +536,15 @@ def test_the_drawing_kernel_draws_what_pytorch_draws(sampling: Sampling, spread:
             assert torch.equal(kernel.position, plain.position)
         for state in states:
             state.finish_frame(count)
-    assert different <= 4
+    assert different <= 4 * 7 * count // 200
+
+
+def ranks_of(state: SequenceState, slot: int, logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+    """The place of each code [sequences, codebook] in the order in which a place among them is looked for."""
+    codes, drawn = logits.float()[:, : TokenLayout().codebook_size], state._drawn[slot]
+    if drawn.shape[1]:
+        codes = penalized(codes, drawn, sampling.repetition_penalty)
+    return codes.sort(dim=-1, descending=True, stable=True).indices.argsort(dim=-1)
 
 
 @pytest.mark.parametrize("int8", [False, True])
