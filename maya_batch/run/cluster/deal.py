@@ -2,18 +2,23 @@
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from math import ceil
 
 from maya_batch.engine.api import Request
 
 #: Each further worker that is lost with a request narrows down by this factor how many such requests a worker holds.
 _NARROWING = 8
 
+#: How fast a worker is, is counted over its last requests, about so many: one that comes late soon counts like others.
+_COUNTED = 32
+
 
 class Deal:
     """Deals the requests of one call of `generate` to workers, and takes back those of lost workers.
 
     A worker holds what its batch has room for and a quarter of that, so that it finds waiting requests until it gets
-    more; towards the end, its fair share of what is left. The first one that it gets is the longest.
+    more; towards the end, a share of what is left, the larger the faster it has been, so that all end at the same time.
+    The first one that it gets is the longest.
 
     A worker that is lost may have been killed by one of its requests: all of them are suspects then. No worker holds
     many suspects together, and of requests that were held by several lost workers ever fewer, until a worker is lost
@@ -28,6 +33,8 @@ class Deal:
         self._strikes: Counter[str] = Counter()
         """By key, how many workers were lost that held it."""
         self._held: dict[int, dict[str, Request]] = {}
+        self._speeds: dict[int, float] = {}
+        """The expected frames that each worker has generated, the earlier the less they count."""
         self._aside = set[str]() if aside is None else aside
 
     @property
@@ -52,7 +59,7 @@ class Deal:
     def give(self, worker: int, batch_size: int, workers: int) -> list[Request]:
         """The requests that a worker gets now; it is one of `workers`."""
         held = self.held(worker)
-        most = min(batch_size + max(batch_size // 4, 1), -(-self.left // workers))
+        most = min(batch_size + max(batch_size // 4, 1), ceil(self.left * self._share(worker, workers)))
         given: list[Request] = []
         if not held and self._queue:
             # An engine plans a batch for its first requests; a longer one that comes later would wait for the next.
@@ -75,12 +82,23 @@ class Deal:
 
     def settle(self, worker: int, key: str) -> None:
         """A worker has generated what it was given under this key."""
-        del self._held[worker][key]
+        request = self._held[worker].pop(key)
         self._strikes.pop(key, None)
+        forgotten = 1 / (_COUNTED * len(self._held))
+        self._speeds = {other: speed * (1 - forgotten) for other, speed in self._speeds.items()}
+        self._speeds[worker] = self._speeds.get(worker, 0.0) + request.likely_frames
+
+    def _share(self, worker: int, workers: int) -> float:
+        """The worker's part of the speed of all workers; one that has generated nothing is as fast as the others."""
+        if worker not in self._speeds or len(self._speeds) < 2:
+            return 1 / workers
+        known = sum(self._speeds.values())
+        return self._speeds[worker] / known * len(self._speeds) / max(workers, len(self._speeds))
 
     def lose(self, worker: int) -> tuple[list[Request], Request | None]:
         """Take back what a lost worker held: what waits again, and what is set aside because it killed workers."""
         held = self._held.pop(worker, {})
+        self._speeds.pop(worker, None)
         suspects = [request for key, request in held.items() if key in self._strikes]
         culprit = suspects[0] if len(suspects) == 1 else None
         if culprit is not None:
