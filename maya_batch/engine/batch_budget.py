@@ -164,11 +164,15 @@ def _expected_blocks(needs: Sequence[SequenceNeed], sequences: int) -> int:
 
 
 def predicted_peak(llama: "LlamaLayers", layout: TokenLayout, budget: BatchBudget, frames: int) -> int:
-    """The likely peak of this process's GPU memory, in bytes, while it decodes sequences of about `frames`."""
+    """The likely peak of the GPU memory, in bytes, that is in use while sequences of about `frames` are decoded.
+
+    It is less than what the plan leaves room for: CUDA graphs keep what they worked with, but no two work at a time.
+    """
     tokens = (budget.blocks + 1) * (budget.block_size or budget.positions)
     allocated = torch.cuda.memory_allocated(llama.head.device)
     cache = _position_bytes(llama, paged=budget.block_size > 0) * tokens
-    return allocated + cache + _working_set(llama, layout, budget.sequences, frames)
+    state = _state_bytes(layout, budget.sequences, frames)
+    return allocated + cache + state + max(_work_bytes(llama, layout, budget.sequences, frames))
 
 
 def _position_bytes(llama: "LlamaLayers", paged: bool) -> int:
@@ -177,13 +181,20 @@ def _position_bytes(llama: "LlamaLayers", paged: bool) -> int:
 
 
 def _working_set(llama: "LlamaLayers", layout: TokenLayout, sequences: int, frames: int) -> int:
-    """Bytes other than weights and cache: a pass of prompts, drawing, the sequences' state, and decoding a clip."""
+    """Bytes other than weights and cache: the sequences' state, and what is kept for each kind of work."""
+    return _state_bytes(layout, sequences, frames) + sum(_work_bytes(llama, layout, sequences, frames)) + _SLACK
+
+
+def _state_bytes(layout: TokenLayout, sequences: int, frames: int) -> int:
+    return sequences * (frames + 1) * SLOTS * 8 + sequences * SLOTS * layout.codebook_size
+
+
+def _work_bytes(llama: "LlamaLayers", layout: TokenLayout, sequences: int, frames: int) -> tuple[int, int, int]:
+    """Bytes that a pass of prompts takes, drawing, and decoding a clip."""
     hidden, qkv, gate_up = llama.widths
     prompts: int = PROMPT_TOKENS * llama.dtype.itemsize * (4 * hidden + 3 * qkv + 2 * gate_up)
     drawing = sequences * layout.codebook_size * _DRAW_BYTES_A_COLUMN
-    state = sequences * (frames + 1) * SLOTS * 8 + sequences * SLOTS * layout.codebook_size
-    clip = decode_bytes(frames, llama.head.device, layout.frame_samples)
-    return prompts + drawing + state + clip + _SLACK
+    return prompts, drawing, decode_bytes(frames, llama.head.device, layout.frame_samples)
 
 
 def _free_bytes(device: torch.device) -> int:
