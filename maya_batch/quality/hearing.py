@@ -45,14 +45,9 @@ class Recognizer:
     model: Any
     """faster-whisper's WhisperModel."""
     batch: int = 1
-    """How many takes go through the model at a time, in each of its workers."""
+    """How many takes it transcribes at a time for one thread."""
     workers: int = 1
-    """How many threads it transcribes in, at most. They share the weights."""
-
-    @property
-    def together(self) -> int:
-        """How many takes it transcribes at a time."""
-        return self.batch * self.workers
+    """How many threads can use it at a time."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ class Heard:
 
 
 def hear_all(recognizer: Recognizer, waveforms: Sequence[NDArray[np.float32]], language: str) -> list[Heard]:
-    """The transcripts of takes, on this thread; `waveforms` have samples [n] in -1..1 at `RATE`.
+    """The transcripts of takes; `waveforms` have samples [n] in -1..1 at `RATE`.
 
     Takes of a batch do not touch each other, but a GPU rounds sums by the size of the batch: a transcript that is as
     likely as another may be the one or the other.

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Sequence
+from threading import Lock
 
 from maya_batch.errors import MachineError
 from maya_batch.manifest import Quality
@@ -16,8 +17,8 @@ _OTHERS = 2
 
 
 class Transcriber:
-    """Transcribes and checks the takes of a book. With the device `auto` it falls back from the GPU to the CPU: at the
-    start if a library is missing, at any time if memory runs out.
+    """Transcribes and checks the takes of a book, for several threads. With the device `auto` it falls back from the
+    GPU to the CPU: at the start if a library is missing, at any time if memory runs out.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class Transcriber:
         self._name, self._language, self._quality, self._suspects_only = name, language, quality, suspects_only
         self._recognizer: Recognizer | None = None
         self._asked, self._device, self._threads = device, device, 1
+        self._falling_back = Lock()
 
     def find(self) -> None:
         """Do nothing if the ASR library is installed and the model is on this machine.
@@ -66,9 +68,14 @@ class Transcriber:
         return self._recognizer
 
     @property
-    def together(self) -> int:
-        """How many takes are best transcribed at a time: several on a GPU."""
-        return 1 if self._recognizer is None else self._recognizer.together
+    def batch(self) -> int:
+        """How many takes a thread should have transcribed at a time: several on a GPU."""
+        return 1 if self._recognizer is None else self._recognizer.batch
+
+    @property
+    def workers(self) -> int:
+        """How many threads should transcribe."""
+        return 1 if self._recognizer is None else self._recognizer.workers
 
     def transcribe(self, takes: Sequence[SpokenTake], rate: int) -> list[tuple[Transcript, tuple[Problem, ...]]]:
         """Transcribe takes at `rate` Hz; returns each one's transcript and the problems that it shows.
@@ -76,11 +83,14 @@ class Transcriber:
         Raises:
             MachineError: ASR fails.
         """
+        failed = self.recognizer
         try:
-            return self._listen(takes, rate)
+            return self._listen(failed, takes, rate)
         except MachineError as error:
-            self._fall_back(error)
-        return self._listen(takes, rate)
+            with self._falling_back:
+                if self.recognizer is failed:  # if not, another thread has fallen back
+                    self._fall_back(error)
+        return self._listen(self.recognizer, takes, rate)
 
     def _load(self) -> None:
         from maya_batch.quality.whisper import load_recognizer
@@ -89,10 +99,12 @@ class Transcriber:
         which = "takes with problems" if self._suspects_only else "all takes"
         log.info("transcribing %s with %s on %s", which, self._name, self._device)
 
-    def _listen(self, takes: Sequence[SpokenTake], rate: int) -> list[tuple[Transcript, tuple[Problem, ...]]]:
+    def _listen(
+        self, recognizer: Recognizer, takes: Sequence[SpokenTake], rate: int
+    ) -> list[tuple[Transcript, tuple[Problem, ...]]]:
         from maya_batch.quality.whisper import listen
 
-        return listen(self.recognizer, takes, rate, self._language, self._quality)
+        return listen(recognizer, takes, rate, self._language, self._quality)
 
     def _fall_back(self, error: MachineError) -> None:
         if self._asked != "auto" or self._device == "cpu":

@@ -3,12 +3,11 @@
 faster-whisper is the extra `verify`. Nothing here uses the network; `maya-batch fetch --recognizer` downloads models.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +19,14 @@ from maya_batch.quality.hearing import RATE, Heard, Recognizer, SpokenTake, hear
 from maya_batch.quality.recognizers import check_installed, find_recognizer
 from maya_batch.text.language import base_language
 
-_Take = TypeVar("_Take")
-_Result = TypeVar("_Result")
-
 #: Takes that are transcribed at a time on a GPU, and the bytes of its memory for each. Most of what a take needs is the
 #: encoder's attention: in float16, with a copy, 1,500 x 1,500 positions in each head are 103 MiB in small.en, which has
 #: 12 heads, and 172 MiB in large-v3, which has 20.
-_FEWEST_TOGETHER, _MOST_TOGETHER, _BYTES_A_TAKE = 4, 32, 2 * 2**30
+_FEWEST_TOGETHER, _MOST_TOGETHER, _BYTES_A_TAKE = 4, 64, 2 * 2**30
 
-#: Workers on a GPU: what one computes on the CPU, spectra and the times of words, the other one's batch hides. More
-#: workers have smaller batches, and a batch takes a time of its own: on an H200 41 ms a take in one batch of 16, 38 ms
-#: in two of 8, 50 ms in four of 4.
+#: Workers on a GPU: one checks sound and computes spectra while the other's batch is on the GPU. More of them have
+#: smaller batches, and most of a batch's time does not depend on its size: on an H200 a take took 25 ms in two batches
+#: of 16, 34 ms in one of 32, and 50 ms in four of 4.
 _GPU_WORKERS = 2
 
 #: Threads of a worker on a CPU. More threads for one take gain less than more takes at a time.
@@ -85,13 +81,14 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
         raise UsageError(f"recognizer {name} does not support {language}, the book's language; use {other}--verify off")
     recognizer = Recognizer(name, model, max(1, together // workers), workers)
     if kind != "cpu":
-        silence = np.zeros(RATE, dtype=np.float32)
-        _in_workers(recognizer, [silence] * together, lambda takes: hear_all(recognizer, takes, language))
+        silence = [np.zeros(RATE, dtype=np.float32)] * recognizer.batch
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(lambda _: hear_all(recognizer, silence, language), range(workers)))
     return recognizer
 
 
 def _takes_together(gpu: int) -> int:
-    """How many takes are transcribed at a time on a GPU."""
+    """How many takes are transcribed at a time on a GPU, by all workers."""
     import torch
 
     memory = torch.cuda.get_device_properties(gpu).total_memory if torch.cuda.is_available() else 0
@@ -126,7 +123,7 @@ def listen(
     quality: Quality,
     twice: bool = True,
 ) -> list[tuple[Transcript, tuple[Problem, ...]]]:
-    """Transcribe takes at `rate` Hz in the recognizer's workers, and check each transcript against its text.
+    """Transcribe takes at `rate` Hz, and check each transcript against its text.
 
     On a CPU, the same samples give the same result on the same machine: beam search takes the most likely of five
     transcripts, and nothing is sampled. On a GPU so do the same takes together.
@@ -145,31 +142,16 @@ def listen(
         transcript, found = check_words(take.text, heard.text, recognizer.name, language, quality, take.respellings)
         return replace(transcript, starts=heard.starts), found
 
-    def listened(takes: Sequence[SpokenTake]) -> list[tuple[Transcript, tuple[Problem, ...]]]:
-        results, waveforms = [], [_resample(take.waveform, rate) for take in takes]
-        for take, waveform, heard in zip(takes, waveforms, hear_all(recognizer, waveforms, language), strict=True):
-            first = checked(take, heard)
-            if not twice or not first[1] or any(problem.kind == "tag" for problem in first[1]):
-                results.append(first)
-                continue
-            otherwise = {"no_repeat_ngram_size": 3} if heard.looped else {"without_timestamps": False}
-            second = checked(take, hear(recognizer, waveform, language, **otherwise))
-            results.append(first if second[1] else second)
-        return results
-
-    return _in_workers(recognizer, takes, listened)
-
-
-def _in_workers(
-    recognizer: Recognizer, takes: Sequence[_Take], transcribe: Callable[[Sequence[_Take]], list[_Result]]
-) -> list[_Result]:
-    """What `transcribe` returns for each take, in this order; each of the workers gets some of the takes."""
-    if recognizer.workers == 1 or len(takes) < 2:
-        return transcribe(takes)
-    workers = min(recognizer.workers, len(takes))
-    with ThreadPoolExecutor(workers, thread_name_prefix="transcribe") as pool:
-        shares = list(pool.map(transcribe, [takes[first::workers] for first in range(workers)]))
-    return [shares[at % workers][at // workers] for at in range(len(takes))]
+    results, waveforms = [], [_resample(take.waveform, rate) for take in takes]
+    for take, waveform, heard in zip(takes, waveforms, hear_all(recognizer, waveforms, language), strict=True):
+        first = checked(take, heard)
+        if not twice or not first[1] or any(problem.kind == "tag" for problem in first[1]):
+            results.append(first)
+            continue
+        otherwise = {"no_repeat_ngram_size": 3} if heard.looped else {"without_timestamps": False}
+        second = checked(take, hear(recognizer, waveform, language, **otherwise))
+        results.append(first if second[1] else second)
+    return results
 
 
 def _resample(waveform: NDArray[np.float32], rate: int) -> NDArray[np.float32]:

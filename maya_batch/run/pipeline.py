@@ -101,10 +101,10 @@ class Pipeline:
         return Inbox(self, self.threads.owner(name, threads), lambda messages: handle(messages[0]), lambda: 1)
 
     def inbox_in_batches(
-        self, name: str, handle: Callable[[Sequence[Message]], None], most: Callable[[], int]
+        self, name: str, handle: Callable[[Sequence[Message]], None], most: Callable[[], int], threads: int = 1
     ) -> "Inbox[Message]":
-        """An inbox whose messages `handle` gets together: those that are waiting, but at most `most()`."""
-        return Inbox(self, self.threads.owner(name, 1), handle, most)
+        """An inbox whose messages `handle` gets together: those that are waiting, but at most `most()` a thread."""
+        return Inbox(self, self.threads.owner(name, threads), handle, most)
 
     def __enter__(self) -> "Pipeline":
         if not self._shares:

@@ -82,9 +82,14 @@ class TakeInspector:
         return replace(take, examined=True, quiet=quiet, problems=_joined(take.problems, found))
 
     @property
-    def together(self) -> int:
-        """How many takes are best transcribed at a time."""
-        return 1 if self._transcriber is None else self._transcriber.together
+    def batch(self) -> int:
+        """How many takes a thread should inspect at a time."""
+        return 1 if self._transcriber is None else self._transcriber.batch
+
+    @property
+    def workers(self) -> int:
+        """How many threads should inspect takes."""
+        return 1 if self._transcriber is None else self._transcriber.workers
 
     def transcribe(self, takes: Sequence[Take], spoken: Sequence[SpokenTake]) -> list[Take]:
         """Takes with their transcripts, and the problems that these show; `spoken` says what each should say."""
@@ -98,7 +103,7 @@ class TakeInspector:
 
 
 class InspectStage:
-    """The inspect thread: inspects decoded takes, and returns what it found."""
+    """The inspect threads: each inspects decoded takes, and returns what it found."""
 
     def __init__(self, inspector: TakeInspector, stopping: Event, postprocess: Callable[[Inspected], None]) -> None:
         self._inspector, self._stopping, self._postprocess = inspector, stopping, postprocess

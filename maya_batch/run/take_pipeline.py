@@ -61,7 +61,7 @@ class TakePipeline:
         # Two owners are named before they exist: each sends to the next, and the last one back.
         ffmpeg: Inbox[FfmpegMessage] = self._pipeline.inbox("ffmpeg", self._run_ffmpeg, threads=WRITERS)
         inspect: Inbox[Decoded] = self._pipeline.inbox_in_batches(
-            "inspect", lambda messages: inspection.handle(messages), lambda: inspector.together
+            "inspect", lambda messages: inspection.handle(messages), lambda: inspector.batch, inspector.workers
         )
         processor = TakeProcessor(
             *(state, voice_check, waveforms, result, inspector, chunks),

@@ -1,7 +1,10 @@
 """Who listens, and on which device."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,6 +114,21 @@ def test_a_gpu_whose_memory_is_full_gives_way_to_the_cpu(
         "slower than generation",
         "transcribing all takes with small.en on cpu",
     ]
+
+
+def test_several_threads_give_way_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, full = Loaded(monkeypatch, "cuda:0", "cpu", "cuda"), Barrier(4, timeout=10)
+    transcriber, listen = load(loaded), loaded.listen
+
+    def at_a_time(recognizer: Recognizer, *given: Any) -> Any:
+        if recognizer.model != "cpu":
+            full.wait()
+        return listen(recognizer, *given)
+
+    monkeypatch.setattr("maya_batch.quality.whisper.listen", at_a_time)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: hear(transcriber), range(4))) == ["Fine talk."] * 4
+    assert loaded.calls == [("cuda:0", 14), ("cpu", 14)]
 
 
 def test_one_that_was_asked_for_does_not(monkeypatch: pytest.MonkeyPatch) -> None:

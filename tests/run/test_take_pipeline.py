@@ -158,14 +158,17 @@ def test_takes_that_are_heard_together_make_the_same_book(
     long_book(tiny, 80, bad="Good")
     texts = [chunk.text for chunk in tiny.plan().chunks()]
     made = []
-    for together in (1, 8):
-        transcriber, sizes = FakeTranscriber(tiny.loaders), list[int]()
-        transcriber.together = together
+    for batch, workers in ((1, 1), (8, 1), (4, 3)):
+        transcriber, sizes, threads = FakeTranscriber(tiny.loaders), list[int](), set[str]()
+        transcriber.batch, transcriber.workers = batch, workers
         transcriber.errors = {text: [0.5] for text in texts[::9]}
         real = transcriber.transcribe
 
-        def slowly(takes: Any, rate: int, real: Any = real, sizes: list[int] = sizes) -> Any:
+        def slowly(
+            takes: Any, rate: int, real: Any = real, sizes: list[int] = sizes, threads: set[str] = threads
+        ) -> Any:
             sizes.append(len(takes))
+            threads.add(threading.current_thread().name)
             time.sleep(0.005 * len(takes))
             return real(takes, rate)
 
@@ -178,10 +181,10 @@ def test_takes_that_are_heard_together_make_the_same_book(
             for take in state.takes(chunk)
         ]
         made.append((result.exit_code, result.retries, sorted(transcriber.listened), takes, audio(tiny)))
-        assert max(sizes) == together
+        assert (max(sizes), len(threads)) == (batch, workers)
         assert sum(sizes) == 80 + result.retries
         shutil.rmtree(tiny.output)
-    assert made[0] == made[1]
+    assert made[0] == made[1] == made[2]
     assert made[0][:2] == (0, 9)
 
 

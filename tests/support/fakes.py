@@ -150,7 +150,7 @@ class FakeCodec:
 class FakeTranscriber(Transcriber):
     """Understands every text, but with the word errors in `errors`, by text, one for each take of it."""
 
-    together = 1
+    batch = workers = 1
 
     def __init__(self, loaders: Loaders) -> None:
         """From now on takes are transcribed by it."""
