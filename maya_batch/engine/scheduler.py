@@ -15,6 +15,10 @@ from maya_batch.errors import MachineError
 
 log = logging.getLogger(__name__)
 
+#: The percentage of the blocks that is left for sequences that become longer than expected. Of 860 texts in a cache of
+#: 260,000 positions 10 began again without it, and none with it, in the same time (`tests.measure.batch_orders`).
+_SPARE_PERCENT = 3
+
 
 @dataclass(eq=False)
 class RunningSequence:
@@ -54,7 +58,9 @@ class Scheduler:
         self._waiting = deque(zip(requests, prompts, strict=True))
         self._cache, self._stats, self._padded, self._admit_share = cache, stats, padded, admit_share
         self._longest = max(request.max_frames for request in requests)
-        self._forecast = BlockForecast(cache.blocks, cache.block_size)
+        # Where each sequence has one block, none can outgrow it.
+        spare = cache.blocks * _SPARE_PERCENT // 100 if cache.block_size < self._longest * SLOTS else 0
+        self._forecast = BlockForecast(cache.blocks - spare, cache.block_size)
 
     @property
     def running(self) -> list[RunningSequence]:

@@ -14,6 +14,8 @@ from maya_batch.engine.decode_loop import DecodeLoop
 from maya_batch.engine.paged_cache import BLOCK_SIZE, PagedCache
 from maya_batch.engine.sequence_state import SequenceState
 from maya_batch.errors import MachineError
+from maya_batch.run.generate import generation_order
+from tests.measure.batch_orders import Card, run, texts
 
 
 class CountingRunner:
@@ -169,3 +171,12 @@ def test_a_sequence_that_fits_into_no_memory_is_an_error() -> None:
 def test_a_prompt_that_fits_into_no_memory_is_an_error() -> None:
     with pytest.raises(MachineError, match="too small for even one chunk"):
         LoopOver(Book.of(3, expected_pace=46), batch_size=8, blocks=1).all()
+
+
+@pytest.mark.parametrize(("positions", "hours"), [(279_000, 2), (260_000, 4), (75_000, 2)])
+def test_of_a_hundred_sequences_in_a_full_memory_at_most_one_begins_again(positions: int, hours: float) -> None:
+    """The benchmark's texts and drawn lengths, which are not those that are expected."""
+    requests = texts(hours)
+    done = run(Card("some card", positions, 512, 1.46, 0.0217, hours), generation_order(requests, 512))
+    assert done.preemptions <= len(requests) / 100
+    assert done.full > 0.5
