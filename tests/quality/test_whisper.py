@@ -1,4 +1,5 @@
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -297,6 +298,14 @@ def test_loading_a_recognizer_leaves_pytorchs_threads_alone() -> None:
     before = torch.get_num_threads()
     load_recognizer(TINY, "cpu", "en", threads=before + 1)
     assert torch.get_num_threads() == before
+
+
+def test_several_threads_hear_what_one_hears(tiny: Recognizer, takes: dict[str, NDArray[np.float32]]) -> None:
+    several, texts = load_recognizer(TINY, "cpu", "en", threads=6), [TEXT, CUT, TEXT, CUT, TEXT, TEXT]
+    assert several.workers == 3
+    with ThreadPoolExecutor(several.workers) as pool:
+        found = list(pool.map(lambda text: listen_to(several, takes[text], text), texts))
+    assert found == [listen_to(tiny, takes[text], text) for text in texts]
 
 
 def test_what_is_heard_does_not_depend_on_the_threads(tiny: Recognizer, takes: dict[str, NDArray[np.float32]]) -> None:
