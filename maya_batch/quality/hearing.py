@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Whisper's sampling rate, in Hz.
 RATE = 16_000
 
-#: The seconds that Whisper transcribes at a time, and the last ones of these in which a longer take is cut.
+#: The seconds that Whisper transcribes at a time, and those in which a longer take is cut.
 _WINDOW, _CUT_WITHIN = 30, 10
 
 #: Samples of a pause between words, the longest stretch of sound that is compared when a take is cut: 0.2 s.
@@ -100,12 +100,15 @@ def hear(recognizer: Recognizer, waveform: NDArray[np.float32], language: str, *
 
 
 def _windows(waveform: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """A take in parts of at most a window, each cut where it is most quiet near the end. None of an empty take."""
-    windows, most = list[NDArray[np.float32]](), _WINDOW * RATE
-    while len(waveform) > most:
-        near_end = most - _CUT_WITHIN * RATE
-        sums = np.pad(np.square(waveform[near_end:most], dtype=np.float64).cumsum(), (1, 0))
-        cut = near_end + int((sums[_PAUSE:] - sums[:-_PAUSE]).argmin()) + _PAUSE // 2
+    """A take in parts of at most a window, each cut where it is most quiet near its end, the last two near the middle
+    of both. None of an empty take.
+    """
+    windows = list[NDArray[np.float32]]()
+    while len(waveform) > _WINDOW * RATE:
+        end = min(_WINDOW * RATE, (len(waveform) + _CUT_WITHIN * RATE) // 2)
+        start = end - _CUT_WITHIN * RATE
+        sums = np.pad(np.square(waveform[start:end], dtype=np.float64).cumsum(), (1, 0))
+        cut = start + int((sums[_PAUSE:] - sums[:-_PAUSE]).argmin()) + _PAUSE // 2
         windows.append(waveform[:cut])
         waveform = waveform[cut:]
     return [*windows, waveform] if len(waveform) else windows

@@ -95,7 +95,9 @@ class Transcriber:
     def _load(self) -> None:
         from maya_batch.quality.whisper import load_recognizer
 
-        self._recognizer = load_recognizer(self._name, self._device, self._language, self._threads)
+        # After a fall back, as many threads use it as before.
+        workers = None if self._recognizer is None else self._recognizer.workers
+        self._recognizer = load_recognizer(self._name, self._device, self._language, self._threads, workers)
         which = "takes with problems" if self._suspects_only else "all takes"
         log.info("transcribing %s with %s on %s", which, self._name, self._device)
 

@@ -32,14 +32,15 @@ _GPU_WORKERS = 2
 #: Threads of a worker on a CPU. More threads for one take gain less than more takes at a time.
 _THREADS_A_WORKER = 2
 
-#: More threads would only wait for each other, and while they do, each keeps a core busy.
-_MOST_THREADS_A_WORKER = 4
+#: CPU threads of a worker on a GPU. More would only wait for each other, and while they do, each keeps a core busy.
+_THREADS_BESIDE_GPU = 4
 
 
-def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> Recognizer:
+def load_recognizer(name: str, device: str, language: str, threads: int = 1, workers: int | None = None) -> Recognizer:
     """Load a model onto `cpu` (8-bit weights), `cuda` or `cuda:N` (float16).
 
-    Transcripts on a CPU do not depend on `threads`, the number of CPU threads. On a GPU, takes of silence are
+    Transcripts on a CPU do not depend on `threads`, the number of CPU threads. `workers` is for how many threads it is
+    loaded, where that is known already. On a GPU, takes of silence are
     transcribed first, as many as will be at a time: CTranslate2 loads the GPU's libraries only then, and keeps the
     memory that it took, so that the engine, which plans with what is free, plans without it.
 
@@ -55,7 +56,8 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
     kind, _, index = device.partition(":")
     compute = "int8" if kind == "cpu" else "float16"
     together = 0 if kind == "cpu" else _takes_together(int(index or 0))
-    workers = max(1, threads // _THREADS_A_WORKER) if kind == "cpu" else min(_GPU_WORKERS, threads)
+    most = max(1, threads // _THREADS_A_WORKER) if kind == "cpu" else min(_GPU_WORKERS, threads)
+    workers = most if workers is None else min(workers, threads)
     if kind != "cpu":
         _load_cublas()
     try:
@@ -68,7 +70,7 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1) -> 
                 device=kind,
                 device_index=int(index or 0),
                 compute_type=compute,
-                cpu_threads=max(1, min(threads // workers, _MOST_THREADS_A_WORKER)),
+                cpu_threads=min(threads // workers, threads if kind == "cpu" else _THREADS_BESIDE_GPU),
                 num_workers=workers,
                 local_files_only=True,
             ).result()

@@ -169,7 +169,8 @@ class Report:
     x_realtime: NonNegative | None
     """Seconds of speech for a second of rendering; null if the run rendered nothing."""
     listening_seconds: NonNegative
-    """Seconds for which this run transcribed takes; on a GPU, most of them while it generated others."""
+    """Seconds for which this run transcribed takes, all threads together; on a GPU, most of them while it generated
+    others."""
     retries: Count
     """Takes of this run that are not the first of their chunk."""
     exit_code: ExitCode

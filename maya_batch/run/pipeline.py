@@ -1,8 +1,9 @@
 """Threads that own a run's data, and the inboxes through which they pass messages to each other.
 
-One function handles all messages of an inbox, on one thread, in the order sent, one by one or those together that are
-waiting: what only that function touches needs no lock. Senders downstream (engine to postprocess to inspect) wait while
-the inbox is full; what is sent back upstream never waits, so that no two threads wait for each other.
+One function handles all messages of an inbox, on one thread or on several, in the order sent, one by one or those
+together that are waiting: what only a function on one thread touches needs no lock. Senders downstream (engine to
+postprocess to inspect) wait while the inbox is full; what is sent back upstream never waits, so that no two threads
+wait for each other.
 """
 
 import logging
@@ -26,7 +27,8 @@ Message = TypeVar("Message")
 #: engine would wait at each of the thousand calls that a prompt's pass takes.
 _SWITCH_INTERVAL = 0.0002
 
-#: Messages that may wait in an inbox before `wait_for_room` holds up the sender: they hold takes and waveforms.
+#: Messages that may wait in an inbox, besides those that are being handled, before `wait_for_room` holds up the sender:
+#: they hold takes and waveforms.
 MOST_WAITING = 64
 
 #: Seconds between two calls of `tick` while a thread waits for others.
@@ -40,6 +42,13 @@ class _Owner:
     pool: ThreadPoolExecutor
     in_flight: int = 0
     """Messages that are sent to them and not handled, of all pipelines."""
+    at_work: int = 0
+    """Those of them that are being handled."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether no more messages than may wait are waiting."""
+        return self.in_flight - self.at_work <= MOST_WAITING
 
 
 class Threads:
@@ -53,17 +62,17 @@ class Threads:
         self.threaded = threaded
         self.changed = Condition()
         """Guards the counts of messages."""
-        self._owners: dict[str, _Owner] = {}
+        self._owners: dict[tuple[str, int], _Owner] = {}
         self._interval = sys.getswitchinterval()
 
     def owner(self, name: str, threads: int) -> _Owner:
-        """The threads of this name, which are started when it is first used."""
-        if name not in self._owners:
+        """So many threads of this name, which are started when they are first used."""
+        if (name, threads) not in self._owners:
             pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-            self._owners[name] = _Owner(pool)
+            self._owners[name, threads] = _Owner(pool)
             if self.threaded:
                 pool.submit(int).result()  # one that the system refuses later would leave messages behind
-        return self._owners[name]
+        return self._owners[name, threads]
 
     def __enter__(self) -> "Threads":
         if self.threaded:
@@ -185,13 +194,14 @@ class Inbox(Generic[Message]):
 
     def wait_for_room(self, tick: Callable[[], None] = lambda: None) -> None:
         """Wait while too many messages are waiting; only the one thread upstream does so."""
-        if self._owner.in_flight > MOST_WAITING:
-            self._pipeline.wait(lambda: self._owner.in_flight <= MOST_WAITING, tick)
+        if not self._owner.has_room:
+            self._pipeline.wait(lambda: self._owner.has_room, tick)
 
     def _process(self) -> None:
         """Handle those that have waited longest; none is left where an earlier call took several."""
         with self._pipeline.threads.changed:
             messages = [self._waiting.popleft() for _ in range(min(self._most(), len(self._waiting)))]
+            self._start(len(messages))
         if not messages:
             return
         try:
@@ -200,7 +210,14 @@ class Inbox(Generic[Message]):
         except BaseException as error:
             self._pipeline.fail(error)
         finally:
+            self._start(-len(messages))
             self._count(-len(messages))
+
+    def _start(self, change: int) -> None:
+        changed = self._pipeline.threads.changed
+        with changed:
+            self._owner.at_work += change
+            changed.notify_all()
 
     def _count(self, change: int) -> None:
         changed = self._pipeline.threads.changed

@@ -32,8 +32,8 @@ class RunResult:
     """What a run did.
 
     On a GPU, files, codec and audio, examining and listening (with speech recognition) run in the background while the
-    model generates; finishing is what is left of them after it; of chapters that are written at the same time, codec
-    and audio has the sum. On a CPU all four are part of finishing.
+    model generates; finishing is what is left of them after it. What several threads do at the same time is added up.
+    On a CPU all four are part of finishing.
     """
 
     chunks: int = 0

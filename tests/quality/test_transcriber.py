@@ -27,11 +27,11 @@ class Loaded:
         monkeypatch.setattr("maya_batch.quality.whisper.listen", self.listen)
         monkeypatch.setattr("maya_batch.quality.transcriber.os.sched_getaffinity", lambda pid: set(range(16)))
 
-    def load(self, name: str, device: str, language: str, threads: int) -> Recognizer:
+    def load(self, name: str, device: str, language: str, threads: int, workers: int | None) -> Recognizer:
         self.calls.append((device, threads))
         if device.partition(":")[0] not in self.devices:
             raise MachineError(f"recognizer {name}: no library for {device}")
-        return Recognizer(name, device)
+        return Recognizer(name, device, workers=workers or 2)
 
     def listen(
         self, recognizer: Recognizer, takes: list[SpokenTake], *_: object

@@ -89,6 +89,42 @@ def test_messages_that_wait_are_handled_together_in_the_order_sent() -> None:
     assert handled == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
 
 
+def test_beside_full_batches_on_several_threads_as_many_wait_as_elsewhere() -> None:
+    """So the thread that is done first gets a full batch, too."""
+    sizes, begun, go = list[int](), threading.Barrier(3, timeout=10), threading.Event()
+
+    def handle(messages: Sequence[int]) -> None:
+        if len(sizes) < 2:
+            sizes.append(len(messages))
+            begun.wait()
+            go.wait(10)
+        else:
+            sizes.append(len(messages))
+
+    most = 1
+    with Pipeline(threaded=True) as pipeline:
+        inbox: Inbox[int] = pipeline.inbox_in_batches("two", handle, lambda: most, threads=2)
+        with pipeline.threads.changed:  # no thread takes a message before the batches are full
+            most = MOST_WAITING // 2
+            for number in range(MOST_WAITING):
+                inbox.send(number)
+        begun.wait()
+        for number in range(MOST_WAITING):
+            inbox.send(number)
+            inbox.wait_for_room(go.set)
+        assert not go.is_set()
+        go.set()
+        pipeline.drain(no_tick)
+    assert sizes[:4] == [MOST_WAITING // 2] * 4
+
+
+def test_books_with_other_numbers_of_threads_do_not_share_them() -> None:
+    with Threads(threaded=True) as threads:
+        one, several = threads.owner("inspect", 1), threads.owner("inspect", 2)
+        assert one is threads.owner("inspect", 1)
+        assert one is not several
+
+
 def test_without_threads_no_message_waits_for_others() -> None:
     handled: list[list[int]] = []
     with Pipeline(threaded=False) as pipeline:
@@ -145,7 +181,7 @@ def test_a_sender_waits_while_the_inbox_is_full_and_ticks_meanwhile() -> None:
         for number in range(MOST_WAITING + 6):
             inbox.send(number)
             inbox.wait_for_room(tick)
-            assert number + 1 - len(done) <= MOST_WAITING
+            assert number + 1 - len(done) <= MOST_WAITING + 1  # one is being handled
     assert ticks[0] == 0
     assert len(done) == MOST_WAITING + 6
 

@@ -11,8 +11,9 @@ def compile_kernels(
     Triton caches the result on disk, so only the first run waits, for some seconds. Neither transformers nor
     bitsandbytes is imported, which another thread may be importing.
     """
-    from maya_batch.engine.kernels import prompt_kernel, row_kernels, triton_kernels
+    from maya_batch.engine.kernels import draw_kernel, prompt_kernel, row_kernels, triton_kernels
 
     triton_kernels.compile_for(heads, kv_heads, head_dim, dtype, device)
     prompt_kernel.compile_for(heads, kv_heads, head_dim, dtype, device)
     row_kernels.compile_for(hidden, dtype, device, fp8)
+    draw_kernel.compile_for(dtype, device)

@@ -9,6 +9,7 @@ import torch
 import triton
 import triton.language as tl
 
+from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
 from maya_batch.engine.api import Sampling
 
 #: The bits of 1.0 in float32, the largest weight.
@@ -158,3 +159,22 @@ def draw_tokens(
         greedy=sampling.temperature == 0,
         num_warps=8,
     )
+
+
+def compile_for(dtype: torch.dtype, device: torch.device) -> None:
+    """Compile the kernel for Maya1's codes and the default sampling by running it once; errors are raised."""
+    layout = TokenLayout()
+    size = layout.codebook_size
+
+    def zeros(*shape: int, dtype: torch.dtype = torch.int32) -> torch.Tensor:
+        return torch.zeros(shape, dtype=dtype, device=device)
+
+    for slot in (0, 1):  # the first one also offers EOS
+        draw_tokens(
+            zeros(1, size + (slot == 0), dtype=dtype),
+            *(slot, size, layout.slot_start(slot)),
+            *(zeros(4, 1), (zeros(1), zeros(1), zeros(1)), zeros(1, SLOTS, dtype=torch.float32)),
+            *(zeros(1, size, dtype=torch.bool), zeros(1, 1, SLOTS)),
+            *(zeros(1, dtype=torch.int64), zeros(1, dtype=torch.int64)),
+            Sampling(),
+        )

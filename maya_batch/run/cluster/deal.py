@@ -9,8 +9,9 @@ from maya_batch.engine.api import Request
 #: Each further worker that is lost with a request narrows down by this factor how many such requests a worker holds.
 _NARROWING = 8
 
-#: How fast a worker is, is counted over its last requests, about so many: one that comes late soon counts like others.
-_COUNTED = 32
+#: How fast a worker is, is counted over its last requests, about so many. One that has generated fewer than the second
+#: number counts as an average one.
+_COUNTED, _FEWEST = 32, 8
 
 
 class Deal:
@@ -35,6 +36,7 @@ class Deal:
         self._held: dict[int, dict[str, Request]] = {}
         self._speeds: dict[int, float] = {}
         """The expected frames that each worker has generated, the earlier the less they count."""
+        self._settled: Counter[int] = Counter()
         self._aside = set[str]() if aside is None else aside
 
     @property
@@ -87,18 +89,20 @@ class Deal:
         forgotten = 1 / (_COUNTED * len(self._held))
         self._speeds = {other: speed * (1 - forgotten) for other, speed in self._speeds.items()}
         self._speeds[worker] = self._speeds.get(worker, 0.0) + request.likely_frames
+        self._settled[worker] += 1
 
     def _share(self, worker: int, workers: int) -> float:
-        """The worker's part of the speed of all workers; one that has generated nothing is as fast as the others."""
-        if worker not in self._speeds or len(self._speeds) < 2:
+        """The worker's part of the speed of all workers."""
+        known = {other: speed for other, speed in self._speeds.items() if self._settled[other] >= _FEWEST}
+        if worker not in known:
             return 1 / workers
-        known = sum(self._speeds.values())
-        return self._speeds[worker] / known * len(self._speeds) / max(workers, len(self._speeds))
+        return known[worker] / sum(known.values()) * len(known) / max(workers, len(known))
 
     def lose(self, worker: int) -> tuple[list[Request], Request | None]:
         """Take back what a lost worker held: what waits again, and what is set aside because it killed workers."""
         held = self._held.pop(worker, {})
         self._speeds.pop(worker, None)
+        self._settled.pop(worker, None)
         suspects = [request for key, request in held.items() if key in self._strikes]
         culprit = suspects[0] if len(suspects) == 1 else None
         if culprit is not None:

@@ -58,7 +58,7 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[[Compiles, Compiles, li
 
         package = "maya_batch.engine.kernels"
         fakes = {name: SimpleNamespace(compile_for=compile_kernels) for name in ("triton_kernels", "row_kernels")}
-        fakes["prompt_kernel"] = fakes["int8_attention"] = SimpleNamespace(compile_for=succeeds)
+        fakes["prompt_kernel"] = fakes["int8_attention"] = fakes["draw_kernel"] = SimpleNamespace(compile_for=succeeds)
         fakes["gpu_operations"] = SimpleNamespace(GpuOperations=GpuOperations, Fp8Operations=None)
         fakes["nf4_matmul"] = SimpleNamespace(
             compile_for=compile_4_bit, levels_of=lambda model: levels, product_of=product_of
