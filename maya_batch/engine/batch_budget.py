@@ -44,8 +44,8 @@ _STRIDE = 16
 #: Frames that a sequence may count beyond max_frames before the host sees that it has ended.
 _UNSEEN_FRAMES = 4
 
-#: Bytes that drawing takes for one column of one sequence: scores, probabilities, their order and sums, and copies. The
-#: kernel takes none, and leaves them to the passes that compare it with what the whole vocabulary would say.
+#: Bytes that drawing takes for one column of one sequence in PyTorch: scores, probabilities, their order and sums, and
+#: copies. The GPU kernel needs none of them, so with it they are spare.
 _DRAW_BYTES_A_COLUMN = 48
 
 #: Bytes for cuBLAS's workspaces, and for pieces too small for the allocator to use.

@@ -69,13 +69,13 @@ class Transcriber:
 
     @property
     def batch(self) -> int:
-        """How many takes a thread should have transcribed at a time: several on a GPU."""
-        return 1 if self._recognizer is None else self._recognizer.batch
+        """How many takes a thread should have transcribed at a time, once it is loaded: several on a GPU."""
+        return self.recognizer.batch
 
     @property
     def workers(self) -> int:
-        """How many threads should transcribe."""
-        return 1 if self._recognizer is None else self._recognizer.workers
+        """How many threads should transcribe, once it is loaded."""
+        return self.recognizer.workers
 
     def transcribe(self, takes: Sequence[SpokenTake], rate: int) -> list[tuple[Transcript, tuple[Problem, ...]]]:
         """Transcribe takes at `rate` Hz; returns each one's transcript and the problems that it shows.

@@ -40,15 +40,8 @@ class _Owner:
     """The threads of one name."""
 
     pool: ThreadPoolExecutor
-    in_flight: int = 0
-    """Messages that are sent to them and not handled, of all pipelines."""
-    at_work: int = 0
-    """Those of them that are being handled."""
-
-    @property
-    def has_room(self) -> bool:
-        """Whether no more messages than may wait are waiting."""
-        return self.in_flight - self.at_work <= MOST_WAITING
+    waiting: int = 0
+    """Messages that are sent to them and that they have not begun to handle, of all pipelines."""
 
 
 class Threads:
@@ -189,19 +182,21 @@ class Inbox(Generic[Message]):
             return
         with self._pipeline.threads.changed:
             self._waiting.append(message)
+            self._owner.waiting += 1
             self._count(1)
         self._owner.pool.submit(self._process)
 
     def wait_for_room(self, tick: Callable[[], None] = lambda: None) -> None:
         """Wait while too many messages are waiting; only the one thread upstream does so."""
-        if not self._owner.has_room:
-            self._pipeline.wait(lambda: self._owner.has_room, tick)
+        if self._owner.waiting > MOST_WAITING:
+            self._pipeline.wait(lambda: self._owner.waiting <= MOST_WAITING, tick)
 
     def _process(self) -> None:
         """Handle those that have waited longest; none is left where an earlier call took several."""
         with self._pipeline.threads.changed:
             messages = [self._waiting.popleft() for _ in range(min(self._most(), len(self._waiting)))]
-            self._start(len(messages))
+            self._owner.waiting -= len(messages)
+            self._pipeline.threads.changed.notify_all()
         if not messages:
             return
         try:
@@ -210,18 +205,10 @@ class Inbox(Generic[Message]):
         except BaseException as error:
             self._pipeline.fail(error)
         finally:
-            self._start(-len(messages))
             self._count(-len(messages))
-
-    def _start(self, change: int) -> None:
-        changed = self._pipeline.threads.changed
-        with changed:
-            self._owner.at_work += change
-            changed.notify_all()
 
     def _count(self, change: int) -> None:
         changed = self._pipeline.threads.changed
         with changed:
-            self._owner.in_flight += change
             self._pipeline.in_flight += change
             changed.notify_all()

@@ -43,7 +43,8 @@ class Worker:
             self.left[key] = lengths[key]
         if not self.left:
             self.now, self.idle = self.now + PAUSE, self.idle + PAUSE
-        self.now += bool(self.left) * FRAMES * SLOTS * (STEP + EACH * len(self.left)) * self.slowness
+            return []
+        self.now += FRAMES * SLOTS * (STEP + EACH * len(self.left)) * self.slowness
         self.left = {key: frames - FRAMES for key, frames in self.left.items()}
         ended = [key for key, frames in self.left.items() if frames <= 0]
         for key in ended:

@@ -141,7 +141,7 @@ def test_an_engine_and_a_codec_of_very_different_speed_render_the_same_book(
 
     def counted(inbox: Inbox[Any], message: object) -> None:
         send(inbox, message)
-        most.append(inbox._owner.in_flight)
+        most.append(inbox._owner.waiting)
 
     monkeypatch.setattr(Inbox, "send", counted)
     result = render(tiny)

@@ -178,3 +178,4 @@ def compile_for(dtype: torch.dtype, device: torch.device) -> None:
             *(zeros(1, dtype=torch.int64), zeros(1, dtype=torch.int64)),
             Sampling(),
         )
+    torch.cuda.synchronize(device)

@@ -3,8 +3,9 @@
 Both products are of whole numbers in 8 bits, as the cache has them, so that nothing is unpacked. A query, or the
 weights of a block's values, is rounded to 16 bits, and its upper and lower 8 bits are two columns of the product:
 positions or head_dim are the rows. Maya1 has 3 query heads for each key head, which are 6 of the 8 columns that a
-product has at least. Measured on an H200, which copies 4.27 TB/s, in sequences of 100 to 1,500 positions: 512 in 242 us
-(3.5 TB/s), 25 in 19 us. With the same blocks in the GPU's own cache 512 take 142 us, so memory is what limits it.
+product has at least. Measured on an H200, which copies 4.25 TB/s, in sequences of 100 to 1,500 positions, the longest
+first: 512 in 221 us (3.8 TB/s), 25 in 19 us. With all blocks in the GPU's own cache 512 take 126 us, so memory is what
+limits it.
 """
 
 import torch
