@@ -1,5 +1,7 @@
 """The wording of messages that more than one test or module relies on: to say one in other words, change it here."""
 
+from shlex import quote
+
 SAVED = "finished takes are saved"
 _CONTINUE = f"{SAVED}. Run the same command to continue."
 
@@ -35,6 +37,11 @@ def take_in_use(ref: str, attempt: int) -> str:
 def rendered_with(folder: object, pinned: str, asked: str) -> str:
     """The first half of the refusal of another model config than a book has."""
     return f"{folder}: this book is rendered with {pinned}, but the command asks for {asked}"
+
+
+def models_flag(model: str) -> str:
+    """How a command names the model that a book is rendered with, where it names another one."""
+    return f"the book's model is --model {quote(model)}"
 
 
 def incomplete(chapters: str) -> str:

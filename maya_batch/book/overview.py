@@ -19,6 +19,7 @@ from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.engine.load import engine_for
 from maya_batch.manifest import SkippedChapter
 from maya_batch.messages.plural import plural
+from maya_batch.wording import models_flag
 
 #: Bytes of a frame in a take's file (seven codes of two bytes), and of the rest of the file (about 900).
 _FRAME_BYTES, _TAKE_BYTES = 2 * SLOTS, 900
@@ -202,7 +203,11 @@ def _pinned(state: BookState) -> list[str]:
     asked = asked if model_config is None else f"{asked},{model_config}"
     if not configs or asked in configs[: 1 if state.lock.pinned() else None]:
         return []
-    return [f"shown as rendered with {asked}, which `render` refuses without --switch-model-config"]
+    note = f"shown as rendered with {asked}, which `render` refuses without --switch-model-config"
+    pinned = state.lock.pinned()
+    if pinned is not None and pinned[0] != state.lock.name(state.plan.sound.model):
+        note += f"; {models_flag(state.lock.path(pinned[0]))}"
+    return [note]
 
 
 def accounted(characters: Characters) -> str:

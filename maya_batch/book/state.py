@@ -22,6 +22,7 @@ from maya_batch.errors import UsageError
 from maya_batch.manifest import Format, output_folder
 from maya_batch.quality import Problem
 from maya_batch.text.rules import TEXT_RULES
+from maya_batch.wording import models_flag
 
 
 @dataclass
@@ -219,7 +220,9 @@ def begun_state(plan: Plan, machine: Machine, output: Path | None = None) -> Boo
     """
     state = book_state(plan, machine, output)
     if state.model_config is None:
-        raise UsageError(f"{state.folder}: nothing is rendered with {plan.sound.model} yet; run `render` first")
+        pinned = state.lock.pinned()
+        mend = "run `render` first" if pinned is None else models_flag(state.lock.path(pinned[0]))
+        raise UsageError(f"{state.folder}: nothing is rendered with {plan.sound.model} yet; {mend}")
     return state
 
 

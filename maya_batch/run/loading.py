@@ -23,7 +23,7 @@ from maya_batch.run.cluster.messages import EngineSettings
 from maya_batch.run.cluster.patience import Patience
 from maya_batch.run.decoding_choice import choose_decoding, refuse_int8_cache
 from maya_batch.text.emotion_tags import TAG
-from maya_batch.wording import rendered_with
+from maya_batch.wording import models_flag, rendered_with
 
 log = logging.getLogger(__name__)
 
@@ -157,10 +157,12 @@ def refuse_other_config(state: BookState) -> None:
         return
     begun = " or ".join(state.lock.models()) if pinned is None else f"{pinned[0]},{pinned[1]}"
     asked = model if state.model_config is None else f"{model},{state.model_config}"
+    mend = "remove --model, --dtype, --quantization, --decoding, --kv-cache and a --config that sets them"
+    if pinned is not None and pinned[0] != model:
+        mend = models_flag(state.lock.path(pinned[0]))
     raise UsageError(
-        f"{rendered_with(state.folder, begun, asked)}; remove --model, --dtype, --quantization, --decoding, "
-        "--kv-cache and a --config that sets them. To render the whole book again with the new settings, add "
-        "--switch-model-config to `render`; the existing takes are kept, and used again when you switch back."
+        f"{rendered_with(state.folder, begun, asked)}; {mend}. To render the whole book again with the new settings, "
+        "add --switch-model-config to `render`; the existing takes are kept, and used again when you switch back."
     )
 
 

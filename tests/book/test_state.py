@@ -220,7 +220,8 @@ def test_a_book_rendered_with_another_model_says_with_which(rendered: TinyBook) 
     assert state.model_config is None
     assert left_over(state).takes == []
     assert describe(state, Machine(), takes=True).notes == [
-        "shown as rendered with ./other, which `render` refuses without --switch-model-config",
+        "shown as rendered with ./other, which `render` refuses without --switch-model-config; "
+        f"the book's model is --model {rendered.folder / 'lm'}",
     ]
 
 

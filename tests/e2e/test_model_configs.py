@@ -56,6 +56,19 @@ def test_other_settings_than_the_books_are_refused_and_cost_no_take(
             assert (takes(rendered), len(fake_engine.texts), lock(rendered)) == (before, spoken, pinned)
 
 
+def test_a_command_that_names_another_model_is_told_the_books(rendered: TinyBook, cli: Cli) -> None:
+    """As one that lacks the --model with which the book was begun."""
+    other = write_model(rendered.folder / "other")
+    (other / "model.safetensors").write_bytes(b"other weights")
+    told = f"the book's model is --model {rendered.folder / 'lm'}"
+    for command in (("render",), ("assemble",), ("redo", "1:1"), ("check", "--store", "google"), ("clean", "--yes")):
+        said = cli(command[0], rendered.path, *command[1:], "--model", other)
+        assert said.code == 2
+        assert told in said.err.splitlines()[-1]
+        assert "remove --model" not in said.err
+    assert told in cli("status", rendered.path, "--model", other).out
+
+
 def test_a_look_with_other_settings_says_what_is_pinned_and_recommends_no_cleaning(
     rendered: TinyBook, cli: Cli
 ) -> None:
