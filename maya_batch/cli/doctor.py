@@ -113,9 +113,9 @@ def _compile_kernels(dtype: "torch.dtype", device: "torch.device") -> None:
 
 
 def _compile_4_bit(dtype: "torch.dtype", device: "torch.device") -> None:
-    from maya_batch.engine.kernels.nf4_matmul import NF4, compile_for
+    from maya_batch.engine.kernels.nf4_matmul import compile_for
 
-    compile_for(NF4, dtype, device)
+    compile_for(dtype, device)
 
 
 def _bitsandbytes() -> Iterator[Check]:

@@ -34,6 +34,6 @@ def warm_up(folder: Path, device: str, dtype: str, quantization: str, kv_cache: 
             if kv_cache != "model":
                 int8_attention.compile_for(*shape)
             if quantization == "nf4":
-                nf4_matmul.compile_for(nf4_matmul.NF4, square.dtype, gpu)
+                nf4_matmul.compile_for(square.dtype, gpu)
     except Exception as error:
         log.debug("the warm-up of the GPU failed: %s", error)

@@ -5,8 +5,8 @@ theirs again: a library that is as fast replaces this file.
 
 bitsandbytes mostly unpacks a whole matrix into memory for each product, which costs as much for one sequence as for a
 hundred. This kernel unpacks in registers: the PTX turns 4-bit numbers into the 16-bit numbers that they stand for.
-Measured on an H200, the four products of a layer of Maya1's shape take, in us: 73 here and 229 in bitsandbytes for 25
-sequences, 96 and 200 for 48.
+Measured on an H200, the four products of a layer of Maya1's shape take, in us: 70 here and 229 in bitsandbytes for 25
+sequences, 81 and 200 for 48.
 """
 
 from collections.abc import Sequence
@@ -22,28 +22,7 @@ from maya_batch.engine.kernels.products import Product, separate_products
 if TYPE_CHECKING:  # transformers is imported by another thread while this compiles
     from transformers import PreTrainedModel
 
-#: The levels of nf4, as bitsandbytes has them: quantiles of the normal distribution (Dettmers et al., QLoRA, 2023).
-#: Repeated here, because the warm-up compiles while another thread imports bitsandbytes, and must not import it.
-NF4 = (
-    -1.0,
-    -0.6961928009986877,
-    -0.5250730514526367,
-    -0.39491748809814453,
-    -0.28444138169288635,
-    -0.18477343022823334,
-    -0.09105003625154495,
-    0.0,
-    0.07958029955625534,
-    0.16093020141124725,
-    0.24611230194568634,
-    0.33791524171829224,
-    0.44070982933044434,
-    0.5626170039176941,
-    0.7229568362236023,
-    1.0,
-)
-
-#: The most tokens for this kernel: 96, in a tile of 128, took longer than in bitsandbytes.
+#: The most tokens for this kernel: more fill a tile of 128, in which 96 take half as long again as 64.
 MAX_TOKENS = 64
 
 #: On GPUs older than Ampere, bitsandbytes uses tensor cores and Triton does not.
@@ -55,44 +34,47 @@ _GROUP = 64
 #: Columns of one program: the fastest of 16 to 128 for Maya1's products.
 _TILE = 64
 
-#: A product with fewer programs for each multiprocessor is split along its width into at most `_MAX_PARTS` parts, whose
-#: sums are added by another kernel.
+#: A product with fewer programs for each multiprocessor is split along its width into at most `_MAX_PARTS` parts.
 _PROGRAMS, _MAX_PARTS = 3, 8
 
-#: Numbers that one program of the sum computes.
-_BLOCK = 1024
+#: PTX from eight 4-bit numbers ($4) to the 16-bit numbers that they stand for ($0 to $3, two each). A byte's upper half
+#: comes first. The tables, of all sixteen, are their low bytes ($5 to $8) and their high bytes ($9 to $12).
+#:
+#: `prmt` picks four bytes of eight by the lower three bits of as many numbers. For sixteen numbers of two bytes each it
+#: runs four times: for their low and high bytes, and for the first and the last eight; the fourth bits choose between
+#: these. With a table in memory instead, products took a third longer.
+UNPACKING = """{
+.reg .b32 which, last, pick, first8, last8, low, high;
+and.b32 which, $4, 0x77777777;
+shr.u32 last, $4, 3;
+and.b32 last, last, 0x11111111;
+prmt.b32 pick, 0xFF00, 0, last;
+prmt.b32 first8, $5, $6, which;
+prmt.b32 last8, $7, $8, which;
+lop3.b32 low, pick, last8, first8, 0xCA;
+prmt.b32 first8, $9, $10, which;
+prmt.b32 last8, $11, $12, which;
+lop3.b32 high, pick, last8, first8, 0xCA;
+prmt.b32 $0, low, high, 0x4051;
+prmt.b32 $1, low, high, 0x6273;
+shr.u32 which, which, 16;
+shr.u32 last, last, 16;
+prmt.b32 pick, 0xFF00, 0, last;
+prmt.b32 first8, $5, $6, which;
+prmt.b32 last8, $7, $8, which;
+lop3.b32 low, pick, last8, first8, 0xCA;
+prmt.b32 first8, $9, $10, which;
+prmt.b32 last8, $11, $12, which;
+lop3.b32 high, pick, last8, first8, 0xCA;
+prmt.b32 $2, low, high, 0x4051;
+prmt.b32 $3, low, high, 0x6273;
+}"""
 
 
-def unpacking_ptx(levels: Sequence[float], dtype: torch.dtype) -> str:
-    """PTX from four bytes ($4) to the levels of their upper ($0, $1) and lower halves ($2, $3), two to a register.
-
-    `levels` are the sixteen that a number can stand for, `dtype` is float16 or bfloat16.
-
-    `prmt` picks four bytes of eight by the lower three bits of as many numbers. For sixteen levels of two bytes each it
-    runs four times: for their high and low bytes, and for the first and the last eight levels; the numbers' fourth bits
-    choose between these. With a table in memory instead, products took a third longer.
-    """
-    numbers = torch.tensor(levels, dtype=dtype).view(torch.int16).numpy().view("<u2")
-    bytes_of = {"low": (numbers & 0xFF).astype("u1"), "high": (numbers >> 8).astype("u1")}
-    tables = {name: [f"{word:#010x}" for word in table.view("<u4")] for name, table in bytes_of.items()}
-    lines = ["{", ".reg .b32 which, last, first8, last8, pick, low, high;"]
-    for half in range(2):  # two bytes, which are four numbers
-        lines += [
-            f"shr.u32 which, $4, {16 * half};",
-            "shr.u32 last, which, 3;",
-            "and.b32 which, which, 0x7777;",
-            "and.b32 last, last, 0x1111;",
-            "prmt.b32 pick, 0xFF00, 0, last;",  # all ones in the bytes of the last eight levels
-        ]
-        for name, (a, b, c, d) in tables.items():
-            lines += [
-                f"prmt.b32 first8, {a}, {b}, which;",
-                f"prmt.b32 last8, {c}, {d}, which;",
-                f"lop3.b32 {name}, pick, last8, first8, 0xCA;",  # pick ? last8 : first8, bit by bit
-            ]
-        # The lower halves of the bytes are the first and the third of four numbers.
-        lines += [f"prmt.b32 ${half}, low, high, 0x7351;", f"prmt.b32 ${2 + half}, low, high, 0x6240;"]
-    return "\n".join([*lines, "}"])
+def table_of(levels: Sequence[float], dtype: torch.dtype) -> torch.Tensor:
+    """The tables of `UNPACKING` for sixteen levels in a 16-bit `dtype`: int32 [8], four bytes each."""
+    numbers = torch.tensor(levels, dtype=dtype).view(torch.uint8).view(16, 2)
+    return numbers.T.contiguous().view(torch.int32).flatten()
 
 
 @triton.jit(do_not_specialize=["count", "groups"])  # one kernel for all sizes of batch and matrix
@@ -100,47 +82,62 @@ def _multiply(
     tokens,
     packed,
     scales,
+    table,
     parts,
+    done,
+    out,
     count,
     groups,
     unpacking: tl.constexpr,
     tile: tl.constexpr,
     tall: tl.constexpr,
-    kind: tl.constexpr,
 ):
-    """A tile of columns over one part of the width, for all tokens. Tokens are read two numbers at a time."""
-    column, token, byte = tl.program_id(0) * tile + tl.arange(0, tile), tl.arange(0, tall), tl.arange(0, 32)
+    """A tile of columns over one part of the width, for all tokens. The last of a tile's programs adds their sums."""
+    column, token = tl.program_id(0) * tile + tl.arange(0, tile), tl.arange(0, tall)
+    word, number = tl.arange(0, 8), tl.arange(0, 64)
     inside = token < count
     share = groups // tl.num_programs(1)
     first = tl.program_id(1) * share
+    # In registers: as constants they would be copied there in each round.
+    low0, low1, low2, low3 = tl.load(table), tl.load(table + 1), tl.load(table + 2), tl.load(table + 3)
+    high0, high1, high2, high3 = tl.load(table + 4), tl.load(table + 5), tl.load(table + 6), tl.load(table + 7)
+    packed_at = packed + (column[:, None] * groups + first) * 8 + word[None, :]
+    tokens_at = tokens + (token[:, None] * groups + first) * 64 + number[None, :]
+    scales_at = scales + column * groups + first
     total = tl.zeros([tile, tall], tl.float32)
-    for group in range(first, first + share):
-        weights = tl.load(packed + (column[:, None] * groups + group) * 32 + byte[None, :])
-        pairs = tl.load(tokens + (token[None, :] * groups + group) * 32 + byte[:, None], mask=inside[None, :], other=0)
-        scale = tl.load(scales + column * groups + group)
-        upper, lower = tl.inline_asm_elementwise(
-            unpacking, "=r,=r,=r,=r,r", [weights], dtype=(tl.int16, tl.int16), is_pure=True, pack=4
+    for _ in range(share):
+        words = tl.load(packed_at)
+        some = tl.load(tokens_at, mask=inside[:, None], other=0)
+        scale = tl.load(scales_at)
+        a, b, c, d = tl.inline_asm_elementwise(
+            unpacking,
+            "=&r,=&r,=&r,=&r,r,r,r,r,r,r,r,r,r",
+            [words, low0, low1, low2, low3, high0, high1, high2, high3],
+            dtype=(tl.int32, tl.int32, tl.int32, tl.int32),
+            is_pure=True,
+            pack=1,
         )
-        # The upper half of a byte comes first.
-        even = (pairs & 0xFFFF).to(tl.int16).to(kind, bitcast=True)
-        odd = (pairs >> 16).to(tl.int16).to(kind, bitcast=True)
-        unscaled = tl.dot(upper.to(kind, bitcast=True), even)
-        unscaled = tl.dot(lower.to(kind, bitcast=True), odd, unscaled)
-        total += unscaled * scale[:, None]
+        pairs = tl.join(tl.join(a, c), tl.join(b, d))  # [tile, 8, 2, 2]: a, b, c, d of each word
+        weights = tl.join((pairs & 0xFFFF).to(tl.int16), (pairs >> 16).to(tl.int16)).reshape(tile, 64)
+        total += tl.dot(weights.to(some.dtype, bitcast=True), some.trans()) * scale[:, None]
+        packed_at += 8
+        tokens_at += 64
+        scales_at += 1
     columns = tl.num_programs(0) * tile
-    to = parts + (tl.program_id(1) * count + token[None, :]) * columns + column[:, None]
-    tl.store(to, total, mask=inside[None, :])
-
-
-@triton.jit(do_not_specialize=["size", "count"])
-def _add(parts, out, size, count, block: tl.constexpr):
-    """The sum of all parts, always in the same order."""
-    at = tl.program_id(0) * block + tl.arange(0, block)
-    inside = at < size
-    total = tl.zeros([block], tl.float32)
-    for part in range(count):
-        total += tl.load(parts + part * size + at, mask=inside, other=0.0)
-    tl.store(out + at, total.to(out.dtype.element_ty), mask=inside)
+    at = token[None, :] * columns + column[:, None]
+    if tl.num_programs(1) == 1:
+        tl.store(out + at, total.to(out.dtype.element_ty), mask=inside[None, :])
+    else:
+        tl.store(parts + tl.program_id(1) * count * columns + at, total, mask=inside[None, :])
+        tl.debug_barrier()  # all threads have stored
+        if tl.atomic_add(done + tl.program_id(0), 1) == tl.num_programs(1) - 1:
+            tl.store(done + tl.program_id(0), 0)
+            by_token = token[:, None] * columns + column[None, :]
+            added = tl.zeros([tall, tile], tl.float32)
+            for part in range(tl.num_programs(1)):  # always in the same order
+                sums = parts + part * count * columns + by_token
+                added += tl.load(sums, mask=inside[:, None], other=0.0, cache_modifier=".cg")
+            tl.store(out + by_token, added.to(out.dtype.element_ty), mask=inside[:, None])
 
 
 @dataclass(frozen=True)
@@ -151,8 +148,10 @@ class PackedWeight:
     """[columns, width / 2] uint8; the upper half of a byte is the first of its two weights."""
     scales: torch.Tensor
     """[columns, width / 64] float32."""
-    unpacking: str
-    """PTX that unpacks bytes into numbers."""
+    table: torch.Tensor
+    """Of the levels, in the type of the tokens."""
+    done: torch.Tensor
+    """[columns / 64] int32 zeros: counts programs that have stored their sums. One product at a time may use it."""
     parts: int
     """The number of programs that share a column's width."""
 
@@ -181,26 +180,23 @@ class PackedWeight:
         parts = 1
         while parts < _MAX_PARTS and groups % (2 * parts) == 0 and columns // _TILE * parts < _PROGRAMS * processors:
             parts *= 2
-        return cls(packed, scales, unpacking_ptx(states[0].code.tolist(), modules[0].compute_dtype), parts)
+        table = table_of(states[0].code.tolist(), modules[0].compute_dtype).to(packed.device)
+        done = torch.zeros(columns // _TILE, dtype=torch.int32, device=packed.device)
+        return cls(packed, scales, table, done, parts)
 
     def times(self, tokens: torch.Tensor) -> torch.Tensor:
         """Multiply tokens [up to 64, width] by these weights, and sum in float32: [tokens, columns]."""
         count, (columns, groups) = len(tokens), self.scales.shape
-        tall = max(16, triton.next_power_of_2(count))
         sums = torch.empty(self.parts, count, columns, dtype=torch.float32, device=tokens.device)
-        _multiply[(columns // _TILE, self.parts)](
-            *(tokens.contiguous().view(torch.int32), self.packed, self.scales, sums, count, groups),
-            unpacking=self.unpacking,
-            tile=_TILE,
-            tall=tall,
-            kind=tl.bfloat16 if tokens.dtype == torch.bfloat16 else tl.float16,
-            num_warps=4 if tall > 32 else 2,
-            num_stages=3,
-        )
         out = torch.empty(count, columns, dtype=tokens.dtype, device=tokens.device)
-        _add[(triton.cdiv(out.numel(), _BLOCK),)](
-            *(sums, out, out.numel(), self.parts),
-            block=_BLOCK,
+        _multiply[(columns // _TILE, self.parts)](
+            *(tokens.contiguous(), self.packed.view(torch.int32), self.scales, self.table, sums, self.done, out),
+            *(count, groups),
+            unpacking=UNPACKING,
+            tile=_TILE,
+            tall=max(16, triton.next_power_of_2(count)),
+            num_warps=4,
+            num_stages=3,
         )
         return out
 
@@ -218,24 +214,23 @@ def product_of(modules: Sequence[Any]) -> Product:
     return product
 
 
-def levels_of(model: "PreTrainedModel") -> list[float] | None:
-    """The sixteen levels of a model's 4-bit weights, before scaling; None if it has no 4-bit weights."""
-    states = (getattr(getattr(module, "weight", None), "quant_state", None) for module in model.modules())
-    return next((state.code.tolist() for state in states if state is not None), None)
+def has_packed(model: "PreTrainedModel") -> bool:
+    """Whether a model has 4-bit weights."""
+    return any(getattr(getattr(module, "weight", None), "quant_state", None) is not None for module in model.modules())
 
 
-def compile_for(levels: Sequence[float], dtype: torch.dtype, device: torch.device) -> None:
-    """Compile the kernels for weights with these levels by running them once; errors are raised.
+def compile_for(dtype: torch.dtype, device: torch.device) -> None:
+    """Compile the kernel for tokens in `dtype` by running it once for each height of a tile; errors are raised.
 
     Kernels cannot compile while a graph is captured. Compiling takes a second, or less with Triton's cache on disk.
     """
     if not _is_fast_on(device):
         return
     packed = torch.zeros(_TILE, _GROUP // 2, dtype=torch.uint8, device=device)
-    weight = PackedWeight(packed, torch.zeros(_TILE, 1, device=device), unpacking_ptx(levels, dtype), 1)
+    scales, done = torch.zeros(_TILE, 1, device=device), torch.zeros(1, dtype=torch.int32, device=device)
+    weight = PackedWeight(packed, scales, table_of([0.0] * 16, dtype).to(device), done, 1)
     for count in (16, 32, MAX_TOKENS):
-        tokens = torch.zeros(count, _GROUP, dtype=dtype, device=device)
-        weight.times(tokens)
+        weight.times(torch.zeros(count, _GROUP, dtype=dtype, device=device))
     torch.cuda.synchronize(device)
 
 

@@ -62,13 +62,12 @@ def int8_kernel_compiles(model: PreTrainedModel) -> bool:
 
 def _products(model: PreTrainedModel, dtype: torch.dtype, device: torch.device) -> Products:
     """Select how quantized weights are multiplied."""
-    from maya_batch.engine.kernels.nf4_matmul import compile_for, levels_of, product_of
+    from maya_batch.engine.kernels.nf4_matmul import compile_for, has_packed, product_of
 
-    levels = levels_of(model)
-    if levels is None:
+    if not has_packed(model):
         return separate_products
     try:
-        compile_for(levels, dtype, device)
+        compile_for(dtype, device)
     except Exception as error:  # as above
         log.warning("the GPU kernel for 4-bit weights does not compile (%s): rendering is slower", first_line(error))
         return separate_products

@@ -35,9 +35,9 @@ def nf4_matmul() -> Iterator[ModuleType]:
     vars(maya_batch.engine.kernels).pop("nf4_matmul")
 
 
-def run(ptx: str, word: int) -> list[int]:
-    """What four lines' worth of PTX leaves in $0 to $3, by the definition of its instructions."""
-    held = {"$4": word}
+def run(ptx: str, word: int, table: list[int]) -> list[int]:
+    """What the PTX leaves in $0 to $3, by the definition of its instructions."""
+    held = {f"${at}": given for at, given in enumerate([word, *table], 4)}
 
     def value(name: str) -> int:
         return held[name] if name in held else int(name, 0)
@@ -68,15 +68,9 @@ def run(ptx: str, word: int) -> list[int]:
 @pytest.mark.parametrize("kind", ["nf4", "fp4"])
 def test_every_byte_becomes_its_two_levels(kind: str, dtype: torch.dtype, nf4_matmul: ModuleType) -> None:
     levels = get_4bit_type(kind, "cpu").to(dtype)
-    ptx = nf4_matmul.unpacking_ptx(levels.tolist(), dtype)
+    table = [word & 0xFFFFFFFF for word in nf4_matmul.table_of(levels.tolist(), dtype).tolist()]
     for first in range(256):
         four = [first, (first + 85) % 256, 255 - first, first ^ 0x5A]
-        made = run(ptx, int.from_bytes(bytes(four), "little"))
+        made = run(nf4_matmul.UNPACKING, int.from_bytes(bytes(four), "little"), table)
         numbers = torch.tensor(made, dtype=torch.int64).to(torch.int32).view(torch.int16).view(dtype)
-        upper, lower = numbers[:4], numbers[4:]
-        assert torch.equal(upper, levels[[byte >> 4 for byte in four]])
-        assert torch.equal(lower, levels[[byte & 15 for byte in four]])
-
-
-def test_the_levels_of_nf4_are_those_of_bitsandbytes(nf4_matmul: ModuleType) -> None:
-    assert get_4bit_type("nf4", "cpu").tolist() == list(nf4_matmul.NF4)
+        assert torch.equal(numbers, levels[[half for byte in four for half in (byte >> 4, byte & 15)]])

@@ -35,10 +35,10 @@ def model(monkeypatch: pytest.MonkeyPatch) -> LlamaForCausalLM:
 
 
 @pytest.fixture
-def kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[[Compiles, Compiles, list[float] | None], list[str]]:
+def kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[[Compiles, Compiles, bool], list[str]]:
     """Have modules in place of the kernels' own, which need Triton; what is taken of them is told."""
 
-    def install(compile_kernels: Compiles, compile_4_bit: Compiles, levels: list[float] | None) -> list[str]:
+    def install(compile_kernels: Compiles, compile_4_bit: Compiles, packed: bool) -> list[str]:
         used: list[str] = []
 
         def product_of(modules: list[torch.nn.Module]) -> Product:
@@ -61,7 +61,7 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[[Compiles, Compiles, li
         fakes["prompt_kernel"] = fakes["int8_attention"] = fakes["draw_kernel"] = SimpleNamespace(compile_for=succeeds)
         fakes["gpu_operations"] = SimpleNamespace(GpuOperations=GpuOperations, Fp8Operations=None)
         fakes["nf4_matmul"] = SimpleNamespace(
-            compile_for=compile_4_bit, levels_of=lambda model: levels, product_of=product_of
+            compile_for=compile_4_bit, has_packed=lambda model: packed, product_of=product_of
         )
         for name, fake in fakes.items():
             monkeypatch.setitem(sys.modules, f"{package}.{name}", fake)
@@ -76,13 +76,13 @@ def attends(layer: int, qkv: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("compile_4_bit", "levels", "wanted", "said"),
+    ("compile_4_bit", "packed", "wanted", "said"),
     [
-        (succeeds, [0.0] * 16, ["4-bit", "4-bit", "gate"], []),
-        (fails, None, ["gate"], []),
+        (succeeds, True, ["4-bit", "4-bit", "gate"], []),
+        (fails, False, ["gate"], []),
         (
             fails,
-            [0.0] * 16,
+            True,
             ["gate"],
             ["the GPU kernel for 4-bit weights does not compile (no compiler): rendering is slower"],
         ),
@@ -90,14 +90,14 @@ def attends(layer: int, qkv: torch.Tensor) -> torch.Tensor:
 )
 def test_what_compiles_is_used(
     compile_4_bit: Compiles,
-    levels: list[float] | None,
+    packed: bool,
     wanted: list[str],
     said: list[str],
     model: LlamaForCausalLM,
     kernels: Callable[..., list[str]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    used = kernels(succeeds, compile_4_bit, levels)
+    used = kernels(succeeds, compile_4_bit, packed)
     llama = gpu_kernel_layers(model)
     assert llama is not None
     with torch.inference_mode():
@@ -109,7 +109,7 @@ def test_what_compiles_is_used(
 def test_without_the_kernels_there_is_nothing_fast(
     model: LlamaForCausalLM, kernels: Callable[..., list[str]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    kernels(fails, succeeds, None)
+    kernels(fails, succeeds, False)
     assert gpu_kernel_layers(model) is None
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert caplog.messages[0].startswith("the GPU kernels do not compile (no compiler): rendering is slower; install")
@@ -118,7 +118,7 @@ def test_without_the_kernels_there_is_nothing_fast(
 def test_what_is_not_on_a_gpu_or_not_of_16_bits_needs_no_kernels(
     model: LlamaForCausalLM, kernels: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kernels(fails, fails, None)
+    kernels(fails, fails, False)
     assert gpu_kernel_layers(model.float()) is None
     monkeypatch.setattr(LlamaForCausalLM, "device", torch.device("cpu"))
     assert gpu_kernel_layers(model.bfloat16()) is None
