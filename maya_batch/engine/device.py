@@ -1,4 +1,6 @@
-"""Chooses the device and the number format: the requested ones, or an error; never a silent fallback."""
+"""Chooses the device and the number format: the requested ones, or an error; never a silent fallback. A GPU's stream."""
+
+from functools import cache
 
 import torch
 
@@ -45,3 +47,13 @@ def choose_dtype(name: str, device: torch.device, quantization: str) -> torch.dt
     if quantization == "int8" or torch.cuda.get_device_capability(device) < (8, 0):
         return torch.float16
     return torch.bfloat16
+
+
+@cache
+def compute_stream(device: torch.device) -> torch.cuda.Stream | None:
+    """The stream on which a GPU computes frames, and decodes clips between two of them; None for a CPU.
+
+    Not CUDA's default stream: that one and each stream of CTranslate2's wait for all that was sent to the other before,
+    so that a token of a transcript took as long as a frame, and a frame waited for transcripts.
+    """
+    return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]

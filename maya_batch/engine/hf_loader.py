@@ -17,7 +17,7 @@ from maya_batch.checkpoint.hf_config import CONTEXT, HfConfig, read_hf_config
 from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.checkpoint.weights_header import check_weights
 from maya_batch.engine.batch_budget import default_batch_size
-from maya_batch.engine.device import choose_device, choose_dtype
+from maya_batch.engine.device import choose_device, choose_dtype, compute_stream
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.hf_tokenizer import load_hf_tokenizer
 from maya_batch.engine.kernels import fp8_linear
@@ -54,8 +54,10 @@ def load_hf_engine(
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # in int8 it warns of a cast at every step
     target = choose_device(device)
-    if target.type == "cuda":
+    stream = compute_stream(target)
+    if stream is not None:
         torch.cuda.set_device(target)  # Triton's kernels, events and new streams go to the current one
+        torch.cuda.set_stream(stream)
     layout = read_layout(folder)
     config = read_hf_config(folder)
     check_weights(folder, config)

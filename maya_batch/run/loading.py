@@ -30,9 +30,10 @@ log = logging.getLogger(__name__)
 
 def _load_codec(folder: Path, layout: TokenLayout, device: str) -> Decoder:
     from maya_batch.audio.snac_codec import load_codec
-    from maya_batch.engine.device import choose_device
+    from maya_batch.engine.device import choose_device, compute_stream
 
-    return load_codec(folder, layout, choose_device(device))
+    target = choose_device(device)
+    return load_codec(folder, layout, target, compute_stream(target))
 
 
 class WorkerLoader(Protocol):
