@@ -1,4 +1,4 @@
-"""Transcribes takes of random weights as often as most takes of a voice: once."""
+"""Transcribes takes of random weights as those of a voice: once, and none is generated or kept for its words."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,12 @@ from maya_batch.quality.whisper import listen
 
 
 class HeardOnce(Transcriber):
-    """No words are right in noise, so each take would be transcribed a second time. Of a voice few takes are."""
+    """No words are right in noise, so each take would be transcribed a second time, and encoded for the pages as one
+    with problems. Of a voice few takes are. Their words are compared with the text all the same.
+    """
 
     def _listen(
         self, recognizer: Recognizer, takes: Sequence[SpokenTake], rate: int
     ) -> list[tuple[Transcript, tuple[Problem, ...]]]:
-        return listen(recognizer, takes, rate, self._language, self._quality, twice=False)
+        heard = listen(recognizer, takes, rate, self._language, self._quality, twice=False)
+        return [(transcript, ()) for transcript, _ in heard]
