@@ -1,4 +1,7 @@
-"""Chooses the device and the number format: the requested ones, or an error; never a silent fallback. A GPU's stream."""
+"""Chooses the device and the number format: the requested ones, or an error; never a silent fallback.
+
+Each GPU has one stream for frames and clips.
+"""
 
 from functools import cache
 
