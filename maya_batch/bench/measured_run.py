@@ -6,12 +6,14 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from maya_batch.bench.drawn_lengths import load_with_drawn_lengths
 from maya_batch.bench.heard_once import HeardOnce
+from maya_batch.bench.packing import Watched
 from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
+from maya_batch.engine.api import Engine
 from maya_batch.errors import UsageError
 from maya_batch.manifest import Render
 from maya_batch.messages.logs import log_to_terminal
@@ -53,6 +55,8 @@ class Run:
     planned_bytes: int
     gpu_waits: int
     preemptions: int
+    packing_share: float | None
+    """Of full batches' time; None if it cannot be told."""
     stages: dict[str, float]
     first_frame: float
 
@@ -76,10 +80,18 @@ def render(
     if gpu_memory is not None:
         _limit(gpu_memory, machine.device)
     plan = make_plan(book, flags)
+    watched: list[Watched] = []
     with tempfile.TemporaryDirectory(dir=book.parent) as folder:
         loaders = loaders or Loaders()
         if random_weights:
             loaders = replace(loaders, engine=load_with_drawn_lengths, transcriber=HeardOnce)
+        load_engine = loaders.engine
+
+        def load(*arguments: Any, **options: Any) -> Engine:
+            watched.append(Watched(load_engine(*arguments, **options)))
+            return cast(Engine, watched[-1])
+
+        loaders = replace(loaders, engine=load)
         result = render_book(plan, machine, LogProgress(), Path(folder), report=False, loaders=loaders)
     import torch
 
@@ -111,6 +123,7 @@ def render(
         planned_bytes=stats.planned_bytes,
         gpu_waits=stats.gpu_waits,
         preemptions=stats.preemptions,
+        packing_share=watched[-1].packing_share if watched else None,
         stages={name: result.stages.get(name, 0.0) for name in (*IN_TURN, *IN_BACKGROUND)},
         first_frame=result.first_frame,
     )

@@ -42,6 +42,10 @@ class Metrics:
     """
     bandwidth_gb_per_s: float
     """Of a copy; 0 on a GPU that only llama.cpp sees."""
+    packing_share: float | None
+    """The share of the decoding time that the same sequences would take in batches that are always full; None if there
+    are too few frames to tell.
+    """
     memory: str
     """Whose memory follows: GPU or process."""
     peak_gib: float
@@ -73,6 +77,7 @@ class Metrics:
             ms_per_step=round(model / run.steps * 1e3, 3),
             floor_share=round(run.bytes_read / run.bandwidth / model, 3) if run.bandwidth else 0.0,
             bandwidth_gb_per_s=round(run.bandwidth / 1e9, 1),
+            packing_share=None if run.packing_share is None else round(run.packing_share, 3),
             memory=run.memory,
             peak_gib=round(run.peak_bytes / 2**30, 2),
             planned_gib=round(run.planned_bytes / 2**30, 2),
@@ -98,6 +103,8 @@ class Metrics:
         yield "ms/step", f"{self.ms_per_step:10.2f}"
         if self.bandwidth_gb_per_s:
             yield "share of the bandwidth floor", f"{self.floor_share:10.2f} (of {self.bandwidth_gb_per_s:.0f} GB/s)"
+        if self.packing_share is not None:
+            yield "share of full batches' speed", f"{self.packing_share:10.2f}"
         yield "start to first frame, s", f"{self.start_s:10.1f}"
         if self.peak_gib:
             yield f"peak {self.memory} memory, GiB", f"{self.peak_gib:10.2f} ({self.planned_gib:.2f} planned)"

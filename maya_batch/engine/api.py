@@ -76,6 +76,12 @@ class EngineStats:
 
     steps: int = 0
     """Forward passes of a batch; each decodes one token of each sequence."""
+    tokens: int = 0
+    """Tokens that these passes decoded, until the host saw the ends of their sequences."""
+    positions: int = 0
+    """Positions of the cache that the sequences of these passes held."""
+    cache_positions: int = 0
+    """Positions that the cache of the last batch has room for."""
     bytes_read: int = 0
     """The bytes that these passes read at least: the weights each time, and the sequences' keys and values."""
     max_sequences: int = 0

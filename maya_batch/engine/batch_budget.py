@@ -74,6 +74,11 @@ class BatchBudget:
     blocks: int
     block_size: int
 
+    @property
+    def room(self) -> int:
+        """The positions that all blocks have."""
+        return self.blocks * (self.block_size or self.positions)
+
 
 def default_batch_size(device: torch.device, quantization: str) -> int:
     """The most sequences that are decoded together where the settings do not say."""

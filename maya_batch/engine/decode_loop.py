@@ -130,6 +130,7 @@ class DecodeLoop:
 
     def _begin(self, prompts: Sequence[list[int]]) -> None:
         budget, backend = self._budget, self._backend
+        self._stats.cache_positions = budget.room
         longest = max(request.max_frames for request in self._requests)
         batch_slots = backend.padded(budget.sequences)
         self._state = SequenceState(batch_slots, longest, self._layout, self._sampling, self._device)

@@ -155,9 +155,11 @@ class Scheduler:
     def count_frame(self, weight_bytes: int, position_bytes: int) -> None:
         """Count a frame. A sequence counts as running until the host has seen its end."""
         running = self.running
-        tokens = sum(sequence.tokens for sequence in running)
+        positions = sum(sequence.tokens for sequence in running)
         self._stats.steps += SLOTS
-        self._stats.bytes_read += SLOTS * (weight_bytes + tokens * position_bytes)
+        self._stats.tokens += SLOTS * len(running)
+        self._stats.positions += SLOTS * positions
+        self._stats.bytes_read += SLOTS * (weight_bytes + positions * position_bytes)
         self._stats.max_sequences = max(self._stats.max_sequences, len(running))
         for sequence in running:
             sequence.frames += 1

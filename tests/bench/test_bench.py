@@ -44,6 +44,7 @@ RUN = Run(
     planned_bytes=2**34 + 2**30,
     gpu_waits=6,
     preemptions=2,
+    packing_share=0.9123,
     stages={"loading": 9.0, "model": 30.0, "finishing": 6.0, "files": 1.0, "codec and audio": 12.0},
     first_frame=12.34,
 )
@@ -82,6 +83,8 @@ def test_the_metrics_are_those_of_the_run() -> None:
     assert "against padded (batch size 64)        19.7 times its 1000 tokens/s" in table
     assert "A card, bfloat16, quantization none, 2 hours of speech" in table
     assert "peak GPU memory, GiB                 16.00 (17.00 planned)" in table
+    assert "share of full batches' speed          0.91" in table
+    assert "full batches" not in str(Metrics.of(replace(RUN, packing_share=None), {}))
 
 
 def test_a_table_of_a_cpu_has_no_gpu_in_it() -> None:
@@ -206,7 +209,9 @@ def test_the_demo_voice_is_measured_and_plans_tell_how_long_they_take(baseline: 
     done = maya("bench", "--model", "demo", "--hours", "0.001", *listening, *baseline, "--json", env=env)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert {"device", "rows", "tokens_per_s", "x_realtime", "ms_per_step", "floor_share", "peak_gib"} <= set(figures)
+    assert {"device", "rows", "tokens_per_s", "x_realtime", "ms_per_step", "floor_share", "packing_share"} <= set(
+        figures
+    )
     assert {"loading", "model", "finishing"} <= set(figures["stages"])
     assert figures["stages"]["listening"] > 0
     assert set(figures["baselines"]) == ({"quick_start", "padded"} if baseline else set())

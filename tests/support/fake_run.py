@@ -68,9 +68,8 @@ def measure(*_: Any) -> Any:
     step("load", "FAKE_LOAD")
     step("batch 1", "FAKE_BATCH")
     stages = {"loading": 1.0, "model": 2.0, "finishing": 1.0}
-    return Run(
-        "hf", "CPU", "GPU", "float32", "none", "model", 6.0, 500.0, 2.0, 2, 250, 10**6, 1e9, 0, 0, 0, 0, stages, 1.0
-    )
+    counts = (6.0, 500.0, 2.0, 2, 250, 10**6, 1e9, 0, 0, 0, 0)
+    return Run("hf", "CPU", "GPU", "float32", "none", "model", *counts, None, stages, 1.0)
 
 
 def main() -> None:

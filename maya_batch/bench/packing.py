@@ -1,0 +1,93 @@
+"""How full a run's batches were, compared with the fullest that the same sequences allow."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from maya_batch.checkpoint.token_layout import SLOTS
+from maya_batch.engine.api import Decoding, Engine, EngineStats, Generation, Request, Sampling
+
+#: Frames below which the time of a frame is not estimated.
+_FEWEST = 30
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the host saw of a frame."""
+
+    seconds: float
+    """Since the frame before it."""
+    sequences: float
+    positions: float
+    """Of the cache that its sequences held."""
+
+
+def packing_share(frames: Sequence[Frame], lengths: Sequence[int], room: int, most: int) -> float | None:
+    """The share of the decoding time that the same sequences would take in batches that are always full.
+
+    Full are `room` positions or `most` sequences, whichever comes first; nothing is faster than the longest sequence.
+    `lengths` are those of the sequences, in frames. A frame takes a time of its own, and one for each sequence and
+    position (least squares). In full batches there are fewer frames; their sequences and positions stay the same.
+
+    None if there are too few frames to tell these times apart, if they say that a frame costs nothing of its own, or
+    without a cache that is planned.
+    """
+    if len(frames) < _FEWEST or not lengths or not room:
+        return None
+    table = np.array([(1.0, frame.sequences, frame.positions) for frame in frames])
+    seconds = np.array([frame.seconds for frame in frames])
+    scale = table.max(axis=0)
+    times = np.linalg.lstsq(table / scale, seconds, rcond=None)[0] / scale
+    if times[0] <= 0:
+        return None
+    sums = table.sum(axis=0)
+    least = max(sums[2] / room, sums[1] / most, max(lengths))
+    return float((times @ (least, *sums[1:])) / seconds.sum())
+
+
+class Watched:
+    """Wraps an engine, and notes its frames and the lengths of its sequences."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._frames: list[Frame] = []
+        self._lengths: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything but `generate` comes from the engine."""
+        return getattr(self._engine, name)
+
+    @property
+    def packing_share(self) -> float | None:
+        """That of all calls of `generate` together."""
+        return packing_share(self._frames, self._lengths, self._engine.stats.cache_positions, self._engine.batch_size)
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        decoding: Decoding,
+        tick: Callable[[], None] | None = None,
+        retries: Callable[[], Sequence[Request]] | None = None,
+        later: Callable[[], Sequence[Request]] | None = None,
+    ) -> Iterator[list[Generation]]:
+        """Generate with the wrapped engine."""
+        before, began = EngineStats(), 0.0
+
+        def noted() -> None:
+            nonlocal before, began
+            stats, now = self._engine.stats, time.perf_counter()
+            if began and stats.steps == before.steps + SLOTS:
+                sequences, positions = stats.tokens - before.tokens, stats.positions - before.positions
+                self._frames.append(Frame(now - began, sequences / SLOTS, positions / SLOTS))
+            before = EngineStats(steps=stats.steps, tokens=stats.tokens, positions=stats.positions)
+            began = now
+            if tick is not None:
+                tick()
+
+        for generations in self._engine.generate(requests, sampling, decoding, noted, retries, later):
+            self._lengths += [len(generation.codes) for generation in generations]
+            yield generations
