@@ -1,4 +1,4 @@
-"""Transcribes takes of random weights as those of a voice: once, and none is generated or kept for its words."""
+"""Transcribes takes of random weights as those of a voice: once, and without problems in their words."""
 
 from collections.abc import Sequence
 

@@ -44,7 +44,8 @@ def packing_share(frames: Sequence[Frame], lengths: Sequence[int], room: int, mo
     if times[0] <= 0:
         return None
     sums = table.sum(axis=0)
-    least = max(sums[2] / room, sums[1] / most, max(lengths))
+    # The first and the last frame of a run are not noted, so the longest sequence can be longer than all noted ones.
+    least = min(max(sums[2] / room, sums[1] / most, max(lengths)), len(frames))
     return float((times @ (least, *sums[1:])) / seconds.sum())
 
 

@@ -37,6 +37,10 @@ def test_the_bound_is_the_time_of_the_fewest_frames(lengths: list[int], room: in
     assert share == pytest.approx((OWN * least + EACHS) / (OWN * 100 + EACHS), rel=1e-6)
 
 
+def test_a_run_as_long_as_its_longest_sequence_is_at_the_bound() -> None:
+    assert packing_share(FRAMES, [102], 10_000, 10) == pytest.approx(1.0)
+
+
 def test_without_frames_of_different_sizes_nothing_is_said() -> None:
     assert packing_share(FRAMES[:20], [10] * 55, 1000, 10) is None
     assert packing_share(FRAMES, [], 1000, 10) is None
@@ -49,7 +53,7 @@ class Speaking:
     """An engine that decodes 40 frames, and then as many of one sequence less, after a prompt of ten."""
 
     def __init__(self, clock: list[float]) -> None:
-        self.stats, self.batch_size, self._clock = EngineStats(cache_positions=400), 4, clock
+        self.stats, self.batch_size, self._clock = EngineStats(cache_positions=1200), 4, clock
 
     def generate(self, requests: Sequence[Request], *given: Any) -> Iterator[list[Generation]]:
         tick = given[2]
@@ -76,5 +80,5 @@ def test_frames_and_lengths_are_those_of_the_engine(monkeypatch: pytest.MonkeyPa
     sequences = 4 * 39 + 3 * 40
     positions = sum((4 if n < 40 else 3) * (10 + SLOTS * (n % 40)) for n in range(1, 80))
     rest = EACH * sequences + POSITION * positions
-    least = max(positions / 400, sequences / 4)
+    least = max(positions / 1200, sequences / 4)
     assert watched.packing_share == pytest.approx((OWN * least + rest) / (OWN * 79 + rest), rel=1e-6)
