@@ -37,25 +37,16 @@ Decode: TypeAlias = Callable[[Codes, int, int, Sequence[torch.Tensor]], torch.Te
 class Codec:
     """A loaded SNAC on one device."""
 
-    def __init__(
-        self,
-        model: SNAC,
-        layout: TokenLayout,
-        device: torch.device,
-        window: int,
-        stream: torch.cuda.Stream | None = None,
-    ) -> None:
+    def __init__(self, model: SNAC, layout: TokenLayout, device: torch.device, window: int) -> None:
         """`window` frames are decoded together. `model` is changed: it takes its noise from this codec, and its weight
-        normalization is computed once. Clips are decoded on `stream`; without one on that of the caller.
+        normalization is computed once. On a GPU clips are decoded on the stream that is current now.
         """
         self._model, self._layout, self._device, self._window = model, layout, device, window
         self._generator = torch.Generator(device)
-        # The stream of the frames, so a clip is decoded between two of them. Beside them, on a stream with less
-        # priority, both took far longer: each of a frame's 2,000 kernels waited for those of the codec to make room.
-        self._stream = stream
+        # That of the frames, so a clip is decoded between two of them. Beside them, on a stream with less priority,
+        # both took far longer: each of a frame's 2,000 kernels waited for those of the codec to make room.
+        self._stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
         _prepare(model)
-        if stream is not None:
-            stream.wait_stream(torch.cuda.current_stream(device))
         self._noises = {block: rate for block, rate, _ in _walk(model.decoder) if isinstance(block, _Noise)}
         with self._computing():
             self._graphs = decoder_graphs(model, device)
@@ -191,11 +182,8 @@ def _windows(frames: int, most: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def load_codec(
-    folder: Path, layout: TokenLayout, device: torch.device, stream: torch.cuda.Stream | None = None
-) -> Codec:
-    """Load the codec in `folder` (config.json and pytorch_model.bin) in float32 onto the device. `stream` is as in
-    `Codec`.
+def load_codec(folder: Path, layout: TokenLayout, device: torch.device) -> Codec:
+    """Load the codec in `folder` (config.json and pytorch_model.bin) in float32 onto the device.
 
     Raises:
         MachineError: it does not load (the weights are read as tensors only, never as pickled code), or it does not
@@ -224,7 +212,7 @@ def load_codec(
     found = {parameter.device.type for parameter in model.parameters()}
     if found != {device.type}:
         raise MachineError(f"the codec is on {', '.join(sorted(found))} instead of {device}")
-    codec = Codec(model.eval(), layout, device, window_frames(device, layout.frame_samples), stream)
+    codec = Codec(model.eval(), layout, device, window_frames(device, layout.frame_samples))
     # Weight normalization turns a direction of zeros into NaN.
     if not all(bool(parameter.sum().isfinite()) for parameter in model.parameters()):
         raise MachineError(f"{folder}: the codec's weights are not finite numbers; fetch it again")

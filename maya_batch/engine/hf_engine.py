@@ -19,6 +19,7 @@ from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generati
 from maya_batch.engine.batch_budget import plan_budget, predicted_peak, sequence_needs
 from maya_batch.engine.cache_rounding import compare_caches
 from maya_batch.engine.decode_loop import NON_FINITE_LOGITS, DecodeLoop, probes_of
+from maya_batch.engine.device import compute_stream
 from maya_batch.engine.frame_runner import TorchBackend
 from maya_batch.engine.generate_hooks import MaxFramesCriteria, SamplingProcessor
 from maya_batch.engine.joining import Joining, noting
@@ -77,6 +78,7 @@ class HfEngine:
         """How likely, in the first frames of these requests, an unconstrained token is of its slot: a mean for each of
         the 7 slots.
         """
+        self._use_compute_stream()
         probes = probes_of(requests, self.batch_size)
         prompts = self.prompts.of(probes)
         loop = self._decode_loop(probes, prompts, sampling)
@@ -92,6 +94,7 @@ class HfEngine:
         Raises:
             MachineError: the model's logits are not finite.
         """
+        self._use_compute_stream()
         prompts = dict(zip((request.key for request in requests), self.prompts.of(requests), strict=True))
         divergence, same_best, tokens = 0.0, 0.0, 0
         for generation in generations:
@@ -104,6 +107,12 @@ class HfEngine:
         if not math.isfinite(divergence):
             raise MachineError(NON_FINITE_LOGITS)
         return CacheRounding(len(generations), tokens, divergence / tokens, same_best / tokens)
+
+    def _use_compute_stream(self) -> None:
+        """Compute on the GPU's stream of frames on this thread from now on."""
+        stream = compute_stream(self.device)
+        if stream is not None:
+            torch.cuda.set_stream(stream)
 
     def peak_memory(self) -> int:
         """The most GPU memory that this process has held, in bytes; 0 on a CPU."""
@@ -128,6 +137,7 @@ class HfEngine:
         Raises:
             MachineError: GPU memory is too small for one sequence, a prompt leaves no room, or logits are not finite.
         """
+        self._use_compute_stream()
         self._log_start()
         pending = {request.key: request for request in requests}
         decode = self._generate_constrained if decoding == "framed" else self._generate_unconstrained

@@ -17,7 +17,7 @@ from maya_batch.checkpoint.hf_config import CONTEXT, HfConfig, read_hf_config
 from maya_batch.checkpoint.token_layout import read_layout
 from maya_batch.checkpoint.weights_header import check_weights
 from maya_batch.engine.batch_budget import default_batch_size
-from maya_batch.engine.device import choose_device, choose_dtype, compute_stream
+from maya_batch.engine.device import choose_device, choose_dtype
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.hf_tokenizer import load_hf_tokenizer
 from maya_batch.engine.kernels import fp8_linear
@@ -54,10 +54,10 @@ def load_hf_engine(
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # in int8 it warns of a cast at every step
     target = choose_device(device)
-    stream = compute_stream(target)
-    if stream is not None:
+    if target.type == "cuda":
         torch.cuda.set_device(target)  # Triton's kernels, events and new streams go to the current one
-        torch.cuda.set_stream(stream)
+        # bitsandbytes quantizes on this stream, whichever is current.
+        torch.cuda.set_stream(torch.cuda.default_stream(target))
     layout = read_layout(folder)
     config = read_hf_config(folder)
     check_weights(folder, config)
@@ -77,7 +77,7 @@ def load_hf_engine(
     with translated_load_errors(folder, "the model"):
         model = _load_model(folder, config, target, format_, quantization)
         _check_placement(model, target, scheme, format_)
-        return HfEngine(
+        engine = HfEngine(
             model,
             Prompts(tokenizer, layout, min(CONTEXT, model.config.max_position_embeddings), vocabulary),
             dtype=str(format_).removeprefix("torch."),
@@ -85,6 +85,9 @@ def load_hf_engine(
             batch_size=batch_size or default_batch_size(target, scheme),
             kv_cache="int8" if kv_cache == "int8" else "model",
         )
+        if target.type == "cuda":
+            torch.cuda.synchronize(target)  # frames are computed on another stream
+        return engine
 
 
 def _load_model(

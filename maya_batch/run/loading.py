@@ -29,11 +29,14 @@ log = logging.getLogger(__name__)
 
 
 def _load_codec(folder: Path, layout: TokenLayout, device: str) -> Decoder:
+    import torch
+
     from maya_batch.audio.snac_codec import load_codec
     from maya_batch.engine.device import choose_device, compute_stream
 
     target = choose_device(device)
-    return load_codec(folder, layout, target, compute_stream(target))
+    with torch.cuda.stream(compute_stream(target)):
+        return load_codec(folder, layout, target)
 
 
 class WorkerLoader(Protocol):

@@ -1,14 +1,16 @@
 """The stream of a GPU's frames and clips."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from maya_batch.checkpoint.token_layout import TokenLayout
+from maya_batch.engine.api import Sampling
 from maya_batch.engine.device import compute_stream
+from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.run.loading import Loaders
 
 
@@ -36,10 +38,34 @@ def test_each_gpu_has_one_stream_and_a_cpu_none(streams: None) -> None:
 
 def test_clips_are_decoded_on_the_stream_of_the_frames(streams: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """On another one each would wait for the kernels of the other."""
-    gpu = torch.device("cuda", 1)
-    loaded: list[Any] = []
+    gpu, current = torch.device("cuda", 1), list[object]()
+
+    @contextmanager
+    def on(stream: object) -> Iterator[None]:
+        current.append(stream)
+        yield
+        current.pop()
+
+    loaded = list[tuple[torch.device, object]]()
+
+    def load(folder: Path, layout: TokenLayout, device: torch.device) -> None:
+        loaded.append((device, current[-1]))
+
+    monkeypatch.setattr("torch.cuda.stream", on)
     monkeypatch.setattr("maya_batch.engine.device.choose_device", lambda name: {"cuda:1": gpu}[name])
-    monkeypatch.setattr("maya_batch.audio.snac_codec.load_codec", lambda *given: loaded.append(given))
+    monkeypatch.setattr("maya_batch.audio.snac_codec.load_codec", load)
     Loaders().codec(Path("codec"), TokenLayout(), "cuda:1")
-    [(_, _, device, stream)] = loaded
-    assert (device, stream) == (gpu, compute_stream(gpu))
+    assert loaded == [(gpu, compute_stream(gpu))]
+    assert not current
+
+
+def test_frames_are_computed_on_it_by_the_thread_that_asks_for_them(
+    streams: None, hf_engine: HfEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu, used = torch.device("cuda", 0), list[object]()
+    monkeypatch.setattr("torch.cuda.set_stream", used.append)
+    list(hf_engine.generate([], Sampling(), "framed"))
+    assert used == []
+    monkeypatch.setattr(HfEngine, "device", gpu)
+    list(hf_engine.generate([], Sampling(), "framed"))
+    assert used == [compute_stream(gpu)]

@@ -225,7 +225,9 @@ def four_bit(columns: int, kind: str, nested: bool, dtype: torch.dtype) -> Any:
     module = bitsandbytes.nn.Linear4bit(1024, columns, bias=False, compute_dtype=dtype, quant_type=kind)
     weight = torch.randn(columns, 1024) * torch.linspace(0.01, 3, columns).unsqueeze(1)
     module.weight = bitsandbytes.nn.Params4bit(weight, quant_type=kind, compress_statistics=nested)
-    return module.cuda()
+    module = module.cuda()
+    torch.cuda.synchronize()  # bitsandbytes quantizes on CUDA's default stream, whichever is current
+    return module
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
