@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +89,8 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1, wor
         raise UsageError(f"recognizer {name} does not support {language}, the book's language; use {other}--verify off")
     recognizer = Recognizer(name, model, max(1, together // workers), workers)
     if kind != "cpu":
+        # Without this model, what it needed is for the engine.
+        finalize(model, _keep_memory, int(index or 0), 0).atexit = False
         silence = [np.zeros(RATE, dtype=np.float32)] * recognizer.batch
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(lambda _: hear_all(recognizer, silence, language), range(workers)))
@@ -122,9 +125,10 @@ def _load_cublas() -> None:
                 raise MachineError(f"{library}: cannot be loaded ({error}); try --recognizer-device cpu") from error
 
 
-def _keep_memory(gpu: int) -> None:
-    """Let CTranslate2 keep the GPU memory that it frees, else the engine would plan with it: two batches of 32 take
-    5 GiB. It comes from CUDA's own pool, which by default gives all that is free back whenever a stream is waited for.
+def _keep_memory(gpu: int, size: int = 2**64 - 1) -> None:
+    """Let CTranslate2 keep so many bytes of the GPU memory that it frees, else the engine would plan with them: two
+    batches of 32 take 5 GiB. They are from CUDA's pool, which by default gives all that is free back whenever a stream
+    is waited for.
 
     Where CUDA has no pools, CTranslate2 uses its own.
     """
@@ -134,7 +138,7 @@ def _keep_memory(gpu: int) -> None:
         cuda = CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         pool = c_void_p()
         if cuda.cuInit(0) == 0 and cuda.cuDeviceGetDefaultMemPool(byref(pool), gpu) == 0:
-            cuda.cuMemPoolSetAttribute(pool, _RELEASE_THRESHOLD, byref(c_uint64(2**64 - 1)))
+            cuda.cuMemPoolSetAttribute(pool, _RELEASE_THRESHOLD, byref(c_uint64(size)))
     except (OSError, AttributeError):  # no driver, or one without pools
         return
 

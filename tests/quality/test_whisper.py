@@ -1,3 +1,4 @@
+import gc
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -285,8 +286,11 @@ def test_cuda_12s_library_is_loaded_from_its_package(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("pooled", [True, False])
-def test_a_gpu_keeps_the_memory_that_its_recognizer_frees(pooled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CUDA's pool of the right GPU is told to keep all of it; without a pool nothing is."""
+def test_a_gpu_keeps_what_its_recognizer_frees_while_there_is_one(
+    pooled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CUDA's pool of the right GPU is told to keep all of it, and then none; without a pool nothing is told."""
+    gc.collect()  # models of other tests
     told: list[tuple[int, int, int]] = []
     pools = {1: 0x5EED}
 
@@ -300,8 +304,14 @@ def test_a_gpu_keeps_the_memory_that_its_recognizer_frees(pooled: bool, monkeypa
 
     driver = SimpleNamespace(cuInit=lambda flags: flags, cuDeviceGetDefaultMemPool=pool_of, cuMemPoolSetAttribute=tell)
     monkeypatch.setattr("ctypes.CDLL", lambda name: {"libcuda.so.1": driver}[name])
-    whisper._keep_memory(1)
-    assert told == ([(0x5EED, 4, 2**64 - 1)] if pooled else [])
+    monkeypatch.setattr("faster_whisper.WhisperModel", lambda *_, **__: Failing(RuntimeError("full")))
+    monkeypatch.setattr("faster_whisper.BatchedInferencePipeline", lambda model: model)
+    monkeypatch.setattr(whisper, "_load_cublas", lambda: None)
+    with pytest.raises(MachineError, match="full"):
+        load_recognizer(TINY, "cuda:1", "en")
+    gc.collect()
+    # The model that failed needs it no longer.
+    assert told == ([(0x5EED, 4, 2**64 - 1), (0x5EED, 4, 0)] if pooled else [])
 
 
 def test_a_driver_without_pools_is_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
