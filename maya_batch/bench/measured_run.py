@@ -99,6 +99,8 @@ def render(
 
     engine, dtype, quantization, *kv_cache = result.engine.split()
     stats, device = result.engine_stats, compute_device(engine, machine.device)
+    packing_share = watched[-1].packing_share if watched else None
+    watched.clear()  # the model, too
     gc.collect()
     if gpu_memory is not None:
         torch.cuda.set_per_process_memory_fraction(1.0, device.torch_device)
@@ -123,7 +125,7 @@ def render(
         planned_bytes=stats.planned_bytes,
         gpu_waits=stats.gpu_waits,
         preemptions=stats.preemptions,
-        packing_share=watched[-1].packing_share if watched else None,
+        packing_share=packing_share,
         stages={name: result.stages.get(name, 0.0) for name in (*IN_TURN, *IN_BACKGROUND)},
         first_frame=result.first_frame,
     )

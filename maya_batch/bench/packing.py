@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,13 +40,23 @@ def packing_share(frames: Sequence[Frame], lengths: Sequence[int], room: int, mo
     table = np.array([(1.0, frame.sequences, frame.positions) for frame in frames])
     seconds = np.array([frame.seconds for frame in frames])
     scale = table.max(axis=0)
-    times = np.linalg.lstsq(table / scale, seconds, rcond=None)[0] / scale
-    if times[0] <= 0:
+    times, _, rank, _ = np.linalg.lstsq(table / scale, seconds, rcond=None)
+    if rank < len(scale) or times[0] <= 0:
         return None
     sums = table.sum(axis=0)
     # The first and the last frame of a run are not noted, so the longest sequence can be longer than all noted ones.
     least = min(max(sums[2] / room, sums[1] / most, max(lengths)), len(frames))
-    return float((times @ (least, *sums[1:])) / seconds.sum())
+    return float((times / scale @ (least, *sums[1:])) / seconds.sum())
+
+
+@dataclass
+class _Call:
+    """What was noted of a call of `generate`."""
+
+    frames: list[Frame] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    room: int = 0
+    most: int = 0
 
 
 class Watched:
@@ -54,8 +64,7 @@ class Watched:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._frames: list[Frame] = []
-        self._lengths: list[int] = []
+        self._calls: list[_Call] = []
 
     def __getattr__(self, name: str) -> Any:
         """Everything but `generate` comes from the engine."""
@@ -63,8 +72,9 @@ class Watched:
 
     @property
     def packing_share(self) -> float | None:
-        """That of all calls of `generate` together."""
-        return packing_share(self._frames, self._lengths, self._engine.stats.cache_positions, self._engine.batch_size)
+        """That of the longest call of `generate`; others are trials, and retries of a few."""
+        longest = max(self._calls, key=lambda call: len(call.frames), default=_Call())
+        return packing_share(longest.frames, longest.lengths, longest.room, longest.most)
 
     def generate(
         self,
@@ -76,19 +86,22 @@ class Watched:
         later: Callable[[], Sequence[Request]] | None = None,
     ) -> Iterator[list[Generation]]:
         """Generate with the wrapped engine."""
-        before, began = EngineStats(), 0.0
+        before, began, call = EngineStats(), 0.0, _Call()
+        self._calls.append(call)
 
         def noted() -> None:
             nonlocal before, began
             stats, now = self._engine.stats, time.perf_counter()
             if began and stats.steps == before.steps + SLOTS:
                 sequences, positions = stats.tokens - before.tokens, stats.positions - before.positions
-                self._frames.append(Frame(now - began, sequences / SLOTS, positions / SLOTS))
+                call.frames.append(Frame(now - began, sequences / SLOTS, positions / SLOTS))
+            # Where memory is full, the batch is halved, and the rest is planned with what is left.
+            call.room, call.most = max(call.room, stats.cache_positions), max(call.most, self._engine.batch_size)
             before = EngineStats(steps=stats.steps, tokens=stats.tokens, positions=stats.positions)
             began = now
             if tick is not None:
                 tick()
 
         for generations in self._engine.generate(requests, sampling, decoding, noted, retries, later):
-            self._lengths += [len(generation.codes) for generation in generations]
+            call.lengths += [len(generation.codes) for generation in generations]
             yield generations

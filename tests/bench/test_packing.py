@@ -45,6 +45,7 @@ def test_without_frames_of_different_sizes_nothing_is_said() -> None:
     assert packing_share(FRAMES[:20], [10] * 55, 1000, 10) is None
     assert packing_share(FRAMES, [], 1000, 10) is None
     assert packing_share(FRAMES, [10] * 55, 0, 10) is None
+    assert packing_share([frame(10, 700)] * 40, [40] * 10, 10_000, 10) is None
     free = [Frame(EACH * one.sequences - 1e-4, one.sequences, one.positions) for one in FRAMES]
     assert packing_share(free, [10] * 55, 1000, 10) is None
 
