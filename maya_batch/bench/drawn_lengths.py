@@ -1,6 +1,6 @@
 """Ends the sequences of random weights, which never end a text, at random lengths of a real model's pace."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -9,7 +9,7 @@ import numpy as np
 
 from maya_batch.bench.workload import PACE
 from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS
-from maya_batch.engine.api import Decoding, Engine, Generation, Request, Sampling
+from maya_batch.engine.api import NO_HOOKS, Decoding, Engine, Generation, Hooks, Request, Sampling
 from maya_batch.engine.load import load_engine
 
 
@@ -65,14 +65,13 @@ class DrawnLengths:
         requests: Sequence[Request],
         sampling: Sampling,
         decoding: Decoding,
-        tick: Callable[[], None] | None = None,
-        retries: Callable[[], Sequence[Request]] | None = None,
-        later: Callable[[], Sequence[Request]] | None = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Iterator[list[Generation]]:
         """Generate with the wrapped engine; every request, also those that join later, gets a drawn length."""
-        due_retries = None if retries is None else lambda: self._with_lengths(retries())
-        due_later = None if later is None else lambda: self._with_lengths(later())
-        return self._engine.generate(self._with_lengths(requests), sampling, decoding, tick, due_retries, due_later)
+        joining = Hooks(
+            hooks.tick, lambda: self._with_lengths(hooks.retries()), lambda: self._with_lengths(hooks.later())
+        )
+        return self._engine.generate(self._with_lengths(requests), sampling, decoding, joining)
 
     def _with_lengths(self, requests: Sequence[Request]) -> list[Request]:
         return [replace(request, stop_after_frames=drawn_frames(request.seed, request.text)) for request in requests]

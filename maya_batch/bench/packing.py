@@ -1,14 +1,14 @@
 """How full a run's batches were, compared with the fullest that the same sequences allow."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from maya_batch.checkpoint.token_layout import SLOTS
-from maya_batch.engine.api import Decoding, Engine, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import NO_HOOKS, Decoding, Engine, EngineStats, Generation, Hooks, Request, Sampling
 
 #: Frames below which the time of a frame is not estimated.
 _FEWEST = 30
@@ -81,9 +81,7 @@ class Watched:
         requests: Sequence[Request],
         sampling: Sampling,
         decoding: Decoding,
-        tick: Callable[[], None] | None = None,
-        retries: Callable[[], Sequence[Request]] | None = None,
-        later: Callable[[], Sequence[Request]] | None = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Iterator[list[Generation]]:
         """Generate with the wrapped engine."""
         before, began, call = EngineStats(), 0.0, _Call()
@@ -99,9 +97,8 @@ class Watched:
             call.room, call.most = max(call.room, stats.cache_positions), max(call.most, self._engine.batch_size)
             before = EngineStats(steps=stats.steps, tokens=stats.tokens, positions=stats.positions)
             began = now
-            if tick is not None:
-                tick()
+            hooks.tick()
 
-        for generations in self._engine.generate(requests, sampling, decoding, noted, retries, later):
+        for generations in self._engine.generate(requests, sampling, decoding, replace(hooks, tick=noted)):
             call.lengths += [len(generation.codes) for generation in generations]
             yield generations

@@ -98,6 +98,31 @@ class EngineStats:
     """Takes by the name of the worker that generated them; empty where this process generates."""
 
 
+def _nothing() -> None:
+    pass
+
+
+def _no_requests() -> Sequence[Request]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What an engine calls between frames. None of them is called after the last sequence has ended."""
+
+    tick: Callable[[], None] = _nothing
+    """Can show the time, or stop the run by raising."""
+    retries: Callable[[], Sequence[Request]] = _no_requests
+    """Called after `tick`. Returns finished requests to generate again, with other seeds; they start before all that
+    wait.
+    """
+    later: Callable[[], Sequence[Request]] = _no_requests
+    """Called when none is waiting. Returns further requests, or none at the moment."""
+
+
+NO_HOOKS = Hooks()
+
+
 class Engine(Protocol):
     """A loaded language model."""
 
@@ -155,14 +180,9 @@ class Engine(Protocol):
         requests: Sequence[Request],
         sampling: Sampling,
         decoding: Decoding,
-        tick: Callable[[], None] | None = None,
-        retries: Callable[[], Sequence[Request]] | None = None,
-        later: Callable[[], Sequence[Request]] | None = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Iterator[list[Generation]]:
         """Generate codes for all requests. They start in the order given; each is returned as soon as it ends.
 
-        Between frames the engine calls `tick`, which can show the time or stop the run by raising. As long as the batch
-        is running, it then calls `retries`, which returns finished requests to generate again with other seeds; these
-        start before all waiting requests. When none is waiting, it calls `later`, which returns further requests, or
-        none at the moment. The batch is planned for `requests`, so they should fill it if others follow.
+        The batch is planned for `requests`, so they should fill it if others follow.
         """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from maya_batch.checkpoint.gguf_config import GgufConfig
-from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import NO_HOOKS, CacheRounding, Decoding, EngineStats, Generation, Hooks, Request, Sampling
 from maya_batch.engine.batch_budget import BatchBudget, sequence_needs
 from maya_batch.engine.decode_loop import DecodeLoop, probes_of
 from maya_batch.engine.ggml_devices import GgmlDevice, ggml_devices
@@ -89,26 +89,21 @@ class GgufEngine:
         requests: Sequence[Request],
         sampling: Sampling,
         decoding: Decoding,
-        tick: Callable[[], None] | None = None,
-        retries: Callable[[], Sequence[Request]] | None = None,
-        later: Callable[[], Sequence[Request]] | None = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Iterator[list[Generation]]:
         """Generate codes for all requests. They start in the order given; each is returned as soon as it ends.
-
-        `retries` returns finished requests only, with other seeds; they start before all waiting ones. `later` is
-        called when none is waiting, and returns further requests. Neither is called after the last sequence has ended.
 
         Raises:
             MachineError: the memory is too small for one sequence, a prompt leaves no room, or logits are not finite.
         """
         pending = {request.key: request for request in requests}
         decode = self._generate_constrained if decoding == "framed" else self._generate_unconstrained
-        due_retries, due_later = noting(retries, pending), noting(later, pending)
+        due_retries, due_later = noting(hooks.retries, pending), noting(hooks.later, pending)
         while pending:
             remaining = list(pending.values())
             prompts = self.prompts.of(remaining)
             joining = Joining(sequence_needs(remaining, prompts), self.prompts, due_retries, due_later)
-            for generations in decode(remaining, prompts, sampling, tick, joining):
+            for generations in decode(remaining, prompts, sampling, hooks.tick, joining):
                 for generation in generations:
                     del pending[generation.key]
                 yield generations

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from maya_batch.checkpoint.token_layout import SLOTS
-from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import NO_HOOKS, CacheRounding, Decoding, EngineStats, Generation, Hooks, Request, Sampling
 from maya_batch.engine.batch_budget import plan_budget, predicted_peak, sequence_needs
 from maya_batch.engine.cache_rounding import compare_caches
 from maya_batch.engine.decode_loop import NON_FINITE_LOGITS, DecodeLoop, probes_of
@@ -123,14 +123,10 @@ class HfEngine:
         requests: Sequence[Request],
         sampling: Sampling,
         decoding: Decoding,
-        tick: Callable[[], None] | None = None,
-        retries: Callable[[], Sequence[Request]] | None = None,
-        later: Callable[[], Sequence[Request]] | None = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Iterator[list[Generation]]:
         """Generate codes for all requests. They start in the order given; each is returned as soon as it ends.
 
-        `retries` returns finished requests only, with other seeds; they start before all waiting ones. `later` is
-        called when none is waiting, and returns further requests. Neither is called after the last sequence has ended.
         If GPU memory is full in spite of the plan, the engine halves the batch size and tries again; it keeps the batch
         size that worked.
 
@@ -140,11 +136,12 @@ class HfEngine:
         self._use_compute_stream()
         self._log_start()
         pending = {request.key: request for request in requests}
+        joined = Hooks(hooks.tick, noting(hooks.retries, pending), noting(hooks.later, pending))
         decode = self._generate_constrained if decoding == "framed" else self._generate_unconstrained
         while pending:
             remaining = list(pending.values())
             try:
-                for generations in decode(remaining, sampling, tick, noting(retries, pending), noting(later, pending)):
+                for generations in decode(remaining, sampling, joined):
                     for generation in generations:
                         del pending[generation.key]
                     yield generations
@@ -168,13 +165,11 @@ class HfEngine:
         self,
         requests: Sequence[Request],
         sampling: Sampling,
-        tick: Callable[[], None] | None,
-        retries: Callable[[], Sequence[Request]],
-        later: Callable[[], Sequence[Request]],
+        hooks: Hooks,
     ) -> Iterator[list[Generation]]:
         prompts = self.prompts.of(requests)
-        joining = Joining(sequence_needs(requests, prompts), self.prompts, retries, later)
-        loop = self._decode_loop(requests, prompts, sampling, tick, joining)
+        joining = Joining(sequence_needs(requests, prompts), self.prompts, hooks.retries, hooks.later)
+        loop = self._decode_loop(requests, prompts, sampling, hooks.tick, joining)
         yield from self._run(requests, prompts, loop.decode)
 
     def _decode_loop(
@@ -218,16 +213,14 @@ class HfEngine:
         self,
         requests: Sequence[Request],
         sampling: Sampling,
-        tick: Callable[[], None] | None,
-        retries: Callable[[], Sequence[Request]],
-        later: Callable[[], Sequence[Request]],
+        hooks: Hooks,
     ) -> Iterator[list[Generation]]:
         """Run one batch after the other through plain `generate`; a batch's sequences are returned together."""
         waiting = list(requests)
 
         def joined() -> list[Request]:
-            all_waiting = [*retries(), *waiting]
-            return [*all_waiting, *(later() if len(all_waiting) < self.batch_size else ())]
+            all_waiting = [*hooks.retries(), *waiting]
+            return [*all_waiting, *(hooks.later() if len(all_waiting) < self.batch_size else ())]
 
         while waiting := joined():
             batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
@@ -244,7 +237,7 @@ class HfEngine:
                 pad_token_id=self.layout.pad,
                 use_cache=True,
             )
-            criteria = MaxFramesCriteria(max_frames, length, sampler.finite, tick)
+            criteria = MaxFramesCriteria(max_frames, length, sampler.finite, hooks.tick)
             with torch.inference_mode():
                 output = self.model.generate(
                     **inputs,

@@ -12,11 +12,11 @@ Prompted = list[tuple[Request, list[int]]]
 Ask = Callable[[], Sequence[Request]]
 
 
-def noting(ask: Ask | None, pending: MutableMapping[str, Request]) -> Ask:
-    """The same question, whose answers are also put into `pending`, by key; without one there are none."""
+def noting(ask: Ask, pending: MutableMapping[str, Request]) -> Ask:
+    """The same question, whose answers are also put into `pending`, by key."""
 
     def asked() -> Sequence[Request]:
-        requests = ask() if ask is not None else ()
+        requests = ask()
         pending.update((request.key, request) for request in requests)
         return requests
 

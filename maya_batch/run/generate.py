@@ -9,7 +9,7 @@ from maya_batch.book.chunk import Chunk
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.take_store import Take
-from maya_batch.engine.api import Decoding, Engine, Generation, Request
+from maya_batch.engine.api import Decoding, Engine, Generation, Hooks, Request
 from maya_batch.quality.code_checks import check_form
 from maya_batch.run.pipeline_messages import TakeRequest
 from maya_batch.run.result import StageTimes, process_age
@@ -66,8 +66,7 @@ class TakeGenerator:
             [ask(request) for request in generation_order(requests, self._engine.batch_size)],
             self._plan.sound.sampling,
             self._decoding,
-            frame,
-            lambda: [ask(request) for request in retries(keys)],
+            Hooks(frame, lambda: [ask(request) for request in retries(keys)]),
         ):
             self._times.spent("model", began)
             yield [self._take(generation, latest[generation.key]) for generation in generations]

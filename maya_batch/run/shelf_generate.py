@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from maya_batch.book.take_store import Take
-from maya_batch.engine.api import Decoding, Engine, Generation, Request, Sampling
+from maya_batch.engine.api import Decoding, Engine, Generation, Hooks, Request, Sampling
 from maya_batch.run.generate import checked_take, engine_name, generation_order, sequence_seed
 from maya_batch.run.result import process_age
 from maya_batch.run.shelf_book import OpenBook, ShelfRequest
@@ -40,9 +40,11 @@ class ShelfGenerator:
             self._in_order(requests),
             self._sampling,
             self._decoding,
-            frame,
-            lambda: [self._ask(request) for request in retries()],
-            lambda: self._in_order(later()),
+            Hooks(
+                frame,
+                lambda: [self._ask(request) for request in retries()],
+                lambda: self._in_order(later()),
+            ),
         ):
             spent, frames = time.monotonic() - began, sum(len(made.codes) for made in generations)
             by_book: dict[int, tuple[OpenBook, list[Take]]] = {}

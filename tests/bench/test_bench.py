@@ -20,7 +20,7 @@ from maya_batch.bench.workload import DEMO_WORDS, PACE, WORDS, write_book
 from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS, TokenLayout
-from maya_batch.engine.api import Request, Sampling
+from maya_batch.engine.api import Hooks, Request, Sampling
 from maya_batch.manifest import Render
 from tests.conftest import Said
 from tests.support.demo import environment, maya
@@ -146,7 +146,7 @@ def test_an_engine_with_drawn_lengths_sets_them_in_all_requests() -> None:
     requests = [Request(str(number), "A voice.", "One two three four.", number, 90, 40) for number in range(6)]
     retries = [replace(requests[0], seed=99)]
     wrapped = DrawnLengths(engine)
-    loop = wrapped.generate(requests, Sampling(), "framed", None, lambda: [retries.pop()] if retries else [])
+    loop = wrapped.generate(requests, Sampling(), "framed", Hooks(retries=lambda: [retries.pop()] if retries else []))
     assert sum(len(generations) for generations in loop) == 7
     asked = [*requests, replace(requests[0], seed=99)]
     assert sorted((r.key, r.seed, r.stop_after_frames) for r in engine.requests) == sorted(

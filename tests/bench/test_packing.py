@@ -8,7 +8,7 @@ import pytest
 
 from maya_batch.bench.packing import Frame, Watched, packing_share
 from maya_batch.checkpoint.token_layout import SLOTS
-from maya_batch.engine.api import Engine, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import Engine, EngineStats, Generation, Hooks, Request, Sampling
 
 #: Seconds of a frame, of each of its sequences and of each of their positions.
 OWN, EACH, POSITION = 0.010, 0.001, 0.00001
@@ -57,7 +57,7 @@ class Speaking:
         self.stats, self.batch_size, self._clock = EngineStats(cache_positions=1200), 4, clock
 
     def generate(self, requests: Sequence[Request], *given: Any) -> Iterator[list[Generation]]:
-        tick = given[2]
+        hooks = given[2]
         for number in range(80):
             sequences = 4 if number < 40 else 3
             held = sequences * (10 + SLOTS * (number % 40))
@@ -65,7 +65,7 @@ class Speaking:
             self.stats.tokens += SLOTS * sequences
             self.stats.positions += SLOTS * held
             self._clock[0] += OWN + EACH * sequences + POSITION * held
-            tick()
+            hooks.tick()
         yield [Generation(request.key, np.zeros((40, SLOTS), np.uint16), "eos") for request in requests]
 
 
@@ -74,7 +74,7 @@ def test_frames_and_lengths_are_those_of_the_engine(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("maya_batch.bench.packing.time.perf_counter", lambda: clock[0])
     watched = Watched(cast(Engine, Speaking(clock)))
     requests = [Request(str(number), "", "", 0, 40, 40) for number in range(7)]
-    list(watched.generate(requests, Sampling(), "framed", lambda: ticks.append(1)))
+    list(watched.generate(requests, Sampling(), "framed", Hooks(lambda: ticks.append(1))))
     assert watched.batch_size == 4
     assert len(ticks) == 80
     # 79 frames, of which the first one's own time is not known, by 7 sequences of 40 frames in 4 batch slots.

@@ -2,7 +2,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -18,7 +18,7 @@ from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
 from maya_batch.book.take_store import Take, TakeStore
 from maya_batch.checkpoint.token_layout import TokenLayout
-from maya_batch.engine.api import Decoding, Generation, Request, Sampling
+from maya_batch.engine.api import Decoding, Generation, Hooks, Request, Sampling
 from maya_batch.engine.prompts import Prompts
 from maya_batch.errors import BusyError, MachineError, StoppedError, UsageError
 from maya_batch.run.deadline import Deadline
@@ -538,9 +538,7 @@ class SmallGpu:
         self,
         requests: Sequence[Request],
         sampling: Sampling,
-        tick: Callable[[], None] | None,
-        retries: Callable[[], Sequence[Request]],
-        later: Callable[[], Sequence[Request]],
+        hooks: Hooks,
     ) -> Iterator[list[Generation]]:
         """Rows one by one; the first `rows` end before the memory is full."""
         together = min(self.engine.batch_size, len(requests))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS
-from maya_batch.engine.api import Decoding, Engine, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import Decoding, Engine, EngineStats, Generation, Hooks, Request, Sampling
 from maya_batch.engine.load import load_engine
 from maya_batch.errors import MachineError
 from tests.support.sequences import REQUESTS, SAMPLED, assert_same, generate, generate_all, request
@@ -78,7 +78,7 @@ def test_what_is_asked_again_joins_the_batch_before_all_that_wait(decoding: Deco
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "batch_size", 2)
-        for found in engine.generate(first, SAMPLED, decoding, None, retries):
+        for found in engine.generate(first, SAMPLED, decoding, Hooks(retries=retries)):
             came += found
     assert Counter(generation.key for generation in came) == Counter(["0", "0", "1", "2", "3", "4", "5"])
     again = max(at for at, generation in enumerate(came) if generation.key == "0")
@@ -99,7 +99,7 @@ def test_later_requests_join_when_none_waits(decoding: Decoding, engine: Engine)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "batch_size", 2)
-        for found in engine.generate([request(0, 4), request(1, 4)], SAMPLED, decoding, None, None, later):
+        for found in engine.generate([request(0, 4), request(1, 4)], SAMPLED, decoding, Hooks(later=later)):
             came += found
     keys = [generation.key for generation in came]
     assert sorted(keys) == list("012345")
@@ -121,7 +121,7 @@ def test_a_later_request_that_is_too_long_begins_the_next_batch(engine: Engine) 
         asked += 1
         return parts.pop(0) if parts else []
 
-    for found in engine.generate([request(0, 4), request(1, 5)], SAMPLED, "framed", None, None, later):
+    for found in engine.generate([request(0, 4), request(1, 5)], SAMPLED, "framed", Hooks(later=later)):
         came += [generation.key for generation in found]
         if "7" not in came and asked == 1:
             assert "4" not in came
@@ -138,7 +138,10 @@ def test_a_sequence_comes_out_as_soon_as_it_has_ended(engine: Engine) -> None:
         ticks += 1
 
     requests = [request(7, 10), request(1, 4), request(2, 4)]
-    came = [([generation.key for generation in found], ticks) for found in generate(engine, requests, SAMPLED, 2, tick)]
+    came = [
+        ([generation.key for generation in found], ticks)
+        for found in generate(engine, requests, SAMPLED, 2, Hooks(tick))
+    ]
     # The next frame decides whether a sequence ends after its last frame, and `tick` is called before that.
     assert came == [(["1"], 4), (["2"], 9), (["7"], 10)]
 
@@ -153,10 +156,10 @@ def test_a_run_that_a_tick_stops_has_been_given_what_has_ended(engine: Engine) -
         if ticks == 5:
             raise TimeoutError
 
-    assert len(list(generate(engine, [request(1, 4)], SAMPLED, 2, tick))) == 1  # its end comes before the fifth
+    assert len(list(generate(engine, [request(1, 4)], SAMPLED, 2, Hooks(tick)))) == 1  # its end comes before the fifth
     assert ticks == 4
     ticks = 0
-    decoding = generate(engine, [request(1, 4), request(7, 10)], SAMPLED, 2, tick)
+    decoding = generate(engine, [request(1, 4), request(7, 10)], SAMPLED, 2, Hooks(tick))
     with pytest.raises(TimeoutError):
         came.extend(generation.key for found in decoding for generation in found)
     assert came == ["1"]
@@ -182,7 +185,7 @@ def test_ticks_come_once_a_frame_and_may_end_the_run(engine: Engine) -> None:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        list(generate(engine, REQUESTS[:2], SAMPLED, 2, tick, stats))
+        list(generate(engine, REQUESTS[:2], SAMPLED, 2, Hooks(tick), stats))
     assert ticks == [SLOTS, 2 * SLOTS, 3 * SLOTS]
     assert stats.steps == 3 * SLOTS
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from maya_batch.engine.api import EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import EngineStats, Generation, Hooks, Request, Sampling
 from maya_batch.engine.frame_runner import FrameRunner
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.paged_cache import PagedCache
@@ -52,7 +52,7 @@ def test_a_retry_that_is_too_long_after_the_memory_was_full_is_left_to_the_next_
         yield from generate_constrained(requests, *rest)
 
     monkeypatch.setattr(engine, "_generate_constrained", full)
-    for generations in generate(engine, [*short, long], SAMPLED, 3, retries=retries):
+    for generations in generate(engine, [*short, long], SAMPLED, 3, Hooks(retries=retries)):
         came += generations
     assert Counter(generation.key for generation in came) == Counter(["0", "1", "2", "2"])
     assert batches == [["0", "1", "2"], ["0", "1"], ["2"]]

@@ -29,7 +29,7 @@ from transformers import (
 
 from maya_batch.audio.snac_codec import load_codec
 from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS, Codes, read_layout
-from maya_batch.engine.api import Decoding, Generation, Request, Sampling
+from maya_batch.engine.api import Decoding, Generation, Hooks, Request, Sampling
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.hf_loader import PROJECTIONS
 from maya_batch.engine.hf_tokenizer import load_hf_tokenizer
@@ -532,7 +532,7 @@ def test_non_finite_logits_are_an_error_in_both_decodings(value: float, tmp_path
     for decoding in ("framed", "free"):
         steps: list[None] = []
         with pytest.raises(MachineError, match="logits are not finite"):
-            list(broken.generate(asked, SAMPLED, decoding, lambda steps=steps: steps.append(None)))  # type: ignore[misc]
+            list(broken.generate(asked, SAMPLED, decoding, Hooks(lambda steps=steps: steps.append(None))))  # type: ignore[misc]
         assert len(steps) < 3  # at once, not at the sequences' ends
 
 

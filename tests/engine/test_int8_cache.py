@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from maya_batch.engine.api import Generation, Request, Sampling
+from maya_batch.engine.api import Generation, Hooks, Request, Sampling
 from maya_batch.engine.cache_rounding import predictions
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.hf_loader import load_hf_engine
@@ -55,7 +55,7 @@ def test_a_retry_joins_and_becomes_what_it_would_have_been_alone(in_8_bits: HfEn
     def retries() -> list[Request]:
         return [waiting.pop()] if waiting and finished else []
 
-    for some in in_8_bits.generate(requests(), SAMPLED, "framed", None, retries):
+    for some in in_8_bits.generate(requests(), SAMPLED, "framed", Hooks(retries=retries)):
         finished += some
     (made,) = [one for one in finished if one.key == "again"]
     assert same(made, generate(in_8_bits, [retry])["again"])

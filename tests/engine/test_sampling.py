@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from maya_batch.checkpoint.token_layout import MIN_FRAMES, SLOTS, TokenLayout
-from maya_batch.engine.api import Decoding, Request, Sampling
+from maya_batch.engine.api import Decoding, Hooks, Request, Sampling
 from maya_batch.engine.generate_hooks import SamplingProcessor
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.kernels.llama_layers import Attend, LlamaLayers
@@ -601,11 +601,11 @@ def test_a_unconstrained_sequence_ticks_at_every_token(engine: HfEngine) -> None
     """`tick` can show the time, or stop the run by raising."""
     request = Request("1", VOICE, "Yes.", 1, MIN_FRAMES)
     times: list[int] = []
-    list(engine.generate([request], GREEDY, "free", lambda: times.append(len(times))))
+    list(engine.generate([request], GREEDY, "free", Hooks(lambda: times.append(len(times)))))
     assert len(times) == MIN_FRAMES * SLOTS + 1
 
     def stop() -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        list(engine.generate([request], GREEDY, "free", stop))
+        list(engine.generate([request], GREEDY, "free", Hooks(stop)))

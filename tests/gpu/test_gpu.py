@@ -29,7 +29,7 @@ from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
 from maya_batch.checkpoint.token_layout import TokenLayout
-from maya_batch.engine.api import Request, Sampling
+from maya_batch.engine.api import Hooks, Request, Sampling
 from maya_batch.engine.hf_engine import HfEngine
 from maya_batch.engine.kernels.fp8_linear import Fp8Linear
 from maya_batch.engine.kernels.fp8_numbers import dequantized, quantized
@@ -358,7 +358,7 @@ def test_retries_join_the_running_sequences(two_layers: Path, kv_cache: str) -> 
     def retries() -> list[Request]:
         return [again.pop()] if again and "0" in came else []
 
-    for generations in engine.generate(requests_of(48, 60), Sampling(), "framed", None, retries):
+    for generations in engine.generate(requests_of(48, 60), Sampling(), "framed", Hooks(retries=retries)):
         came += [generation.key for generation in generations]
     assert len(came) == 49
     assert came.count("0") == 2
@@ -372,7 +372,7 @@ def test_later_requests_fill_the_batch_and_a_longer_one_begins_the_next(two_laye
     longer = Request("longer", VOICE, "Well.", 7, 90, 80, 70)
     parts = [*more, [longer]]
     came: list[str] = []
-    for generations in engine.generate(first, Sampling(), "framed", None, None, lambda: parts.pop(0) if parts else []):
+    for generations in engine.generate(first, Sampling(), "framed", Hooks(later=lambda: parts.pop(0) if parts else [])):
         came += [generation.key for generation in generations]
     assert sorted(came) == sorted(["longer", *(request.key for request in requests_of(48, 60))])
     assert came[-1] == "longer"

@@ -15,7 +15,7 @@ What dealing requests, checking answers and collecting takes cost the driver, wi
 import argparse
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from maya_batch.bench.drawn_lengths import drawn_frames
 from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, read_layout
-from maya_batch.engine.api import Decoding, Generation, Request, Sampling
+from maya_batch.engine.api import NO_HOOKS, Decoding, Generation, Hooks, Request, Sampling
 from maya_batch.messages.logs import log_to_terminal
 from maya_batch.run.cluster.cluster_engine import ClusterEngine
 from maya_batch.run.cluster.crew import Crew
@@ -53,22 +53,19 @@ class WaitingEngine(FakeEngine):
         requests: Sequence[Request],
         sampling: Sampling,
         decoding: Decoding,
-        tick: Callable[[], None] | None = None,
-        retries: Callable[[], Sequence[Request]] | None = None,
-        later: Callable[[], Sequence[Request]] | None = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Iterator[list[Generation]]:
         waiting, running = list(requests), dict[str, list[Any]]()
         rng = np.random.default_rng(0)
         while waiting or running:
-            waiting += later() if later is not None else ()
+            waiting += hooks.later()
             for request in waiting[: self.batch_size - len(running)]:
                 running[request.key] = [request, drawn_frames(request.seed, request.text)]
             del waiting[: self.batch_size - len(running)]
             waiting = [request for request in waiting if request.key not in running]
             frames = min(max(min(left for _, left in running.values()), 1), 10)
             time.sleep(frames * SLOTS * (STEP + PER_SEQUENCE * len(running)))
-            if tick is not None:
-                tick()
+            hooks.tick()
             ended = []
             for key, place in list(running.items()):
                 place[1] -= frames

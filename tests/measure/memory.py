@@ -17,7 +17,7 @@ from maya_batch.bench.workload import write_book
 from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.token_layout import SLOTS
-from maya_batch.engine.api import Decoding, Generation, Request, Sampling
+from maya_batch.engine.api import NO_HOOKS, Decoding, Generation, Hooks, Request, Sampling
 from maya_batch.manifest import Render
 from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import LogProgress
@@ -33,9 +33,7 @@ class LongEngine(FakeEngine):
         requests: Sequence[Request],
         sampling: Sampling,
         decoding: Decoding,
-        tick: object = None,
-        retries: object = None,
-        later: object = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Iterator[list[Generation]]:
         rng = np.random.default_rng(0)
         for number, request in enumerate(requests):

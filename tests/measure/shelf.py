@@ -25,7 +25,7 @@ from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.locate import DEMO, find_checkpoint
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout, read_layout
-from maya_batch.engine.api import Decoding, Generation, Request, Sampling
+from maya_batch.engine.api import NO_HOOKS, Decoding, Generation, Hooks, Request, Sampling
 from maya_batch.manifest import Render
 from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import ProgressListener
@@ -53,15 +53,13 @@ class ClockEngine(FakeEngine):
         requests: Sequence[Request],
         sampling: Sampling,
         decoding: Decoding,
-        tick: Callable[[], None] | None = None,
-        retries: Callable[[], Sequence[Request]] | None = None,
-        later: Callable[[], Sequence[Request]] | None = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Iterator[list[Generation]]:
         waiting, running = deque(requests), dict[str, tuple[Request, int]]()
         while waiting or running:
-            waiting.extendleft(reversed(retries() if retries is not None else ()))
-            if not waiting and later is not None:
-                waiting += later()
+            waiting.extendleft(reversed(hooks.retries()))
+            if not waiting:
+                waiting += hooks.later()
             while waiting and len(running) < self.batch_size:
                 request = waiting.popleft()
                 running[request.key] = request, self._needed(request)
@@ -74,8 +72,8 @@ class ClockEngine(FakeEngine):
             ended = [request for request, left in running.values() if left == frames]
             running = {key: (r, left - frames) for key, (r, left) in running.items() if left > frames}
             yield [self._made(request) for request in ended]
-            if tick is not None and (waiting or running):
-                tick()
+            if waiting or running:
+                hooks.tick()
 
     def _needed(self, request: Request) -> int:
         return min(max(round(request.likely_frames * random.Random(request.seed).uniform(0.85, 1.15)), 4), 500)

@@ -15,7 +15,7 @@ from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, book_state
 from maya_batch.book.take_store import Take
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, read_layout
-from maya_batch.engine.api import Decoding, Generation, Request, Sampling
+from maya_batch.engine.api import NO_HOOKS, Decoding, Generation, Hooks, Request, Sampling
 from maya_batch.quality import Problem
 from maya_batch.quality.voice_pace import Limits
 from maya_batch.run.generate import sequence_seed
@@ -59,14 +59,12 @@ class Reader(FakeEngine):
         requests: Sequence[Request],
         sampling: Sampling,
         decoding: Decoding,
-        tick: Callable[[], None] | None = None,
-        retries: Callable[[], Sequence[Request]] | None = None,
-        later: Callable[[], Sequence[Request]] | None = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Iterator[list[Generation]]:
         keys = {request.key for request in requests}
 
         def answered() -> Sequence[Request]:
-            joining = retries() if retries is not None else ()
+            joining = hooks.retries()
             assert {request.key for request in joining} <= keys
             return joining
 
@@ -75,7 +73,7 @@ class Reader(FakeEngine):
             if self.shuffled is not None:
                 self.shuffled.shuffle(waiting)
             batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
-            yield from super().generate(batch, sampling, decoding, tick)
+            yield from super().generate(batch, sampling, decoding, Hooks(hooks.tick))
 
     def _speak(self, request: Request) -> Generation:
         rng = np.random.default_rng(request.seed)

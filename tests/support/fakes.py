@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from maya_batch.book.plan import Plan, make_plan
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, TokenLayout
-from maya_batch.engine.api import CacheRounding, Decoding, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import NO_HOOKS, CacheRounding, Decoding, EngineStats, Generation, Hooks, Request, Sampling
 from maya_batch.manifest import Render
 from maya_batch.quality import Problem, Transcript
 from maya_batch.quality.hearing import SpokenTake
@@ -97,21 +97,18 @@ class FakeEngine:
         requests: Sequence[Request],
         sampling: Sampling,
         decoding: Decoding,
-        tick: Callable[[], None] | None = None,
-        retries: Callable[[], Sequence[Request]] | None = None,
-        later: Callable[[], Sequence[Request]] | None = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Iterator[list[Generation]]:
         waiting = list(requests)
 
         def joined() -> list[Request]:
-            known = [*(retries() if retries is not None else ()), *waiting]
-            return [*known, *(later() if later is not None and len(known) < self.batch_size else ())]
+            known = [*hooks.retries(), *waiting]
+            return [*known, *(hooks.later() if len(known) < self.batch_size else ())]
 
         while waiting := joined():
             batch, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
             self.before_batch(len(self.batches))
-            if tick is not None:
-                tick()
+            hooks.tick()
             self.batches.append([request.text for request in batch])
             self.requests += batch
             self.decodings.append(decoding)

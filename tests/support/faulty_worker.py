@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from maya_batch.checkpoint.token_layout import read_layout
-from maya_batch.engine.api import Decoding, Generation, Request, Sampling
+from maya_batch.engine.api import NO_HOOKS, Decoding, Generation, Hooks, Request, Sampling
 from tests.support.fakes import FakeEngine
 
 
@@ -35,12 +35,10 @@ class FaultyEngine(FakeEngine):
         requests: Sequence[Request],
         sampling: Sampling,
         decoding: Decoding,
-        tick: Callable[[], None] | None = None,
-        retries: Callable[[], Sequence[Request]] | None = None,
-        later: Callable[[], Sequence[Request]] | None = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Iterator[list[Generation]]:
         self.before_batch = lambda count: time.sleep(self._plan.get("seconds", 0.0))
-        for generations in super().generate(requests, sampling, decoding, tick, retries, later):
+        for generations in super().generate(requests, sampling, decoding, hooks):
             kind = self._plan.get("kind")
             if kind == "poison" and any("Deadly" in text for text in self.batches[-1]):
                 os.kill(os.getpid(), signal.SIGKILL)

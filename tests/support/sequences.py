@@ -1,11 +1,11 @@
 """Requests with short texts for the engines' tests, and what they become."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 
-from maya_batch.engine.api import Engine, EngineStats, Generation, Request, Sampling
+from maya_batch.engine.api import NO_HOOKS, Engine, EngineStats, Generation, Hooks, Request, Sampling
 from tests.support.demo import FEMALE, MALE
 
 TEXTS = ["Yes.", "Come in, my friend.", "He ran.", "<sigh> Well.", "Who is it?", "Go on.", "Stop now.", "The rain."]
@@ -27,15 +27,14 @@ def generate(
     requests: Sequence[Request],
     sampling: Sampling,
     batch_size: int,
-    tick: Callable[[], None] | None = None,
+    hooks: Hooks = NO_HOOKS,
     stats: EngineStats | None = None,
-    retries: Callable[[], Sequence[Request]] | None = None,
 ) -> Iterator[list[Generation]]:
     """Generate with at most so many sequences together."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "batch_size", batch_size)
         patch.setattr(engine, "stats", stats or EngineStats())
-        yield from engine.generate(requests, sampling, "framed", tick, retries)
+        yield from engine.generate(requests, sampling, "framed", hooks)
 
 
 def generate_all(

@@ -2,17 +2,19 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any, Literal, cast
 
 from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.engine.api import (
+    NO_HOOKS,
     CacheRounding,
     Decoding,
     Engine,
     EngineStats,
     Generation,
+    Hooks,
     Request,
     Sampling,
 )
@@ -114,14 +116,12 @@ class ClusterEngine:
         requests: Sequence[Request],
         sampling: Sampling,
         decoding: Decoding,
-        tick: Callable[[], None] | None = None,
-        retries: Callable[[], Sequence[Request]] | None = None,
-        later: Callable[[], Sequence[Request]] | None = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Iterator[list[Generation]]:
         """Generate codes for all requests, which are dealt to the workers in the order given.
 
-        A chunk with which two workers or more were lost is returned as broken, without a frame. `tick`, `retries` and
-        `later` are called several times a second.
+        A chunk with which two workers or more were lost is returned as broken, without a frame. The hooks are
+        called several times a second.
 
         Raises:
             MachineError: no worker is left.
@@ -150,12 +150,10 @@ class ClusterEngine:
                 finished = self._collect(deal)
                 if finished:
                     yield finished
-                if tick is not None and deal.left:
-                    tick()
-                if retries is not None:
-                    self._aside += map(self._set_aside, deal.add_first(retries()))
-                if later is not None:
-                    deal.add_last(later())
+                if deal.left:
+                    hooks.tick()
+                self._aside += map(self._set_aside, deal.add_first(hooks.retries()))
+                deal.add_last(hooks.later())
         finally:
             crew.lost = nothing_held
             for worker in crew.ready:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from maya_batch.checkpoint.locate import find_checkpoint
-from maya_batch.engine.api import Engine, Generation, Request
+from maya_batch.engine.api import Engine, Generation, Hooks, Request
 from maya_batch.errors import first_line
 from maya_batch.run.cluster.messages import Beat, Call, Job, Loaded, Note
 from maya_batch.torch_errors import translated_torch_errors
@@ -149,7 +149,7 @@ class EngineWorker:
             with translated_torch_errors():
                 if engine.kv_cache != call.kv_cache:
                     engine.use_kv_cache(call.kv_cache)
-                for generations in engine.generate(due(), call.sampling, call.decoding, tick, None, due):
+                for generations in engine.generate(due(), call.sampling, call.decoding, Hooks(tick, later=due)):
                     with self._changed:
                         if self._call is call:
                             self._finished += generations

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from maya_batch.engine.api import Generation, Request, Sampling
+from maya_batch.engine.api import Generation, Hooks, Request, Sampling
 from maya_batch.errors import MachineError
 from maya_batch.run.cluster.cluster_engine import ClusterEngine
 from maya_batch.run.cluster.crew import Crew
@@ -29,7 +29,7 @@ def engine(ray: FakeRay, workers: int = 3, patience: Patience | None = None) -> 
 
 
 def spoken(engine: ClusterEngine, requests: list[Request], **more: Any) -> list[Generation]:
-    return [made for found in engine.generate(requests, Sampling(), "framed", **more) for made in found]
+    return [made for found in engine.generate(requests, Sampling(), "framed", Hooks(**more)) for made in found]
 
 
 def keys(generations: list[Generation]) -> list[int]:
@@ -136,7 +136,7 @@ def test_a_call_that_was_left_changes_nothing_of_the_next_one() -> None:
     slow: dict[int, Any] = {1: NEVER}
     ray = FakeRay(lambda number, call, held: slow.get(call.number, held))
     made = engine(ray)
-    first: Iterator[list[Generation]] = made.generate(REQUESTS, Sampling(), "framed", tick=stop)
+    first: Iterator[list[Generation]] = made.generate(REQUESTS, Sampling(), "framed", Hooks(stop))
     with pytest.raises(InterruptedError):
         list(first)
     assert keys(spoken(made, REQUESTS[:4])) == [0, 1, 2, 3]
