@@ -83,7 +83,7 @@ def fetch_gguf(name: str, pattern: str, to: Path | None, say: Callable[[str], No
 def _parse(name: str) -> tuple[str, str | None]:
     """The repository and the revision of a hub id; the revision is None if it names none."""
     match = HUB_ID.fullmatch(name)
-    if match is None or is_gguf(name):
+    if match is None or name.startswith(".") or is_gguf(name):
         raise UsageError(f"{name}: not a hub id like {MAYA1}; the voice `{DEMO}` is built in")
     return match["repo"], match["revision"]
 

@@ -105,7 +105,7 @@ def test_a_file_whose_name_leads_out_of_the_repository_is_not_there(name: str, f
     assert fetch_gguf(REPO, "*.gguf", None, ignore) == fake_hub.cache / "sub" / "y.gguf"
 
 
-@pytest.mark.parametrize("name", ["models/maya1.gguf", "maya1", "a/b/c"])
+@pytest.mark.parametrize("name", ["models/maya1.gguf", "maya1", "a/b/c", "../x", "./x"])
 def test_a_file_is_fetched_from_a_hub_id_only(name: str, fake_hub: FakeHub) -> None:
     with pytest.raises(UsageError, match="not a hub id like maya-research/maya1"):
         fetch_gguf(name, "*", None, ignore)
