@@ -43,8 +43,8 @@ class Codec:
         """
         self._model, self._layout, self._device, self._window = model, layout, device, window
         self._generator = torch.Generator(device)
-        # That of the frames, so a clip is decoded between two of them. Beside them, on a stream with less priority,
-        # both took far longer: each of a frame's 2,000 kernels waited for those of the codec to make room.
+        # The stream of the frames, so a clip is decoded between two of them. On a second stream with less priority both
+        # took far longer: each of a frame's 2,000 kernels waited for those of the codec to make room.
         self._stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
         _prepare(model)
         self._noises = {block: rate for block, rate, _ in _walk(model.decoder) if isinstance(block, _Noise)}

@@ -9,8 +9,8 @@ from maya_batch.quality.whisper import listen
 
 
 class HeardOnce(Transcriber):
-    """No words are right in noise, so each take would be transcribed a second time, and encoded for the pages as one
-    with problems. Of a voice few takes are. Their words are compared with the text all the same.
+    """Noise never says its text, so `Transcriber` would transcribe each take twice, and the run would encode each for
+    the report. Few takes of a voice need that. The words are still compared with the text.
     """
 
     def _listen(

@@ -56,7 +56,7 @@ class Run:
     gpu_waits: int
     preemptions: int
     packing_share: float | None
-    """Of full batches' time; None if it cannot be told."""
+    """As `packing.packing_share`."""
     stages: dict[str, float]
     first_frame: float
 

@@ -26,14 +26,14 @@ class Frame:
 
 
 def packing_share(frames: Sequence[Frame], lengths: Sequence[int], room: int, most: int) -> float | None:
-    """The share of the decoding time that the same sequences would take in batches that are always full.
+    """The time that the same sequences would take in full batches, divided by the time that they took.
 
-    Full are `room` positions or `most` sequences, whichever comes first; nothing is faster than the longest sequence.
-    `lengths` are those of the sequences, in frames. A frame takes a time of its own, and one for each sequence and
-    position (least squares). In full batches there are fewer frames; their sequences and positions stay the same.
+    `lengths` are the sequences' lengths in frames. A batch is full with `room` positions or `most` sequences. The cost
+    of a frame, of a sequence and of a position is fitted to `frames` (least squares). Full batches need fewer frames,
+    but not fewer than the longest sequence has, and as many sequences and positions in total.
 
-    None if there are too few frames to tell these times apart, if they say that a frame costs nothing of its own, or
-    without a cache that is planned.
+    None if the costs cannot be fitted: too few frames, frames that do not differ, or a frame that costs nothing. None
+    without a cache.
     """
     if len(frames) < _FEWEST or not lengths or not room:
         return None
@@ -95,8 +95,7 @@ class Watched:
                 call.frames.append(Frame(now - began, sequences / SLOTS, positions / SLOTS))
             # Where memory is full, the batch is halved, and the rest is planned with what is left.
             call.room, call.most = max(call.room, stats.cache_positions), max(call.most, self._engine.batch_size)
-            before = EngineStats(steps=stats.steps, tokens=stats.tokens, positions=stats.positions)
-            began = now
+            before, began = replace(stats), now
             hooks.tick()
 
         for generations in self._engine.generate(requests, sampling, decoding, replace(hooks, tick=noted)):

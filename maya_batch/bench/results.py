@@ -43,8 +43,8 @@ class Metrics:
     bandwidth_gb_per_s: float
     """Of a copy; 0 on a GPU that only llama.cpp sees."""
     packing_share: float | None
-    """The share of the decoding time that the same sequences would take in batches that are always full; None if there
-    are too few frames to tell.
+    """The time that the same sequences would take in full batches, divided by the time that they took; None if it
+    cannot be estimated.
     """
     memory: str
     """Whose memory follows: GPU or process."""

@@ -56,7 +56,7 @@ def choose_dtype(name: str, device: torch.device, quantization: str) -> torch.dt
 def compute_stream(device: torch.device) -> torch.cuda.Stream | None:
     """The stream on which a GPU computes frames, and decodes clips between two of them; None for a CPU.
 
-    Not CUDA's default stream: that one and each stream of CTranslate2's wait for all that was sent to the other before,
-    so that a token of a transcript took as long as a frame, and a frame waited for transcripts.
+    CUDA's default stream and the streams of CTranslate2 wait for each other: on it, a token of a transcript takes as
+    long as a frame.
     """
     return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]

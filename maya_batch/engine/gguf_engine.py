@@ -98,12 +98,12 @@ class GgufEngine:
         """
         pending = {request.key: request for request in requests}
         decode = self._generate_constrained if decoding == "framed" else self._generate_unconstrained
-        due_retries, due_later = noting(hooks.retries, pending), noting(hooks.later, pending)
+        noted = noting(hooks, pending)
         while pending:
             remaining = list(pending.values())
             prompts = self.prompts.of(remaining)
-            joining = Joining(sequence_needs(remaining, prompts), self.prompts, due_retries, due_later)
-            for generations in decode(remaining, prompts, sampling, hooks.tick, joining):
+            joining = Joining(sequence_needs(remaining, prompts), self.prompts, noted)
+            for generations in decode(remaining, prompts, sampling, noted.tick, joining):
                 for generation in generations:
                     del pending[generation.key]
                 yield generations

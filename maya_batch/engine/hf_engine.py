@@ -109,7 +109,7 @@ class HfEngine:
         return CacheRounding(len(generations), tokens, divergence / tokens, same_best / tokens)
 
     def _use_compute_stream(self) -> None:
-        """Compute on the GPU's stream of frames on this thread from now on."""
+        """Make the GPU's compute stream the current one of this thread."""
         stream = compute_stream(self.device)
         if stream is not None:
             torch.cuda.set_stream(stream)
@@ -136,12 +136,12 @@ class HfEngine:
         self._use_compute_stream()
         self._log_start()
         pending = {request.key: request for request in requests}
-        joined = Hooks(hooks.tick, noting(hooks.retries, pending), noting(hooks.later, pending))
+        noted = noting(hooks, pending)
         decode = self._generate_constrained if decoding == "framed" else self._generate_unconstrained
         while pending:
             remaining = list(pending.values())
             try:
-                for generations in decode(remaining, sampling, joined):
+                for generations in decode(remaining, sampling, noted):
                     for generation in generations:
                         del pending[generation.key]
                     yield generations
@@ -168,7 +168,7 @@ class HfEngine:
         hooks: Hooks,
     ) -> Iterator[list[Generation]]:
         prompts = self.prompts.of(requests)
-        joining = Joining(sequence_needs(requests, prompts), self.prompts, hooks.retries, hooks.later)
+        joining = Joining(sequence_needs(requests, prompts), self.prompts, hooks)
         loop = self._decode_loop(requests, prompts, sampling, hooks.tick, joining)
         yield from self._run(requests, prompts, loop.decode)
 

@@ -56,7 +56,7 @@ def load_hf_engine(
     target = choose_device(device)
     if target.type == "cuda":
         torch.cuda.set_device(target)  # Triton's kernels, events and new streams go to the current one
-        # bitsandbytes quantizes on this stream, whichever is current.
+        # bitsandbytes quantizes on the default stream, whichever stream is current.
         torch.cuda.set_stream(torch.cuda.default_stream(target))
     layout = read_layout(folder)
     config = read_hf_config(folder)

@@ -1,26 +1,23 @@
 """Requests that join a running batch: retries before all that wait, later ones after them."""
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 
-from maya_batch.engine.api import Request
+from maya_batch.engine.api import Hooks, Request
 from maya_batch.engine.batch_budget import SequenceNeed, sequence_needs
 from maya_batch.engine.prompts import Prompts
 
 #: Requests with their prompts.
 Prompted = list[tuple[Request, list[int]]]
 
-Ask = Callable[[], Sequence[Request]]
 
+def noting(hooks: Hooks, pending: MutableMapping[str, Request]) -> Hooks:
+    """The same hooks, which also put the requests that they return into `pending`, by key."""
 
-def noting(ask: Ask, pending: MutableMapping[str, Request]) -> Ask:
-    """The same question, whose answers are also put into `pending`, by key."""
-
-    def asked() -> Sequence[Request]:
-        requests = ask()
+    def noted(requests: Sequence[Request]) -> Sequence[Request]:
         pending.update((request.key, request) for request in requests)
         return requests
 
-    return asked
+    return Hooks(hooks.tick, lambda: noted(hooks.retries()), lambda: noted(hooks.later()))
 
 
 class Joining:
@@ -30,26 +27,20 @@ class Joining:
     batch, and until then no later ones are asked for, so that all start in the order given.
     """
 
-    def __init__(
-        self,
-        needs: Sequence[SequenceNeed],
-        prompts: Prompts,
-        retries: Ask,
-        later: Ask,
-    ) -> None:
+    def __init__(self, needs: Sequence[SequenceNeed], prompts: Prompts, hooks: Hooks) -> None:
         """`needs` are those of the requests that the batch was planned for."""
         self._frames = max(need.max_frames for need in needs)
         self._positions = max(need.max_positions for need in needs)
-        self._prompts, self._ask_retries, self._ask_later = prompts, retries, later
+        self._prompts, self._hooks = prompts, hooks
         self._left = False
 
     def retries(self) -> Prompted:
         """Finished requests to generate again."""
-        return self._joining(self._ask_retries())
+        return self._joining(self._hooks.retries())
 
     def later(self) -> Prompted:
         """Further requests."""
-        return [] if self._left else self._joining(self._ask_later())
+        return [] if self._left else self._joining(self._hooks.later())
 
     def _joining(self, requests: Sequence[Request]) -> Prompted:
         prompted = self._prompts.with_requests(requests)

@@ -89,7 +89,7 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1, wor
         raise UsageError(f"recognizer {name} does not support {language}, the book's language; use {other}--verify off")
     recognizer = Recognizer(name, model, max(1, together // workers), workers)
     if kind != "cpu":
-        # Without this model, what it needed is for the engine.
+        # When the model is gone, the engine may use its memory.
         finalize(model, _keep_memory, int(index or 0), 0).atexit = False
         silence = [np.zeros(RATE, dtype=np.float32)] * recognizer.batch
         with ThreadPoolExecutor(workers) as pool:
@@ -126,11 +126,10 @@ def _load_cublas() -> None:
 
 
 def _keep_memory(gpu: int, size: int = 2**64 - 1) -> None:
-    """Let CTranslate2 keep so many bytes of the GPU memory that it frees, else the engine would plan with them: two
-    batches of 32 take 5 GiB. They are from CUDA's pool, which by default gives all that is free back whenever a stream
-    is waited for.
+    """Make CUDA's memory pool keep up to `size` free bytes, for the next batch of CTranslate2.
 
-    Where CUDA has no pools, CTranslate2 uses its own.
+    By default the pool returns free memory at each synchronization, and the engine plans with it: two batches of 32
+    take 5 GiB. Without a pool CTranslate2 uses its own cache.
     """
     from ctypes import CDLL, byref, c_uint64, c_void_p
 

@@ -37,38 +37,31 @@ _TILE = 64
 #: A product with fewer programs for each multiprocessor is split along its width into at most `_MAX_PARTS` parts.
 _PROGRAMS, _MAX_PARTS = 3, 8
 
+#: PTX that looks four numbers up. `prmt` picks four bytes of eight by the lower three bits of each number. The sixteen
+#: entries have two bytes each, so it runs four times: for low and high bytes, and for the first and last eight entries;
+#: the fourth bits choose between these. With a table in memory instead, products took a third longer.
+_FOUR_NUMBERS = """prmt.b32 pick, 0xFF00, 0, last;
+prmt.b32 first8, $5, $6, which;
+prmt.b32 last8, $7, $8, which;
+lop3.b32 low, pick, last8, first8, 0xCA;
+prmt.b32 first8, $9, $10, which;
+prmt.b32 last8, $11, $12, which;
+lop3.b32 high, pick, last8, first8, 0xCA;
+prmt.b32 ${}, low, high, 0x4051;
+prmt.b32 ${}, low, high, 0x6273;"""
+
 #: PTX from eight 4-bit numbers ($4) to the 16-bit numbers that they stand for ($0 to $3, two each). A byte's upper half
-#: comes first. The tables, of all sixteen, are their low bytes ($5 to $8) and their high bytes ($9 to $12).
-#:
-#: `prmt` picks four bytes of eight by the lower three bits of as many numbers. For sixteen numbers of two bytes each it
-#: runs four times: for their low and high bytes, and for the first and the last eight; the fourth bits choose between
-#: these. With a table in memory instead, products took a third longer.
-UNPACKING = """{
+#: comes first. The table is split into low bytes ($5 to $8) and high bytes ($9 to $12).
+UNPACKING = f"""{{
 .reg .b32 which, last, pick, first8, last8, low, high;
 and.b32 which, $4, 0x77777777;
 shr.u32 last, $4, 3;
 and.b32 last, last, 0x11111111;
-prmt.b32 pick, 0xFF00, 0, last;
-prmt.b32 first8, $5, $6, which;
-prmt.b32 last8, $7, $8, which;
-lop3.b32 low, pick, last8, first8, 0xCA;
-prmt.b32 first8, $9, $10, which;
-prmt.b32 last8, $11, $12, which;
-lop3.b32 high, pick, last8, first8, 0xCA;
-prmt.b32 $0, low, high, 0x4051;
-prmt.b32 $1, low, high, 0x6273;
+{_FOUR_NUMBERS.format(0, 1)}
 shr.u32 which, which, 16;
 shr.u32 last, last, 16;
-prmt.b32 pick, 0xFF00, 0, last;
-prmt.b32 first8, $5, $6, which;
-prmt.b32 last8, $7, $8, which;
-lop3.b32 low, pick, last8, first8, 0xCA;
-prmt.b32 first8, $9, $10, which;
-prmt.b32 last8, $11, $12, which;
-lop3.b32 high, pick, last8, first8, 0xCA;
-prmt.b32 $2, low, high, 0x4051;
-prmt.b32 $3, low, high, 0x6273;
-}"""
+{_FOUR_NUMBERS.format(2, 3)}
+}}"""
 
 
 def table_of(levels: Sequence[float], dtype: torch.dtype) -> torch.Tensor:
