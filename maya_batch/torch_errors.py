@@ -2,9 +2,11 @@
 
 import errno
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from maya_batch.errors import GpuLostError, MachineError, MayaBatchError, first_line, is_of_a_signal
 from maya_batch.wording import gpu_failed, model_failed
@@ -111,3 +113,26 @@ def _is_of_pytorch(error: RuntimeError) -> bool:
     return type(error) is RuntimeError or any(
         kind.__name__ in ("OutOfMemoryError", "AcceleratorError") for kind in type(error).__mro__
     )
+
+
+class Capture(Protocol):
+    """A CUDA graph that is being captured: `torch.cuda.CUDAGraph`, or a fake."""
+
+    def capture_end(self) -> None:
+        """End the capture."""
+
+
+@contextmanager
+def capture_ending(graph: Capture) -> Iterator[None]:
+    """End a capture that has begun, also where the work inside fails.
+
+    If that fails at once, because memory is full, PyTorch warns that the graph is empty: the error tells what happened.
+    """
+    try:
+        yield
+    except BaseException:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            graph.capture_end()
+        raise
+    graph.capture_end()

@@ -1,11 +1,18 @@
 import errno
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 
 from maya_batch.errors import GpuLostError, MachineError
-from maya_batch.torch_errors import is_gpu_failure, out_of_memory, translated_load_errors, translated_torch_errors
+from maya_batch.torch_errors import (
+    capture_ending,
+    is_gpu_failure,
+    out_of_memory,
+    translated_load_errors,
+    translated_torch_errors,
+)
 from maya_batch.wording import SAVED, model_failed
 
 ASSERT = "CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported\n"
@@ -120,3 +127,28 @@ def test_all_else_goes_on_as_it_is(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught, translated_torch_errors(lambda: None):
         raise error
     assert caught.value is error
+
+
+class Graph:
+    """Ends as PyTorch's does if nothing was captured."""
+
+    ends = 0
+
+    def capture_end(self) -> None:
+        self.ends += 1
+        warnings.warn("The CUDA Graph is empty.", stacklevel=1)
+
+
+def test_a_capture_that_fails_at_once_ends_without_another_warning() -> None:
+    graph, full = Graph(), torch.OutOfMemoryError("full")
+    with pytest.raises(torch.OutOfMemoryError) as caught, capture_ending(graph):
+        raise full
+    assert caught.value is full
+    assert graph.ends == 1
+
+
+def test_an_empty_capture_that_did_not_fail_is_warned_of() -> None:
+    graph = Graph()
+    with pytest.warns(UserWarning, match="empty"), capture_ending(graph):
+        pass
+    assert graph.ends == 1

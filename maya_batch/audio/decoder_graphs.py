@@ -16,6 +16,7 @@ from snac import SNAC
 from maya_batch.audio.decode_window import STEP
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, levels
 from maya_batch.errors import first_line
+from maya_batch.torch_errors import capture_ending
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +76,8 @@ class DecoderGraphs:
         # torch.cuda.graph is not used: it first waits until the GPU is idle.
         with torch.cuda.stream(self._capturing):
             graph.capture_begin(pool=self._pool, capture_error_mode="relaxed")
-            try:
+            with capture_ending(graph):
                 samples = self._run(given, noises)
-            finally:
-                graph.capture_end()
         self._pool = graph.pool()
         return _Graph(graph, given, noises, samples)
 

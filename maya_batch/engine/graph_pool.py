@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from maya_batch.torch_errors import capture_ending
+
 
 class GraphPool:
     """Graphs that share their memory: they run one after the other, and leave nothing in it."""
@@ -19,9 +21,7 @@ class GraphPool:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.stream(self._stream):
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
-            try:
+            with capture_ending(graph):
                 work()
-            finally:
-                graph.capture_end()
         self._pool = graph.pool()
         return graph
