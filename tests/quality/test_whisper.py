@@ -18,7 +18,7 @@ from maya_batch.manifest import Quality
 from maya_batch.quality import Problem, Transcript, hearing, whisper
 from maya_batch.quality.hearing import RATE as WHISPERS_RATE
 from maya_batch.quality.hearing import Recognizer, SpokenTake, hear, hear_all
-from maya_batch.quality.whisper import listen, load_recognizer
+from maya_batch.quality.whisper import _workers_on_gpu, listen, load_recognizer
 from tests.support.demo import FEMALE
 from tests.support.good_takes import Line, speak
 from tests.support.signals import RATE, hush, tones
@@ -190,6 +190,11 @@ def test_a_gpu_hears_as_many_takes_together_as_its_memory_has_room_for(
     recognizer = load_recognizer(TINY, "cuda:1", "en", threads)
     assert (recognizer.batch * recognizer.workers, recognizer.workers) == (together, workers)
     assert heard == [(together // workers, together // workers)] * workers
+
+
+@pytest.mark.parametrize(("together", "workers"), [(4, 2), (40, 2), (47, 2), (48, 3), (64, 3)])
+def test_a_third_thread_hears_where_each_has_enough_takes(together: int, workers: int) -> None:
+    assert _workers_on_gpu(together) == workers
 
 
 def test_a_gpu_that_fails_with_several_takes_is_an_error_of_the_machine(tiny: Recognizer) -> None:
