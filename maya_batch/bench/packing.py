@@ -1,8 +1,10 @@
-"""How full a run's batches were, compared with the fullest that the same sequences allow."""
+"""How well a run's batches were packed, compared with the same sequences, longest first, whose lengths are known."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -26,11 +28,11 @@ class Frame:
 
 
 def packing_share(frames: Sequence[Frame], lengths: Sequence[int], room: int, most: int) -> float | None:
-    """The time that the same sequences would take in full batches, divided by the time that they took.
+    """The time that the same sequences would take if they were packed perfectly, divided by the time that they took.
 
     `lengths` are the sequences' lengths in frames. A batch is full with `room` positions or `most` sequences. The cost
-    of a frame, of a sequence and of a position is fitted to `frames` (least squares). Full batches need fewer frames,
-    but not fewer than the longest sequence has, and as many sequences and positions in total.
+    of a frame, of a sequence and of a position is fitted to `frames` (least squares). Perfect packing needs fewer
+    frames, but as many sequences and positions in total.
 
     None if the costs cannot be fitted: too few frames, frames that do not differ, or a frame that costs nothing. None
     without a cache.
@@ -44,9 +46,37 @@ def packing_share(frames: Sequence[Frame], lengths: Sequence[int], room: int, mo
     if rank < len(scale) or times[0] <= 0:
         return None
     sums = table.sum(axis=0)
+    spoken = sum(SLOTS * length * (length - 1) / 2 for length in lengths)
+    prompt = max((sums[2] - spoken) / sum(lengths), 0.0)  # of a sequence, on average
     # The first and the last frame of a run are not noted, so the longest sequence can be longer than all noted ones.
-    least = min(max(sums[2] / room, sums[1] / most, max(lengths)), len(frames))
+    least = min(perfect_frames(lengths, prompt, room, most), len(frames))
     return float((times / scale @ (least, *sums[1:])) / seconds.sum())
+
+
+def perfect_frames(lengths: Sequence[int], prompt: float, room: int, most: int) -> int:
+    """The frames that sequences of these lengths take, each after `prompt` positions, if their lengths are known.
+
+    At each frame, the longest waiting sequence starts with which `room` positions are enough until all have ended; at
+    most `most` run. One that is too long for an empty batch runs alone.
+    """
+    waiting = sorted(lengths)
+    held = prompt + SLOTS * np.arange(waiting[-1])
+    used = np.zeros(sum(lengths))
+    ends = list[int]()
+    now = last = 0
+    while waiting:
+        while ends and ends[0] <= now:
+            heappop(ends)
+        # If one has room until it ends, so has each shorter one.
+        fitting = bisect_left(waiting, True, key=lambda length: (used[now:][:length] + held[:length]).max() > room)
+        if len(ends) == most or (ends and not fitting):
+            now += 1
+            continue
+        length = waiting.pop(max(fitting, 1) - 1)
+        used[now : now + length] += held[:length]
+        heappush(ends, now + length)
+        last = max(last, now + length)
+    return last
 
 
 @dataclass

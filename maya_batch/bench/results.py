@@ -43,8 +43,8 @@ class Metrics:
     bandwidth_gb_per_s: float
     """Of a copy; 0 on a GPU that only llama.cpp sees."""
     packing_share: float | None
-    """The time that the same sequences would take in full batches, divided by the time that they took; None if it
-    cannot be estimated.
+    """The time that the same sequences would take if they were packed perfectly, longest first, divided by the time
+    that they took; None if it cannot be estimated.
     """
     memory: str
     """Whose memory follows: GPU or process."""
@@ -104,7 +104,7 @@ class Metrics:
         if self.bandwidth_gb_per_s:
             yield "share of the bandwidth floor", f"{self.floor_share:10.2f} (of {self.bandwidth_gb_per_s:.0f} GB/s)"
         if self.packing_share is not None:
-            yield "share of full batches' speed", f"{self.packing_share:10.2f}"
+            yield "share of perfect packing", f"{self.packing_share:10.2f}"
         yield "start to first frame, s", f"{self.start_s:10.1f}"
         if self.peak_gib:
             yield f"peak {self.memory} memory, GiB", f"{self.peak_gib:10.2f} ({self.planned_gib:.2f} planned)"

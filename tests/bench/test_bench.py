@@ -83,8 +83,8 @@ def test_the_metrics_are_those_of_the_run() -> None:
     assert "against padded (batch size 64)        19.7 times its 1000 tokens/s" in table
     assert "A card, bfloat16, quantization none, 2 hours of speech" in table
     assert "peak GPU memory, GiB                 16.00 (17.00 planned)" in table
-    assert "share of full batches' speed          0.91" in table
-    assert "full batches" not in str(Metrics.of(replace(RUN, packing_share=None), {}))
+    assert "share of perfect packing              0.91" in table
+    assert "perfect packing" not in str(Metrics.of(replace(RUN, packing_share=None), {}))
 
 
 def test_a_table_of_a_cpu_has_no_gpu_in_it() -> None:

@@ -1,4 +1,4 @@
-"""The share of full batches' speed."""
+"""The share of perfect packing."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from maya_batch.bench.packing import Frame, Watched, packing_share
+from maya_batch.bench.packing import Frame, Watched, packing_share, perfect_frames
 from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.engine.api import Engine, EngineStats, Generation, Hooks, Request, Sampling
 
@@ -25,15 +25,36 @@ EACHS = EACH * 550 + POSITION * POSITIONS
 
 
 @pytest.mark.parametrize(
-    ("lengths", "room", "most", "least"),
+    ("lengths", "room", "most", "frames"),
     [
-        ([50] * 9 + [100], 1200, 10, 100),  # nothing is faster than the longest sequence
-        ([10] * 55, 10_000, 10, 55),  # batch slots
-        ([10] * 55, 1000, 100, POSITIONS / 1000),  # memory
+        ([50] * 9 + [100], 10_000, 10, 100),  # nothing is faster than the longest sequence
+        ([10] * 55, 10_000, 10, 60),  # batch slots
+        ([10] * 4, 166, 10, 20),  # memory: 20 + 7 * 9 positions each at its end
+        ([10] * 4, 165, 10, 21),  # one less, and every second one starts a frame later
+        ([10] * 4, 10, 10, 40),  # too long for the memory: one after the other
+        ([20, 20, 6], 220, 10, 33),  # 13 frames later the second one's 104 last positions fit beside the first one's
+        ([20, 20, 20, 6], 170, 10, 60),  # no two long ones together, but the short one beside the first
     ],
 )
-def test_the_bound_is_the_time_of_the_fewest_frames(lengths: list[int], room: int, most: int, least: float) -> None:
-    share = packing_share(FRAMES, lengths, room, most)
+def test_perfect_packing_knows_the_lengths(lengths: list[int], room: int, most: int, frames: int) -> None:
+    assert perfect_frames(lengths, 20, room, most) == frames
+
+
+def test_no_frame_of_perfect_packing_takes_more_than_the_memory_and_none_could_start_earlier() -> None:
+    lengths = np.random.default_rng(3).integers(20, 200, 300).tolist()
+    frames = perfect_frames(lengths, 100, 60_000, 64)
+    positions = sum(100 * length + SLOTS * length * (length - 1) / 2 for length in lengths)
+    assert frames >= max(positions / 60_000, sum(lengths) / 64, max(lengths))
+    assert frames <= perfect_frames(lengths, 100, 50_000, 64)
+    assert frames < 1.2 * sum(lengths) / 64
+
+
+def test_the_bound_is_the_time_of_these_frames() -> None:
+    lengths = [10] * 55
+    prompt = (POSITIONS - 55 * SLOTS * 45) / 550
+    least = perfect_frames(lengths, prompt, 1200, 100)
+    assert 50 < least < 100
+    share = packing_share(FRAMES, lengths, 1200, 100)
     assert share == pytest.approx((OWN * least + EACHS) / (OWN * 100 + EACHS), rel=1e-6)
 
 
@@ -81,5 +102,6 @@ def test_frames_and_lengths_are_those_of_the_engine(monkeypatch: pytest.MonkeyPa
     sequences = 4 * 39 + 3 * 40
     positions = sum((4 if n < 40 else 3) * (10 + SLOTS * (n % 40)) for n in range(1, 80))
     rest = EACH * sequences + POSITION * positions
-    least = max(positions / 1200, sequences / 4)
+    prompt = (positions - 7 * SLOTS * 40 * 39 / 2) / 280
+    least = min(perfect_frames([40] * 7, prompt, 1200, 4), 79)
     assert watched.packing_share == pytest.approx((OWN * least + rest) / (OWN * 79 + rest), rel=1e-6)
