@@ -48,6 +48,14 @@ class StartingDecoder(Protocol):
         """Begin to decode; what is returned waits for the samples."""
 
 
+def start_decoding(codec: Decoder, codes: Codes, seed: int) -> Callable[[], NDArray[np.float32]]:
+    """Begin to decode, or decode if the codec cannot only begin; what is returned waits for the samples."""
+    if isinstance(codec, StartingDecoder):
+        return codec.start(codes, seed)
+    samples = codec.decode(codes, seed)
+    return lambda: samples
+
+
 class Waveform:
     """The samples of a take, which a GPU may still be decoding. Any thread may ask for them."""
 
@@ -155,11 +163,7 @@ class WaveformCache:
 
     def _start(self, take: Decodable) -> Waveform:
         with _decoding():
-            codec, codes, seed = self.load(), np.asarray(take.codes), noise_seed(take.key, take.attempt)
-            if isinstance(codec, StartingDecoder):
-                return Waveform(codec.start(codes, seed))
-            samples = codec.decode(codes, seed)
-            return Waveform(lambda: samples)
+            return Waveform(start_decoding(self.load(), np.asarray(take.codes), noise_seed(take.key, take.attempt)))
 
 
 @contextmanager

@@ -37,6 +37,8 @@ class Request:
     """The sequence ends here as if the model ended it; for benchmarks with random weights, which never end a text.
 
     Only constrained decoding uses it. `max_frames` still holds."""
+    noise_seed: int | None = None
+    """The seed of the noise with which a worker decodes the codes to sound; engines do not use it."""
 
     @property
     def likely_frames(self) -> int:

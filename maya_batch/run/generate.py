@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from maya_batch.audio.waveform_cache import noise_seed
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
@@ -53,9 +54,8 @@ class TakeGenerator:
         keys = {request.key for request in requests}
 
         def ask(request: TakeRequest) -> Request:
-            latest[request.key], chunk = request, request.chunk
-            seed = self._seed(request)
-            return Request(request.key, chunk.description, chunk.text, seed, chunk.max_frames, chunk.expected_frames)
+            latest[request.key] = request
+            return request_of(request.key, request, self._seed(request))
 
         def frame() -> None:
             self.first_frame = self.first_frame or process_age()
@@ -79,6 +79,15 @@ class TakeGenerator:
 
     def _take(self, generation: Generation, request: TakeRequest) -> Take:
         return checked_take(generation, request, self._seed(request), self._plan, engine_name(self._engine))
+
+
+def request_of(key: str, request: TakeRequest, seed: int) -> Request:
+    """What the engine is asked under this key for a take whose random numbers have this seed."""
+    chunk = request.chunk
+    return Request(
+        *(key, chunk.description, chunk.text, seed, chunk.max_frames, chunk.expected_frames),
+        noise_seed=noise_seed(request.key, request.attempt),
+    )
 
 
 def checked_take(generation: Generation, request: TakeRequest, seed: int, plan: Plan, engine: str) -> Take:

@@ -42,8 +42,14 @@ def _load_codec(folder: Path, layout: TokenLayout, device: str) -> Decoder:
 class WorkerLoader(Protocol):
     """Loads an engine whose work other processes do."""
 
-    def load(self, checkpoint: Checkpoint, identity: Callable[[], str], settings: EngineSettings) -> Engine:
-        """Load the checkpoint of this identity on all workers.
+    def load(
+        self,
+        checkpoint: Checkpoint,
+        identity: Callable[[], str],
+        settings: EngineSettings,
+        codec: Callable[[], tuple[Checkpoint, str]],
+    ) -> Engine:
+        """Load the checkpoint of this identity on all workers, and on those that decode the `codec`, with its identity.
 
         Raises:
             MachineError, UsageError: no worker loads it.
@@ -212,8 +218,12 @@ def load_book_engine(
             same.result()
             return state.lock.identity(sound.model, "model")
 
+        def pinned_codec() -> tuple[Checkpoint, str]:
+            codec = state.lock.locate(sound.codec, "codec", switch)
+            return codec, state.lock.identity(sound.codec, "codec")
+
         try:
-            engine = _load_engine(loaders, checkpoint, pinned_identity, settings)
+            engine = _load_engine(loaders, checkpoint, pinned_identity, settings, pinned_codec)
         except MachineError as error:
             if asked is None or asked != state.lock.model_config(sound.model):
                 raise
@@ -247,10 +257,14 @@ def load_book_engine(
 
 
 def _load_engine(
-    loaders: Loaders, checkpoint: Checkpoint, identity: Callable[[], str], settings: EngineSettings
+    loaders: Loaders,
+    checkpoint: Checkpoint,
+    identity: Callable[[], str],
+    settings: EngineSettings,
+    codec: Callable[[], tuple[Checkpoint, str]],
 ) -> Engine:
     if loaders.workers is not None:
-        return loaders.workers.load(checkpoint, identity, settings)
+        return loaders.workers.load(checkpoint, identity, settings, codec)
     return settings.load(loaders.engine, checkpoint.path)
 
 

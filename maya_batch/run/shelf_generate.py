@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from maya_batch.book.take_store import Take
 from maya_batch.engine.api import Decoding, Engine, Generation, Hooks, Request, Sampling
-from maya_batch.run.generate import checked_take, engine_name, generation_order, sequence_seed
+from maya_batch.run.generate import checked_take, engine_name, generation_order, request_of, sequence_seed
 from maya_batch.run.result import process_age
 from maya_batch.run.shelf_book import OpenBook, ShelfRequest
 
@@ -63,9 +63,8 @@ class ShelfGenerator:
 
     def _ask(self, asked: ShelfRequest) -> Request:
         self._asked[asked.name] = asked
-        chunk, request = asked.chunk, asked.request
-        seed = sequence_seed(request.key, request.attempt)
-        return Request(asked.name, chunk.description, chunk.text, seed, chunk.max_frames, chunk.expected_frames)
+        request = asked.request
+        return request_of(asked.name, request, sequence_seed(request.key, request.attempt))
 
     def _take(self, made: Generation, asked: ShelfRequest) -> Take:
         seed = sequence_seed(asked.request.key, asked.request.attempt)

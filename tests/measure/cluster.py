@@ -31,6 +31,7 @@ from maya_batch.messages.logs import log_to_terminal
 from maya_batch.run.cluster.cluster_engine import ClusterEngine
 from maya_batch.run.cluster.crew import Crew
 from maya_batch.run.cluster.patience import Patience
+from maya_batch.run.cluster.received_waveforms import ReceivedWaveforms
 from maya_batch.run.loading import Loaders
 from maya_batch.run.progress import LogProgress
 from maya_batch.run.render import render_book
@@ -125,7 +126,7 @@ def measure_dealing(workers: int, takes: int) -> None:
     ray = FakeRay(lambda number, call, held: held[:5], batch_size=BATCH_SIZE)
     crew = Crew(ray, JOB, {}, workers, Patience())
     crew.load(LOADED.identity)
-    engine, began = ClusterEngine(crew), time.process_time()
+    engine, began = ClusterEngine(crew, ReceivedWaveforms()), time.process_time()
     requests = [Request(str(number), "A voice.", "Yes.", number, 200) for number in range(takes)]
     made = sum(map(len, engine.generate(requests, Sampling(), "framed")))
     print(f"{workers} workers: {1e6 * (time.process_time() - began) / made:.1f} us a take, {made} takes", flush=True)

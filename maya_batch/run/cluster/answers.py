@@ -24,6 +24,14 @@ def wrong_beat(beat: object, held: Mapping[str, Request], layout: TokenLayout) -
         keys.add(generation.key)
         if wrong := _wrong(generation, request, layout):
             return wrong
+    lengths = {generation.key: len(generation.codes) * layout.frame_samples for generation in beat.generations}
+    for key, waveform in beat.waveforms.items():
+        if key not in lengths:
+            return "it decoded a chunk that it did not generate"
+        if not isinstance(waveform, np.ndarray) or waveform.dtype != np.float32 or waveform.ndim != 1:
+            return "its samples have another shape"
+        if len(waveform) > lengths[key]:
+            return f"it decoded {lengths[key]} samples to {len(waveform)}"
     return ""
 
 

@@ -23,6 +23,7 @@ from maya_batch.run.cluster.answers import wrong_beat
 from maya_batch.run.cluster.crew import Crew, Worker, nothing_held
 from maya_batch.run.cluster.deal import Deal
 from maya_batch.run.cluster.messages import Call, Loaded
+from maya_batch.run.cluster.received_waveforms import ReceivedWaveforms
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,9 @@ _LOST = "2 workers or more were lost while they generated it"
 class ClusterEngine:
     """Looks like one engine with the batches of all workers."""
 
-    def __init__(self, crew: Crew) -> None:
-        """The engines of the crew are loaded."""
-        self._crew, self._calls = crew, 0
+    def __init__(self, crew: Crew, received: ReceivedWaveforms) -> None:
+        """The engines of the crew are loaded; `received` gets what workers decode."""
+        self._crew, self._received, self._calls = crew, received, 0
         self.kv_cache: Literal["model", "int8"] = self._loaded.kv_cache
         self._takes: dict[str, int] = {}
         self._gone: list[EngineStats] = []
@@ -188,6 +189,9 @@ class ClusterEngine:
             first = self._idle.get(worker.name, (beat.idle, now))[:2]
             self._idle[worker.name] = (*first, beat.idle, now)
             for generation in beat.generations:
+                seed = deal.held(worker.number)[generation.key].noise_seed
+                if seed is not None and generation.key in beat.waveforms:
+                    self._received.put(seed, generation.codes, beat.waveforms[generation.key])
                 deal.settle(worker.number, generation.key)
             finished += beat.generations
             if beat.generations:

@@ -1,10 +1,14 @@
 """What the driver, which renders the book, and its workers tell each other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from maya_batch.audio.waveform_cache import Decoder
 from maya_batch.checkpoint.locate import Checkpoint
 from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.engine.api import Decoding, Engine, EngineStats, Generation, Sampling
@@ -35,12 +39,25 @@ class EngineSettings:
 
 
 @dataclass(frozen=True)
+class CodecJob:
+    """The codec with which workers decode. They find it by its name on their own machines, and load it if it has this
+    identity.
+    """
+
+    load: Callable[[Path, TokenLayout, str], Decoder]
+    checkpoint: Checkpoint
+    identity: str
+
+
+@dataclass(frozen=True)
 class Job:
     """What a worker is started with. It finds the checkpoint by its name on its own machine."""
 
     load: Callable[..., Engine]
     checkpoint: Checkpoint
     settings: EngineSettings
+    codec: CodecJob | None = None
+    """None: the driver decodes."""
 
 
 @dataclass(frozen=True)
@@ -99,3 +116,5 @@ class Beat:
     failure: str = ""
     """Why its engine has failed; it generates nothing more."""
     notes: Sequence[Note] = field(default_factory=tuple)
+    waveforms: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """The samples of generations, by key; what is not here, the driver decodes."""

@@ -8,16 +8,24 @@ import os
 import platform
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from maya_batch.checkpoint.locate import find_checkpoint
 from maya_batch.engine.api import Engine, Generation, Hooks, Request
 from maya_batch.errors import first_line
 from maya_batch.run.cluster.messages import Beat, Call, Job, Loaded, Note
+from maya_batch.run.cluster.worker_codec import WorkerCodec, load_worker_codec
 from maya_batch.torch_errors import translated_torch_errors
+
+#: Bytes of waveforms in an answer, if it has more than one: an answer of many takes would fill Ray's shared memory.
+_MOST_BYTES = 8 * 2**20
 
 #: The longest that `exchange` waits, in seconds. Takes that end meanwhile travel together, and it is far below the time
 #: that the waiting requests last (`Deal`).
@@ -34,11 +42,15 @@ class EngineWorker:
     def __init__(self, job: Job) -> None:
         self._job, self._notes = job, _Notes()
         self._engine: Engine | None = None
+        self._codec: WorkerCodec | None = None
         # All below is read and changed with the lock in `_changed`.
         self._changed = threading.Condition()
         self._call: Call | None = None
         self._inbox: list[Request] = []
-        self._finished: list[Generation] = []
+        self._noise_seeds: dict[str, int] = {}
+        """Of the requests of this call that are to be decoded here, by key."""
+        self._finished: deque[tuple[Generation, NDArray[np.float32] | None]] = deque()
+        """With their samples, if they were decoded here."""
         self._unfinished = 0
         """Requests of this call that the driver has no generation of."""
         self._failure = ""
@@ -63,6 +75,8 @@ class EngineWorker:
         with ThreadPoolExecutor(1) as pool, translated_torch_errors():
             identity = pool.submit(checkpoint.identity)
             engine = settings.load(job.load, checkpoint.path)
+        if job.codec is not None:
+            self._codec = load_worker_codec(job.codec, engine.layout, settings.device)
         self._engine = engine
         threading.Thread(target=self._run, name="engine", daemon=True).start()
         return Loaded(
@@ -95,16 +109,37 @@ class EngineWorker:
                 self._call, self._unfinished = call, 0
                 self._inbox.clear()
                 self._finished.clear()
+                self._noise_seeds.clear()
             self._inbox += requests
             self._unfinished += len(requests)
+            if self._codec is not None:
+                seeds = ((request.key, request.noise_seed) for request in requests)
+                self._noise_seeds.update((key, seed) for key, seed in seeds if seed is not None)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._failure or len(self._finished) >= self._unfinished, PERIOD)
-            finished, self._finished = self._finished, []
+            self._changed.wait_for(self._has_much, PERIOD)
+            finished, waveforms = self._told()
             self._unfinished -= len(finished)
             idle = self._idle + (0.0 if self._idle_since is None else time.monotonic() - self._idle_since)
             frames, failure = self._frames, self._failure
         stats, memory = replace(engine.stats), engine.peak_memory()
-        return Beat(finished, frames, engine.batch_size, stats, memory, idle, failure, self._notes.taken())
+        notes = self._notes.taken()
+        return Beat(finished, frames, engine.batch_size, stats, memory, idle, failure, notes, waveforms)
+
+    def _has_much(self) -> bool:
+        """Whether an answer need not wait for more."""
+        waiting = sum(_bytes(samples) for _, samples in self._finished)
+        return bool(self._failure) or len(self._finished) >= self._unfinished or waiting > _MOST_BYTES
+
+    def _told(self) -> tuple[list[Generation], dict[str, NDArray[np.float32]]]:
+        """What has ended and goes into an answer, with the waveforms by key."""
+        generations, waveforms, size = list[Generation](), dict[str, NDArray[np.float32]](), 0
+        while self._finished and (not generations or size + _bytes(self._finished[0][1]) <= _MOST_BYTES):
+            generation, samples = self._finished.popleft()
+            generations.append(generation)
+            if samples is not None:
+                waveforms[generation.key] = samples
+            size += _bytes(samples)
+        return generations, waveforms
 
     @property
     def _loaded(self) -> Engine:
@@ -150,12 +185,30 @@ class EngineWorker:
                 if engine.kv_cache != call.kv_cache:
                     engine.use_kv_cache(call.kv_cache)
                 for generations in engine.generate(due(), call.sampling, call.decoding, Hooks(tick, later=due)):
-                    with self._changed:
-                        if self._call is call:
-                            self._finished += generations
-                            self._changed.notify_all()
+                    for generation in generations:
+                        self._decode(call, generation)
         except _DroppedError:
             return
+
+    def _decode(self, call: Call, generation: Generation) -> None:
+        """Deliver a generation, first decoded if there is a codec here."""
+
+        def deliver(samples: NDArray[np.float32] | None = None) -> None:
+            with self._changed:
+                if self._call is call:
+                    self._finished.append((generation, samples))
+                    self._changed.notify_all()
+
+        with self._changed:
+            seed = self._noise_seeds.pop(generation.key, None)
+        if self._codec is None or seed is None:
+            deliver()
+        else:
+            self._codec.decode(generation.codes, seed, deliver)
+
+
+def _bytes(samples: NDArray[np.float32] | None) -> int:
+    return 0 if samples is None else samples.nbytes
 
 
 class _Notes(logging.Handler):

@@ -5,18 +5,21 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from maya_batch.audio.waveform_cache import Decoder
 from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.locate import Checkpoint
+from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.engine.api import Engine
 from maya_batch.errors import MachineError, UsageError
 from maya_batch.messages.plural import plural
 from maya_batch.run.cluster.cluster_engine import ClusterEngine
 from maya_batch.run.cluster.crew import Crew
-from maya_batch.run.cluster.messages import EngineSettings, Job
-from maya_batch.run.cluster.patience import Patience
+from maya_batch.run.cluster.messages import CodecJob, EngineSettings, Job
 from maya_batch.run.cluster.ray_session import opened_ray
+from maya_batch.run.cluster.received_waveforms import ReceivedWaveforms, ReceivingCodec
 from maya_batch.run.loading import Loaders
 
 log = logging.getLogger(__name__)
@@ -38,20 +41,30 @@ def with_workers(machine: Machine, loaders: Loaders) -> Iterator[Loaders]:
     if machine.device.startswith("cuda:"):
         raise UsageError(f"--device {machine.device} names one GPU; with --workers use --device cuda")
     with ExitStack() as stack:
-        loader = RayWorkers(machine, loaders.engine, loaders.patience, stack)
-        yield replace(loaders, workers=loader, threaded=True if loaders.threaded is None else loaders.threaded)
+        loader = RayWorkers(machine, loaders, stack)
+        threaded = True if loaders.threaded is None else loaders.threaded
+        yield replace(loaders, workers=loader, codec=loader.load_codec, threaded=threaded)
 
 
 class RayWorkers:
-    """Loads engines on workers."""
+    """Loads engines and the codec on workers."""
 
-    def __init__(self, machine: Machine, load: Callable[..., Engine], patience: Patience, stack: ExitStack) -> None:
-        """`load` loads the engine of a worker, there; `stack` ends the workers and Ray."""
-        self._machine, self._load, self._patience, self._stack = machine, load, patience, stack
+    def __init__(self, machine: Machine, loaders: Loaders, stack: ExitStack) -> None:
+        """`loaders` load the engine of a worker, there, and a codec; `stack` ends the workers and Ray."""
+        self._machine, self._loaders, self._stack = machine, loaders, stack
         self._ray: Any = None
+        self._received = ReceivedWaveforms()
+        self._codec_folder: Path | None = None
+        """Of the codec with which workers decode."""
 
-    def load(self, checkpoint: Checkpoint, identity: Callable[[], str], settings: EngineSettings) -> Engine:
-        """Start workers, and load the checkpoint of this identity on each.
+    def load(
+        self,
+        checkpoint: Checkpoint,
+        identity: Callable[[], str],
+        settings: EngineSettings,
+        codec: Callable[[], tuple[Checkpoint, str]],
+    ) -> Engine:
+        """Start workers, and load the checkpoint of this identity on each, and on GPUs the `codec`, with its identity.
 
         Raises:
             MachineError: Ray is not installed or does not start, there are too few GPUs, or no worker loads the engine.
@@ -66,11 +79,29 @@ class RayWorkers:
         count, resources = self._shares(cores)
         device = "cuda" if resources["num_gpus"] else "cpu"
         log.info("Starting %s (%s)", plural(count, "worker"), "GPU" if device == "cuda" else "CPU")
-        job = Job(self._load, checkpoint, replace(settings, device=device))
-        crew = Crew(self._ray, job, resources, count, self._patience)
+        job = Job(self._loaders.engine, checkpoint, replace(settings, device=device), self._codec_job(codec, device))
+        crew = Crew(self._ray, job, resources, count, self._loaders.patience)
         self._stack.callback(crew.close)
         crew.load(identity())
-        return ClusterEngine(crew)
+        return ClusterEngine(crew, self._received)
+
+    def _codec_job(self, codec: Callable[[], tuple[Checkpoint, str]], device: str) -> CodecJob | None:
+        """What workers decode with, if they do."""
+        self._codec_folder = None
+        if not workers_decode(device):
+            return None
+        checkpoint, identity = codec()
+        self._codec_folder = checkpoint.path
+        return CodecJob(self._loaders.codec, checkpoint, identity)
+
+    def load_codec(self, folder: Path, layout: TokenLayout, device: str) -> Decoder:
+        """The codec in this folder, which decodes what no worker has decoded.
+
+        Raises:
+            MachineError: as the codec's loader does.
+        """
+        codec = self._loaders.codec(folder, layout, device)
+        return ReceivingCodec(codec, self._received) if folder == self._codec_folder else codec
 
     def _visible_gpus(self) -> int:
         """The GPUs of this machine that a run without workers could use."""
@@ -97,3 +128,8 @@ class RayWorkers:
         count = asked or len(nodes)
         on_a_node = -(-count // len(nodes))
         return count, {"num_gpus": 0, "num_cpus": max(cores // on_a_node, 1)}
+
+
+def workers_decode(device: str) -> bool:
+    """Whether workers on this kind of device decode what they generate: CPUs have enough to do without."""
+    return device == "cuda"

@@ -24,7 +24,12 @@ def beat(*generations: Any) -> Beat:
     return Beat(generations, 1, 4, EngineStats(), 0, 0.0)
 
 
+def decoded(key: str, samples: Any) -> Beat:
+    return replace(beat(GOOD), waveforms={key: samples})
+
+
 def test_what_an_engine_generates_is_right() -> None:
+    assert wrong_beat(decoded("a", np.zeros(20480, np.float32)), HELD, LAYOUT) == ""
     nothing = Generation("b", np.zeros((0, 7), np.uint16), "broken", "frame 1")
     assert wrong_beat(beat(), HELD, LAYOUT) == ""
     assert wrong_beat(beat(GOOD, nothing), HELD, LAYOUT) == ""
@@ -45,6 +50,11 @@ def test_what_an_engine_generates_is_right() -> None:
         (beat(garbled(codes=np.ones((0, 7), np.uint16))), "its sequence has 0 frames"),
         (beat(garbled(finish="end")), "its sequence ended in an unknown way"),
         (beat(garbled(codes=np.full((10, 7), 4096, np.uint16))), "code 4096 is outside a codebook of 4096"),
+        (decoded("b", np.zeros(9, np.float32)), "it decoded a chunk that it did not generate"),
+        (decoded("a", [0.0]), "its samples have another shape"),
+        (decoded("a", np.zeros(9)), "its samples have another shape"),
+        (decoded("a", np.zeros((9, 1), np.float32)), "its samples have another shape"),
+        (decoded("a", np.zeros(20481, np.float32)), "it decoded 20480 samples to 20481"),
     ],
 )
 def test_garbage_is_refused(answer: object, wrong: str) -> None:

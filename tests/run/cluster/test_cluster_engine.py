@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from maya_batch.engine.api import Generation, Hooks, Request, Sampling
+from maya_batch.engine.api import EngineStats, Generation, Hooks, Request, Sampling
 from maya_batch.errors import MachineError
 from maya_batch.run.cluster.cluster_engine import ClusterEngine
 from maya_batch.run.cluster.crew import Crew
-from maya_batch.run.cluster.messages import Call
+from maya_batch.run.cluster.messages import Beat, Call
 from maya_batch.run.cluster.patience import Patience
-from tests.support.fake_ray import JOB, LOADED, NEVER, FakeRay, RayError
+from maya_batch.run.cluster.received_waveforms import ReceivedWaveforms
+from tests.support.fake_ray import CODES, JOB, LOADED, NEVER, FakeRay, RayError
 
 
 def request(number: int, text: str = "Yes.") -> Request:
@@ -25,7 +27,7 @@ REQUESTS = [request(number) for number in range(30)]
 def engine(ray: FakeRay, workers: int = 3, patience: Patience | None = None) -> ClusterEngine:
     crew = Crew(ray, JOB, {}, workers, patience or Patience(room=0.2))
     crew.load("sha256:a")
-    return ClusterEngine(crew)
+    return ClusterEngine(crew, ReceivedWaveforms())
 
 
 def spoken(engine: ClusterEngine, requests: list[Request], **more: Any) -> list[Generation]:
@@ -44,6 +46,21 @@ def test_all_workers_generate() -> None:
     assert made.stats.workers == {"fake/1": 10, "fake/2": 10, "fake/3": 10}
     assert made.stats.steps == 3
     assert ticks
+
+
+def test_waveforms_are_kept_for_the_codec_by_the_seed_of_their_noise() -> None:
+    def speak(number: int, call: Call, held: list[Request]) -> Any:
+        generations = [Generation(request.key, CODES[:10], "eos") for request in held]
+        waveforms = {request.key: np.full(5, int(request.key), np.float32) for request in held[::2]}
+        return Beat(generations, 1, 4, EngineStats(), 0, 0.0, waveforms=waveforms)
+
+    ray, received = FakeRay(speak), ReceivedWaveforms()
+    crew = Crew(ray, JOB, {}, 1, Patience(room=0.2))
+    crew.load("sha256:a")
+    asked = [replace(request(number), noise_seed=100 + number) for number in range(4)]
+    assert keys(spoken(ClusterEngine(crew, received), asked)) == [0, 1, 2, 3]
+    waves = [received.pop(100 + number, CODES[:10]) for number in range(4)]
+    assert [None if wave is None else wave.tolist() for wave in waves] == [[0] * 5, None, [2] * 5, None]
 
 
 def test_retries_and_later_requests_are_generated_too() -> None:

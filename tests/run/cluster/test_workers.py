@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from maya_batch.book.plan import make_plan
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
 from maya_batch.checkpoint.locate import Checkpoint
+from maya_batch.checkpoint.token_layout import Codes
 from maya_batch.engine.api import Request
 from maya_batch.errors import MachineError
 from maya_batch.manifest import Render
 from maya_batch.run.cluster.patience import Patience
+from maya_batch.run.cluster.received_waveforms import ReceivedWaveforms
 from maya_batch.run.render import render_book
 from maya_batch.run.result import RunResult
 from tests.support import faulty_worker
@@ -171,7 +174,18 @@ def test_a_worker_with_another_checkpoint_is_refused(
     assert not list(book.output.rglob("*.npz"))
 
 
-def test_the_demo_voice_says_the_same_with_workers(nodes: Any, tmp_path: Path) -> None:
+def test_the_demo_voice_says_the_same_with_workers_that_decode_too(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received, pop = list[bool](), ReceivedWaveforms.pop
+
+    def noted(self: ReceivedWaveforms, seed: int, codes: Codes) -> NDArray[np.float32] | None:
+        found = pop(self, seed, codes)
+        received.append(found is not None)
+        return found
+
+    monkeypatch.setattr(ReceivedWaveforms, "pop", noted)
+    monkeypatch.setattr("maya_batch.run.cluster.workers.workers_decode", lambda device: device == "cpu")
     book = write_book(tmp_path / "book.yaml", [SHORT * 2] * 3, formats=["wav", "mp3"], render={"attempts": 1})
     outputs = tmp_path / "alone", tmp_path / "workers"
     machines = Machine(device="cpu"), Machine(device="cpu", batch_size=8, workers=3, ray_address=nodes.address)
@@ -186,6 +200,7 @@ def test_the_demo_voice_says_the_same_with_workers(nodes: Any, tmp_path: Path) -
         assert np.array_equal(np.asarray(take.codes), np.asarray(other.codes)), chunk.ref
     assert len(alone.files()) == 6
     assert digests(alone) == digests(workers)
+    assert received == [True] * 60
 
 
 def digests(rendered: Rendered) -> dict[str, tuple[int, str, str]]:
