@@ -83,8 +83,8 @@ class DecoderGraphs:
 
     def _inputs(self, size: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
         given = torch.zeros(1 + SLOTS * size, dtype=torch.int32, device=self._device)
-        rates = self._decoder.noise_rates
-        return given, [torch.zeros(1, 1, size * self._steps * rate, device=self._device) for rate in rates]
+        sizes = [size * self._steps * rate for rate in self._decoder.noise_rates]
+        return given, [torch.zeros(1, 1, noises, dtype=torch.float32, device=self._device) for noises in sizes]
 
     def _run(self, given: torch.Tensor, noises: Sequence[torch.Tensor]) -> torch.Tensor:
         size = (len(given) - 1) // SLOTS

@@ -89,7 +89,8 @@ class Codec:
             yield
 
     def _draw(self, count: int) -> torch.Tensor:
-        return torch.randn((1, 1, count), generator=self._generator, device=self._device)
+        # transformers changes PyTorch's default number format, for all threads, while it builds a model.
+        return torch.randn((1, 1, count), generator=self._generator, dtype=torch.float32, device=self._device)
 
     def _decode_eagerly(self, codes: Codes) -> Decode:
         """How a part of `codes`, whose hidden states are computed at once, is decoded operation by operation."""
@@ -110,7 +111,7 @@ def _arriving(samples: torch.Tensor) -> Pending:
     """Samples on their way to the host."""
     if samples.device.type != "cuda":
         return samples.numpy
-    host = torch.empty(samples.shape, pin_memory=True)
+    host = torch.empty(samples.shape, dtype=samples.dtype, pin_memory=True)
     host.copy_(samples, non_blocking=True)
     arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
     arrived.record()

@@ -101,6 +101,18 @@ def test_a_clip_is_settled_by_its_seed_and_nothing_else(codec: Codec, codes: Cod
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_model_that_loads_meanwhile_changes_no_clip(codec: Codec, codes: Codes) -> None:
+    """transformers sets PyTorch's default number format, for all threads, while it builds a model."""
+    alone = codec.decode(codes, 5)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        meanwhile = codec.decode(codes, 5)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert meanwhile.dtype == np.float32
+    assert np.array_equal(meanwhile, alone)
+
+
 def test_a_clip_is_as_long_as_its_frames_but_for_what_the_layout_drops(
     codec: Codec, codes: Codes, engine: "HfEngine", monkeypatch: pytest.MonkeyPatch
 ) -> None:
