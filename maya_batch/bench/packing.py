@@ -37,6 +37,7 @@ def packing_share(frames: Sequence[Frame], lengths: Sequence[int], room: int, mo
     None if the costs cannot be fitted: too few frames, frames that do not differ, or a frame that costs nothing. None
     without a cache.
     """
+    lengths = [length for length in lengths if length]
     if len(frames) < _FEWEST or not lengths or not room:
         return None
     table = np.array([(1.0, frame.sequences, frame.positions) for frame in frames])
@@ -70,7 +71,7 @@ def perfect_frames(lengths: Sequence[int], prompt: float, room: int, most: int) 
         # If one has room until it ends, so has each shorter one.
         fitting = bisect_left(waiting, True, key=lambda length: (used[now:][:length] + held[:length]).max() > room)
         if len(ends) == most or (ends and not fitting):
-            now += 1
+            now = ends[0] if len(ends) == most else now + 1
             continue
         length = waiting.pop(max(fitting, 1) - 1)
         used[now : now + length] += held[:length]

@@ -218,12 +218,12 @@ def load_book_engine(
             same.result()
             return state.lock.identity(sound.model, "model")
 
-        def pinned_codec() -> tuple[Checkpoint, str]:
-            codec = state.lock.locate(sound.codec, "codec", switch)
-            return codec, state.lock.identity(sound.codec, "codec")
+        def codec() -> tuple[Checkpoint, str]:
+            found = state.lock.find(sound.codec, "codec")  # whether it is the pinned one, `load_book_codec` checks
+            return found, found.identity()
 
         try:
-            engine = _load_engine(loaders, checkpoint, pinned_identity, settings, pinned_codec)
+            engine = _load_engine(loaders, checkpoint, pinned_identity, settings, codec)
         except MachineError as error:
             if asked is None or asked != state.lock.model_config(sound.model):
                 raise

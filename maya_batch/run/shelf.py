@@ -14,6 +14,7 @@ from maya_batch.book.plan import Plan
 from maya_batch.book.settings import Machine
 from maya_batch.interrupt import Stop
 from maya_batch.run.book_run import BookRun
+from maya_batch.run.cluster.workers import with_workers
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.loading import Loaders
 from maya_batch.run.pipeline import Threads
@@ -50,9 +51,15 @@ class ShelfRun:
         keep_log: bool = False,
         loaders: Loaders | None = None,
     ) -> None:
-        """`manifests` and `plan` are as for `ShelfQueue`; all else is as for `render_book`, for each of the books."""
+        """`manifests` and `plan` are as for `ShelfQueue`; all else is as for `render_book`, for each of the books.
+
+        Raises:
+            UsageError: as `with_workers`.
+        """
         self._deadline, self._stop, self._progress = deadline or Deadline(), stop or Stop(), progress
-        models, memory = SharedModels(loaders or Loaders()), WaveformMemory()
+        self._ends = ExitStack()
+        loaders = self._ends.enter_context(with_workers(machine, loaders or Loaders()))
+        models, memory = SharedModels(loaders), WaveformMemory()
 
         def opened(book: Plan, listener: ProgressListener) -> AbstractContextManager[BookRun]:
             return opened_book(
@@ -70,7 +77,6 @@ class ShelfRun:
         self._books = OpenBooks(self._queue, self.result, self._count_engine)
         self._batch: ShelfBatch | None = None
         self._generator: ShelfGenerator | None = None
-        self._ends = ExitStack()
         self._threads: Threads | None = None
 
     def run(self) -> ShelfResult:

@@ -62,9 +62,14 @@ def test_a_run_as_long_as_its_longest_sequence_is_at_the_bound() -> None:
     assert packing_share(FRAMES, [102], 10_000, 10) == pytest.approx(1.0)
 
 
+def test_a_sequence_without_a_frame_takes_no_time() -> None:
+    assert packing_share(FRAMES, [0, *[10] * 55, 0], 1200, 100) == packing_share(FRAMES, [10] * 55, 1200, 100)
+
+
 def test_without_frames_of_different_sizes_nothing_is_said() -> None:
     assert packing_share(FRAMES[:20], [10] * 55, 1000, 10) is None
     assert packing_share(FRAMES, [], 1000, 10) is None
+    assert packing_share(FRAMES, [0, 0], 1000, 10) is None
     assert packing_share(FRAMES, [10] * 55, 0, 10) is None
     assert packing_share([frame(10, 700)] * 40, [40] * 10, 10_000, 10) is None
     free = [Frame(EACH * one.sequences - 1e-4, one.sequences, one.positions) for one in FRAMES]

@@ -144,6 +144,20 @@ class FakeCodec:
         return wave
 
 
+class WholeCodec(FakeCodec):
+    """Makes as many samples of a frame as a codec does; a clip ends with silence."""
+
+    def __init__(self, layout: TokenLayout) -> None:
+        super().__init__()
+        self._layout = layout
+
+    def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
+        wanted = len(codes) * self._layout.frame_samples - self._layout.clip_start_samples
+        wave = np.resize(super().decode(codes, seed), wanted)
+        wave[-wanted // 4 :] = 0
+        return wave
+
+
 class FakeTranscriber(Transcriber):
     """Understands every text, but with the word errors in `errors`, by text, one for each take of it."""
 

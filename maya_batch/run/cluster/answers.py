@@ -24,14 +24,20 @@ def wrong_beat(beat: object, held: Mapping[str, Request], layout: TokenLayout) -
         keys.add(generation.key)
         if wrong := _wrong(generation, request, layout):
             return wrong
-    lengths = {generation.key: len(generation.codes) * layout.frame_samples for generation in beat.generations}
+    return _wrong_waveforms(beat, layout)
+
+
+def _wrong_waveforms(beat: Beat, layout: TokenLayout) -> str:
+    frames = {generation.key: len(generation.codes) for generation in beat.generations}
+    if not isinstance(beat.waveforms, Mapping):
+        return f"it answered with a {type(beat.waveforms).__name__}"
     for key, waveform in beat.waveforms.items():
-        if key not in lengths:
+        if key not in frames:
             return "it decoded a chunk that it did not generate"
         if not isinstance(waveform, np.ndarray) or waveform.dtype != np.float32 or waveform.ndim != 1:
             return "its samples have another shape"
-        if len(waveform) > lengths[key]:
-            return f"it decoded {lengths[key]} samples to {len(waveform)}"
+        if len(waveform) != max(frames[key] * layout.frame_samples - layout.clip_start_samples, 0):
+            return f"it decoded {frames[key]} frames to {len(waveform)} samples"
     return ""
 
 

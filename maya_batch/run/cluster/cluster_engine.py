@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Literal, cast
 
 from maya_batch.checkpoint.token_layout import TokenLayout
@@ -188,12 +188,14 @@ class ClusterEngine:
             now = time.monotonic()
             first = self._idle.get(worker.name, (beat.idle, now))[:2]
             self._idle[worker.name] = (*first, beat.idle, now)
-            for generation in beat.generations:
+            for answered in beat.generations:
+                # A copy: Ray keeps the whole answer, with its sound, as long as any of its arrays is there.
+                generation = replace(answered, codes=answered.codes.copy())
                 seed = deal.held(worker.number)[generation.key].noise_seed
                 if seed is not None and generation.key in beat.waveforms:
                     self._received.put(seed, generation.codes, beat.waveforms[generation.key])
                 deal.settle(worker.number, generation.key)
-            finished += beat.generations
+                finished.append(generation)
             if beat.generations:
                 self._takes[worker.name] = self._takes.get(worker.name, 0) + len(beat.generations)
             if beat.failure:

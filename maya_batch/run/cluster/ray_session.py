@@ -19,8 +19,9 @@ from maya_batch.messages.install_hint import install_hint
 
 log = logging.getLogger(__name__)
 
-#: Bytes of shared memory for Ray's objects, about its least: takes are small and travel in its messages.
-_OBJECT_STORE = 100 * 2**20
+#: Bytes of shared memory for Ray's objects, about its least: codes travel in its messages. And for each GPU, whose
+#: worker sends sound: two answers.
+_OBJECT_STORE, _OBJECT_STORE_A_GPU = 100 * 2**20, 16 * 2**20
 
 #: Ray of this machine alone: it listens on the loopback address only, though the name of the first variable says
 #: Windows (`get_node_ip_address` of Ray reads it). No statistics are sent, and no Python processes are started in
@@ -86,7 +87,7 @@ def _start(ray: Any, address: str | None, cpus: int, gpus: int, folder: str | No
     options |= {"job_config": _job_config()}
     if address is None:
         options |= {"num_cpus": cpus, "num_gpus": gpus, "include_dashboard": False, "_temp_dir": folder}
-        options |= {"object_store_memory": _OBJECT_STORE}
+        options |= {"object_store_memory": _OBJECT_STORE + gpus * _OBJECT_STORE_A_GPU}
     where = "Ray does not start"
     if address is not None:
         where = f"--ray-address {address}: no Ray cluster answers, or it has another token (RAY_AUTH_MODE=token)"

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from threading import Lock
 
 import numpy as np
@@ -19,6 +20,8 @@ class ReceivedWaveforms:
     """Waveforms by the seed of their noise, which is that of one take. Any thread may use it."""
 
     def __init__(self) -> None:
+        self.folder: Path | None = None
+        """Of the codec with which workers decode; None if they do not."""
         self._lock = Lock()
         self._kept = OrderedDict[int, tuple[Codes, NDArray[np.float32]]]()
         self._bytes = 0
@@ -45,10 +48,10 @@ class ReceivedWaveforms:
 
 
 class ReceivingCodec:
-    """A codec of the driver: it decodes what no worker has decoded."""
+    """The codec of this folder, for the driver: it decodes what no worker has decoded with it."""
 
-    def __init__(self, codec: Decoder, received: ReceivedWaveforms) -> None:
-        self._codec, self._received = codec, received
+    def __init__(self, codec: Decoder, received: ReceivedWaveforms, folder: Path) -> None:
+        self._codec, self._received, self._folder = codec, received, folder
 
     def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
         """Samples [n] in -1..1 of codes [frames, 7]."""
@@ -56,7 +59,7 @@ class ReceivingCodec:
 
     def start(self, codes: Codes, seed: int) -> Callable[[], NDArray[np.float32]]:
         """Begin to decode; what is returned waits for the samples."""
-        received = self._received.pop(seed, codes)
+        received = self._received.pop(seed, codes) if self._received.folder == self._folder else None
         if received is not None:
             return lambda: received
         return start_decoding(self._codec, codes, seed)

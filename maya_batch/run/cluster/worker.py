@@ -49,6 +49,8 @@ class EngineWorker:
         self._inbox: list[Request] = []
         self._noise_seeds: dict[str, int] = {}
         """Of the requests of this call that are to be decoded here, by key."""
+        self._decoding: dict[str, Generation] = {}
+        """Those of this call that the codec has not delivered yet, by key."""
         self._finished: deque[tuple[Generation, NDArray[np.float32] | None]] = deque()
         """With their samples, if they were decoded here."""
         self._unfinished = 0
@@ -109,6 +111,7 @@ class EngineWorker:
                 self._call, self._unfinished = call, 0
                 self._inbox.clear()
                 self._finished.clear()
+                self._decoding.clear()
                 self._noise_seeds.clear()
             self._inbox += requests
             self._unfinished += len(requests)
@@ -131,7 +134,10 @@ class EngineWorker:
         return bool(self._failure) or len(self._finished) >= self._unfinished or waiting > _MOST_BYTES
 
     def _told(self) -> tuple[list[Generation], dict[str, NDArray[np.float32]]]:
-        """What has ended and goes into an answer, with the waveforms by key."""
+        """What has ended and goes into an answer, with the waveforms by key.
+
+        After a failure, which ends the worker, all codes go, also those whose samples would still have come.
+        """
         generations, waveforms, size = list[Generation](), dict[str, NDArray[np.float32]](), 0
         while self._finished and (not generations or size + _bytes(self._finished[0][1]) <= _MOST_BYTES):
             generation, samples = self._finished.popleft()
@@ -139,6 +145,10 @@ class EngineWorker:
             if samples is not None:
                 waveforms[generation.key] = samples
             size += _bytes(samples)
+        if self._failure:
+            generations += [*(generation for generation, _ in self._finished), *self._decoding.values()]
+            self._finished.clear()
+            self._decoding.clear()
         return generations, waveforms
 
     @property
@@ -195,11 +205,15 @@ class EngineWorker:
 
         def deliver(samples: NDArray[np.float32] | None = None) -> None:
             with self._changed:
-                if self._call is call:
+                if self._decoding.get(generation.key) is generation:
+                    del self._decoding[generation.key]
                     self._finished.append((generation, samples))
                     self._changed.notify_all()
 
         with self._changed:
+            if self._call is not call:
+                return
+            self._decoding[generation.key] = generation
             seed = self._noise_seeds.pop(generation.key, None)
         if self._codec is None or seed is None:
             deliver()

@@ -1,12 +1,13 @@
-"""Decodes on a worker's GPU what its engine has generated, between two frames.
+"""Decodes on a worker what its engine has generated.
 
-On the driver's GPU the clips of all workers would take more of it than of theirs: two processes share a GPU by turns.
+In the driver's process a clip would take more of a GPU: two processes have it by turns, and here a clip is decoded
+between two frames.
 """
 
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,13 @@ from numpy.typing import NDArray
 from maya_batch.audio.waveform_cache import Decoder, start_decoding
 from maya_batch.checkpoint.locate import find_checkpoint
 from maya_batch.checkpoint.token_layout import Codes, TokenLayout
-from maya_batch.errors import MachineError, MayaBatchError, first_line
+from maya_batch.errors import MachineError, first_line
 from maya_batch.run.cluster.messages import CodecJob
 
 log = logging.getLogger(__name__)
 
 #: What is called with the samples of a generation, or with None if the driver is to decode it.
-Deliver = Callable[[NDArray[np.float32] | None], None]
+Deliver: TypeAlias = Callable[[NDArray[np.float32] | None], None]
 
 Result = TypeVar("Result")
 
@@ -62,6 +63,6 @@ def load_worker_codec(job: CodecJob, layout: TokenLayout, device: str) -> Worker
         if checkpoint.identity() != job.identity:
             raise MachineError(f"codec {job.checkpoint.name}: it is another one on this machine")
         return WorkerCodec(job.load(checkpoint.path, layout, device))
-    except MayaBatchError as error:
-        log.warning("%s; %s", error, _INSTEAD)
+    except Exception as error:  # whatever it is, the engine generates
+        log.warning("%s; %s", first_line(error), _INSTEAD)
         return None

@@ -30,12 +30,13 @@ _CPU_SHARES = 64
 
 @contextmanager
 def with_workers(machine: Machine, loaders: Loaders) -> Iterator[Loaders]:
-    """The loaders of a run: as given, or such that its engine has workers. They end with the run.
+    """The loaders of a run: as given, or such that its engine has workers. They end with the run, unless they were
+    given: several books share them.
 
     Raises:
         UsageError: the settings ask for workers and for one GPU by its number.
     """
-    if machine.workers is None and machine.ray_address is None:
+    if loaders.workers is not None or (machine.workers is None and machine.ray_address is None):
         yield loaders
         return
     if machine.device.startswith("cuda:"):
@@ -54,8 +55,7 @@ class RayWorkers:
         self._machine, self._loaders, self._stack = machine, loaders, stack
         self._ray: Any = None
         self._received = ReceivedWaveforms()
-        self._codec_folder: Path | None = None
-        """Of the codec with which workers decode."""
+        self._crew: Crew | None = None
 
     def load(
         self,
@@ -80,18 +80,20 @@ class RayWorkers:
         device = "cuda" if resources["num_gpus"] else "cpu"
         log.info("Starting %s (%s)", plural(count, "worker"), "GPU" if device == "cuda" else "CPU")
         job = Job(self._loaders.engine, checkpoint, replace(settings, device=device), self._codec_job(codec, device))
-        crew = Crew(self._ray, job, resources, count, self._loaders.patience)
+        if self._crew is not None:
+            self._crew.close()  # the next ones have its place
+        self._crew = crew = Crew(self._ray, job, resources, count, self._loaders.patience)
         self._stack.callback(crew.close)
         crew.load(identity())
         return ClusterEngine(crew, self._received)
 
     def _codec_job(self, codec: Callable[[], tuple[Checkpoint, str]], device: str) -> CodecJob | None:
         """What workers decode with, if they do."""
-        self._codec_folder = None
+        self._received.folder = None
         if not workers_decode(device):
             return None
         checkpoint, identity = codec()
-        self._codec_folder = checkpoint.path
+        self._received.folder = checkpoint.path
         return CodecJob(self._loaders.codec, checkpoint, identity)
 
     def load_codec(self, folder: Path, layout: TokenLayout, device: str) -> Decoder:
@@ -100,8 +102,7 @@ class RayWorkers:
         Raises:
             MachineError: as the codec's loader does.
         """
-        codec = self._loaders.codec(folder, layout, device)
-        return ReceivingCodec(codec, self._received) if folder == self._codec_folder else codec
+        return ReceivingCodec(self._loaders.codec(folder, layout, device), self._received, folder)
 
     def _visible_gpus(self) -> int:
         """The GPUs of this machine that a run without workers could use."""

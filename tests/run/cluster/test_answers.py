@@ -12,6 +12,7 @@ from maya_batch.run.cluster.answers import wrong_beat
 from maya_batch.run.cluster.messages import Beat
 
 LAYOUT = TokenLayout()
+SAMPLES = 10 * LAYOUT.frame_samples - LAYOUT.clip_start_samples
 HELD = {key: Request(key, "A voice.", "Text.", 1, 10) for key in ("a", "b")}
 GOOD = Generation("a", np.ones((10, 7), np.uint16), "cap")
 
@@ -24,13 +25,19 @@ def beat(*generations: Any) -> Beat:
     return Beat(generations, 1, 4, EngineStats(), 0, 0.0)
 
 
+def with_waveforms(waveforms: Any) -> Beat:
+    return replace(beat(GOOD), waveforms=waveforms)
+
+
 def decoded(key: str, samples: Any) -> Beat:
-    return replace(beat(GOOD), waveforms={key: samples})
+    return with_waveforms({key: samples})
 
 
 def test_what_an_engine_generates_is_right() -> None:
-    assert wrong_beat(decoded("a", np.zeros(20480, np.float32)), HELD, LAYOUT) == ""
     nothing = Generation("b", np.zeros((0, 7), np.uint16), "broken", "frame 1")
+    assert wrong_beat(decoded("a", np.zeros(SAMPLES, np.float32)), HELD, LAYOUT) == ""
+    silent = replace(beat(nothing), waveforms={"b": np.zeros(0, np.float32)})
+    assert wrong_beat(silent, HELD, LAYOUT) == ""
     assert wrong_beat(beat(), HELD, LAYOUT) == ""
     assert wrong_beat(beat(GOOD, nothing), HELD, LAYOUT) == ""
 
@@ -54,7 +61,10 @@ def test_what_an_engine_generates_is_right() -> None:
         (decoded("a", [0.0]), "its samples have another shape"),
         (decoded("a", np.zeros(9)), "its samples have another shape"),
         (decoded("a", np.zeros((9, 1), np.float32)), "its samples have another shape"),
-        (decoded("a", np.zeros(20481, np.float32)), "it decoded 20480 samples to 20481"),
+        (decoded("a", np.zeros(SAMPLES + 1, np.float32)), f"it decoded 10 frames to {SAMPLES + 1} samples"),
+        (decoded("a", np.zeros(1, np.float32)), "it decoded 10 frames to 1 samples"),
+        (with_waveforms([("a", np.zeros(SAMPLES, np.float32))]), "it answered with a list"),
+        (with_waveforms(None), "it answered with a NoneType"),
     ],
 )
 def test_garbage_is_refused(answer: object, wrong: str) -> None:

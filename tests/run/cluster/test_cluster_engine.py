@@ -16,6 +16,8 @@ from maya_batch.run.cluster.patience import Patience
 from maya_batch.run.cluster.received_waveforms import ReceivedWaveforms
 from tests.support.fake_ray import CODES, JOB, LOADED, NEVER, FakeRay, RayError
 
+SAMPLES = 10 * LOADED.layout.frame_samples - LOADED.layout.clip_start_samples
+
 
 def request(number: int, text: str = "Yes.") -> Request:
     return Request(str(number), "A voice.", text, number, 10)
@@ -51,7 +53,7 @@ def test_all_workers_generate() -> None:
 def test_waveforms_are_kept_for_the_codec_by_the_seed_of_their_noise() -> None:
     def speak(number: int, call: Call, held: list[Request]) -> Any:
         generations = [Generation(request.key, CODES[:10], "eos") for request in held]
-        waveforms = {request.key: np.full(5, int(request.key), np.float32) for request in held[::2]}
+        waveforms = {request.key: np.full(SAMPLES, int(request.key), np.float32) for request in held[::2]}
         return Beat(generations, 1, 4, EngineStats(), 0, 0.0, waveforms=waveforms)
 
     ray, received = FakeRay(speak), ReceivedWaveforms()
@@ -60,7 +62,29 @@ def test_waveforms_are_kept_for_the_codec_by_the_seed_of_their_noise() -> None:
     asked = [replace(request(number), noise_seed=100 + number) for number in range(4)]
     assert keys(spoken(ClusterEngine(crew, received), asked)) == [0, 1, 2, 3]
     waves = [received.pop(100 + number, CODES[:10]) for number in range(4)]
-    assert [None if wave is None else wave.tolist() for wave in waves] == [[0] * 5, None, [2] * 5, None]
+    assert [None if wave is None else set(wave.tolist()) for wave in waves] == [{0.0}, None, {2.0}, None]
+
+
+def test_nothing_of_an_answer_is_kept_in_rays_memory() -> None:
+    sent = list[Beat]()
+
+    def speak(number: int, call: Call, held: list[Request]) -> Any:
+        generations = [Generation(request.key, CODES[:10].copy(), "eos") for request in held]
+        waveforms = {request.key: np.zeros(SAMPLES, np.float32) for request in held}
+        sent.append(Beat(generations, 1, 4, EngineStats(), 0, 0.0, waveforms=waveforms))
+        return sent[-1]
+
+    received = ReceivedWaveforms()
+    crew = Crew(FakeRay(speak), JOB, {}, 1, Patience(room=0.2))
+    crew.load("sha256:a")
+    made = spoken(ClusterEngine(crew, received), [replace(request(0), noise_seed=100)])
+    [answer] = sent
+    kept = received.pop(100, CODES[:10])
+    assert kept is not None
+    assert not np.shares_memory(kept, answer.waveforms["0"])
+    assert not np.shares_memory(made[0].codes, answer.generations[0].codes)
+    assert all(worker.last is not None and not worker.last.waveforms for worker in crew.workers)
+    assert all(worker.last is not None and not worker.last.generations for worker in crew.workers)
 
 
 def test_retries_and_later_requests_are_generated_too() -> None:

@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from maya_batch.checkpoint.token_layout import Codes
 from maya_batch.run.cluster.received_waveforms import ReceivedWaveforms, ReceivingCodec
 from tests.support.fakes import FakeCodec
+
+FOLDER = Path("codec")
 
 
 def codes(value: int) -> Codes:
@@ -12,7 +16,8 @@ def codes(value: int) -> Codes:
 
 def test_what_a_worker_has_decoded_is_not_decoded_again() -> None:
     received, here = ReceivedWaveforms(), FakeCodec()
-    codec, wave = ReceivingCodec(here, received), np.full(5, 0.5, np.float32)
+    codec, wave = ReceivingCodec(here, received, FOLDER), np.full(5, 0.5, np.float32)
+    received.folder = FOLDER  # known only now: takes of an earlier run are decoded before the engine is loaded
     received.put(7, codes(1), wave)
     wave[:] = 0  # the memory of the answer is used again
     assert codec.decode(codes(1), 7).tolist() == [0.5] * 5
@@ -23,8 +28,19 @@ def test_what_a_worker_has_decoded_is_not_decoded_again() -> None:
 
 def test_the_waveform_of_other_codes_is_not_taken() -> None:
     received, here = ReceivedWaveforms(), FakeCodec()
+    received.folder = FOLDER
     received.put(7, codes(1), np.zeros(5, np.float32))
-    assert np.array_equal(ReceivingCodec(here, received).start(codes(2), 7)(), FakeCodec().decode(codes(2), 7))
+    codec = ReceivingCodec(here, received, FOLDER)
+    assert np.array_equal(codec.start(codes(2), 7)(), FakeCodec().decode(codes(2), 7))
+    assert here.decoded == 1
+
+
+def test_what_another_codec_has_decoded_is_not_taken() -> None:
+    received, here = ReceivedWaveforms(), FakeCodec()
+    received.folder = FOLDER
+    received.put(7, codes(1), np.zeros(5, np.float32))
+    other = ReceivingCodec(here, received, FOLDER / "other")
+    assert np.array_equal(other.decode(codes(1), 7), FakeCodec().decode(codes(1), 7))
     assert here.decoded == 1
 
 

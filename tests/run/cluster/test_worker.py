@@ -1,6 +1,9 @@
 """A worker without Ray: its methods are called on this thread."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,8 @@ from maya_batch.run.cluster import worker
 from maya_batch.run.cluster.messages import Beat, Call, CodecJob, EngineSettings, Job
 from maya_batch.run.cluster.worker import EngineWorker
 from tests.support import faulty_worker
-from tests.support.fakes import FakeCodec, write_codec, write_model
+from tests.support.fakes import FakeCodec, FakeEngine, write_codec, write_model
+from tests.support.faulty_worker import FaultyEngine
 
 SETTINGS = EngineSettings("auto", "cpu", "auto", "none", 4, "auto")
 REQUESTS = [Request(str(n), "A voice.", f"Number {n}.", n, 10, noise_seed=100 + n) for n in range(12)]
@@ -36,13 +40,15 @@ class StartingCodec(FakeCodec):
         return lambda: self.decode(codes, seed)
 
 
-def started(folder: Path, codec: Decoder | None, identity: str | None = None) -> EngineWorker:
+def started(
+    folder: Path, codec: Decoder | None, identity: str | None = None, load: Callable[..., Decoder] | None = None
+) -> EngineWorker:
     """A worker that has loaded its engine, and this codec, if it is that of this identity."""
     model = Checkpoint(str(write_model(folder / "lm")), "model", folder / "lm")
     job = None
     if codec is not None:
         found = Checkpoint(str(write_codec(folder / "codec")), "codec", folder / "codec")
-        job = CodecJob(lambda *_: codec, found, identity or found.identity())
+        job = CodecJob(load or (lambda *_: codec), found, identity or found.identity())
     made = EngineWorker(Job(faulty_worker.load, model, SETTINGS, job))
     made.notes = list(made.load().notes)  # type: ignore[attr-defined]
     return made
@@ -112,3 +118,68 @@ def test_an_answer_has_no_more_sound_than_rays_memory_has_room_for(
     monkeypatch.setattr(worker, "_MOST_BYTES", 1)  # less than a clip has
     _, waveforms, beats = spoken(started(tmp_path / "other", FakeCodec()))
     assert [len(beat.generations) for beat in beats] == [1] * 12
+
+
+def test_an_engine_that_fails_loses_nothing_that_had_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = threading.Event()
+
+    class Slow(FakeCodec):
+        def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
+            assert held.wait(20)
+            return super().decode(codes, seed)
+
+    def fail(self: FaultyEngine, *given: Any) -> Iterator[list[Generation]]:
+        yield from islice(FakeEngine.generate(self, *given), 2)
+        raise RuntimeError("the GPU is gone")
+
+    monkeypatch.setattr(FaultyEngine, "generate", fail)
+    made = started(tmp_path, Slow())
+    call, asked, told = Call(1, Sampling(), "framed", "model"), REQUESTS, list[str]()
+    while True:
+        beat = made.exchange(call, asked)
+        asked = []
+        told += [generation.key for generation in beat.generations]
+        assert not beat.waveforms
+        if beat.failure:
+            break
+    held.set()
+    assert sorted(told, key=int) == [str(n) for n in range(8)]  # two batches of four
+
+
+def test_what_a_call_that_was_left_still_decodes_is_not_of_the_next_one(tmp_path: Path) -> None:
+    held = threading.Event()
+
+    class Slow(FakeCodec):
+        def decode(self, codes: Codes, seed: int) -> NDArray[np.float32]:
+            assert held.wait(20)
+            return super().decode(codes, seed)
+
+    made = started(tmp_path, Slow())
+    left, following = (Call(number, Sampling(), "framed", "model") for number in (1, 2))
+    assert not made.exchange(left, REQUESTS[:4]).generations
+    again = [replace(request, noise_seed=900 + int(request.key)) for request in REQUESTS[:4]]
+    generations, waveforms = dict[str, Generation](), dict[str, NDArray[np.float32]]()
+    for _ in range(100):
+        beat = made.exchange(following, again)
+        again = []
+        held.set()
+        assert not generations.keys() & {generation.key for generation in beat.generations}
+        generations |= {generation.key: generation for generation in beat.generations}
+        waveforms |= beat.waveforms
+        if len(generations) == 4:
+            break
+    assert {key: wave.tobytes() for key, wave in waveforms.items()} == {
+        key: FakeCodec().decode(made.codes, 900 + int(key)).tobytes() for key, made in generations.items()
+    }
+
+
+def test_a_codec_that_fails_to_load_in_any_way_leaves_decoding_to_the_driver(tmp_path: Path) -> None:
+    def fail(*_: Any) -> Decoder:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20 MiB")
+
+    made = started(tmp_path, FakeCodec(), load=fail)
+    _, waveforms, beats = spoken(made)
+    assert waveforms == {}
+    [said] = notes(made, beats)
+    assert said.startswith("CUDA out of memory")
+    assert said.endswith("; the driver decodes what it generates")

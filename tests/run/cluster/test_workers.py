@@ -25,7 +25,8 @@ from maya_batch.run.render import render_book
 from maya_batch.run.result import RunResult
 from tests.support import faulty_worker
 from tests.support.demo import Rendered, write_book
-from tests.support.fakes import Events, FakeCodec, FakeEngine, TinyBook
+from tests.support.fakes import Events, FakeCodec, FakeEngine, TinyBook, WholeCodec
+from tests.support.shelves import Shelf
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -c constraints.txt '.[cluster]'")
 pytestmark = pytest.mark.slow
@@ -201,6 +202,33 @@ def test_the_demo_voice_says_the_same_with_workers_that_decode_too(
     assert len(alone.files()) == 6
     assert digests(alone) == digests(workers)
     assert received == [True] * 60
+
+
+def test_several_books_share_their_workers(
+    book: TinyBook, nodes: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    received, pop = list[bool](), ReceivedWaveforms.pop
+
+    def noted(self: ReceivedWaveforms, seed: int, codes: Codes) -> NDArray[np.float32] | None:
+        found = pop(self, seed, codes)
+        received.append(found is not None)
+        return found
+
+    monkeypatch.setattr(ReceivedWaveforms, "pop", noted)
+    monkeypatch.setattr("maya_batch.run.cluster.workers.workers_decode", lambda device: device == "cpu")
+    book.loaders.codec = lambda _, layout, __: WholeCodec(layout)
+    fault(book, seconds=0.2)  # the first book ends while others are rendered
+    shelf = Shelf(book)
+    for name in ("ash", "birch", "cedar"):
+        shelf.add(name, {"One": [f"The {name} stood here, number {n}." for n in range(10)]})
+    machine = Machine(device="cpu", workers=2, ray_address=nodes.address, verify="off")
+    result = shelf.run(machine=machine).run()
+    assert result.exit_code == 0
+    assert [message for message in caplog.messages if "is left out" in message] == []
+    for path in shelf.books:
+        state = shelf.state(path)
+        assert all(map(state.current, state.plan.chapters))
+    assert received == [True] * 30
 
 
 def digests(rendered: Rendered) -> dict[str, tuple[int, str, str]]:
