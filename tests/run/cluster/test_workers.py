@@ -175,18 +175,24 @@ def test_a_worker_with_another_checkpoint_is_refused(
     assert not list(book.output.rglob("*.npz"))
 
 
-def test_the_demo_voice_says_the_same_with_workers_that_decode_too(
-    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    received, pop = list[bool](), ReceivedWaveforms.pop
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Workers decode on CPUs, too; of each clip that the driver needs, whether it came from a worker."""
+    asked, pop = list[bool](), ReceivedWaveforms.pop
 
     def noted(self: ReceivedWaveforms, seed: int, codes: Codes) -> NDArray[np.float32] | None:
         found = pop(self, seed, codes)
-        received.append(found is not None)
+        asked.append(found is not None)
         return found
 
     monkeypatch.setattr(ReceivedWaveforms, "pop", noted)
     monkeypatch.setattr("maya_batch.run.cluster.workers.workers_decode", lambda device: device == "cpu")
+    return asked
+
+
+def test_the_demo_voice_says_the_same_with_workers_that_decode_too(
+    nodes: Any, tmp_path: Path, received: list[bool]
+) -> None:
     book = write_book(tmp_path / "book.yaml", [SHORT * 2] * 3, formats=["wav", "mp3"], render={"attempts": 1})
     outputs = tmp_path / "alone", tmp_path / "workers"
     machines = Machine(device="cpu"), Machine(device="cpu", batch_size=8, workers=3, ray_address=nodes.address)
@@ -205,17 +211,8 @@ def test_the_demo_voice_says_the_same_with_workers_that_decode_too(
 
 
 def test_several_books_share_their_workers(
-    book: TinyBook, nodes: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    book: TinyBook, nodes: Any, received: list[bool], caplog: pytest.LogCaptureFixture
 ) -> None:
-    received, pop = list[bool](), ReceivedWaveforms.pop
-
-    def noted(self: ReceivedWaveforms, seed: int, codes: Codes) -> NDArray[np.float32] | None:
-        found = pop(self, seed, codes)
-        received.append(found is not None)
-        return found
-
-    monkeypatch.setattr(ReceivedWaveforms, "pop", noted)
-    monkeypatch.setattr("maya_batch.run.cluster.workers.workers_decode", lambda device: device == "cpu")
     book.loaders.codec = lambda _, layout, __: WholeCodec(layout)
     fault(book, seconds=0.2)  # the first book ends while others are rendered
     shelf = Shelf(book)
