@@ -55,7 +55,8 @@ class TakeGenerator:
 
         def ask(request: TakeRequest) -> Request:
             latest[request.key] = request
-            return request_of(request.key, request, self._seed(request))
+            noise = noise_seed(request.key, request.attempt)
+            return request_for(request.chunk, request.key, self._seed(request), noise)
 
         def frame() -> None:
             self.first_frame = self.first_frame or process_age()
@@ -81,13 +82,10 @@ class TakeGenerator:
         return checked_take(generation, request, self._seed(request), self._plan, engine_name(self._engine))
 
 
-def request_of(key: str, request: TakeRequest, seed: int) -> Request:
-    """What the engine is asked under this key for a take whose random numbers have this seed."""
-    chunk = request.chunk
-    return Request(
-        *(key, chunk.description, chunk.text, seed, chunk.max_frames, chunk.expected_frames),
-        noise_seed=noise_seed(request.key, request.attempt),
-    )
+def request_for(chunk: Chunk, key: str, seed: int, noise: int) -> Request:
+    """The request that generates a chunk, with the seeds of its random numbers and of its noise."""
+    about = chunk.description, chunk.text, seed, chunk.max_frames, chunk.expected_frames
+    return Request(key, *about, noise_seed=noise)
 
 
 def checked_take(generation: Generation, request: TakeRequest, seed: int, plan: Plan, engine: str) -> Take:

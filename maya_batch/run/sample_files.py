@@ -87,11 +87,6 @@ def track_tags(title: str, album: str, comment: str) -> TrackTags:
     return TrackTags(title=title, album=album, artist="", track=1, tracks=1, comment=comment)
 
 
-def request_for(chunk: Chunk, key: str, seed: int) -> Request:
-    """The request that generates a chunk."""
-    return Request(key, chunk.description, chunk.text, seed, chunk.max_frames, chunk.expected_frames)
-
-
 def sample_folder(plan: Plan, command: str) -> Path:
     """The default folder of a command's files, `<manifest>-<command>` next to the manifest.
 

@@ -24,14 +24,13 @@ from maya_batch.manifest.error_recovery import suggestion
 from maya_batch.messages.quoting import quoted
 from maya_batch.quality import Problem
 from maya_batch.run.decoding_choice import choose_decoding, refuse_int8_cache
-from maya_batch.run.generate import sequence_seed
+from maya_batch.run.generate import request_for, sequence_seed
 from maya_batch.run.loading import Loaders, load_book_engine
 from maya_batch.run.sample_files import (
     Line,
     Sample,
     SampleFile,
     record,
-    request_for,
     sample_folder,
     sample_paths,
     track_tags,
@@ -81,7 +80,7 @@ def say(
     lines = []
     for chunk in chunks:
         seed = sequence_seed(chunk.ref, sound.seed)
-        lines.append(Line(chunk, request_for(chunk, chunk.ref, seed), seed))
+        lines.append(Line(chunk, request_for(chunk, chunk.ref, seed, seed), seed))
     decoding = choose_decoding(engine, [line.request for line in lines], sound, machine)
     refuse_int8_cache(engine, decoding)
     file = SampleFile(path, lines, track_tags(text[:60], "", _SAY))
@@ -147,7 +146,8 @@ def record_readings(
         lines = []
         for chunk in chunks:
             key = chunk.key(model_config, plan.sound)
-            lines.append(Line(chunk, request_for(chunk, key, sequence_seed(key, 1)), noise_seed(key, 1)))
+            noise = noise_seed(key, 1)
+            lines.append(Line(chunk, request_for(chunk, key, sequence_seed(key, 1), noise), noise))
         files.append(SampleFile(path, lines, track_tags(title, plan.book.title, _AUDITION)))
     decoding: Decoding = "free" if model_config.decoding == "free" else "framed"
     return record(engine, codec, plan.sound, decoding, files, stop or Stop())

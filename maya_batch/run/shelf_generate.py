@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from maya_batch.audio.waveform_cache import noise_seed
 from maya_batch.book.take_store import Take
 from maya_batch.engine.api import Decoding, Engine, Generation, Hooks, Request, Sampling
-from maya_batch.run.generate import checked_take, engine_name, generation_order, request_of, sequence_seed
+from maya_batch.run.generate import checked_take, engine_name, generation_order, request_for, sequence_seed
 from maya_batch.run.result import process_age
 from maya_batch.run.shelf_book import OpenBook, ShelfRequest
 
@@ -63,8 +64,8 @@ class ShelfGenerator:
 
     def _ask(self, asked: ShelfRequest) -> Request:
         self._asked[asked.name] = asked
-        request = asked.request
-        return request_of(asked.name, request, sequence_seed(request.key, request.attempt))
+        key, attempt = asked.request.key, asked.request.attempt
+        return request_for(asked.chunk, asked.name, sequence_seed(key, attempt), noise_seed(key, attempt))
 
     def _take(self, made: Generation, asked: ShelfRequest) -> Take:
         seed = sequence_seed(asked.request.key, asked.request.attempt)
