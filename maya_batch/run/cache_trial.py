@@ -10,12 +10,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from maya_batch.audio.waveform_cache import noise_seed
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.settings import Sound
-from maya_batch.engine.api import CacheRounding, Engine, Generation, Request
+from maya_batch.engine.api import CacheRounding, Engine, Generation
 from maya_batch.messages.plural import plural
-from maya_batch.run.generate import sequence_seed
+from maya_batch.run.generate import request_for, sequence_seed
 from maya_batch.run.pipeline_messages import TakeRequest
 
 log = logging.getLogger(__name__)
@@ -56,15 +57,7 @@ def try_int8_cache(engine: Engine, chunks: Sequence[Chunk], model_config: ModelC
     began, config = time.monotonic(), replace(model_config, kv_cache="int8")
     takes = [TakeRequest(chunk, chunk.key(config, sound), 1) for chunk in chunks[:TRIAL_TAKES]]
     requests = [
-        Request(
-            take.key,
-            take.chunk.description,
-            take.chunk.text,
-            sequence_seed(take.key, take.attempt),
-            take.chunk.max_frames,
-            take.chunk.expected_frames,
-        )
-        for take in takes
+        request_for(take.chunk, take.key, sequence_seed(take.key, 1), noise_seed(take.key, 1)) for take in takes
     ]
     engine.use_kv_cache("int8")
     generations = [made for together in engine.generate(requests, sound.sampling, "framed") for made in together]
