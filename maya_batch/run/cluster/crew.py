@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from maya_batch.errors import MachineError, MayaBatchError, first_line
@@ -163,7 +163,7 @@ class Crew:
         """A worker has answered what it generates."""
         if beat.frames != worker.frames or beat.generations:
             worker.since, worker.frames = time.monotonic(), beat.frames
-        worker.last = replace(beat, generations=(), waveforms={})  # whose memory is Ray's
+        worker.last = beat.without_takes()
         self._tell(worker, beat.notes)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """What the driver, which renders the book, and its workers tell each other."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -118,3 +118,7 @@ class Beat:
     notes: Sequence[Note] = field(default_factory=tuple)
     waveforms: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """The samples of generations, by key; what is not here, the driver decodes."""
+
+    def without_takes(self) -> "Beat":
+        """The counters alone. The memory of codes and samples is Ray's, which frees it when none of them is kept."""
+        return replace(self, generations=(), waveforms={})
