@@ -9,18 +9,10 @@ from maya_batch.engine.api import NO_HOOKS, CacheRounding, Decoding, EngineStats
 from maya_batch.engine.batch_budget import BatchBudget, sequence_needs
 from maya_batch.engine.decode_loop import DecodeLoop, probes_of
 from maya_batch.engine.ggml_devices import GgmlDevice, ggml_devices
-from maya_batch.engine.gguf_memory import (
-    CODEC_BYTES,
-    RESERVED_SHARE,
-    context_bytes,
-    peak_resident_memory,
-    plan_context,
-    position_bytes,
-    resident_memory,
-    usable_memory,
-)
+from maya_batch.engine.gguf_memory import CODEC_BYTES, context_bytes, plan_context, position_bytes
 from maya_batch.engine.gguf_runner import LEAST_TOGETHER, GgufBackend
 from maya_batch.engine.gguf_unconstrained import decode_unconstrained
+from maya_batch.engine.host_memory import RESERVED_SHARE, peak_resident_memory, resident_memory, usable_memory
 from maya_batch.engine.joining import Joining, Prompted, noting
 from maya_batch.engine.llama_model import ContextSize, LlamaContext, LlamaModel
 from maya_batch.engine.prompts import Prompts

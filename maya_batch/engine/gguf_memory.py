@@ -1,7 +1,5 @@
 """Plans what of a GGUF model fits into the memory: layers on a GPU, and sequences at a time."""
 
-import os
-import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,14 +7,12 @@ from maya_batch.checkpoint.gguf_config import GgufConfig
 from maya_batch.checkpoint.gguf_file import GgufFile
 from maya_batch.engine.batch_budget import SequenceNeed
 from maya_batch.engine.gguf_runner import LEAST_TOGETHER
+from maya_batch.engine.host_memory import usable_memory
 from maya_batch.engine.llama_model import MOST_SEQUENCES, POSITION_STRIDE, PROMPT_TOKENS, ContextSize
 from maya_batch.errors import MachineError
 
 #: The default batch sizes. On two CPU cores more than sixteen sequences gain little.
 BATCH_SIZES = {"cpu": 16, "gpu": 64}
-
-#: The share of the available memory that is left for other programs and for what the plan does not know.
-RESERVED_SHARE = 0.08
 
 CODEC_BYTES = 340 * 2**20
 """What decoding a clip with Maya1's codec takes on a CPU: 328 to 360 MiB were measured for 60 to 260 frames."""
@@ -29,9 +25,6 @@ _GPU_SLACK = 600 * 2**20
 
 #: Memory for the vocabulary and the buffers that llama.cpp has besides the weights; without it, it ends the process.
 _LOADING = 64 * 2**20
-
-#: cgroup limits of this process's memory, version 2.
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 def position_bytes(config: GgufConfig, exact: bool) -> int:
@@ -96,37 +89,3 @@ def layers_on_gpu(file: GgufFile, config: GgufConfig, free: int) -> int:
     if room >= output + config.layers * (layer + cache):
         return config.layers + 1
     return max(min(room // (layer + cache), config.layers), 0)
-
-
-def usable_memory() -> int:
-    """Bytes of the machine's memory that this process may still take."""
-    with Path("/proc/meminfo").open(encoding="ascii") as file:
-        lines = dict(line.split(":", 1) for line in file)
-    available = int(lines["MemAvailable"].split()[0]) * 1024
-    try:
-        most = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
-        if most != "max":
-            available = min(available, int(most) - int((_CGROUP / "memory.current").read_text(encoding="ascii")))
-    except (OSError, ValueError):
-        pass  # no such limit
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY:
-        available = min(available, limit - _pages(0))
-    return max(int(available * (1 - RESERVED_SHARE)), 0)
-
-
-def resident_memory() -> int:
-    """Bytes of the machine's memory that this process holds."""
-    return _pages(1)
-
-
-def peak_resident_memory() -> int:
-    """The most bytes of the machine's memory that this process has held."""
-    # Not getrusage: its peak includes that of the process which started this one.
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
-
-
-def _pages(field: int) -> int:
-    """A number of /proc/self/statm in bytes: 0 is the address space, 1 the resident memory."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[field]) * os.sysconf("SC_PAGE_SIZE")

@@ -11,6 +11,7 @@ from typing import Literal
 
 from maya_batch.checkpoint.locate import is_gguf
 from maya_batch.engine.api import Engine
+from maya_batch.engine.cuda_context import cuda_context
 from maya_batch.errors import UsageError
 
 
@@ -56,7 +57,7 @@ def load_engine(
     # Read by MKL at its first product: "strict" is its mode in which a row of a product has the same bits however many
     # rows there are. Without it, some CPUs compute up to 15 rows in another way, and codes would depend on neighbours.
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
-    with _few_collections():
+    with _few_collections(), cuda_context(device):
         from maya_batch.engine.warmup import warm_up
 
         with ThreadPoolExecutor(1) as pool:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maya_batch.engine.gguf_memory import usable_memory
+from maya_batch.engine.host_memory import usable_memory
 from maya_batch.engine.llama_model import ContextSize, LlamaContext, LlamaModel
 from maya_batch.errors import MachineError
 from maya_batch.wording import RESUMABLE, STOPPED, stopped_by

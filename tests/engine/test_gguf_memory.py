@@ -12,7 +12,8 @@ from maya_batch.checkpoint.gguf_file import GgufFile, GgufTensor
 from maya_batch.checkpoint.token_layout import SLOTS
 from maya_batch.engine.batch_budget import SequenceNeed
 from maya_batch.engine.ggml_devices import GgmlDevice, choose_ggml_device
-from maya_batch.engine.gguf_memory import context_bytes, layers_on_gpu, plan_context, position_bytes, usable_memory
+from maya_batch.engine.gguf_memory import context_bytes, layers_on_gpu, plan_context, position_bytes
+from maya_batch.engine.host_memory import usable_memory
 from maya_batch.engine.llama_library import LlamaLibrary
 from maya_batch.engine.llama_model import MOST_SEQUENCES, ContextSize
 from maya_batch.errors import MachineError
