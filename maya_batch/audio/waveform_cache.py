@@ -13,8 +13,8 @@ from maya_batch.checkpoint.token_layout import Codes
 from maya_batch.errors import MachineError, first_line
 from maya_batch.torch_errors import is_gpu_failure, out_of_memory
 
-#: Bytes of waveforms that are kept: more than two hours of speech. Others are decoded again when they are needed.
-_KEPT = 768 * 2**20
+#: Bytes of waveforms that are kept unless more are allowed: more than two hours of speech.
+FEW_WAVEFORMS = 768 * 2**20
 
 
 class Decodable(Protocol):
@@ -77,7 +77,9 @@ class Waveform:
 class WaveformMemory:
     """The memory that the waveforms of several books share. Of all of them, one clip is decoded at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = FEW_WAVEFORMS) -> None:
+        """`most` bytes are kept; other waveforms are decoded again when they are needed."""
+        self.most = most
         self.lock = RLock()
         self.bytes = 0
         """Bytes of the waveforms that are kept."""
@@ -106,6 +108,11 @@ class WaveformCache:
                 self._codec = self._load()
             return self._codec
 
+    def allow(self, most: int) -> None:
+        """Keep up to `most` bytes, if that is more than up to now."""
+        with self._lock:
+            self._memory.most = max(self._memory.most, most)
+
     def forget(self) -> None:
         """Drop the codec: it cannot be used any more."""
         self._codec = None
@@ -121,7 +128,7 @@ class WaveformCache:
             if name in self._kept:
                 return self._kept[name]
             waveform = self._start(take)
-            if self._memory.bytes < _KEPT:
+            if self._memory.bytes < self._memory.most:
                 self._kept[name] = waveform
             return waveform
 

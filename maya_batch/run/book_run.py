@@ -35,6 +35,7 @@ from maya_batch.run.scope import WHOLE_BOOK, Scope
 from maya_batch.run.subtitle_writing import measure_pauses, write_subtitles
 from maya_batch.run.take_inspector import make_inspector
 from maya_batch.run.take_pipeline import TakePipeline
+from maya_batch.run.waveform_room import waveform_bytes
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,8 @@ class BookRun:
         """
         began = time.monotonic()
         self.waveforms.load()
+        if self.threaded():  # else the model shares the memory, and few sequences at a time need few waveforms
+            self.waveforms.allow(waveform_bytes())
         self._inspector.load(told)
         self.result.stages.spent("loading", began)
 

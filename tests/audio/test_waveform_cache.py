@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from maya_batch.audio.waveform_cache import WaveformCache, WaveformMemory, noise_seed
@@ -36,10 +35,9 @@ def test_what_was_not_prepared_is_decoded_when_it_is_needed() -> None:
     assert codec.decoded == [noise_seed("key3", 1)]
 
 
-def test_no_more_is_kept_than_memory_is_meant_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maya_batch.audio.waveform_cache._KEPT", 5 * 1000 * 4)
+def test_no_more_is_kept_than_memory_is_meant_for() -> None:
     codec = CountingCodec()
-    waveforms = WaveformCache(lambda: codec)
+    waveforms = WaveformCache(lambda: codec, WaveformMemory(5 * 1000 * 4))
     for number in range(20):
         waveforms.prepare(take_of(number))
     assert len(codec.decoded) == 20
@@ -51,10 +49,9 @@ def test_no_more_is_kept_than_memory_is_meant_for(monkeypatch: pytest.MonkeyPatc
     assert len(codec.decoded) == 36
 
 
-def test_a_take_that_is_dropped_leaves_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maya_batch.audio.waveform_cache._KEPT", 1)
+def test_a_take_that_is_dropped_leaves_room_for_another() -> None:
     codec = CountingCodec()
-    waveforms = WaveformCache(lambda: codec)
+    waveforms = WaveformCache(lambda: codec, WaveformMemory(1))
     waveforms.prepare(take_of(1))
     waveforms.drop(take_of(1))
     waveforms.drop(take_of(2))
