@@ -40,7 +40,7 @@ SENTENCES = (
 
 
 #: What a take of random weights, which is noise, may have: else each would be encoded for the pages, as problems are.
-_NOISE_ALLOWED = {
+NOISE_ALLOWED = {
     "shortest": 0,
     "longest": 10,
     "repeated_seconds": 60,
@@ -65,7 +65,7 @@ def write_book(path: Path, hours: float, model: str, noise: bool = False) -> Pat
     manifest = {
         "title": "Benchmark",
         "voices": {"narrator": VOICE},
-        "render": {"chunk_words": most, "attempts": 1, **({"quality": _NOISE_ALLOWED} if noise else {})},
+        "render": {"chunk_words": most, "attempts": 1, **({"quality": NOISE_ALLOWED} if noise else {})},
         "chapters": [
             {"title": f"Part {number}", "text": "\n\n".join(chapter)}
             for number, chapter in enumerate(chapters, start=1)

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.bench.drawn_lengths import drawn_frames
+from maya_batch.bench.workload import NOISE_ALLOWED
 from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.token_layout import SLOTS, Codes, read_layout
 from maya_batch.engine.api import NO_HOOKS, Decoding, Generation, Hooks, Request, Sampling
@@ -104,7 +105,10 @@ def measure(folder: Path, workers: int, takes: int, sound: bool) -> None:
     text = [f"Number {at} came that night, and " + "the river was high and " * 5 + "dark." for at in range(takes)]
     book.write(
         {f"Part {at}": text[at : at + PARAGRAPHS] for at in range(0, takes, PARAGRAPHS)},
-        render={"model": "./lm", "codec": "./codec", "chunk_words": 40, "attempts": 1},
+        render={
+            **{"model": "./lm", "codec": "./codec", "chunk_words": 40, "attempts": 1},
+            "quality": NOISE_ALLOWED,  # else each would be encoded for the pages
+        },
     )
     plan, began, spent = book.plan(), time.monotonic(), time.process_time()
     machine = Machine(device="cpu", workers=workers or None)
