@@ -14,7 +14,7 @@ from maya_batch.errors import MachineError, first_line
 from maya_batch.torch_errors import is_gpu_failure, out_of_memory
 
 #: Bytes of waveforms that are kept unless more are allowed: more than two hours of speech.
-FEW_WAVEFORMS = 768 * 2**20
+_FEW = 768 * 2**20
 
 
 class Decodable(Protocol):
@@ -77,10 +77,10 @@ class Waveform:
 class WaveformMemory:
     """The memory that the waveforms of several books share. Of all of them, one clip is decoded at a time."""
 
-    def __init__(self, most: int = FEW_WAVEFORMS) -> None:
-        """`most` bytes are kept; other waveforms are decoded again when they are needed."""
-        self.most = most
+    def __init__(self) -> None:
         self.lock = RLock()
+        self.most = _FEW
+        """Bytes that are kept; other waveforms are decoded again when they are needed."""
         self.bytes = 0
         """Bytes of the waveforms that are kept."""
 

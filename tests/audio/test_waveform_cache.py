@@ -36,8 +36,9 @@ def test_what_was_not_prepared_is_decoded_when_it_is_needed() -> None:
 
 
 def test_no_more_is_kept_than_memory_is_meant_for() -> None:
-    codec = CountingCodec()
-    waveforms = WaveformCache(lambda: codec, WaveformMemory(5 * 1000 * 4))
+    codec, memory = CountingCodec(), WaveformMemory()
+    memory.most = 5 * 1000 * 4
+    waveforms = WaveformCache(lambda: codec, memory)
     for number in range(20):
         waveforms.prepare(take_of(number))
     assert len(codec.decoded) == 20
@@ -50,14 +51,23 @@ def test_no_more_is_kept_than_memory_is_meant_for() -> None:
 
 
 def test_a_take_that_is_dropped_leaves_room_for_another() -> None:
-    codec = CountingCodec()
-    waveforms = WaveformCache(lambda: codec, WaveformMemory(1))
+    codec, memory = CountingCodec(), WaveformMemory()
+    memory.most = 1
+    waveforms = WaveformCache(lambda: codec, memory)
     waveforms.prepare(take_of(1))
     waveforms.drop(take_of(1))
     waveforms.drop(take_of(2))
     waveforms.prepare(take_of(2))
     waveforms.pop(take_of(2))
     assert len(codec.decoded) == 2
+
+
+def test_more_can_be_allowed_and_never_less() -> None:
+    memory = WaveformMemory()
+    waveforms, usual = WaveformCache(CountingCodec, memory), memory.most
+    waveforms.allow(usual + 1)
+    waveforms.allow(usual)
+    assert memory.most == usual + 1
 
 
 def test_all_takes_of_a_chunk_can_be_dropped() -> None:
