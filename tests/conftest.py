@@ -48,14 +48,16 @@ def _is_fast_loop(config: pytest.Config) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Unless a profile is asked for, properties are tried with 40 examples instead of hypothesis's 100, and with 20 in
-    the fast loop.
-    """
-    if not config.getoption("--hypothesis-profile"):
-        from hypothesis import settings
+    """Properties are tried with the same examples each time, however long a busy machine takes for one.
 
-        settings.register_profile("fewer", max_examples=20 if _is_fast_loop(config) else 40)
-        settings.load_profile("fewer")
+    Unless the profile `thorough` is asked for, they are 40 instead of hypothesis's 100, and 20 in the fast loop.
+    """
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("thorough", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    examples = 20 if _is_fast_loop(config) else 40
+    settings.register_profile("fewer", settings.get_profile("thorough"), max_examples=examples)
+    settings.load_profile(config.getoption("--hypothesis-profile") or "fewer")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

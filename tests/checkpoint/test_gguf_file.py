@@ -263,7 +263,7 @@ def test_a_header_of_more_than_its_bound(tmp_path: Path) -> None:
 
 # --- any damage --------------------------------------------------------------------------------------------------
 
-RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RELAXED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def is_read_or_refused(path: Path, content: bytes) -> bool:

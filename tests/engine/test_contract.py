@@ -51,7 +51,7 @@ def test_a_sequence_is_the_same_in_any_batch(batch_size: int, engine: Engine, al
         assert_same(generate_all(engine, REQUESTS[::-1], SAMPLED, batch_size), alone)
 
 
-@settings(max_examples=3, deadline=None, derandomize=True)
+@settings(max_examples=3)
 @given(order=st.permutations(REQUESTS), count=st.integers(2, len(REQUESTS)), batch_size=st.integers(2, 12))
 def test_a_sequence_is_the_same_in_any_order_with_any_others_left_out(
     engine: Engine,

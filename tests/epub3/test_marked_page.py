@@ -1,7 +1,7 @@
 """A page with an element around each sentence has the same text, and the same elements but for divided inline ones."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -96,7 +96,6 @@ BLOCK = st.builds(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(BLOCK, INLINE), max_size=4).map("".join), st.data())
 def test_no_page_loses_text_or_blocks(body: str, data: st.DataObject) -> None:
     root = page(f"<div>{body}</div>")

@@ -37,7 +37,7 @@ def _blocks(draw: st.DrawFn) -> list[Block]:
     return made
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 @given(_blocks(), st.lists(st.tuples(_TITLES, st.integers(1, 4), st.integers(0, 16)), max_size=6), _READINGS)
 def test_the_sums_add_up_and_no_block_is_lost(
     blocks: list[Block], contents: Sequence[tuple[str, int, int]], reading: Reading
@@ -52,7 +52,7 @@ def test_the_sums_add_up_and_no_block_is_lost(
     assert sorted(held) == sorted(map(id, blocks))
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 @given(_blocks(), _READINGS)
 def test_chapter_files_are_texts_that_the_parser_takes(blocks: list[Block], reading: Reading) -> None:
     for chapter in make_chapters(stories.document(blocks, title="The Lamp"), reading)[0]:
@@ -76,7 +76,7 @@ _LINES = st.lists(
 )
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(lines=_LINES)
 def test_a_plain_text_is_accounted_for_whatever_its_lines(
     lines: list[str], tmp_path_factory: pytest.TempPathFactory

@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maya_batch.errors import UsageError
@@ -276,7 +276,6 @@ def _element(inside: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 _BODIES = st.recursive(_TEXT | st.just("<!-- c -->"), _element, max_leaves=40)
 
 
-@settings(deadline=None)
 @given(st.lists(_BODIES, max_size=4).map("".join), st.booleans())
 def test_every_character_is_accounted_for(body: str, broken: bool) -> None:
     content = xhtml(body)

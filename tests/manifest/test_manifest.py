@@ -319,7 +319,7 @@ books = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(max_examples=examples(120), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(120), suppress_health_check=list(HealthCheck))
 @given(books)
 @pytest.mark.usefixtures("folder")
 def test_whatever_stands_in_a_mapping_is_salvaged_and_said_in_plain_words(book: dict[str, Any]) -> None:
@@ -494,7 +494,7 @@ def test_file_stem(title: str, stem: str) -> None:
     assert file_stem(title) == stem
 
 
-@settings(max_examples=examples(200), deadline=None, derandomize=True)
+@settings(max_examples=examples(200))
 @given(st.text(max_size=120))
 def test_file_stem_is_always_a_safe_name_and_stable(title: str) -> None:
     stem = file_stem(title)

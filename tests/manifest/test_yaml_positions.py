@@ -167,7 +167,7 @@ def test_locate_at_the_ends_and_where_there_is_no_text() -> None:
 words = st.text(st.sampled_from("abé“”'\"\\#:-&!|>%@{}[],? \t\n\x85\u2028\xa0\u3000\U0001f600\ufeff"), max_size=60)
 
 
-@settings(max_examples=examples(300), deadline=None, derandomize=True)
+@settings(max_examples=examples(300))
 @given(words, st.sampled_from([None, "'", '"', "|", ">"]), st.integers(5, 40), st.booleans())
 @example("it's 'so'\n\n  \"x\" \\ y\n", "'", 5, False)
 def test_locate_points_at_the_character_of_the_value(value: str, style: str | None, width: int, unicode: bool) -> None:
@@ -192,7 +192,7 @@ def test_locate_points_at_the_character_of_the_value(value: str, style: str | No
         before = line, column
 
 
-@settings(max_examples=examples(200), deadline=None, derandomize=True)
+@settings(max_examples=examples(200))
 @given(st.lists(st.text(st.sampled_from("abé “#:'\"-\t"), max_size=12), min_size=1), st.sampled_from("|>"))
 def test_locate_in_blocks_written_by_hand(lines: list[str], style: str) -> None:
     text = f"k: {style}1+ # why\n" + "".join(f" {line}\n" for line in lines)
@@ -208,7 +208,7 @@ def test_locate_in_blocks_written_by_hand(lines: list[str], style: str) -> None:
             assert line > 1
 
 
-@settings(max_examples=examples(300), deadline=None, derandomize=True)
+@settings(max_examples=examples(300))
 @given(st.binary(max_size=60) | st.text("&a*:-[]{}!|>'\"\n <,?#%", max_size=40).map(str.encode))
 def test_load_never_raises(raw: bytes) -> None:
     source, found = load(raw, "book.yaml")

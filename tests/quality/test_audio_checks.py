@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maya_batch.manifest import Quality
@@ -108,14 +108,12 @@ def test_the_fake_codec_gives_sound_without_problems() -> None:
         assert kinds(FakeCodec().decode(codes, seed)) == []
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.floats(0.05, 2.5), st.floats(0, 2), st.floats(0, 2))
 def test_neither_loudness_nor_silence_around_it_makes_good_speech_bad(gain: float, before: float, after: float) -> None:
     wave = SPEECH * np.float32(gain * 0.9 / (2.5 * float(np.abs(SPEECH).max())))
     assert kinds(np.concatenate((hush(before), wave, hush(after)))) == []
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.integers(0, 3000), st.integers(0, 2**32), st.sampled_from([0.0, 0.5, 1.0]))
 def test_no_wave_is_too_odd(samples: int, seed: int, size: float) -> None:
     wave = np.random.default_rng(seed).uniform(-size, size, samples).astype(np.float32)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout, read_layout
@@ -84,7 +84,6 @@ def test_a_sentence_said_twice_is_a_problem_unless_the_text_says_it_twice() -> N
     assert check_codes(generation, twice, 110, LAYOUT_OF_MAYA, 1.0, Quality()) == ()
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.floats(0.8, 1.25), st.floats(0.5, 2), st.integers(1, 45))
 def test_takes_near_the_voices_own_pace_are_never_short_or_long(near: float, pace: float, words: int) -> None:
     text = " ".join(["lamp"] * words)
@@ -94,7 +93,6 @@ def test_takes_near_the_voices_own_pace_are_never_short_or_long(near: float, pac
     assert found == ()
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.text("abc <>.!", max_size=60), st.integers(0, 80), st.sampled_from(["eos", "cap", "broken"]))
 def test_no_text_and_no_length_is_too_odd(text: str, frames: int, finish: Finish) -> None:
     codes = np.zeros((frames, SLOTS), dtype=np.uint16)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maya_batch.checkpoint.token_layout import SLOTS, Codes
@@ -40,7 +40,6 @@ def test_a_voice_that_is_stuck_is_a_loop_and_a_short_silence_is_none() -> None:
     assert stuck.lag == 1
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.integers(0, 300), st.integers(0, 40), st.integers(0, 2**32))
 def test_codes_that_do_not_repeat_hold_no_loop_whatever_their_length(frames: int, stretch: int, seed: int) -> None:
     codes = spoken(frames, seed)
@@ -48,7 +47,6 @@ def test_codes_that_do_not_repeat_hold_no_loop_whatever_their_length(frames: int
     assert find_loop(codes, stretch) is None
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.integers(4, 40), st.integers(0, 60), st.integers(0, 60), st.integers(0, 2**32))
 def test_what_is_copied_is_always_found(stretch: int, before: int, between: int, seed: int) -> None:
     codes = spoken(before + stretch + between, seed)
@@ -72,7 +70,6 @@ def test_words_that_a_text_says_twice_are_counted(text: str, longest: tuple[int,
     assert repeated_words(text) == longest
 
 
-@settings(derandomize=True, deadline=None)
 @given(WORDS, WORDS)
 def test_a_text_that_says_some_words_twice_has_at_least_these(words: list[str], between: list[str]) -> None:
     count, whole = repeated_words(" ".join([*words, *between, *words]))

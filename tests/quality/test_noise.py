@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -25,7 +25,6 @@ def test_a_voice_is_no_noise_and_neither_is_silence_or_a_hiss_that_nobody_hears(
     assert longest_noise(np.zeros(0, dtype=np.float32), RATE, -50.0) == (0.0, 0.0)
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.lists(st.booleans(), max_size=40))
 def test_the_longest_run_is_the_longest(marks: list[bool]) -> None:
     array: NDArray[np.bool_] = np.array(marks, dtype=bool)

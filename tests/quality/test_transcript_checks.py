@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maya_batch.manifest.schema import Quality
@@ -31,7 +31,6 @@ def test_a_text_heard_as_it_stands_has_no_problem() -> None:
 
 
 # The first text of a language loads its number words.
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(WORDS), max_size=40), st.sampled_from(["en", "en-GB", "de", "xx"]))
 def test_any_text_heard_as_it_stands_has_no_problem(words: list[str], language: str) -> None:
     text = " ".join(words)
@@ -39,7 +38,6 @@ def test_any_text_heard_as_it_stands_has_no_problem(words: list[str], language: 
     assert (heard.word_error, heard.unheard, problems) == (0.0, (), ())
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_whatever_is_written_and_heard_is_judged(text: str, transcript: str) -> None:
     heard, _ = check(text, transcript)
@@ -47,7 +45,6 @@ def test_whatever_is_written_and_heard_is_judged(text: str, transcript: str) -> 
     assert all(0 <= place < len(text.split()) for place in heard.unheard)
 
 
-@settings(deadline=None)
 @given(st.integers(4, 12), st.integers(0, 1000), st.randoms(use_true_random=False))
 def test_words_dropped_in_a_row_are_missing_and_named(count: int, at: int, draw: random.Random) -> None:
     words = [f"{a}{b}" for a in ("ba", "de", "fi", "go", "mu") for b in ("rt", "lk", "mp", "nd", "x", "sh")]

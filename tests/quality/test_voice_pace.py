@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maya_batch.quality.voice_pace import COUNTED, ENOUGH_FOR_PACE, ENOUGH_FOR_QUIET, Limits, VoiceProfiles
@@ -78,7 +78,6 @@ FIRSTS = st.lists(
 )
 
 
-@settings(derandomize=True, deadline=None)
 @given(firsts=FIRSTS, data=st.data())
 def test_the_order_in_which_takes_come_is_nothing_to_the_limits_and_what_is_settled_stays(
     firsts: list[tuple[str, float | None, float | None]], data: st.DataObject
@@ -101,7 +100,6 @@ def test_the_order_in_which_takes_come_is_nothing_to_the_limits_and_what_is_sett
     assert learned(data.draw(st.permutations(numbers))) == learned(numbers)
 
 
-@settings(derandomize=True, deadline=None)
 @given(good=st.lists(st.floats(0.9, 1.1), min_size=5, max_size=8), data=st.data())
 def test_failed_takes_do_not_move_the_pace_out_of_the_good_ones(good: list[float], data: st.DataObject) -> None:
     count = ENOUGH_FOR_PACE - len(good)
@@ -115,7 +113,6 @@ def test_of_a_steady_voice_a_cut_between_words_is_no_end() -> None:
     assert 0.28 < least([*STEADY, *STEADY][:ENOUGH_FOR_QUIET]) < min(STEADY)
 
 
-@settings(derandomize=True, deadline=None)
 @given(cut=st.floats(0, 0.2))
 def test_a_take_that_is_cut_off_does_not_make_cuts_the_rule(cut: float) -> None:
     assert least([cut, *STEADY, *STEADY][:ENOUGH_FOR_QUIET]) > 0.25
@@ -126,7 +123,6 @@ def test_of_a_voice_whose_ends_vary_nothing_is_asked() -> None:
     assert least([*varied, *varied][:ENOUGH_FOR_QUIET]) == 0
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.lists(st.floats(0, 5), min_size=ENOUGH_FOR_QUIET, max_size=ENOUGH_FOR_QUIET))
 def test_nine_of_ten_takes_are_long_enough(quiets: list[float]) -> None:
     assert sum(quiet < least(quiets) for quiet in quiets) <= len(quiets) / 10

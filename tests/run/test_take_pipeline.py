@@ -25,6 +25,7 @@ from maya_batch.checkpoint.token_layout import Codes
 from maya_batch.errors import MachineError
 from maya_batch.run.chapter_queue import ChapterQueue
 from maya_batch.run.pipeline import MOST_WAITING, Inbox, Pipeline
+from maya_batch.run.pipeline_messages import Decoded
 from maya_batch.run.postprocess import TakeProcessor
 from maya_batch.run.render import render_book
 from maya_batch.run.result import RunResult
@@ -156,6 +157,17 @@ def test_takes_that_are_heard_together_make_the_same_book(
 ) -> None:
     monkeypatch.setattr("maya_batch.quality.recognizers.recognizer_ready", lambda name: True)
     long_book(tiny, 80, bad="Good")
+    send, arrived = Inbox.send, threading.Condition()
+    decoded: list[Decoded] = []
+
+    def noting(inbox: Inbox[Any], message: object) -> None:
+        send(inbox, message)
+        if isinstance(message, Decoded):
+            with arrived:
+                decoded.append(message)
+                arrived.notify_all()
+
+    monkeypatch.setattr(Inbox, "send", noting)
     texts = [chunk.text for chunk in tiny.plan().chunks()]
     made = []
     for batch, workers in ((1, 1), (8, 1), (4, 3)):
@@ -163,16 +175,18 @@ def test_takes_that_are_heard_together_make_the_same_book(
         transcriber.batch, transcriber.workers = batch, workers
         transcriber.errors = {text: [0.5] for text in texts[::9]}
         real = transcriber.transcribe
+        decoded.clear()
 
-        def slowly(
+        def waiting_first(
             takes: Any, rate: int, real: Any = real, sizes: list[int] = sizes, threads: set[str] = threads
         ) -> Any:
             sizes.append(len(takes))
             threads.add(threading.current_thread().name)
-            time.sleep(0.005 * len(takes))
+            with arrived:  # three first calls hear twelve at most, so each thread is needed and finds a full batch
+                assert arrived.wait_for(lambda: len(decoded) >= 40, timeout=60)
             return real(takes, rate)
 
-        monkeypatch.setattr(transcriber, "transcribe", slowly)
+        monkeypatch.setattr(transcriber, "transcribe", waiting_first)
         result = render(tiny, Machine())
         state = book_state(tiny.plan(), Machine())
         takes = [

@@ -2,8 +2,8 @@
 
 from hypothesis import settings
 
-#: By hypothesis's own profile, `--hypothesis-profile default`, whatever the profile that is loaded.
-_OF_DEFAULT_PROFILE = 100
+#: By the profile `thorough` of `tests/conftest.py`, whatever the profile that is loaded.
+_OF_THOROUGH_PROFILE = 100
 
 
 def examples(count: int) -> int:
@@ -11,4 +11,4 @@ def examples(count: int) -> int:
 
     `tests/conftest.py` loads the profile before test modules are imported.
     """
-    return max(1, count * settings().max_examples // _OF_DEFAULT_PROFILE)
+    return max(1, count * settings().max_examples // _OF_THOROUGH_PROFILE)

@@ -43,7 +43,7 @@ def texts(source: str, words: int = 40, fits: Callable[[str], bool] = always) ->
     return [piece.text for piece in chunk(source, words, fits)[1]]
 
 
-@settings(derandomize=True, max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400))
 @given(SOURCES, st.integers(1, 12), st.integers(5, 80))
 def test_pieces_partition_the_source_and_repeat_or_lose_nothing(source: str, words: int, length: int) -> None:
     def fits(text: str) -> bool:

@@ -142,7 +142,7 @@ FRAGMENTS = [
 # fmt: on
 
 
-@settings(derandomize=True, max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))
 def test_stripping_keeps_the_partition_and_loses_no_letter(source: str) -> None:
     passages, _ = parse_script(source, {"anna"}, {"laugh"})

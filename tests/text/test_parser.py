@@ -37,7 +37,7 @@ def the_problem(source: str) -> TextProblem:
     return problems[0]
 
 
-@settings(derandomize=True, max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400))
 @given(SOURCES)
 def test_passages_partition_the_source(source: str) -> None:
     passages, problems = parse(source)
@@ -48,7 +48,7 @@ def test_passages_partition_the_source(source: str) -> None:
     assert all(0 <= p.offset <= len(source) for p in problems)
 
 
-@settings(derandomize=True, max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400))
 @given(SOURCES)
 def test_clean_text_is_stripped_and_has_a_less_than_only_in_tags(source: str) -> None:
     for passage in parse(source)[0]:
@@ -58,7 +58,7 @@ def test_clean_text_is_stripped_and_has_a_less_than_only_in_tags(source: str) ->
         assert any(c.isalnum() for c in passage.text)
 
 
-@settings(derandomize=True, max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400))
 @given(SOURCES)
 def test_source_offsets_are_monotone_inside_the_span_and_point_at_the_character(source: str) -> None:
     for passage in parse(source)[0]:

@@ -143,7 +143,7 @@ FRAGMENTS = [
 # fmt: on
 
 
-@settings(derandomize=True, max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))
 def test_mended_passages_partition_the_source_and_have_a_less_than_only_in_tags(source: str) -> None:
     passages, _ = parse_script(source, {"anna"}, {"laugh"})

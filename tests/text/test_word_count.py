@@ -80,7 +80,7 @@ def test_numbers_in_any_language(language: str) -> None:
     assert spoken_words("1984 21st $3.50 1,250.5", language).most > 8
 
 
-@settings(derandomize=True, max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400))
 @given(TEXTS | st.text("0123456789.,:/-$£%stk ", max_size=30), st.sampled_from(["en", "de", "ja"]))
 def test_any_text_can_be_counted_and_every_word_counts(text: str, language: str) -> None:
     plain = [word for word in TAG.sub(" ", text).split() if word.isalpha() and word.isascii()]
@@ -117,7 +117,7 @@ def test_speakable(text: str, given_to_model: str) -> None:
     assert speakable(text) == given_to_model
 
 
-@settings(derandomize=True, max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400))
 @given(TEXTS)
 def test_speakable_is_idempotent_and_keeps_words_and_tags(text: str) -> None:
     once = speakable(text)

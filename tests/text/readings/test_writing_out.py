@@ -55,7 +55,7 @@ def test_the_rule_of_a_change_is_its_kind() -> None:
     assert [(new.rule, new.text) for new in replacements] == [("title", "Doctor"), ("cardinal", "five")]
 
 
-@settings(derandomize=True, max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300))
 @given(
     st.lists(
         st.sampled_from(["5", "Mr. ", "<laugh>", " ", "5kg", "%", "–", ".", "p.m.", "Hill ", "£3 4s. 6d."]), max_size=9
