@@ -20,7 +20,8 @@ from maya_batch.book.output_files import hidden_folder, is_chapter
 from maya_batch.book.report_files import JSON_NAME, LISTEN_NAME, PAGE_NAME, is_report
 from maya_batch.book.sample_file import sample_path
 from maya_batch.book.state import BookState
-from maya_batch.book.subtitle_files import SubtitleRecord, subtitle_paths
+from maya_batch.book.subtitle_files import subtitle_paths, subtitle_record
+from maya_batch.book.written_files import WrittenFiles
 from maya_batch.errors import UsageError
 from maya_batch.files.safe_open import safe_open, safe_read
 from maya_batch.manifest.audio_formats import SUBTITLES
@@ -169,7 +170,7 @@ def _foreign_files(state: BookState, adopt: bool) -> Iterator[str]:
     for source in sources:
         if hidden_folder(state.folder).resolve() in source.resolve().parents or is_part(source):
             yield f"{source} is a source of the book, but is in a place that maya-batch writes to; move it"
-    record = SubtitleRecord(state)
+    record = subtitle_record(state)
     known = {(found.st_dev, found.st_ino): path for path in sources for found in [path.stat()]}
     targets = [target.path for chapter in state.plan.chapters for target in state.output.targets(chapter)]
     targets += [book_path(state)] if has_book_file(state) else []
@@ -197,7 +198,7 @@ def _has_own_chapters(state: BookState) -> bool:
     return bool(named) or bool(state.store.keys())
 
 
-def _is_ours(path: Path, state: BookState, record: SubtitleRecord) -> bool:
+def _is_ours(path: Path, state: BookState, record: WrittenFiles) -> bool:
     if path.suffix[1:] in SUBTITLES:
         return record.has(path)
     if path.name not in (JSON_NAME, PAGE_NAME, LISTEN_NAME):

@@ -22,7 +22,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.
 #: What a run writes into `.maya` under another name first.
 _RECORDS = (
     *("book.yaml", "model.lock", "choices.yaml"),
-    *("chapters.json", "sound.json", "subtitles.json", "unclaimed.json"),
+    *("chapters.json", "sound.json", "subtitles.json", "companions.json", "unclaimed.json"),
 )
 
 #: The start of the file, which names the process that has the lock.

@@ -1,37 +1,18 @@
-"""The files of a book's subtitles: which there are, what is in them, and which of them this program wrote.
+"""The files of a book's subtitles: which there are, what is in them, and which of them this program wrote."""
 
-They have no place for a fingerprint, so the file `subtitles.json` in the folder `.maya` has the sha256 of each.
-"""
-
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-
-from pydantic import TypeAdapter, ValidationError
 
 from maya_batch.audio.m4b import sound_starts
 from maya_batch.book.book_files import BookFile, book_files, book_path, has_book_file
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.cues import chapter_cues
-from maya_batch.book.output_files import hidden_folder
 from maya_batch.book.state import BookState
 from maya_batch.book.subtitles import Subtitle, shifted, srt, subtitles, vtt
-from maya_batch.errors import MachineError
-from maya_batch.files.atomic_write import write_atomic
-from maya_batch.files.safe_open import safe_read
-
-LARGEST = 64 * 2**20
-"""The largest subtitles, in bytes: hundreds of hours."""
+from maya_batch.book.written_files import WrittenFiles, read_written
 
 _WRITERS = {"srt": srt, "vtt": vtt}
-
-
-@cache
-def _record() -> "TypeAdapter[dict[str, str]]":
-    return TypeAdapter(dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -44,7 +25,7 @@ class SubtitleFile:
     @property
     def state(self) -> str:
         """`current` if the file has this content, else `outdated`, or `missing`."""
-        there = read_subtitles(self.path)
+        there = read_written(self.path)
         return "missing" if there is None else "current" if there == self.content else "outdated"
 
 
@@ -99,59 +80,14 @@ def stale_subtitles(state: BookState) -> list[Path]:
     now.update(file.path.with_suffix(f".{suffix}") for file in files for suffix in state.output.subtitle_suffixes)
     # While chapters are missing, it is not known which parts the book will have.
     waits = has_book_file(state) and not files and bool(state.output.subtitle_suffixes)
-    record = SubtitleRecord(state)
+    record = subtitle_record(state)
     stale = [path for path in record.paths() if path not in now and record.wrote(path)]
     return [path for path in stale if not (waits and path.name.startswith(f"{book_path(state).stem} ("))]
 
 
-def read_subtitles(path: Path) -> bytes | None:
-    """The content of a file; None if there is none that can be read."""
-    try:
-        return safe_read(path, LARGEST)
-    except OSError:
-        return None
-
-
-class SubtitleRecord:
-    """The file `subtitles.json` of one book: the sha256 of each file of subtitles, by its path in the output folder."""
-
-    def __init__(self, state: BookState) -> None:
-        self._folder, self._path = state.folder, hidden_folder(state.folder) / "subtitles.json"
-        self._known: Mapping[str, str] = self._read()
-
-    def paths(self) -> list[Path]:
-        """All files, sorted; none outside the output folder."""
-        found = (self._folder.joinpath(name) for name in sorted(self._known))
-        return [path for path in found if ".." not in path.parts and path.is_relative_to(self._folder)]
-
-    def has(self, path: Path) -> bool:
-        """Whether a file of this name was written."""
-        return self._name(path) in self._known
-
-    def wrote(self, path: Path) -> bool:
-        """Whether the file is as it was written."""
-        content = read_subtitles(path)
-        return content is not None and self._known.get(self._name(path)) == _digest(content)
-
-    def put(self, path: Path, content: bytes) -> None:
-        """Record that this is about to be written.
-
-        Raises:
-            MachineError: the record cannot be written.
-        """
-        self._known = {**self._known, self._name(path): _digest(content)}
-        write_atomic(self._path, json.dumps(self._known, indent=0).encode())
-
-    def _name(self, path: Path) -> str:
-        return path.relative_to(self._folder).as_posix()
-
-    def _read(self) -> dict[str, str]:
-        try:
-            return _record().validate_json(safe_read(self._path, LARGEST))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValidationError, RecursionError) as error:
-            raise MachineError(f"{self._path}: not a list of subtitles; restore a copy of it, or remove it") from error
+def subtitle_record(state: BookState) -> WrittenFiles:
+    """The record of the files of subtitles."""
+    return WrittenFiles(state.folder, "subtitles.json")
 
 
 def _chapter_paths(state: BookState, chapter: Chapter) -> list[Path]:
@@ -162,7 +98,3 @@ def _chapter_paths(state: BookState, chapter: Chapter) -> list[Path]:
 
 def _files(paths: Sequence[Path], shown: Sequence[Subtitle]) -> list[SubtitleFile]:
     return [SubtitleFile(path, _WRITERS[path.suffix[1:]](shown).encode()) for path in paths]
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

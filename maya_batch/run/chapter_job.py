@@ -27,6 +27,9 @@ from maya_batch.manifest import Master
 #: How often the files of a mastered chapter are encoded at most, each time with more room for their peaks.
 _TRIES = 4
 
+#: Seconds of silence in a chapter whose chunks are all left out, at least: no format holds a file without sound.
+_EMPTY_CHAPTER = 0.1
+
 
 @dataclass(frozen=True)
 class ChapterJob:
@@ -156,6 +159,7 @@ def chapter_job(
         sound = state.plan.manuscript.jingle
         jingle = Clip(resampled(sound.samples, sound.sampling_rate, rate), pauses.after_jingle + before)
         before = 0.0
+    end = pauses.chapter_end if clips or jingle is not None else max(pauses.chapter_end, _EMPTY_CHAPTER)
     master = state.plan.book.master
     return ChapterJob(
         clips=clips,
@@ -164,7 +168,7 @@ def chapter_job(
         targets=targets if master is None else [replace(target, as_loud=True) for target in targets],
         tags=tags,
         start=pauses.chapter_start + before,
-        end=pauses.chapter_end,
+        end=end,
         sampling_rate=rate,
         master=master,
         headroom=headroom(state.plan.book.output.audio, rate),

@@ -21,6 +21,7 @@ from maya_batch.book.output_files import is_chapter
 from maya_batch.book.sample_file import sample_of
 from maya_batch.book.state import BookState
 from maya_batch.book.track_tags import track_tags
+from maya_batch.book.written_files import WrittenFiles
 from maya_batch.files.atomic_write import part_of, write_atomic, write_errors
 from maya_batch.files.safe_open import safe_folder, safe_read
 from maya_batch.manifest.cover import LARGEST_COVER
@@ -201,14 +202,18 @@ def write_companions(state: BookState) -> list[Path]:
     Raises:
         MachineError: a file cannot be written.
     """
-    written = []
-    for name, content in companions(state.plan.manuscript).items():
+    found, written = companions(state.plan.manuscript), list[Path]()
+    if not found or not state.output.audio_folder.is_dir():
+        return written
+    record = WrittenFiles(state.folder, "companions.json")
+    for name, content in found.items():
         path = state.output.audio_folder / name
-        if not state.output.audio_folder.is_dir() or _content(path) == content:
+        if _content(path) == content:
             continue
         make_audio_folder(state)
-        if not (name == OPF_NAME and is_opf(_content(path))):
+        if not record.wrote(path) and not (name == OPF_NAME and is_opf(_content(path))):
             keep(path)
+        record.put(path, content)  # first: after a kill in between, the old file is kept as one that was changed
         write_atomic(path, content)
         written.append(path)
     return written

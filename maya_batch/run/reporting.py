@@ -249,10 +249,12 @@ def report_clips(state: BookState, report: Report, waveforms: WaveformCache | No
 
     Without `waveforms` that are loaded, these are the stored ones.
     """
-    worst = {chunk.ref for chunk in worst_takes(report.chunks)[:MOST_TAKES]}
+    worst = {chunk.ref: (chunk.key, chunk.attempt) for chunk in worst_takes(report.chunks)[:MOST_TAKES]}
     clips = {}
     for chunk in (chunk for chunk in state.plan.chunks() if chunk.ref in worst):
         take = state.take(chunk)
+        if take is not None and (take.key, take.attempt) != worst[chunk.ref]:
+            continue  # the book was edited, or another take is in use, since the report was written
         mp3 = None if take is None else take_clip(state, take, waveforms)
         if mp3 is not None:
             with suppress(ValueError):  # the stored file is not a clip

@@ -11,7 +11,7 @@ from maya_batch.book.book_files import book_files
 from maya_batch.book.chapter_sound import ChapterSound
 from maya_batch.book.cues import has_times
 from maya_batch.book.state import BookState
-from maya_batch.book.subtitle_files import SubtitleFile, SubtitleRecord, book_subtitles, chapter_subtitles
+from maya_batch.book.subtitle_files import SubtitleFile, book_subtitles, chapter_subtitles, subtitle_record
 from maya_batch.book.track_tags import track_tags
 from maya_batch.files.atomic_write import write_atomic
 from maya_batch.messages.plural import plural
@@ -52,7 +52,7 @@ def write_subtitles(state: BookState, partial: bool = False) -> Iterator[Path]:
     Raises:
         MachineError: a file cannot be written, or a stream cannot be read.
     """
-    record = SubtitleRecord(state)
+    record = subtitle_record(state)
     for file in _asked_for(state, partial):
         if file.state == "current":
             continue

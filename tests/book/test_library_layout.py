@@ -85,6 +85,24 @@ def test_changed_details_change_metadata_and_tags_alone(tiny: TinyBook, fake_eng
     assert aside.read_text() == "<mine/>"
 
 
+def test_a_new_cover_replaces_the_old_one_and_keeps_what_a_person_put_there(
+    tiny: TinyBook, fake_engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tiny.folder / "c.png").write_bytes(png(8))
+    tiny.write(TEXT, output=LIBRARY, cover="c.png", **BOOK)
+    render(tiny)
+    cover = tiny.output / "Zoë Ä" / "A Tale of Two" / "cover.png"
+    (tiny.folder / "c.png").write_bytes(png(9))
+    assert "cover.png" in [Path(name).name for name in assemble(tiny)]
+    assert cover.read_bytes() == png(9)
+    assert not list(cover.parent.glob("cover.png.aside-*"))
+    assert "was changed" not in caplog.text
+    cover.write_bytes(b"mine")
+    assemble(tiny)
+    [aside] = cover.parent.glob("cover.png.aside-*")
+    assert (aside.read_bytes(), cover.read_bytes()) == (b"mine", png(9))
+
+
 def test_a_link_in_the_place_of_a_folder_is_an_error(tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path) -> None:
     tiny.write(TEXT, output={"formats": ["mp3"], "layout": "audiobookshelf"}, **BOOK)
     tiny.output.mkdir()

@@ -57,3 +57,20 @@ def test_another_store_and_a_book_without_takes_are_refused(tiny: TinyBook, cli:
         cli("check", tiny.path, "--store", "audible"), EXIT_USAGE
     )
     assert "nothing is rendered" in one_line(cli("check", tiny.path), EXIT_USAGE)
+
+
+def test_no_text_of_an_older_report_gets_the_sound_of_another_one(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    texts = ["Endless was the night.", "Endless was the river."]
+    render = {"model": "./lm", "codec": "./codec", "attempts": 1}
+    tiny.write({"One": texts}, render=render)
+    assert cli("render", tiny.path).code == 3
+    page = tiny.output / "report.html"
+    assert page.read_text(encoding="utf-8").count("data:audio/mpeg") == 2
+    tiny.write({"One": [texts[1], "More talk.", texts[0]]}, render=render)
+    cli("check", tiny.path)
+    assert "data:audio/mpeg" not in page.read_text(encoding="utf-8")
+    tiny.write({"One": texts}, render=render)
+    cli("check", tiny.path)
+    assert page.read_text(encoding="utf-8").count("data:audio/mpeg") == 2

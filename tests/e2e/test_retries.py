@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
 from maya_batch.audio.waveform_cache import WaveformCache
 from maya_batch.book.leftovers import left_over
@@ -113,6 +114,23 @@ def test_what_failed_is_left_out_where_the_book_wants_it(tiny: TinyBook, fake_en
     tiny.write(chapters)
     assemble_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders)
     assert audio(tiny) == kept
+
+
+@pytest.mark.parametrize("master", [None, "store"])
+def test_a_chapter_whose_chunks_are_all_left_out_is_a_short_silence(
+    master: str | None, tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    tiny.write(
+        {"One": ["Broken talk."], "Two": ["Fine talk."]},
+        render={**RENDER, "failed": "omit", "attempts": 1},
+        pauses={"chapter_start": 0, "chapter_end": 0},
+        output={"formats": ["wav", "mp3", "flac", "opus", "m4a", "m4b"]},
+        **({} if master is None else {"master": master}),
+    )
+    result = render(tiny)
+    assert (kinds(result), result.exit_code) == ([("1:1", "broken")], 3)
+    assert {path.name for path in result.files} >= {f"01-one.{kind}" for kind in ("wav", "mp3", "flac", "opus", "m4a")}
+    assert soundfile.info(tiny.output / "01-one.wav").duration == pytest.approx(0.1)
 
 
 def tiny_source(tiny: TinyBook, ref: str) -> str:
