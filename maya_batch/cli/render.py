@@ -22,7 +22,6 @@ from maya_batch.cli.options import (
 from maya_batch.cli.progress import shown_progress
 from maya_batch.cli.session import Session
 from maya_batch.cli.several import render_several
-from maya_batch.errors import UsageError
 from maya_batch.manifest import output_folder
 from maya_batch.messages.logs import log_to_terminal
 from maya_batch.run.command_guard import guarded
@@ -92,10 +91,12 @@ def render(
     session = context.ensure_object(Session)
     if len(books) > 1:
         of_one = {"--output": output is not None, "--chapters": chapters is not None, "--adopt": adopt}
-        for flag in [flag for flag, given in of_one.items() if given]:
-            raise UsageError(f"{flag} is for one book, and {len(books)} are named; render that book alone")
         render_several(
-            *(books, book_flags, machine_flags, session, allowed), until=until, max_minutes=max_minutes, notify=notify
+            *(books, book_flags, machine_flags, session, allowed),
+            until=until,
+            max_minutes=max_minutes,
+            notify=notify,
+            of_one=[flag for flag, given in of_one.items() if given],
         )
         return
     from maya_batch.book.report_files import PAGE_NAME

@@ -1,7 +1,7 @@
 """`render` with several books."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import typer
@@ -9,7 +9,7 @@ import typer
 from maya_batch.cli.options import BookFlags, MachineFlags
 from maya_batch.cli.progress import shown_progress
 from maya_batch.cli.session import Session
-from maya_batch.errors import EXIT_STOPPED, StoppedError
+from maya_batch.errors import EXIT_STOPPED, StoppedError, UsageError
 from maya_batch.interrupt import Interruption
 from maya_batch.run.command_guard import guarded
 from maya_batch.run.deadline import deadline_of
@@ -31,8 +31,11 @@ def render_several(
     until: str | None,
     max_minutes: float | None,
     notify: str | None,
+    of_one: Collection[str],
 ) -> None:
     """Render books in the order given, and tell at the end what became of each.
+
+    `of_one` are the flags given that are for one book alone.
 
     The command of --notify runs once, and is told the report of the first book with the worst exit code.
     """
@@ -40,6 +43,8 @@ def render_several(
 
     stop = session.stop
     with stop.interrupts(RESUMABLE), notifying(notify) as notice:
+        for flag in of_one:
+            raise UsageError(f"{flag} is for one book, and {len(books)} are named; render that book alone")
         deadline = deadline_of(until, max_minutes)
         book_flags.start_log()
         machine = machine_flags.machine()

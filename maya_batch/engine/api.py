@@ -110,10 +110,10 @@ def _no_requests() -> Sequence[Request]:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What an engine calls between frames. None of them is called after the last sequence has ended."""
+    """What an engine calls between frames, or between batches."""
 
     tick: Callable[[], None] = _nothing
-    """Can show the time, or stop the run by raising."""
+    """Can show the time, or stop the run by raising. Not called after the last sequence has ended."""
     retries: Callable[[], Sequence[Request]] = _no_requests
     """Called after `tick`. Returns finished requests to generate again, with other seeds; they start before all that
     wait.

@@ -5,8 +5,8 @@ A book that another model config or sampling renders waits until the batch has e
 """
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from maya_batch.audio.waveform_cache import WaveformMemory
@@ -73,7 +73,7 @@ class ShelfRun:
 
         self._queue = ShelfQueue(manifests, plan, opened, progress)
         self.result = ShelfResult(books=self._queue.books)
-        self._told = set[str]()
+        self._logged_reasons = set[str]()
         self._books = OpenBooks(self._queue, self.result, self._count_engine)
         self._batch: ShelfBatch | None = None
         self._generator: ShelfGenerator | None = None
@@ -86,20 +86,20 @@ class ShelfRun:
             StoppedError, Interruption, GpuLostError, MachineError: as `render_book`. The takes of all open books are
                 saved, and their reports written.
         """
-        began, told = time.monotonic(), None
+        began, failure = time.monotonic(), None
         # All books end inside: what they still hold is stored before a signal is raised.
         with self._ends, self._stop.deferred():
             try:
                 while self._begin_batch():
                     self._generate()
             except BaseException as error:
-                told = self._books.abandon(error)
-                if told is error:
+                failure = self._books.abandon(error)
+                if failure is error:
                     raise
             finally:
                 self.result.seconds = time.monotonic() - began
-            if told is not None:
-                raise told  # not inside the handler: a full disk is no part of the signal that came before it
+            if failure is not None:
+                raise failure  # not inside the handler: a full disk is no part of the signal that came before it
         return self.result
 
     def _begin_batch(self) -> bool:
@@ -190,9 +190,9 @@ class ShelfRun:
             with book.about():
                 run.begin()
             if run.unexamined and not run.waiting:
-                run.load(self._told)
+                run.load(self._logged_reasons)
                 threads = self._shared_threads(book)
-                with book.about(), run.opened_takes(self._tick, threads, book.about) as takes:
+                with self._in_pipeline(book), run.opened_takes(self._tick, threads, book.about) as takes:
                     takes.examine()
                 run.look_again()
         except Exception as error:
@@ -212,13 +212,19 @@ class ShelfRun:
                 loaded = run.start(None if self._batch is None else self._batch.loaded)
                 if self._batch is None:
                     self._batch = ShelfBatch(loaded, run.state.plan.sound.sampling, checkpoint_of(book), begun)
-            run.load(self._told)
-            with book.about():
+            run.load(self._logged_reasons)
+            with self._in_pipeline(book):
                 book.begin(run.opened_takes(self._tick, self._shared_threads(book), book.about))
         except Exception as error:
             self._books.fail(book, error)
             return False
         return True
+
+    @contextmanager
+    def _in_pipeline(self, book: OpenBook) -> Iterator[None]:
+        """Send messages of a book; a signal inside `send` would leave one that is counted and never handled."""
+        with book.about(), self._stop.deferred():
+            yield
 
     def _shared_threads(self, book: OpenBook) -> Threads:
         if self._threads is None:

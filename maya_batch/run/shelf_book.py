@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from maya_batch.book.chunk import Chunk
 from maya_batch.book.output_files import hidden_folder
@@ -20,9 +21,9 @@ log = logging.getLogger(__name__)
 class OpenBook:
     """A book between the opening of its folder and its report."""
 
-    def __init__(self, told: ShelfBook, run: BookRun, exits: ExitStack) -> None:
-        """`told` is what the summary tells of it; leaving `exits` ends all that is open for it."""
-        self.told, self.run, self._exits = told, run, exits
+    def __init__(self, entry: ShelfBook, run: BookRun, exits: ExitStack) -> None:
+        """`entry` is what the summary tells of it; leaving `exits` ends all that is open for it."""
+        self.entry, self.run, self._exits = entry, run, exits
         self.takes: BookTakes | None = None
         """Once it runs in a batch."""
         self._requests: list[TakeRequest] = []
@@ -31,7 +32,7 @@ class OpenBook:
         """Keys of those that it has."""
         self._known: set[str] = set()
         """Keys of all that it had."""
-        self._logged = LoggedBook(told.title, hidden_folder(run.state.folder))
+        self._logged = LoggedBook(entry.title, hidden_folder(run.state.folder))
 
     def about(self) -> AbstractContextManager[None]:
         """Inside, messages are about this book."""
@@ -103,16 +104,16 @@ class OpenBook:
     @property
     def _opened(self) -> BookTakes:
         if self.takes is None:
-            raise ValueError(f"{self.told.title} does not run in a batch yet")
+            raise ValueError(f"{self.entry.title} does not run in a batch yet")
         return self.takes
 
     def abandon(self, error: BaseException) -> BaseException:
-        """End all that is open because of this error, and write the report; returns the error that is told."""
+        """End all that is open because of this error, and write the report; returns the error to raise."""
         with self.about():
             try:
                 self._exits.__exit__(type(error), error, error.__traceback__)
-            except BaseException as told:
-                return told
+            except BaseException as failure:
+                return failure
         return error
 
 
@@ -131,19 +132,21 @@ class ShelfRequest:
     @property
     def name(self) -> str:
         """What the engine calls it: two books may have chunks of the same key."""
-        return f"{self.request.key} {self.book.told.number}"
+        return f"{self.request.key} {self.book.entry.number}"
 
 
 @contextmanager
-def logged_run(opened: AbstractContextManager[BookRun]) -> Iterator[BookRun]:
-    """A run that is opened; as other books follow, its log is closed and its waveforms are dropped after its end."""
+def logged_run(opened: AbstractContextManager[BookRun], folder: Path) -> Iterator[BookRun]:
+    """A run in an output folder that is being opened; as other books follow, its log is closed after its end, also if
+    it cannot be opened, and its waveforms are dropped.
+    """
     run: BookRun | None = None
     try:
         with opened as run:
             yield run
     finally:
+        close_book_log(hidden_folder(folder))
         if run is not None:
-            close_book_log(hidden_folder(run.state.folder))
             run.waveforms.clear()
 
 
@@ -157,5 +160,5 @@ def keep_together(made: Sequence[tuple[OpenBook, list[Take]]]) -> None:
                 try:
                     other.store_only(left)
                 except Exception as error:  # the first one ends the run
-                    log.error("%s: %s", other.told.title, error)
+                    log.error("%s: %s", other.entry.title, error)
             raise

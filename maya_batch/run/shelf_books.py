@@ -36,11 +36,11 @@ class OpenBooks:
 
     def next(self) -> OpenBook | None:
         """Open the next book that is waiting; None if it is left out."""
-        told, book = self._queue.waiting[0], None
+        entry, book = self._queue.waiting[0], None
         try:
-            book = self._queue.opened(told)
+            book = self._queue.opened(entry)
         except Exception as error:
-            self._leave_out(told, error)
+            self._leave_out(entry, error)
         else:
             self.all.append(book)
         self._queue.waiting.popleft()
@@ -60,10 +60,10 @@ class OpenBooks:
             self._closed(book)
         except Exception as error:
             self._closed(book)
-            self._leave_out(book.told, error)
+            self._leave_out(book.entry, error)
             return
-        book.told.finished(book.run.result)
-        log.info("%s: %s", book.told.title, book.told.state)
+        book.entry.finished(book.run.result)
+        log.info("%s: %s", book.entry.title, book.entry.state)
 
     def fail(self, book: OpenBook, error: Exception) -> None:
         """Close a book that cannot be rendered.
@@ -72,38 +72,38 @@ class OpenBooks:
             The error, if it ends the whole run.
         """
         self._count_engine(book)
-        told = book.abandon(error)
+        failure = book.abandon(error)
         self._closed(book)
-        self._leave_out(book.told, told)
+        self._leave_out(book.entry, failure)
 
     def abandon(self, error: BaseException) -> BaseException:
         """Close all because of this error; returns the one that ends the run."""
-        told = error
+        failure = error
         for book in self.all:
             book.end_early()
         for book in self.all:
             self._count_engine(book)
             ended = book.abandon(error)
             self._result.count(book.run.result)
-            book.told.stopped(ended)
-            if exit_code_of(told) == EXIT_STOPPED:
-                told = ended
-        return told
+            book.entry.stopped(ended)
+            if exit_code_of(failure) == EXIT_STOPPED:
+                failure = ended
+        return failure
 
     def _closed(self, book: OpenBook) -> None:
         self.all.remove(book)
         self._result.count(book.run.result)
 
-    def _leave_out(self, told: ShelfBook, error: BaseException) -> None:
+    def _leave_out(self, entry: ShelfBook, error: BaseException) -> None:
         """The other books go on without this one; what ends the whole run is raised."""
         if _ends_all(error):
-            told.stopped(error)
+            entry.stopped(error)
             raise error
-        told.left_out(error)
+        entry.left_out(error)
         if not isinstance(error, MayaBatchError | OSError):
             for line in "".join(traceback.format_exception(error)).splitlines():
                 log.error("%s", line)
-            log.error("%s: %s", told.title or told.manifest, bug(first_line(error)))
+            log.error("%s: %s", entry.title or entry.manifest, bug(first_line(error)))
             return
         for line in error.lines() if isinstance(error, MayaBatchError) else [str(error)]:
             log.error("%s", line)

@@ -51,7 +51,7 @@ class ShelfGenerator:
             by_book: dict[int, tuple[OpenBook, list[Take]]] = {}
             for made in generations:
                 asked = self._asked.pop(made.key)
-                _, takes = by_book.setdefault(asked.book.told.number, (asked.book, []))
+                _, takes = by_book.setdefault(asked.book.entry.number, (asked.book, []))
                 takes.append(self._take(made, asked))
             for book, takes in by_book.values():
                 share = sum(len(take.codes) for take in takes) / frames if frames else 1 / len(by_book)

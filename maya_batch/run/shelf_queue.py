@@ -42,23 +42,23 @@ class ShelfQueue:
         self._folders: dict[Path, Path] = {}
         """Manifests by output folder."""
 
-    def opened(self, told: ShelfBook) -> OpenBook:
+    def opened(self, entry: ShelfBook) -> OpenBook:
         """A book, ready to be rendered.
 
         Raises:
             UsageError: its output folder is that of an earlier book; or as `opened_book` and `plan`.
         """
-        plan = self._plan(told.manifest)
-        told.title, told.folder = plan.book.title, output_folder(plan.manuscript)
-        self._refuse_shared_folder(told, told.folder)
+        plan = self._plan(entry.manifest)
+        entry.title, entry.folder = plan.book.title, output_folder(plan.manuscript)
+        self._refuse_shared_folder(entry, entry.folder)
         exits = ExitStack()
-        progress = BookProgress(self._progress, told.title, told.number, len(self.books))
-        return OpenBook(told, exits.enter_context(logged_run(self._opener(plan, progress))), exits)
+        progress = BookProgress(self._progress, entry.title, entry.number, len(self.books))
+        return OpenBook(entry, exits.enter_context(logged_run(self._opener(plan, progress), entry.folder)), exits)
 
-    def _refuse_shared_folder(self, told: ShelfBook, folder: Path) -> None:
-        other = self._folders.setdefault(folder.resolve(), told.manifest)
-        if other is not told.manifest:
+    def _refuse_shared_folder(self, entry: ShelfBook, folder: Path) -> None:
+        other = self._folders.setdefault(folder.resolve(), entry.manifest)
+        if other is not entry.manifest:
             raise UsageError(
-                f"{told.manifest}: its output folder {folder} is that of {other}; set another output.folder in one of "
+                f"{entry.manifest}: its output folder {folder} is that of {other}; set another output.folder in one of "
                 "them"
             )

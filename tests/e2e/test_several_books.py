@@ -5,11 +5,14 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from maya_batch.run.pipeline import Inbox
+from maya_batch.run.pipeline_messages import Unexamined
 from maya_batch.wording import RESTARTED, RESUMABLE
 from tests.book.test_run_lock import another_run
 from tests.e2e.test_cli import Cli, one_line
@@ -101,6 +104,15 @@ def test_the_command_at_the_end_runs_once_and_gets_the_worst_report(
     assert note.read_text() == f"--subject|The night|{page}|3|{page}|"
 
 
+def test_the_command_at_the_end_runs_for_flags_that_several_books_do_not_take(
+    three: Shelf, fake_engine: FakeEngine, cli: Cli, tmp_path: Path
+) -> None:
+    command, note = noting(tmp_path)
+    said = cli("render", *three.books, "--adopt", "--notify", command)
+    assert one_line(said, 2) == "--adopt is for one book, and 3 are named; render that book alone"
+    assert note.read_text() == "--subject|The night||2||"
+
+
 def test_a_stop_names_the_books_that_were_not_begun(three: Shelf, fake_engine: FakeEngine, cli: Cli) -> None:
     fake_engine.batch_size = 2
     fake_engine.before_batch = lambda count: signal.raise_signal(signal.SIGTERM) if count == 1 else None
@@ -113,6 +125,34 @@ def test_a_stop_names_the_books_that_were_not_begun(three: Shelf, fake_engine: F
     fake_engine.before_batch = lambda _: None
     assert cli("render", *three.books).code == 0
     assert len(fake_engine.requests) == 9
+
+
+@pytest.mark.parametrize("waiting", [True, False], ids=["a chunk waits", "no chunk waits"])
+def test_a_signal_while_takes_are_examined_is_raised_between_two_messages(
+    waiting: bool, three: Shelf, fake_engine: FakeEngine, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inside one that is being sent it would leave the run waiting for ever."""
+    assert cli("render", *three.books).code == 0
+    state = three.state(three.books[0])
+    first, _, last = [state.take(chunk) for chunk in state.plan.chunks()]
+    assert first is not None
+    assert last is not None
+    state.store.put([replace(first, examined=False)])
+    if waiting:
+        for path in three.books[0].with_suffix("").rglob(f"{last.key}/*.npz"):
+            path.unlink()
+    sent: list[object] = []
+
+    def send(inbox: Inbox[Any], message: object, real: Any = Inbox.send) -> None:
+        if isinstance(message, Unexamined) and not sent:
+            signal.raise_signal(signal.SIGTERM)
+            sent.append(message)
+        real(inbox, message)
+
+    monkeypatch.setattr(Inbox, "send", send)
+    assert cli("render", *three.books).code == 4
+    assert sent
+    assert cli("render", *three.books).code == 0
 
 
 def test_a_book_that_failed_is_worse_than_a_stop(three: Shelf, fake_engine: FakeEngine, cli: Cli) -> None:

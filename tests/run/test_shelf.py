@@ -1,6 +1,7 @@
 """Several books in one run: what they share, and what happens to the others when one of them is in trouble."""
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from maya_batch.errors import (
     StoppedError,
 )
 from maya_batch.interrupt import Interruption, Stop
+from maya_batch.messages.logs import log_to_terminal
 from maya_batch.run import reporting
 from maya_batch.run.deadline import Deadline, deadline_of
 from maya_batch.run.shelf import ShelfRun
@@ -243,6 +245,23 @@ class LastChecks(Deadline):
         if not left:
             raise StoppedError("stopped after --max-minutes")
         left.pop()
+
+
+def test_the_log_of_a_book_that_another_run_renders_gets_nothing_of_the_other_books(
+    three: Shelf, fake_engine: FakeEngine
+) -> None:
+    log_to_terminal(quiet=True, verbose=False)
+    birch = three.books[1]
+    three.run([birch]).run()
+    hidden = birch.with_suffix("") / ".maya"
+    with another_run(hidden):
+        run = three.run(keep_log=True)
+        run.run()
+    assert [code for _, code in states(run)] == [0, EXIT_BUSY, 0]
+    said = (hidden / "render.log").read_text(encoding="utf-8")
+    assert "ash" not in said
+    assert "cedar" not in said
+    assert not [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)]
 
 
 def test_a_deadline_that_has_passed_begins_nothing_but_books_without_work_are_whole(three: Shelf) -> None:

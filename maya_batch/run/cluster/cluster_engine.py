@@ -154,7 +154,8 @@ class ClusterEngine:
                 if deal.left:
                     hooks.tick()
                 self._aside += map(self._set_aside, deal.add_first(hooks.retries()))
-                deal.add_last(hooks.later())
+                if not deal.waiting:
+                    deal.add_last(hooks.later())
         finally:
             crew.lost = nothing_held
             for worker in crew.ready:

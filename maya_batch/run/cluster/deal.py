@@ -44,6 +44,11 @@ class Deal:
         """Requests that wait or are held."""
         return len(self._queue) + len(self._suspects) + sum(map(len, self._held.values()))
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a request waits for a worker."""
+        return bool(self._queue or self._suspects)
+
     def add_first(self, requests: Sequence[Request]) -> list[Request]:
         """Queue these before all waiting ones; returns those that were set aside, which are not queued."""
         aside = [request for request in requests if request.key in self._aside]

@@ -98,6 +98,24 @@ def test_retries_and_later_requests_are_generated_too() -> None:
     assert keys(made) == sorted([*range(30), 0, 40, 41])
 
 
+def test_later_requests_are_asked_for_when_none_waits() -> None:
+    """Each call may open another book."""
+    generated: list[int] = []
+    coming = [[request(number)] for number in range(40, 60)]
+    asked: list[int] = []
+
+    def later() -> list[Request]:
+        asked.append(len(generated))
+        return coming.pop() if coming else []
+
+    made = engine(FakeRay(lambda number, call, held: held[:1]))
+    for found in made.generate(REQUESTS, Sampling(), "framed", Hooks(later=later)):
+        generated += [int(generation.key) for generation in found]
+    assert sorted(generated) == [*range(30), *range(40, 60)]
+    assert min(asked) >= 30 - 3 * 5  # three workers hold a batch of four and a quarter of that each
+    assert max(asked[:20]) > 40  # not all at once
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -116,6 +134,14 @@ def test_a_worker_that_is_lost_is_replaced(fault: object, reason: str, caplog: p
         f"worker fake/2 is left out: {reason}; 5 chunks wait for another worker; a new one is started"
     ]
     assert "fake/2" not in made.stats.workers
+
+
+def test_a_worker_that_loads_no_engine_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    ray = FakeRay(loaded=lambda number: "loaded" if number == 2 else LOADED)
+    made = engine(ray)
+    assert keys(spoken(made, REQUESTS)) == list(range(30))
+    assert ray.killed == [2]
+    assert caplog.messages == ["worker fake/2 is left out: it answered with a str; a new one is started"]
 
 
 def test_a_worker_that_answers_without_frames_hangs() -> None:
