@@ -137,7 +137,7 @@ def machine_settings(config: str | None, flags: dict[str, object]) -> Machine:
     try:
         return Machine.model_validate(values)
     except ValidationError as error:
-        raise UsageError(flag_mistake(error)) from error
+        raise UsageError(flag_mistake(error, Machine)) from error
 
 
 def flags_of(**values: object) -> Render:
@@ -150,15 +150,15 @@ def flags_of(**values: object) -> Render:
     try:
         checked = Render.model_validate({key: value for key, value in values.items() if value is not None})
     except ValidationError as error:
-        raise UsageError(flag_mistake(error)) from error
+        raise UsageError(flag_mistake(error, Render)) from error
     return checked.model_copy(update=names)
 
 
-def flag_mistake(error: ValidationError) -> str:
-    """The line that says what is wrong with the value of a flag, and how to fix it."""
+def flag_mistake(error: ValidationError, root: type[BaseModel]) -> str:
+    """The line that says what is wrong with the value of a flag, a key of `root`, and how to fix it."""
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])
-    what, mend = in_words(first, (name,))
+    what, mend = in_words(first, (name,), root)
     return what.replace(f"`{name}`", f"--{name.replace('_', '-')}") + (f"; {mend}" if mend else "")
 
 
@@ -200,12 +200,9 @@ def _read_config(path: Path) -> dict[str, object]:
             Machine.model_validate(given)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
-                if detail["type"] == "extra_forbidden":
-                    place = source.key_place(detail["loc"])
-                    what, mend = f"unknown key `{detail['loc'][0]}`", f"known: {', '.join(Machine.model_fields)}"
-                else:
-                    place, (what, mend) = source.place(detail["loc"]), in_words(detail, detail["loc"])
-                findings.append(Finding(str(path), *place, what, mend))
+                of_key = detail["type"] == "extra_forbidden"
+                place = source.key_place(detail["loc"]) if of_key else source.place(detail["loc"])
+                findings.append(Finding(str(path), *place, *in_words(detail, detail["loc"], Machine)))
         else:
             return given
     raise ManifestError(findings)

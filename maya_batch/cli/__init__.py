@@ -1,4 +1,4 @@
-"""The command line: it parses arguments, prints, and sets the exit code. Only this package and `bench` print."""
+"""The command line: it parses arguments, prints, and sets the exit code. Other packages log their messages."""
 
 import logging
 import os

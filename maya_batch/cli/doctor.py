@@ -75,18 +75,21 @@ def _torch() -> Check:
 
 
 def _cuda() -> Check:
-    """CUDA is not needed for the demo voice; for Maya1 it is all but."""
+    """The demo voice does not need CUDA; Maya1 is too slow without it."""
     import torch
 
     if not torch.cuda.is_available():
         why = "this PyTorch was built without CUDA" if torch.version.cuda is None else "PyTorch sees no GPU"
         return Check("CUDA", False, why, needed=False)
     seen = []
-    for index in range(torch.cuda.device_count()):
-        free, total = torch.cuda.mem_get_info(index)
-        major, minor = torch.cuda.get_device_capability(index)
-        name = torch.cuda.get_device_name(index)
-        seen.append(f"cuda:{index} {name} ({major}.{minor}), {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
+    try:
+        for index in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(index)
+            major, minor = torch.cuda.get_device_capability(index)
+            name = torch.cuda.get_device_name(index)
+            seen.append(f"cuda:{index} {name} ({major}.{minor}), {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
+    except Exception as error:  # whatever the driver says of a GPU that has failed
+        return Check("CUDA", False, "; ".join([*seen, first_line(error)]), needed=False)
     return Check("CUDA", True, "; ".join(seen), needed=False)
 
 
@@ -138,7 +141,7 @@ def _bitsandbytes() -> Iterator[Check]:
                 result = layer(inputs).float().cpu()
             exact = inputs.float().cpu() @ weight.T
             error = float((result - exact).norm() / exact.norm())
-        except (ImportError, RuntimeError, OSError, AttributeError, ValueError) as problem:
+        except Exception as problem:  # as above
             yield Check(name, False, first_line(problem), needed=False)
             continue
         # nf4 keeps a normal weight to about 9 %.
@@ -175,7 +178,7 @@ def _features(system_info: bytes) -> str:
 
 
 def _recognizer() -> Check:
-    """Who can listen to the takes: the models of faster-whisper that lie on this disk."""
+    """Which models of faster-whisper, which transcribe the takes, lie on this disk."""
     if not recognizer_installed():
         return Check("recognizer", False, f"not installed: {install_hint('verify')}", needed=False)
     try:

@@ -107,16 +107,18 @@ def clean(
     from maya_batch.book.take_store import unlink_all
     from maya_batch.run.loading import refuse_other_config
 
-    state = _look(book, output, replace(book_flags, allow_unknown_tags=True), machine_flags.machine())
-    hidden = hidden_folder(state.folder)
+    flags, machine = replace(book_flags, allow_unknown_tags=True), machine_flags.machine()
+    hidden = hidden_folder(_look(book, output, flags, machine).folder)
     if not hidden.is_dir():
         print("nothing to remove")
         return
-    refuse_other_book(state)
-    refuse_other_config(state)
-    forgotten = [_model_config(state, text) for text in forget or ()]
-    others = None if other_book is None else [_other(name, state) for name in other_book if name != "none"]
     with lock_book(hidden):
+        # Another run may have rendered the book meanwhile, also with another model config or after an edit.
+        state = book_state(flags.planned_again(book, output), machine, output)
+        refuse_other_book(state)
+        refuse_other_config(state)
+        forgotten = [_model_config(state, text) for text in forget or ()]
+        others = None if other_book is None else [_other(name, state) for name in other_book if name != "none"]
         left = left_over(state, others, forgotten)
         for name in left.absent:
             log.warning("the version of model %s that the book uses is not on this machine; no takes are listed", name)

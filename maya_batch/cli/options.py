@@ -175,13 +175,19 @@ class BookFlags:
         self, book: Path, output: Path | None = None, any_language: bool = True, upgrade_text: bool = False
     ) -> Plan:
         """As `plan`, where the log is started."""
-        sound = flags_of(model=self.model, codec=self.codec, attempts=self.attempts)
-        made = make_plan(
-            book, sound, self.allow_unknown_tags, self.allow_language or any_language, output, upgrade_text
-        )
+        made = self.planned_again(book, output, any_language, upgrade_text)
         for warning in made.warnings:
             log.warning("%s", warning)
         return made
+
+    def planned_again(
+        self, book: Path, output: Path | None = None, any_language: bool = True, upgrade_text: bool = False
+    ) -> Plan:
+        """As `plan`, where its warnings are logged, too."""
+        sound = flags_of(model=self.model, codec=self.codec, attempts=self.attempts)
+        return make_plan(
+            book, sound, self.allow_unknown_tags, self.allow_language or any_language, output, upgrade_text
+        )
 
 
 def takes_flags(parameter: str, kind: type, *names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

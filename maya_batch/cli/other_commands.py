@@ -111,7 +111,8 @@ def fetch(
         if file is not None:
             _tell_place(name, fetch_gguf(name, file, to, _say_now), "--model")
         else:
-            _tell_place(name, fetch_one(name, to, _say_now), "--model" if to else None)
+            flag = "--codec" if name == SNAC_24KHZ else "--model"
+            _tell_place(name, fetch_one(name, to, _say_now), flag if to else None)
 
 
 @takes_flags("machine_flags", MachineFlags, "device", "dtype", "quantization", "recognizer")
@@ -180,7 +181,9 @@ def bench(
     hours: Annotated[
         float | None,
         typer.Option(
-            min=0.001, help="Hours of speech to render. Default: 1; with a .gguf file, 0.1; with `--model demo`, 0.02."
+            min=0.001,
+            max=1000,
+            help="Hours of speech to render. Default: 1; with a .gguf file, 0.1; with `--model demo`, 0.02.",
         ),
     ] = None,
     model: Annotated[

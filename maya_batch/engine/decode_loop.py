@@ -97,7 +97,7 @@ class DecodeLoop:
             if frames and frames[-1].has_arrived():
                 self._stats.gpu_waits += 1
             frames.append(self._decode_frame())
-            # The host would wait for the frame before this one.
+            # Until the frame before this one has arrived the host has nothing else to do: it captures further graphs.
             while self._on_gpu and not frames[0].has_arrived() and self._runner.prepare(self._batch_size):
                 pass
             if len(frames) > self._on_gpu:

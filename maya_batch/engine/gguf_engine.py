@@ -26,7 +26,7 @@ _UNQUANTIZED = ("f32", "f16", "bf16")
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a model is. `gpu` is None on the CPU alone; `free_before` is the GPU's free memory before it was loaded."""
+    """Where a model is. `gpu` is None on the CPU alone; its `free` is what was free before the model was loaded."""
 
     threads: int
     gpu: GgmlDevice | None = None

@@ -19,13 +19,20 @@ def usable_memory() -> int:
     try:
         most = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
         if most != "max":
-            available = min(available, int(most) - int((_CGROUP / "memory.current").read_text(encoding="ascii")))
-    except (OSError, ValueError):
+            available = min(available, int(most) - _held_in_cgroup())
+    except (OSError, ValueError, KeyError):
         pass  # no such limit
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY:
         available = min(available, limit - _pages(0))
     return max(int(available * (1 - RESERVED_SHARE)), 0)
+
+
+def _held_in_cgroup() -> int:
+    """Bytes that count against the limit of the cgroup, without the pages of files that the kernel can drop."""
+    current = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
+    stat = (_CGROUP / "memory.stat").read_text(encoding="ascii")
+    return current - int(dict(line.split() for line in stat.splitlines())["inactive_file"])
 
 
 def resident_memory() -> int:

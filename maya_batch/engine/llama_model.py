@@ -163,10 +163,6 @@ class LlamaContext:
         self._functions.llama_memory_seq_cp(self._memory, source, target, -1, -1)
         self.clear(source)
 
-    def use_threads(self, threads: int) -> None:
-        """Compute with this many threads from now on."""
-        self._functions.llama_set_n_threads(self._pointer, threads, threads)
-
     def _run(
         self,
         tokens: Sequence[int] | NDArray[np.int64],

@@ -4,25 +4,16 @@ A wrong value is removed or replaced by a stand-in, and the data is validated ag
 """
 
 import copy
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from maya_batch.errors import Finding
 from maya_batch.manifest.credits import Credits
-from maya_batch.manifest.output import Format, Output
-from maya_batch.manifest.schema import (
-    Book,
-    Chapter,
-    LexiconItem,
-    Pauses,
-    Quality,
-    Render,
-    Series,
-    Voice,
-)
+from maya_batch.manifest.output import Format
+from maya_batch.manifest.schema import Book, Series, Voice
 from maya_batch.manifest.yaml_positions import Data, DataPath, YamlSource
 from maya_batch.messages.quoting import quoted
 from maya_batch.messages.suggestions import closest, listed
@@ -93,8 +84,8 @@ def _path(detail: ErrorDetails) -> tuple[DataPath, bool]:
     return (*path, at) if at else path, False
 
 
-def in_words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
-    """What is wrong, and how to fix it."""
+def in_words(detail: ErrorDetails, path: DataPath, root: type[BaseModel] = Book) -> tuple[str, str]:
+    """What is wrong with the data at `path` of a `root`, and how to fix it."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     keys = [step for step in path if isinstance(step, str)]
     name = f"`{_unquoted(keys[-1])}`" if keys else "the manifest"
@@ -105,7 +96,7 @@ def in_words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
         whole = what.startswith(("the ", "`", "'", '"'))  # it has its own subject
         return what if whole else f"{name} {what}", str(context["mend"])
     if kind == "extra_forbidden":
-        known = _model(path[:-1]).model_fields
+        known = _model(path[:-1], root).model_fields
         return f"unknown key {quoted(path[-1])}", suggestion(str(path[-1]), known, "allowed here")
     if kind == "missing":
         return f"{name} is missing", f"add `{path[-1]}:`"
@@ -122,8 +113,8 @@ def in_words(detail: ErrorDetails, path: DataPath) -> tuple[str, str]:
         limit = int(limit) if limit == int(limit) else limit
         return f"{name} must be {words} {limit}, not {_unquoted(value)}", ""
     stem = kind.partition("_")[0]
-    if stem == "model" and _model(path) in (Voice, Format, Series, Credits):
-        stem = _model(path).__name__.lower()
+    if stem == "model" and (model := _model(path, root)) in (Voice, Format, Series, Credits):
+        stem = model.__name__.lower()
     if stem in _PLAIN:
         return f"{name} must be {_PLAIN[stem]}, not {quoted(value)}", ""
     if stem in _SHAPES:
@@ -138,35 +129,26 @@ def _unquoted(value: object) -> str:
     return quoted(value).strip("'")
 
 
-def _model(path: DataPath) -> type[BaseModel]:
-    match path:
-        case ("voices", _):
-            return Voice
-        case ("chapters", _):
-            return Chapter
-        case ("lexicon", _):
-            return LexiconItem
-        case ("pauses",):
-            return Pauses
-        case ("credits",):
-            return Credits
-        case ("series",):
-            return Series
-        case ("output",):
-            return Output
-        case ("output", "formats", _):
-            return Format
-        case ("render",):
-            return Render
-        case ("render", "quality"):
-            return Quality
-    return Book
+def _model(path: DataPath, root: type[BaseModel]) -> type[BaseModel]:
+    """What the data at `path` is checked against; for the items of a list or of a mapping, each of them."""
+    model = root
+    for step in path:
+        field = model.model_fields.get(step) if isinstance(step, str) else None
+        model = model if field is None else next(_models(field.annotation), model)
+    return model
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
 
 
 def _patch(data: dict[str, Data], path: DataPath, at_key: bool) -> None:
     """Remove the value at `path`, or put a stand-in there if one is required."""
-    if path[:1] == ("credits",):
-        data.pop("credits", None)  # the texts are checked when all of them are right
+    if path[:1] in (("credits",), ("master",)):
+        data.pop(str(path[0]), None)  # what is left of it without a value means something else
         return
     if at_key:
         _drop(data, path[:-1], path[-1])

@@ -59,9 +59,11 @@ class Master(BaseModel):
     @model_validator(mode="after")
     def _one_level(self) -> Self:
         if self.lufs is None and self.rms is None:
-            raise wrong("no level", f"name a preset ({', '.join(PRESETS)}), or set `lufs` or `rms`", "lufs")
+            raise wrong(
+                "`master` has no level", f"name a preset ({', '.join(PRESETS)}), or set `lufs` or `rms`", "lufs"
+            )
         if self.lufs is not None and self.rms is not None:
-            raise wrong("both `lufs` and `rms`", "remove one of them", "rms")
+            raise wrong("`master` has both `lufs` and `rms`", "remove one of them", "rms")
         return self
 
 

@@ -44,10 +44,10 @@ _THREADS_BESIDE_GPU = 4
 def load_recognizer(name: str, device: str, language: str, threads: int = 1, workers: int | None = None) -> Recognizer:
     """Load a model onto `cpu` (8-bit weights), `cuda` or `cuda:N` (float16).
 
-    Transcripts on a CPU do not depend on `threads`, the number of CPU threads. `workers` is for how many threads it is
-    loaded, where that is known already. On a GPU, takes of silence are
-    transcribed first, as many as will be at a time: CTranslate2 loads the GPU's libraries only then, and keeps the
-    memory that it took, so that the engine, which plans with what is free, plans without it.
+    Transcripts on a CPU do not depend on `threads`, the number of CPU threads. `workers` is how many threads will use
+    it; None: as many as pay on this device. On a GPU, takes of silence are transcribed first, as many as will be at a
+    time: CTranslate2 loads the GPU's libraries only then, and keeps the memory that it took, so that the engine, which
+    plans with what is free, plans without it.
 
     Raises:
         MachineError: faster-whisper is not installed, or the model is not on this disk, cannot be loaded, or does not

@@ -64,7 +64,7 @@ class BookTakes:
             return self._requests
         self.pipeline.send(Generated(list(self._spoken)))
         keys = {take.key for take in self._spoken}
-        # Their retries are a batch after this one, which is not planned for their lengths.
+        # Their retries go into the next batch, because this one is not planned for their lengths.
         left = [request for request in self._requests if request.key not in keys]
         return left or self.drain()
 

@@ -1,4 +1,4 @@
-"""Chapters whose takes are settled: several are written at a time, and told in the order in which they began."""
+"""Chapters whose takes are settled: several are written at a time, and reported in the order of their beginning."""
 
 from collections.abc import Callable
 

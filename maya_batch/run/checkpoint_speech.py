@@ -27,6 +27,7 @@ from maya_batch.quality.code_checks import check_codes
 from maya_batch.quality.hearing import SpokenTake
 from maya_batch.quality.transcriber import Transcriber
 from maya_batch.run.checkpoint_page import SpokenClip, clip_lines, cost_lines, grammar_lines, page_line
+from maya_batch.run.cluster.messages import EngineSettings
 from maya_batch.run.decoding_choice import LEAST_IN_GRAMMAR, decoding_for
 from maya_batch.run.generate import peak_in_process, sequence_seed
 from maya_batch.run.loading import Loaders
@@ -105,14 +106,7 @@ class CheckpointSpeech:
             if line.seed == SEEDS[0]:
                 tell(page_line(f"text {line.text}", line.chunk.text))
         began = time.monotonic()
-        engine = self._loaders.engine(
-            machine.engine,
-            model,
-            device=machine.device,
-            dtype=machine.dtype,
-            quantization=machine.quantization or "none",
-            batch_size=machine.batch_size,
-        )
+        engine = EngineSettings.of(machine).load(self._loaders.engine, model)
         layout = engine.layout
         # Drops nothing: the levels before and after the drop point are measured.
         loaded_codec = self._loaders.codec(codec, replace(layout, clip_start_samples=0), machine.device)

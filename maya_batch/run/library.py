@@ -87,7 +87,7 @@ def read_report(plan: Plan, output: Path | None = None) -> Report:
 
 
 def speak(text: str, description: str, path: Path | str, machine: Machine | None = None, **settings: object) -> Sample:
-    """Speak one text into a WAV or MP3 file, as `maya-batch say` does.
+    """Speak one text into a WAV, MP3, FLAC, Opus or M4A file, by the suffix of `path`, as `maya-batch say` does.
 
     `description` describes the voice. `settings` are keys of a manifest's `render:`, like model or seed.
 

@@ -202,14 +202,9 @@ def load_book_engine(
     sound = state.plan.sound
     checkpoint = state.lock.find(sound.model, "model")
     asked = asked_model_config(state.lock.model_config(sound.model), machine)
-    settings = EngineSettings(
-        machine.engine,
-        machine.device,
-        asked.dtype if asked else machine.dtype,
-        (asked.quantization if asked else machine.quantization) or "none",
-        machine.batch_size,
-        asked.kv_cache if asked else machine.kv_cache,
-    )
+    settings = EngineSettings.of(machine)
+    if asked is not None:
+        settings = replace(settings, dtype=asked.dtype, quantization=asked.quantization, kv_cache=asked.kv_cache)
     # The checkpoint is compared with model.lock while it loads: reading all of its files takes seconds.
     with ThreadPoolExecutor(1) as pool:
         same = pool.submit(state.lock.locate, sound.model, "model", switch)
@@ -281,13 +276,16 @@ def load_book_codec(state: BookState, machine: Machine, loaders: Loaders, switch
     return codec
 
 
-def _refuse_unknown_tags(engine: Engine, chunks: Sequence[Chunk]) -> None:
-    """Refuse tags that are not one token of this checkpoint: it would read them aloud."""
+def unknown_tag(engine: Engine, text: str) -> str | None:
+    """The first tag of a text that is not one token of this checkpoint, which would read it aloud."""
     known = set(engine.tags())
+    return next((tag for tag in TAG.findall(text) if tag.strip("</>") not in known), None)
+
+
+def _refuse_unknown_tags(engine: Engine, chunks: Sequence[Chunk]) -> None:
     for chunk in chunks:
-        for tag in TAG.findall(chunk.text):
-            if tag.strip("</>") not in known:
-                raise UsageError(
-                    f"chunk {chunk.ref}: this checkpoint has no token for {tag} and would read it aloud; remove the "
-                    "tag, or add --allow-unknown-tags"
-                )
+        if (tag := unknown_tag(engine, chunk.text)) is not None:
+            raise UsageError(
+                f"chunk {chunk.ref}: this checkpoint has no token for {tag} and would read it aloud; remove the tag, "
+                "or add --allow-unknown-tags"
+            )

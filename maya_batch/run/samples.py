@@ -23,9 +23,10 @@ from maya_batch.manifest import Voice
 from maya_batch.manifest.error_recovery import suggestion
 from maya_batch.messages.quoting import quoted
 from maya_batch.quality import Problem
+from maya_batch.run.cluster.messages import EngineSettings
 from maya_batch.run.decoding_choice import choose_decoding, refuse_int8_cache
 from maya_batch.run.generate import request_for, sequence_seed
-from maya_batch.run.loading import Loaders, load_book_engine
+from maya_batch.run.loading import Loaders, load_book_engine, unknown_tag
 from maya_batch.run.sample_files import (
     Line,
     Sample,
@@ -58,7 +59,7 @@ def say(
     Raises:
         Interruption: a signal came.
         ManifestError: the text has mistakes; each is told with its position.
-        UsageError: `path` exists and was not written by `say`.
+        UsageError: `path` exists and was not written by `say`, or the checkpoint does not know a tag.
         MachineError: a model, the GPU, the disk or ffmpeg is missing or failed.
     """
     if path.suffix[1:] not in CHAPTER_FORMATS:
@@ -67,15 +68,9 @@ def say(
         raise UsageError(f"{path} exists and was not written by `say`; move it, or choose another name")
     chunks = speech_plan(text, description, sound)
     loaders = loaders or Loaders()
-    engine = loaders.engine(
-        machine.engine,
-        find_checkpoint(sound.model, "model").path,
-        device=machine.device,
-        dtype=machine.dtype,
-        quantization=machine.quantization or "none",
-        batch_size=machine.batch_size,
-        kv_cache=machine.kv_cache,
-    )
+    engine = EngineSettings.of(machine).load(loaders.engine, find_checkpoint(sound.model, "model").path)
+    if (tag := unknown_tag(engine, " ".join(chunk.text for chunk in chunks))) is not None:
+        raise UsageError(f"this checkpoint has no token for {tag} and would read it aloud; remove the tag")
     codec = loaders.codec(find_checkpoint(sound.codec, "codec").path, engine.layout, machine.device)
     lines = []
     for chunk in chunks:

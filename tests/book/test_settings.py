@@ -137,7 +137,10 @@ def test_an_unknown_configuration_names_the_known_ones(
 @pytest.mark.parametrize(
     ("content", "findings"),
     [
-        ("device: cpu\nbatchsize: 4\n", ["2:1: unknown key `batchsize`; known: engine, device, dtype"]),
+        (
+            "device: cpu\nbatchsize: 4\n",
+            ["2:1: unknown key 'batchsize'; did you mean `batch_size`? allowed here: engine"],
+        ),
         ("device: cpu\nbatch_size: none\n", ["2:13: `batch_size` must be a whole number, not 'none'"]),
         ("batch_size: 0\n", ["1:13: `batch_size` must be at least 1, not 0"]),
         ("device: gpu\n", ["1:9: `device` cannot be 'gpu'; known: auto, cpu, cuda, cuda:N"]),

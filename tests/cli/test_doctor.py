@@ -114,6 +114,21 @@ def test_a_gpu_that_llama_cpp_cannot_use_is_told_with_the_command_that_builds_it
     assert re.search(r" --force-reinstall --no-cache-dir --no-deps llama-cpp-python==[\d.]+$", command)
 
 
+def test_a_gpu_that_has_failed_is_told_and_the_rest_still_looked_at(
+    monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Said], hub: object
+) -> None:
+    def failed(index: int) -> None:
+        raise RuntimeError("CUDA error: uncorrectable ECC error\nkernel errors may be told later")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", failed)
+    lines = cli("doctor").out.splitlines()
+    names = [line[4:].partition(":")[0] for line in lines]
+    assert "--  CUDA: CUDA error: uncorrectable ECC error" in lines
+    assert {"GPU kernels", "model demo"} < set(names)
+
+
 def test_a_machine_without_llama_cpp_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maya_batch.cli.doctor.find_spec", lambda name: None)
     check = _llama_cpp()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from maya_batch.book import run_lock
 from maya_batch.book.settings import config_names
 from maya_batch.cli.commands import Commands
 from maya_batch.run.loading import Loaders
@@ -282,6 +283,15 @@ def test_unknown_tags_can_be_allowed(tiny: TinyBook, fake_engine: FakeEngine, cl
     assert said.code == 0
     assert said.err.splitlines()[0].endswith("(allowed)")
     assert fake_engine.texts == ["Oh <cough> no."]
+
+
+def test_no_tag_is_read_aloud(tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    fake_engine.known_tags = ("sigh",)
+    path, voice = tiny.folder / "x.wav", ["--model", tiny.folder / "lm", "--codec", tiny.folder / "codec"]
+    said = cli("say", "Stop <laugh> it.", "-o", path, *voice)
+    assert one_line(said, 2) == "this checkpoint has no token for <laugh> and would read it aloud; remove the tag"
+    assert not path.exists()
+    assert cli("say", "Stop <sigh> it.", "-o", path, *voice).code == 0
 
 
 def test_chapters_that_are_not_whole_end_assembling_with_4(rendered: TinyBook, cli: Cli) -> None:
@@ -586,6 +596,26 @@ def test_cleaning_removes_what_was_shown_and_only_that(
     assert json.loads(cli("status", book.path, "--json").out)["rendered"] == 2
 
 
+@pytest.mark.parametrize("edited", [True, False], ids=["the manifest is edited", "the model config is switched"])
+def test_cleaning_goes_by_what_another_run_has_rendered_meanwhile(
+    edited: bool, rendered: TinyBook, fake_engine: FakeEngine, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(hidden: Path, lock: Any = run_lock.lock_book) -> Any:
+        monkeypatch.setattr(run_lock, "lock_book", lock)
+        if edited:
+            rendered.write(TEXT | {"Three": ["The moon was full."]})
+        flags = [] if edited else ["--dtype", "bfloat16", "--switch-model-config"]
+        assert cli("render", rendered.path, *flags).code == 0
+        made.update(everything(rendered.output))
+        return lock(hidden)
+
+    made: set[Path] = set()
+    monkeypatch.setattr(run_lock, "lock_book", locked)
+    said = cli("clean", rendered.path, "--yes")
+    assert (said.code, said.out) == (0, "nothing to remove\n")
+    assert everything(rendered.output) == made
+
+
 def test_a_book_that_was_not_begun_has_nothing_to_remove(tiny: TinyBook, cli: Cli) -> None:
     tiny.write(TEXT)
     assert cli("clean", tiny.path) == Said(0, "nothing to remove\n", "")
@@ -643,6 +673,16 @@ def test_a_revision_can_be_fetched_into_a_folder(
     said = cli("fetch", "org/voice@v1", "--to", tmp_path)
     assert downloads == [("org/voice", "v1", tmp_path / "voice")]
     assert said.out == f"org/voice@v1: {tmp_path}/voice\nuse it with --model {tmp_path}/voice\n"
+
+
+def test_a_codec_in_a_folder_is_used_with_its_own_flag(
+    downloads: list[tuple[str, str | None, Path | None]], cli: Cli, tmp_path: Path
+) -> None:
+    said = cli("fetch", "--to", tmp_path)
+    assert said.out.splitlines()[1::2] == [
+        f"use it with --model {tmp_path}/maya1",
+        f"use it with --codec {tmp_path}/snac_24khz",
+    ]
 
 
 def test_a_gguf_file_is_fetched_and_the_flag_that_uses_it_is_printed(

@@ -126,6 +126,13 @@ def test_the_defaults(folder: Path) -> None:
 BAD_KEYS = [
     ("titel: T\n" + BOOK, "1:1: unknown key 'titel'; did you mean `title`? allowed here: title, auth"),
     (BOOK + "pauses: {sentense: 1}\n", "5:10: unknown key 'sentense'; did you mean `sentence`? allo"),
+    (BOOK + "master: {even_voices: on}\n", "5:9: `master` has no level; name a preset"),
+    (BOOK + "master: {lufs: loud}\n", "5:16: `lufs` must be a number, not 'loud'"),
+    (BOOK + "master: {lufs: -20, rms: -20}\n", "5:21: `master` has both `lufs` and `rms`; remove one"),
+    (
+        BOOK + "master: {rms: -20, tru_peak: -2}\n",
+        "5:20: unknown key 'tru_peak'; did you mean `true_peak`?",
+    ),
     (BOOK + "output: {x: 1}\n", "5:10: unknown key 'x'; allowed here: folder, formats, layout"),
     (BOOK.replace("text:", "voise: tom, text:"), "4:18: unknown key 'voise'; did you mean `voice`?"),
     (BOOK + "render: {top_k: 3}\n", "5:10: unknown key 'top_k'; did you mean `top_p`? allowed here: m"),

@@ -8,6 +8,9 @@ from torch.nn import functional
 
 from maya_batch.engine.kernels.products import Product, concatenated_product, separate_products
 
+#: The most query heads of a key head that the GPU kernels take: the rows of a tile. Maya1 has 3.
+MOST_QUERY_HEADS = 16
+
 
 class Operations(Protocol):
     """The operations of a layer. Tokens and products have the types that they pass to each other.

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 from maya_batch.engine.kernels.compilation import compile_kernels
 from maya_batch.engine.kernels.fp8_linear import Fp8Linear
 from maya_batch.engine.kernels.llama_layers import LlamaLayers
+from maya_batch.engine.kernels.operations import MOST_QUERY_HEADS
 from maya_batch.engine.kernels.products import Products, separate_products
 from maya_batch.errors import first_line
 
@@ -23,6 +24,9 @@ def gpu_kernel_layers(model: PreTrainedModel, int8_cache: bool = False) -> Llama
     if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16):
         return None
     heads = config.num_attention_heads
+    if heads > MOST_QUERY_HEADS * config.num_key_value_heads:
+        log.warning("the GPU kernels take %d query heads a key head at most: rendering is slower", MOST_QUERY_HEADS)
+        return None
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     fp8 = isinstance(model.model.layers[0].self_attn.o_proj, Fp8Linear)
     try:

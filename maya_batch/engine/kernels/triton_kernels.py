@@ -10,10 +10,8 @@ import torch
 import triton
 import triton.language as tl
 
+from maya_batch.engine.kernels.operations import MOST_QUERY_HEADS
 from maya_batch.engine.paged_cache import BLOCK_SIZE
-
-#: Rows of a tile of tl.dot: the most query heads that a key head may have. Maya1 has 3.
-_TILE = 16
 
 #: Numbers of a token that one program of the gate computes.
 _BLOCK = 1024
@@ -138,7 +136,7 @@ def attend_one(
         group=group,
         half=dim // 2,
         block_size=block_size,
-        tile=_TILE,
+        tile=MOST_QUERY_HEADS,
         num_warps=8,
         num_stages=2,  # more were no faster, and do not fit the shared memory of smaller GPUs
     )

@@ -1,19 +1,47 @@
 """Whether what a worker answers can be: a faulty machine may answer anything."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import UnionType
 from typing import get_args
 
 import numpy as np
 
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
-from maya_batch.engine.api import Finish, Generation, Request
-from maya_batch.run.cluster.messages import Beat
+from maya_batch.engine.api import EngineStats, Finish, Generation, Request
+from maya_batch.run.cluster.messages import Beat, Loaded, Note
+
+_BEAT = {
+    "generations": list | tuple,
+    "frames": int,
+    "batch_size": int,
+    "stats": EngineStats,
+    "peak_memory": int,
+    "idle": float | int,
+    "failure": str,
+    "notes": list | tuple,
+    "waveforms": Mapping,
+}
+
+_LOADED = {
+    "identity": str,
+    "name": str,
+    "dtype": str,
+    "quantization": str,
+    "kv_cache": str,
+    "offers_int8_cache": bool,
+    "batch_size": int,
+    "layout": TokenLayout,
+    "tags": tuple,
+    "notes": tuple,
+}
 
 
 def wrong_beat(beat: object, held: Mapping[str, Request], layout: TokenLayout) -> str:
     """What is wrong with an answer of a worker that holds these requests, by key; empty if nothing is."""
     if not isinstance(beat, Beat):
         return f"it answered with a {type(beat).__name__}"
+    if wrong := _wrong_fields(beat, _BEAT) or _wrong_notes(beat.notes):
+        return wrong
     keys: set[str] = set()
     for generation in beat.generations:
         if not isinstance(generation, Generation):
@@ -27,10 +55,29 @@ def wrong_beat(beat: object, held: Mapping[str, Request], layout: TokenLayout) -
     return _wrong_waveforms(beat, layout)
 
 
+def wrong_loaded(answer: object) -> str:
+    """What is wrong with what a worker answers when its engine is loaded; empty if nothing is."""
+    if not isinstance(answer, Loaded):
+        return f"it answered with a {type(answer).__name__}"
+    return _wrong_fields(answer, _LOADED) or _wrong_notes(answer.notes)
+
+
+def _wrong_fields(answer: object, fields: Mapping[str, type | UnionType]) -> str:
+    for name, wanted in fields.items():
+        if not isinstance(value := getattr(answer, name), wanted):
+            return f"it answered with a {type(value).__name__} as {name}"
+    return ""
+
+
+def _wrong_notes(notes: Sequence[object]) -> str:
+    for note in notes:
+        if not (isinstance(note, Note) and isinstance(note.level, int) and isinstance(note.message, str)):
+            return "it answered with a note that is none"
+    return ""
+
+
 def _wrong_waveforms(beat: Beat, layout: TokenLayout) -> str:
     frames = {generation.key: len(generation.codes) for generation in beat.generations}
-    if not isinstance(beat.waveforms, Mapping):
-        return f"it answered with a {type(beat.waveforms).__name__}"
     for key, waveform in beat.waveforms.items():
         if key not in frames:
             return "it decoded a chunk that it did not generate"

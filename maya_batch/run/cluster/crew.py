@@ -8,6 +8,7 @@ from typing import Any
 
 from maya_batch.errors import MachineError, MayaBatchError, first_line
 from maya_batch.messages.plural import plural
+from maya_batch.run.cluster.answers import wrong_loaded
 from maya_batch.run.cluster.messages import Beat, Job, Loaded, Note
 from maya_batch.run.cluster.patience import Patience
 from maya_batch.run.cluster.worker import EngineWorker
@@ -189,6 +190,9 @@ class Crew:
         if worker.state == "waiting":
             worker.host, worker.state = str(answer), "loading"
             self.ask(worker, "load")
+            return
+        if wrong := wrong_loaded(answer):
+            self.lose(worker, wrong)
             return
         self._tell(worker, answer.notes)
         expected = self.expected or answer

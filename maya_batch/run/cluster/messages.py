@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maya_batch.audio.waveform_cache import Decoder
+from maya_batch.book.settings import Machine
 from maya_batch.checkpoint.locate import Checkpoint
 from maya_batch.checkpoint.token_layout import TokenLayout
 from maya_batch.engine.api import Decoding, Engine, EngineStats, Generation, Sampling
@@ -24,6 +25,12 @@ class EngineSettings:
     quantization: str
     batch_size: int | None
     kv_cache: str
+
+    @classmethod
+    def of(cls, machine: Machine) -> "EngineSettings":
+        """What the settings of the machine say, where no book has its own."""
+        quantization = machine.quantization or "none"
+        return cls(*(machine.engine, machine.device, machine.dtype, quantization, machine.batch_size, machine.kv_cache))
 
     def load(self, load_engine: Callable[..., Engine], path: Path) -> Engine:
         """Load the checkpoint at `path` with `load_engine`."""

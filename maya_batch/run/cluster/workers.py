@@ -124,6 +124,8 @@ class RayWorkers:
                 raise MachineError(f"--workers {asked}: this machine has {plural(gpus, 'GPU')}")
             return asked or gpus, {"num_gpus": 1, "num_cpus": 1}
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"] and "CPU" in node["Resources"]]
+        if not nodes:
+            raise MachineError("--workers: no machine of the cluster offers a CPU; start Ray there with --num-cpus")
         if machine.ray_address is not None:
             cores = int(min(node["CPU"] for node in nodes))
         count = asked or len(nodes)

@@ -115,6 +115,15 @@ def test_without_the_kernels_there_is_nothing_fast(
     assert caplog.messages[0].startswith("the GPU kernels do not compile (no compiler): rendering is slower; install")
 
 
+def test_more_query_heads_than_a_kernel_has_rows_are_left_to_pytorch(
+    model: LlamaForCausalLM, kernels: Callable[..., list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    kernels(succeeds, succeeds, False)
+    model.config.num_attention_heads = 17 * model.config.num_key_value_heads
+    assert gpu_kernel_layers(model) is None
+    assert caplog.messages == ["the GPU kernels take 16 query heads a key head at most: rendering is slower"]
+
+
 def test_what_is_not_on_a_gpu_or_not_of_16_bits_needs_no_kernels(
     model: LlamaForCausalLM, kernels: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
