@@ -248,7 +248,7 @@ def test_killed_at_ten_moments_the_same_command_goes_on_to_the_same_bytes(
 def test_sigterm_ends_it_with_4_and_no_half_file(tiny: TinyBook, rendered: dict[str, bytes]) -> None:
     import signal
 
-    run = start(tiny, FAKE_CLIP=0.1)
+    run = start(tiny, FAKE_CLIP=0.5)
     run.wait_for("clip")
     run.tell(signal.SIGTERM)
     assert run.end() == 4

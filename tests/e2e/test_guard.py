@@ -240,7 +240,7 @@ def test_an_error_of_the_machine_while_stopping_is_one(error: Exception) -> None
 
 
 def test_redo_that_is_stopped_keeps_the_takes_that_have_ended(rendered: TinyBook) -> None:
-    redo = launch(rendered.folder, "redo", rendered.path, "1:1-3", "2:1", env={"FAKE_CLIP": 0.2})
+    redo = launch(rendered.folder, "redo", rendered.path, "1:1-3", "2:1", env={"FAKE_CLIP": 1})
     redo.wait_for("clip")  # the first of two takes that ended together
     redo.tell(signal.SIGTERM)
     assert redo.end() == 4, redo.said()

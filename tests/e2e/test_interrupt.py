@@ -151,7 +151,7 @@ def goes_on(book: TinyBook) -> Night:
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_run_stops_between_frames_with_all_stored_that_has_ended(number: signal.Signals, tiny: TinyBook) -> None:
     tiny.write(TEXT)
-    run = start(tiny.path, FAKE_BATCH=0.3)
+    run = start(tiny.path, FAKE_BATCH=1)
     run.wait_for("batch 1")
     run.tell(number)
     assert run.end() == 4
@@ -167,7 +167,7 @@ def test_a_run_stops_between_frames_with_all_stored_that_has_ended(number: signa
 )
 def test_a_run_stops_in_each_stage(step: str, slow: str, tiny: TinyBook) -> None:
     tiny.write(TEXT)
-    run = start(tiny.path, env={slow: 0.3})
+    run = start(tiny.path, env={slow: 1})
     run.wait_for(step)
     run.tell(signal.SIGTERM)
     assert run.end() == 4
@@ -180,7 +180,7 @@ def test_a_run_stops_while_a_chapter_is_put_together(tiny: TinyBook) -> None:
     goes_on(tiny)
     before = {path.name: path.read_bytes() for path in tiny.output.glob("*.wav")}
     tiny.write(TEXT, pauses={"paragraph": 0.7})  # other files, of the same takes
-    run = start(tiny.path, FAKE_CLIP=0.2)
+    run = start(tiny.path, FAKE_CLIP=1)
     run.wait_for("clip")
     run.tell(signal.SIGTERM)
     assert run.end() == 4
@@ -192,7 +192,7 @@ def test_a_run_stops_while_a_chapter_is_put_together(tiny: TinyBook) -> None:
 
 def test_a_second_signal_ends_at_once(tiny: TinyBook) -> None:
     tiny.write(TEXT)
-    run = start(tiny.path, FAKE_BATCH=0.5)
+    run = start(tiny.path, FAKE_BATCH=1)
     run.wait_for("batch 1")
     run.tell(signal.SIGTERM, signal.SIGTERM)
     assert run.end() == 4
@@ -220,7 +220,7 @@ def test_takes_that_are_examined_stay_when_the_run_is_stopped(tiny: TinyBook) ->
     run.kill()  # a batch is stored and not yet examined
     takes = {path: path.read_bytes() for path in tiny.output.rglob("*.npz")}
     assert takes
-    run = start(tiny.path, FAKE_CLIP=0.3)
+    run = start(tiny.path, FAKE_CLIP=1)
     run.wait_for("clip")
     run.tell(signal.SIGTERM)
     assert run.end() == 4
@@ -231,7 +231,7 @@ def test_takes_that_are_examined_stay_when_the_run_is_stopped(tiny: TinyBook) ->
 
 def test_a_disk_error_while_stopping_weighs_more(tiny: TinyBook) -> None:
     tiny.write(TEXT)
-    run = start(tiny.path, FAKE_BATCH=0.3)
+    run = start(tiny.path, FAKE_BATCH=1)
     run.wait_for("batch 1")
     (tiny.output / "report.json").mkdir()  # what ends the run cannot be written
     run.tell(signal.SIGTERM)
@@ -246,7 +246,7 @@ def test_a_run_stopped_with_problems_is_a_stopped_one(tiny: TinyBook) -> None:
         {"One": ["Broken words.", "Endless words.", "More words.", "And more."]},
         render={"model": "./lm", "codec": "./codec", "attempts": 1},
     )
-    run = start(tiny.path, FAKE_BATCH=0.3)
+    run = start(tiny.path, FAKE_BATCH=1)
     run.wait_for("batch 1")
     run.tell(signal.SIGTERM)
     assert run.end() == 4
