@@ -116,6 +116,8 @@ def test_the_last_short_line_of_a_paragraph_makes_no_verse(tmp_path: Path) -> No
         ("Part one of the plan was simple.", 0),
         ("“STOP!”", 0),
         ("I", 2),
+        ("L.", 2),
+        ("Liv", 0),
         ("He went home.", 0),
         ("1984", 0),
     ],
