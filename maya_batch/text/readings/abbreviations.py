@@ -66,7 +66,7 @@ _WORDS = frozenset(
 """Words and letters, too: they are short forms before a number, or with a capital before a name."""
 _DAYS = frozenset(["mon", "tue", "tues", "wed", "thu", "thurs", "fri", "sat", "sun"])
 _MAYBE_NAMES = frozenset(["alex", "geo", "jos", "benj", "jas", "chas", "jan", "dec", "jun", "jul", "mar"])
-"""Names by themselves, too, at the end of a sentence: "I told Jan. He laughed."."""
+"""Names by themselves, too, where their full stop may end a sentence: "I told Jan. He laughed."."""
 _DOTTED = {
     "am": ("a m",),
     "pm": ("p m",),
@@ -97,6 +97,7 @@ _ADDRESSED = re.compile(r"(?:,|\b(?:hey|my|your|his|her|our|their))\s+$", re.IGN
 """What comes before a friend: "Thanks, Hon. See you.", "my Bro. Come in."."""
 _GENERATION = re.compile(r"\s+(?:[XYZ]\b|[A-Z]\b(?!\.)|(?:Alpha|Beta)\b)")
 """What follows "Gen" where it is no general: "Gen Z"."""
+_INSIDE_SENTENCE = re.compile(r"\s+[a-z]|[,;:]")
 _AFTER_SENTENCE = re.compile(r"[”’\"')\]]*(?:$|\s+[“‘\"'(\[]*(?P<word>[A-Z][a-z]*))")
 _BEFORE_NAME = re.compile(r"[A-Z][\w'’]*\s+$")
 DOTTED = re.compile(r"(?:[^\W\d_]\.\s?){1,7}?[^\W\d_]\.(?!\w)|(?:[^\W\d_]\.){1,7}[^\W\d_]\b(?!\.)|Ph\.\s?D\b\.?")
@@ -139,7 +140,8 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
     if (is_title or key in _DAYS) and not short[0].isupper() and key not in ("mr", "mrs", "dr", "st"):
         return []
     ways = list(entry.readings)
-    ambiguous = (key in _MAYBE_NAMES and not numbered) or key in _DAYS
+    is_inside = _INSIDE_SENTENCE.match(text, end) is not None
+    ambiguous = (key in _MAYBE_NAMES and not numbered and not is_inside) or key in _DAYS
     if is_title and key != "dr" and _NEXT_NUMBER_OF_TITLE.match(text, end):  # "Gen. 1:1" is no general
         ambiguous = True
     if is_title and stopped and ends_sentence(text, end):  # "the Gov. He left."

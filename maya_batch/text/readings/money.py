@@ -108,6 +108,8 @@ def _shillings(found: re.Match[str], british: bool) -> list[Written]:
         return group(found, 0, ways, "money")
     if _DECADE_BEFORE.search(text, max(0, found.start() - 16), found.start()):
         return []  # the rules for figures read the decade
+    if shillings == "10":
+        return group(found, 0, ways, "money")
     return group(found, 0, [*ways, *decades(shillings, british)], "money", True)
 
 
@@ -137,7 +139,7 @@ def _range(found: re.Match[str], british: bool) -> list[Written]:
 
 
 def _ways(found: re.Match[str], british: bool, which: str) -> list[str]:
-    scale = (found[f"scale{which}"] or "").strip().lower()
+    scale = (found[f"scale{which}"] or "").strip().rstrip(".").lower()
     scale = SCALES.get(scale, scale)
     whole = (found[f"whole{which}"] or "").replace(",", "")
     return money_ways(found["sign"], whole, found[f"part{which}"] or "", scale, british)
@@ -150,7 +152,7 @@ def _cents(found: re.Match[str], british: bool) -> list[Written]:
 def _amount(which: str = "") -> str:
     return (
         rf"(?P<whole{which}>{NUMBER})?(?:\.(?P<part{which}>\d{{1,9}}+))?(?<=\d)"
-        rf"(?P<scale{which}>\s(?:{_SCALE})\b|(?:k|mn|m|bn|b|tn|K|M|B)\b|\s(?:mn|m|bn|tn|M(?!\.))\b(?!['’]))?"
+        rf"(?P<scale{which}>\s(?:{_SCALE})\b|(?:k|mn|m|bn|b|tn|K|M|B)\b|\s(?:(?:mn|m|bn|tn)\b(?:\.(?=[,;:]|\s+[a-z]))?|M\b(?!\.))(?!['’]))?"
     )
 
 
@@ -160,7 +162,7 @@ _OF_MONEY = frozenset(["bill", "bills", "note", "notes", "coin", "coins", "piece
 _AFTER_SUMS = frozenset(["and", "per", "for", "from", "each", "every", "apiece", "more", "less", "plus", "with"])
 _AS_SHORT_FORM = re.compile(r"\s+[a-z]|[,;:]")
 """After a full stop that does not end the sentence: "at 20s. a week"."""
-_MAYBE_DECADE = re.compile(r"[2-9]0")
+_MAYBE_DECADE = re.compile(r"[1-9]0")
 _DECADE_BEFORE = re.compile(
     r"(?:\b(?:the|these|those|my|your|his|her|its|our|their|early|mid|middle|late|later|low|high|lower|upper|roaring"
     r"|swinging)|\d0['’]?s,?(?:\s(?:and|or|to))?)[\s-]$",

@@ -57,6 +57,7 @@ def test_what_has_one_meaning_is_written_out_and_the_rest_stays(text: str, given
         ("In the mid-80s. In the 60s and 70s.", "In the mid-eighties. In the sixties and seventies."),
         ("From the ’30s... to the 1960s.", "From the thirties... to the nineteen sixties."),
         ("He had 5s. and 20s. a week.", "He had five shillings and twenty shillings a week."),
+        ("It cost 10s. In the 10s. He knew.", "It cost ten shillings. In the tens. He knew."),
         ("10s. 6d., 20s. 6d.", "Ten shillings six pence, twenty shillings six pence."),
         ("It came to 30s. He paid.", "It came to 30s. He paid."),
     ],
@@ -88,6 +89,7 @@ def test_names_and_initials_after_a_number_are_no_units(text: str, given_to_mode
     ("text", "given_to_model"),
     [
         ("It costs $5 m.", "It costs five million dollars."),
+        ("It had £5 m. in gold.", "It had five million pounds in gold."),
         ("£3 bn, $6 M and €7m", "Three billion pounds, six million dollars and seven million euros"),
         ("$5/lb, not $5 in hand", "Five dollars per pound, not five dollars in hand"),
         ("He had $5 in. She had $5 M. Hill gave.", "He had five dollars in. She had five dollars M. Hill gave."),
@@ -138,6 +140,7 @@ def test_what_may_be_a_name_or_a_code_stays(text: str) -> None:
     ("text", "given_to_model"),
     [
         ("In Jan. 1914, on Dec. 5. Last Oct. He left.", "In January 1914, on December fifth. Last October. He left."),
+        ("From Jan. to Dec. 1914", "From January to December 1914"),
         ("Hon. Green, the Hon. member and Bro. Hill", "Honorable Green, the Honorable member and Brother Hill"),
         ("Gen Lee, Gen. Z. Hill, Rev. C. L. Moss", "General Lee, General Z. Hill, Reverend C. L. Moss"),
         ("Ask the Mrs. She knows. Mr. He came.", "Ask the Missus. She knows. Mister He came."),
