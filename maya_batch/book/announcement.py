@@ -7,12 +7,11 @@ from dataclasses import replace
 from maya_batch.manifest import ChapterText, has_words
 from maya_batch.manifest.yaml_positions import DataPath
 from maya_batch.text.chunking import Piece
+from maya_batch.text.escaping import escaped
 
 #: The paragraph of the pieces of a spoken title.
 TITLE = -1
 
-#: What chapter texts use as markup.
-_MARKUP = re.compile(r"[\\\[\]<>]")
 #: A title that ends a sentence, and what a full stop replaces at the end of others.
 _ENDED = re.compile(r"[.!?…‽。！？][\"'”’»›)\]]*$")
 _PAUSES = " ,;:-‐‑–—―"
@@ -32,7 +31,7 @@ def announcement(
         text = chapter.announce
     else:
         lines = ("" if chapter.part == part_before else chapter.part, chapter.title, chapter.subtitle)
-        text = " ".join(_MARKUP.sub(r"\\\g<0>", _sentence(line)) for line in lines if has_words(line))
+        text = " ".join(escaped(_sentence(line)) for line in lines if has_words(line))
     line, column = place(announced_key(chapter))
     return replace(chapter, text=text, place=lambda _: (file, line, column)) if text else None
 

@@ -26,9 +26,9 @@ def find_chapters(text: str, plan: Plan) -> frozenset[int]:
             raise UsageError(f"--chapters {part.strip()} runs backwards; write {last}-{first}")
         numbers_of_all = _numbers(plan)
         wrong = next((number for number in (first, last) if number not in numbers_of_all), None)
-        those = set() if wrong else rendered & set(range(first, last + 1))
+        those = rendered & set(range(first, last + 1)) if wrong is None else set()
         if not those:
-            raise UsageError(f"--chapters {part.strip()}: {no_chapter(wrong or first, plan)}")
+            raise UsageError(f"--chapters {part.strip()}: {no_chapter(first if wrong is None else wrong, plan)}")
         found |= those
     return frozenset(found)
 

@@ -25,7 +25,9 @@ class ClipSound:
 
     def __post_init__(self) -> None:
         places = [] if self.spoken is None else [self.spoken[0], *chain(*self.quiet), self.spoken[1]]
-        if places != sorted(places) or min([self.lead, *places]) < 0 or max([self.lead, *places]) > 1000 * LONGEST:
+        limits = [0, *places, 1000 * LONGEST]
+        is_empty = any(start == end for start, end in self.quiet)
+        if is_empty or limits != sorted(limits) or not 0 <= self.lead <= 1000 * LONGEST:
             raise ValueError(f"{places}: not a clip and its pauses in order")
 
 

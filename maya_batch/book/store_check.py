@@ -1,5 +1,6 @@
 """Compares finished files with what a store asks for."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,10 @@ _SOFT = 0.05
 """dB by which a level may differ: less than a file's tags show."""
 _SAMPLE = (60.0, 300.0)
 """Seconds of a retail sample (ACX, audio submission requirements)."""
-_DISCLOSED = ("synthes", "synthetic", "digital", "ai ", "artificial", "text-to-speech", "tts")
+#: Whole words: “Annie Potts” and “Kai Smith” are people, and so is Ai.
+_DISCLOSED = re.compile(
+    r"\b(?:(?i:synthe[st]\w*|digital|artificial|tts|text[- ]to[- ]speech)|AI|ai|A\.\s?I\.|a\.i\.)(?!\w)"
+)
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def _of_book(delivery: Delivery, store: Store) -> Iterator[_Row]:
     if store.isbn:
         yield "ISBN", delivery.isbn or "none", "an ISBN", bool(delivery.isbn), "set `isbn`"
     if store.disclosed:
-        named = any(word in f"{delivery.narrator.lower()} " for word in _DISCLOSED)
+        named = _DISCLOSED.search(delivery.narrator) is not None
         mend = "set `narrator: synthesized voice`"
         yield "narrator", delivery.narrator or "none", "named as a synthesized voice", named, mend
 

@@ -1,7 +1,7 @@
 r"""Writes a chapter as the source text that `text.parser` reads, with each paragraph's place in the manuscript.
 
 Paragraphs are separated by blank lines, verse and the rows of tables keep their lines, a scene break is `* * *`, and
-`[ ] < > \` are escaped. A chapter that is skipped is written whole, with its notes and tables, to be read by people.
+markup is escaped. A chapter that is skipped is written whole, with its notes and tables, to be read by people.
 """
 
 import re
@@ -12,11 +12,10 @@ from typing import get_args
 from maya_batch.importing.blocks import Block, Place
 from maya_batch.importing.chapters import Chapter
 from maya_batch.importing.reading_rules import Extra, Reading, is_scene_break
+from maya_batch.manifest.source_text import CONTROL
+from maya_batch.text.escaping import escaped
 
 SCENE_BREAK = "* * *"
-_MARKUP = re.compile(r"[\[\]<>\\]")
-#: Characters that a manuscript of ours must not have, as `manifest.source_text` sees them.
-_CONTROL = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BREAKS = re.compile("[\r\x85\u2028\u2029\x0b\x0c]")
 _SPACE = re.compile(r"[^\S\n]+")
 #: A line of them looks blank, and would divide the paragraph.
@@ -43,7 +42,7 @@ def paragraphs(chapter: Chapter, reading: Reading) -> list[Paragraph]:
         if is_scene_break(block):
             breaks = [Paragraph(SCENE_BREAK, block.place, "scene_break")] if made else []
         elif rules.reason(block) in ("", "transcriber's note" if chapter.skip else ""):
-            made += [*breaks, Paragraph(escaped(block), block.place, block.kind)]
+            made += [*breaks, Paragraph(source(block), block.place, block.kind)]
             breaks = []
     return made
 
@@ -53,12 +52,12 @@ def file_text(made: Sequence[Paragraph]) -> str:
     return "\n\n".join(paragraph.text for paragraph in made) + "\n"
 
 
-def escaped(block: Block) -> str:
+def source(block: Block) -> str:
     """The text of a block as the parser takes it, without blank lines and control characters."""
     separators = ", " if block.kind == "table" else " "
-    lines = _CONTROL.sub("", _BREAKS.sub("\n", block.text)).replace("\t", separators).split("\n")
+    lines = CONTROL.sub("", _BREAKS.sub("\n", block.text)).replace("\t", separators).split("\n")
     kept = [line for line in (_SPACE.sub(" ", line).strip() for line in lines) if not _INVISIBLE.fullmatch(line)]
-    return _MARKUP.sub(r"\\\g<0>", "\n".join(_with_words(kept)))
+    return escaped("\n".join(_with_words(kept)))
 
 
 def _with_words(lines: Sequence[str]) -> list[str]:

@@ -1,7 +1,9 @@
 """Reads a plain text: paragraphs between blank lines, hard-wrapped or not, with headings and verse recognised."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from maya_batch.importing.blocks import Block, Document, Kind, Metadata, Place
 from maya_batch.importing.files import MOST_PARAGRAPHS, read_file
@@ -22,9 +24,18 @@ _HEAD = 5000
 _LANGUAGES = {"english": "en", "french": "fr", "german": "de", "spanish": "es", "italian": "it", "dutch": "nl"}
 _GUTENBERG = re.compile(r"Project Gutenberg", re.I)
 _EMPHASIS = re.compile(r"(?<!\w)_([^_\s][^_]{0,1999}+)(?<=\S)_(?!\w)")
-_NOTE_MARK = re.compile(r"(?<=\S) ?\[(?:\d{1,4}|[*†‡])\]")
-_NOTE = re.compile(r"\[(?:Footnote|Note)\b|\[(?:\d{1,4}|[*†‡])\] ", re.I)
-_ILLUSTRATION = re.compile(r"\[(?:Illustration|Frontispiece|Picture)\b[^\]]*\]?", re.I)
+#: Up to three digits: `[1914]` is a year that an editor added.
+_NOTE_MARK = re.compile(r"(?<=\S) ?\[(?:\d{1,3}|[*†‡])\]")
+_LABEL = r"Note(?:[:.]| ?(?-i:[A-Z\d]{1,3})[\]:.])"
+"""“[Note 3:” and “[Note A]”, but not “[Note the date!] he cried”."""
+_NOTE = re.compile(rf"\s*+\[(?:Footnote\b|{_LABEL})|\s*+\[(?:\d{{1,3}}|[*†‡])\] ", re.I)
+_ILLUSTRATION = re.compile(r"\s*+\[(?:Illustration\b|Frontispiece\b|Picture(?=\s*[:.\]]|\s\d|\sof\b))", re.I)
+#: To the bracket that closes it, with brackets inside: “[Illustration: [_Copyright 1894_]]”. A note's text may follow
+#: its bracket, “[Note 3] By the clock.”, unless a colon is in it.
+_WHOLE = re.compile(
+    rf"(?:{_ILLUSTRATION.pattern}|\s*+\[(?:Footnote\b|Note\b)[^:\]]{{0,20}}:)(?:[^\[\]]|\[[^\[\]]*+\])*+\]\s*+", re.I
+)
+_WORD = re.compile(r"[^\W_]")
 _BY = re.compile(r"by\s+(\S.{1,80})", re.I)
 _TITLE_END = re.compile(r"[,;:.]$")
 _LONGEST_TITLE = 80
@@ -66,11 +77,14 @@ def _blocks(text: str) -> tuple[list[Block], int]:
         level = heading_level(lines)
         parts = [(0, len(lines), False)] if level else split_paragraphs(lines, width)
         for first, end, verse in parts:
-            kind: Kind = "heading" if level else "verse" if verse else _kind(lines[first])
-            if len(spans) >= MOST_PARAGRAPHS:
-                raise NotTextError(f"has more than {MOST_PARAGRAPHS:,} paragraphs; divide it")
-            spans.append((starts[first], starts[end] - 1, kind, level))
-            lines_of.append(first_line + first)
+            start, stop = starts[first], starts[end] - 1
+            number, counted = first_line + first, start
+            for begin, kind, after in _kinds(text, start, stop, "heading" if level else "verse" if verse else ""):
+                if len(spans) >= MOST_PARAGRAPHS:
+                    raise NotTextError(f"has more than {MOST_PARAGRAPHS:,} paragraphs; divide it")
+                number, counted = number + text.count("\n", counted, begin), begin
+                spans.append((begin, after, kind, level))
+                lines_of.append(number)
     blocks = []
     for at, ((start, end, kind, level), number) in enumerate(zip(spans, lines_of, strict=True)):
         after = spans[at + 1][0] if at + 1 < len(spans) else len(text)
@@ -94,11 +108,19 @@ def _groups(text: str) -> list[tuple[int, int, list[str]]]:
     return groups
 
 
-def _kind(line: str) -> Kind:
-    line = line.strip()
-    if _ILLUSTRATION.match(line):
-        return "figure"
-    return "note" if _NOTE.match(line) else "paragraph"
+def _kinds(text: str, start: int, end: int, known: Kind | Literal[""]) -> Iterator[tuple[int, Kind, int]]:
+    """The blocks of a paragraph: where each begins, its kind, and its end; prose may follow a figure or note."""
+    while not known:
+        figure = _ILLUSTRATION.match(text, start, end) is not None
+        kind: Kind = "figure" if figure else "note" if _NOTE.match(text, start, end) else "paragraph"
+        whole = _WHOLE.match(text, start, end) if kind != "paragraph" else None
+        following = _WORD.search(text, whole.end(), end) if whole else None
+        if whole is None or following is None:
+            known = kind
+        else:
+            yield start, kind, whole.end()
+            start = whole.end()
+    yield start, known, end
 
 
 def _block(raw: str, size: int, kind: Kind, level: int, line: int, words: frozenset[str]) -> Block:

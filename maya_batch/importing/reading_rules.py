@@ -7,6 +7,9 @@ from typing import Literal, get_args
 
 from maya_batch.importing.blocks import Block
 from maya_batch.importing.matter import TRANSCRIBER, is_transcribers_note
+from maya_batch.text.escaping import escaped
+from maya_batch.text.note_marks import note_marks
+from maya_batch.text.paragraphs import is_letter_ornament
 
 Extra = Literal[
     "notes", "note-marks", "page-numbers", "line-numbers", "figures", "sidebars", "formulas", "code", "ruby", "hidden"
@@ -35,8 +38,8 @@ _INSIDE: Mapping[str, Extra] = {
     "ruby": "ruby",
     "hidden": "hidden",
 }
-_SPEAKABLE = re.compile(r"[^\W_]")
-_ORNAMENT = re.compile(r"[\s*\-–—_#~•·⁂.❦❧☙✦✻❖◆◇○●∗†+=·]{1,40}")
+_WORD = re.compile(r"[^\W_⁰¹²³⁴-⁹]")
+_ORNAMENT = re.compile(r"[\s*\-–—_#~•·⁂.❦❧☙✦✻❖◆◇○●∗†+=]{1,40}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Reading:
             name, asked = _RULES[block.kind]
             if (asked not in self.extras and asked != self.tables) or asked == "skip":
                 return name
-        if not _SPEAKABLE.search(block.text):
+        if not _has_words(block.text):
             return "no words"
         return TRANSCRIBER if is_transcribers_note(block.text) else ""
 
@@ -76,11 +79,25 @@ def extras(names: Collection[str]) -> frozenset[Extra]:
     return frozenset(name for name in known if name in names)
 
 
+def _has_words(text: str) -> bool:
+    """Whether the text rules leave something to speak: not of an ornament, and not of raised numbers alone."""
+    if is_letter_ornament(escaped(text)):
+        return False
+    if _WORD.search(text):
+        return True
+    marked = {at for start, end in note_marks(text) for at in range(start, end)}
+    return any(sign.isalnum() for at, sign in enumerate(text) if at not in marked)
+
+
 def is_scene_break(block: Block) -> bool:
-    """Whether it is a scene break, by its kind or because it is a line of stars or an ornament."""
+    """Whether it is a scene break, by its kind or because it is a line of stars or an ornament, like “oOo”."""
     if block.kind == "scene_break":
         return True
-    if block.kind not in ("paragraph", "verse", "quote") or not _ORNAMENT.fullmatch(block.text):
+    if block.kind not in ("paragraph", "verse", "quote"):
+        return False
+    if is_letter_ornament(escaped(block.text)):
+        return True
+    if not _ORNAMENT.fullmatch(block.text):
         return False
     text = "".join(block.text.split())
     return len(text) > 2 or not set(text) <= set(".-–—_")

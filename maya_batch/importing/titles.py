@@ -30,6 +30,8 @@ _PART = re.compile(
     re.I,
 )
 _BARE = re.compile(rf"[\[(]?(?P<number>{_NUMBER})[\])]?[.:]?", re.I)
+#: A numeral that is more often the name of something: the title says it as it is written.
+_LETTER = re.compile(r"\W*[CDLM]\W*", re.I)
 _NUMBERED = re.compile(r"(?:\d{1,4}|[IVXLCDM]{1,9})(?:[.):]|\s|$)")
 _NAMED = re.compile(
     r"(?:prologue|epilogue|introduction|introductory|preface|foreword|afterword|interlude|intermezzo|postscript|"
@@ -101,7 +103,7 @@ def ends_parts(title: str) -> bool:
 def spoken_title(title: str, english: bool) -> str:
     """The title of a chapter as it is announced: “IV.” is “Chapter 4” in an English book."""
     title = one_line(title)
-    number = _bare(title) if english else None
+    number = _bare(title) if english and not _LETTER.fullmatch(title) else None
     if number is not None:
         return f"Chapter {number}"
     return title.removesuffix(".") if is_chapter(title) and not title.endswith("..") else title
@@ -125,8 +127,11 @@ def _bare(title: str) -> int | None:
     found = _BARE.fullmatch(title.strip())
     if found is None:
         return None
-    number = found["number"].upper()
-    value = int(number) if number.isdecimal() else _roman(number)
+    number = found["number"]
+    if number.isdecimal():
+        value: int | None = int(number)
+    else:  # “Liv”, “Di” and “Vi” are names
+        value = _roman(number.upper()) if number.isupper() or number.islower() else None
     return value if value is not None and value <= _MOST else None
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 from maya_batch.manifest.one_line import wrong
 from maya_batch.messages.quoting import quoted
 from maya_batch.messages.suggestions import closest
+from maya_batch.text.escaping import escaped
 
 FIELDS = ("title", "subtitle", "author", "narrator", "publisher", "series", "date", "isbn")
 """What credits may name in braces: keys of the book; of a series, its name."""
@@ -21,8 +22,6 @@ _OPENING = "{title}. Written by {author}. Narrated by {narrator}."
 _CLOSING = "You have been listening to {title}, written by {author}, narrated by {narrator}. The End."
 
 _PIECE = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}|[{}]")
-#: What chapter texts use as markup; a field is plain text.
-_MARKUP = re.compile(r"[\\\[\]<>]")
 _ENDED = re.compile(r"[.!?…][\"'”’»)\]]*$")
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True)]
@@ -108,7 +107,7 @@ def filled(template: str, fields: Mapping[str, str]) -> Filled:
         value = fields.get(name.strip(), "")
         if not value:
             mistakes.append((found.start(), *_no_field(name.strip())))
-        add(_MARKUP.sub(r"\\\g<0>", value), found.start(), True)
+        add(escaped(value), found.start(), True)
         if _ENDED.search(value) and template[at : at + 1] == ".":
             at += 1
     add(template[at:], at)

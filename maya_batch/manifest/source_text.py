@@ -16,7 +16,7 @@ _BOM = b"\xef\xbb\xbf"
 _MOST_FINDINGS = 10  # a binary file would have thousands
 # The characters that YAML calls unprintable, but for the form feed: a page break is white space. In a book the others
 # are always damage, and no model was trained on them.
-_CONTROL = re.compile("[^\t\n\f\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+CONTROL = re.compile("[^\t\n\f\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -84,7 +84,7 @@ def decode(raw: bytes, file: str) -> tuple[str, list[Finding]]:
 
 def control_offsets(text: str) -> list[int]:
     """The offsets of the first ten control characters and other unprintable ones."""
-    return [found.start() for _, found in zip(range(_MOST_FINDINGS), _CONTROL.finditer(text), strict=False)]
+    return [found.start() for _, found in zip(range(_MOST_FINDINGS), CONTROL.finditer(text), strict=False)]
 
 
 def control_words(character: str) -> tuple[str, str]:

@@ -38,7 +38,6 @@ _QUOTATIVES = "とっ"
 """How the words start that belong to the quoted speech before them in Japanese: 「はい。」と言う."""
 _LAST_WORD = re.compile(r"[^\W_](?:\w|[’'.](?=\w))*+$")
 _ROMAN = re.compile(r"[IVXLC]+")
-_DATE_COMMA = re.compile(r"\d(?:st|nd|rd|th)?,$|^\d{4}")
 _SUFFIXES = frozenset(["jr", "sr", "esq", "m.d", "ph.d", "m.p", "d.d", "ll.d", "b.a", "m.a", "q.c", "k.c"])
 _LETTERS_AROUND = 2000
 """How many characters around a full stop are searched for a capital letter: some texts have none."""

@@ -120,7 +120,7 @@ def is_scene_break(content: str) -> bool:
     if len(content) > _LONGEST_ORNAMENT:
         return not any(character.isalnum() for character in content) and _is_pinned_scene_break(content)
     signs = _signs(content)
-    if _LETTER_ORNAMENT.fullmatch(signs):
+    if is_letter_ornament(content):
         return True
     if _ESCAPED.search(content) or any(character.isalnum() or character in _MARKUP for character in signs):
         return False
@@ -128,6 +128,11 @@ def is_scene_break(content: str) -> bool:
     if not used - _DIALOGUE - {"\\"}:
         return "…" in used or signs.count(".") >= _SIGNS_IN_A_ROW
     return not used <= _ASKING | _DIALOGUE
+
+
+def is_letter_ornament(content: str) -> bool:
+    """Whether a paragraph is an ornament of letters: “oOo”, “x x x”."""
+    return len(content) <= _LONGEST_ORNAMENT and _LETTER_ORNAMENT.fullmatch(_signs(content)) is not None
 
 
 def _is_ornament(line: str) -> bool:
@@ -140,7 +145,7 @@ def _is_ornament(line: str) -> bool:
 
 
 def _signs(content: str) -> str:
-    return INVISIBLE.sub("", html.unescape(content))
+    return INVISIBLE.sub("", html.unescape(content.replace("\\&", "\\&amp;")))
 
 
 def _is_blank(content: str) -> bool:

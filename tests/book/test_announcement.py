@@ -46,6 +46,11 @@ def test_part_title_and_subtitle_are_said_before_the_text(tiny: TinyBook) -> Non
         assert [chunk.index for chunk in chapter.chunks] == list(range(1, len(chapter.chunks) + 1))
 
 
+def test_an_entity_in_a_title_is_said_as_it_is_written(tiny: TinyBook) -> None:
+    write(tiny, [{"title": "Use &mdsh; and &copy", "text": "It is so."}], announce=True, normalize="off")
+    assert first(tiny) == ["Use &mdsh; and &copy."]
+
+
 def test_a_book_without_announcements_keeps_its_chunks_and_keys(tiny: TinyBook) -> None:
     bare: list[dict[str, object]] = [{"title": chapter["title"], "text": chapter["text"]} for chapter in CHAPTERS]
     before = keys(write(tiny, bare).plan())

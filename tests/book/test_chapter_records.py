@@ -63,6 +63,12 @@ def test_times_that_no_chapter_has_count_as_unknown(end: int, tmp_path: Path) ->
     assert sounds(tmp_path).all() == {}
 
 
+def test_a_pause_without_a_length_counts_as_unknown(tmp_path: Path) -> None:
+    clip = b'{"lufs": -20, "spoken": [0, 900], "quiet": [[500, 500]]}'
+    (tmp_path / "sound.json").write_bytes(b'{"one": {"clips": {"1": %s}}}' % clip)
+    assert sounds(tmp_path).all() == {}
+
+
 def test_threads_that_store_at_a_time_lose_nothing(tmp_path: Path) -> None:
     known = stats(tmp_path)
     with ThreadPoolExecutor(8) as pool:

@@ -69,6 +69,7 @@ def test_chapters_are_named_by_numbers_and_ranges(text: str, found: set[int], ti
         ("2,6", "--chapters 6: there is no chapter 6; the book has chapters 1 to 5"),
         ("2-99", "--chapters 2-99: there is no chapter 99; the book has chapters 1 to 5"),
         ("0", "--chapters 0: there is no chapter 0; the book has chapters 1 to 5"),
+        ("0-2", "--chapters 0-2: there is no chapter 0; the book has chapters 1 to 5"),
         ("3-2", "--chapters 3-2 runs backwards; write 2-3"),
         ("one", "--chapters 'one': write numbers and ranges, like 1-3,7"),
         ("", "--chapters '': write numbers and ranges, like 1-3,7"),

@@ -160,6 +160,27 @@ def test_a_fault_of_the_book_is_named(
     assert failed(replace(delivery, **change), store) == [expected]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("narrator", "is_named"),
+    [
+        ("Synthesised voice", True),
+        ("Maya (synthetic)", True),
+        ("AI voice", True),
+        ("an ai-generated voice", True),
+        ("Digital narration", True),
+        ("Text to Speech", True),
+        ("Maya TTS", True),
+        ("Annie Potts", False),
+        ("Kai Smith", False),
+        ("Mai Lee", False),
+        ("Ai Tanaka", False),
+        ("Digitally Ann", False),
+    ],
+)
+def test_a_narrator_is_named_as_synthesized_in_whole_words(narrator: str, is_named: bool, whole: Delivery) -> None:
+    assert ("narrator" not in failed(replace(whole, narrator=narrator), "spotify")) is is_named
+
+
 def test_a_file_that_is_missing_or_too_long_and_a_book_that_is_too_short_are_named(whole: Delivery) -> None:
     assert failed(replace(whole, files={Path("02.mp3"): None})) == ["file"]
     [(path, measured)] = whole.files.items()

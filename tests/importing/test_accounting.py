@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from maya_batch.importing.accounting import account
 from maya_batch.importing.blocks import Block, Kind, Place
-from maya_batch.importing.chapter_text import escaped, file_text, paragraphs
+from maya_batch.importing.chapter_text import file_text, paragraphs, source
 from maya_batch.importing.chapters import make_chapters
 from maya_batch.importing.manuscript import read_manuscript
 from maya_batch.importing.plain_text import read_plain_text
 from maya_batch.importing.reading_rules import Reading, extras
+from maya_batch.text.marks import mark_strippers
 from maya_batch.text.parser import parse_script
+from maya_batch.text.rewriting import rewrite
 from tests.importing import stories
 from tests.support.properties import examples
 
@@ -62,6 +64,36 @@ def test_chapter_files_are_texts_that_the_parser_takes(blocks: list[Block], read
         assert [problem.what for problem in problems if "no text to speak" not in problem.what] == []
         spoken = [paragraph for paragraph in made if paragraph.kind != "scene_break"]
         assert len(passages) == len(spoken)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("¹", "no words"),
+        ("²³ ⁴", "no words"),
+        ("10²", ""),
+        ("x²", ""),
+        ("[12]", ""),
+        ("oOo", "scene break"),
+        ("x x x", "scene break"),
+        ("x", ""),
+        ("&nbsp;", ""),
+    ],
+)
+def test_what_the_text_rules_leave_nothing_of_has_no_words(text: str, reason: str) -> None:
+    """`plan` refuses a text of which nothing is left to speak."""
+    block = stories.block(text)
+    assert Reading().reason(block) == reason
+    (chapter,) = make_chapters(stories.document([stories.block("One."), block]))[0]
+    source = file_text(paragraphs(chapter, Reading()))
+    passages, problems = parse_script(source, (), ())
+    passages, refused = rewrite(passages, mark_strippers(source, "strip"))
+    assert not [*problems, *refused]
+    assert len(passages) == (1 if reason else 2)
+
+
+def test_an_ornament_of_letters_in_a_list_has_no_words() -> None:
+    assert Reading().reason(Block("list_item", "oOo", Place("a", "/p"))) == "no words"
 
 
 def test_a_line_of_soft_hyphens_does_not_divide_a_paragraph() -> None:
@@ -117,4 +149,4 @@ def test_characters_that_do_not_add_up_are_a_bug() -> None:
     [("One\n* * *\ntwo", "One * * *\ntwo"), ("—\nOne\ntwo", "— One\ntwo"), ("One\ntwo", "One\ntwo"), ("—\n..", "— ..")],
 )
 def test_a_line_of_signs_inside_a_block_does_not_divide_it(written: str, kept: str) -> None:
-    assert escaped(Block("verse", written, Place("a", "/p"))) == kept
+    assert source(Block("verse", written, Place("a", "/p"))) == kept

@@ -53,6 +53,13 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+def test_entities_that_a_page_shows_are_no_entities_in_the_chapter(tmp_path: Path) -> None:
+    page = "<h1>The Lamp</h1><p>Write &amp;lt;, &amp;copy or &amp;mdsh; for R&amp;D.</p>"
+    do_import(tmp_path, page, "lamp.html")
+    (chapter,) = (tmp_path / "book/chapters").iterdir()
+    assert chapter.read_text("utf-8") == "Write \\&lt;, \\&copy or \\&mdsh; for R&D.\n"
+
+
 def test_a_folder_has_the_manifest_the_texts_and_a_record(tmp_path: Path) -> None:
     do_import(tmp_path, FIRST)
     made = files(tmp_path / "book")

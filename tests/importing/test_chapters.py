@@ -241,6 +241,18 @@ def test_years_and_words_are_no_numbers_of_chapters(number: str) -> None:
     assert table(book)[0][0] == number
 
 
+@pytest.mark.parametrize("name", ["Liv", "Vi", "Di", "Li", "Xi", "Dix", "Mix", "C", "D.", "(L)", "M"])
+def test_names_and_letters_are_no_numbers_of_chapters(name: str) -> None:
+    book = document([block("One.", file="1"), block("Two.", file="2")], [(name, 1, "1"), ("The Hill", 1, "2")])
+    assert table(book)[0][0] == name
+
+
+@pytest.mark.parametrize(("numeral", "title"), [("LIV", "Chapter 54"), ("vi.", "Chapter 6"), ("[X]", "Chapter 10")])
+def test_roman_numerals_are_numbers_of_chapters(numeral: str, title: str) -> None:
+    book = document([block("One.", file="1"), block("Two.", file="2")], [(numeral, 1, "1"), ("The Hill", 1, "2")])
+    assert table(book)[0][0] == title
+
+
 def test_a_chapter_of_tables_is_skipped_and_not_lost() -> None:
     book = document(
         [block("One.", file="1"), heading("Figures", file="2"), block("a\tb\n" * 40, "table", file="2")],

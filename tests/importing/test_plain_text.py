@@ -116,6 +116,8 @@ def test_the_last_short_line_of_a_paragraph_makes_no_verse(tmp_path: Path) -> No
         ("Part one of the plan was simple.", 0),
         ("“STOP!”", 0),
         ("I", 2),
+        ("L.", 2),
+        ("Liv", 0),
         ("He went home.", 0),
         ("1984", 0),
     ],
@@ -132,6 +134,49 @@ def test_notes_marks_and_emphasis_are_left_out_of_the_text(tmp_path: Path) -> No
         ("figure", "[Illustration: A lamp]"),
     ]
     assert blocks[0].omitted == {"note mark": 3, "emphasis mark": 2, "white space": 2}
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "kinds"),
+    [
+        ("[Illustration: A dog\nand a cat.] The dog ran.", ["figure", "paragraph"]),
+        ("[Illustration: [_Copyright 1894_]]", ["figure"]),
+        ("[Illustration] [Frontispiece: A cat] The cat ran.", ["figure", "figure", "paragraph"]),
+        ("[Illustration: An opening", ["figure"]),
+        ("[Picture this!] he cried.", ["paragraph"]),
+        ("[Picture: A cat]", ["figure"]),
+        ("[1914] The war began.", ["paragraph"]),
+        ("[14] By the clock.", ["note"]),
+        ("[*] By the clock.", ["note"]),
+        ("[Note the date!] he cried.", ["paragraph"]),
+        ("[Note 3: By the clock.]", ["note"]),
+        ("[Note A] By the clock.", ["note"]),
+        ("[NOTE.--By the clock.]", ["note"]),
+        ("[Footnote 1: By the clock.] It was late.", ["note", "paragraph"]),
+        ("[Footnote 1] By the clock.", ["note"]),
+    ],
+)
+def test_prose_is_no_figure_or_note_because_it_begins_with_a_bracket(
+    tmp_path: Path, paragraph: str, kinds: list[str]
+) -> None:
+    blocks = read(tmp_path, f"{paragraph}\n\nThe end of it.\n").blocks
+    assert [block.kind for block in blocks] == [*kinds, "paragraph"]
+    words = " ".join(block.text for block in blocks[:-1])
+    assert words == " ".join(paragraph.replace("_", "").split())
+
+
+def test_a_year_that_an_editor_added_is_no_note_mark(tmp_path: Path) -> None:
+    assert read(tmp_path, "She left.[1914] He came.[12]\n").blocks[0].text == "She left.[1914] He came."
+
+
+def test_what_follows_a_figure_has_its_own_line(tmp_path: Path) -> None:
+    blocks = read(tmp_path, "[Illustration: A dog\nand a cat.]\nThe dog ran.\n").blocks
+    assert [block.place.element for block in blocks] == ["line 1", "line 3"]
+
+
+def test_many_figures_in_a_paragraph_are_read_in_time_that_grows_with_their_number(tmp_path: Path) -> None:
+    blocks = read(tmp_path, "[Illustration: a] " * 20_000 + "[Illustration: [" * 20_000 + "end").blocks
+    assert len(blocks) == 20_001
 
 
 def test_gutenberg_names_title_author_and_language(tmp_path: Path) -> None:

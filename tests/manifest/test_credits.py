@@ -10,7 +10,13 @@ from tests.manifest.test_manifest import BOOK, folder, only, read, sound
 
 __all__ = ["folder"]
 
-FIELDS = {"title": "The Lamp", "author": "A. Writer", "narrator": "Who?", "series": "Lamps [1] <b>"}
+FIELDS = {
+    "title": "The Lamp",
+    "author": "A. Writer",
+    "narrator": "Who?",
+    "series": "Lamps [1] <b>",
+    "subtitle": "R&D, &lt; and &copy",
+}
 PUBLISHED = BOOK + "author: A. Writer\nnarrator: Maya\n"
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -24,6 +30,7 @@ pytestmark = pytest.mark.usefixtures("folder")
         ("{series}.", "Lamps \\[1\\] \\<b\\>."),
         ("{{title}} and }}", "{title} and }"),
         ("No field.", "No field."),
+        ("{subtitle}", "R&D, \\&lt; and \\&copy"),
     ],
 )
 def test_fields_are_filled_in_as_plain_text(template: str, text: str) -> None:

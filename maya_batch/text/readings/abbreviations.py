@@ -3,6 +3,7 @@
 import re
 
 from maya_batch.text.abbreviations import ABBREVIATIONS
+from maya_batch.text.clause_words import STARTERS
 from maya_batch.text.readings.ways import unique
 from maya_batch.text.readings.written import Rule, Written, group
 
@@ -64,7 +65,8 @@ _WORDS = frozenset(
 )
 """Words and letters, too: they are short forms before a number, or with a capital before a name."""
 _DAYS = frozenset(["mon", "tue", "tues", "wed", "thu", "thurs", "fri", "sat", "sun"])
-_MAYBE_NAMES = frozenset(["alex", "geo", "jos", "benj"])
+_MAYBE_NAMES = frozenset(["alex", "geo", "jos", "benj", "jas", "chas", "jan", "dec", "jun", "jul", "mar"])
+"""Names by themselves, too, where their full stop may end a sentence: "I told Jan. He laughed."."""
 _DOTTED = {
     "am": ("a m",),
     "pm": ("p m",),
@@ -87,7 +89,16 @@ _NEXT_NUMBER = re.compile(r"\s*(?:\d|(?!I(?:['’]|\s+[a-z]))[IVXLC]+\b|[ivxl]+\
 """The word "I" is none: "He said no. I went.\""""
 _NEXT_NUMBER_OF_CAPITAL = re.compile(r"\s*(?:\d|(?:[IVXLC]{2,}|[ivxlc]+)\b(?!\.))")
 """After a capital letter, which may be an initial: "P. 12" and "P. xii", but not "P. C. Wren"."""
+_NEXT_NUMBER_OF_TITLE = re.compile(r"\s*(?:\d|[ivxlc]+\b|[IVXLC]+\b(?!\.\s+[A-Z]))")
+"""After a title: "Gen. i. 1", but not "Rev. C. L. Dodgson"."""
 _NEXT_NAME = re.compile(r"\s+[“\"‘'(]?[^\W\d_a-z]")
+_ADDRESSES = frozenset(["hon", "bro"])
+_ADDRESSED = re.compile(r"(?:,|\b(?:hey|my|your|his|her|our|their))\s+$", re.IGNORECASE)
+"""What comes before a friend: "Thanks, Hon. See you.", "my Bro. Come in."."""
+_GENERATION = re.compile(r"\s+(?:[XYZ]\b|[A-Z]\b(?!\.)|(?:Alpha|Beta)\b)")
+"""What follows "Gen" where it is no general: "Gen Z"."""
+_INSIDE_SENTENCE = re.compile(r"\s+[a-z]|[,;:]")
+_AFTER_SENTENCE = re.compile(r"[”’\"')\]]*(?:$|\s+[“‘\"'(\[]*(?P<word>[A-Z][a-z]*))")
 _BEFORE_NAME = re.compile(r"[A-Z][\w'’]*\s+$")
 DOTTED = re.compile(r"(?:[^\W\d_]\.\s?){1,7}?[^\W\d_]\.(?!\w)|(?:[^\W\d_]\.){1,7}[^\W\d_]\b(?!\.)|Ph\.\s?D\b\.?")
 ABBREVIATION = re.compile(r"(?<![^\W_])[^\W\d_]{1,8}(?:\.|(?=\s+[^\W\d_a-z]))")
@@ -110,7 +121,7 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
     short = found[0].rstrip(".")
     key = short.lower()
     entry = ABBREVIATIONS.get(key)
-    if entry is None or not entry.readings:
+    if entry is None or entry.readings in ((), (key,)):  # "et al."
         return []
     if not stopped and not (key in TITLES and short[0].isupper()):
         return []
@@ -124,18 +135,33 @@ def _abbreviation(found: re.Match[str], british: bool) -> list[Written]:
     if key in _WORDS and short != "Co" and not numbered and not (short[0].isupper() and named):
         return []
     is_title = entry.follows == "name"
+    if key == "gen" and not stopped and _GENERATION.match(text, end):
+        return []
     if (is_title or key in _DAYS) and not short[0].isupper() and key not in ("mr", "mrs", "dr", "st"):
         return []
     ways = list(entry.readings)
-    ambiguous = key in _MAYBE_NAMES or key in _DAYS or (is_title and numbered)  # "Gen. 1:1" is no general
+    is_inside = _INSIDE_SENTENCE.match(text, end) is not None
+    ambiguous = (key in _MAYBE_NAMES and not numbered and not is_inside) or key in _DAYS
+    if is_title and key != "dr" and _NEXT_NUMBER_OF_TITLE.match(text, end):  # "Gen. 1:1" is no general
+        ambiguous = True
+    if is_title and stopped and ends_sentence(text, end):  # "the Gov. He left."
+        ambiguous = True
+    if key in _ADDRESSES and _ADDRESSED.search(text, max(0, found.start() - 8), found.start()):
+        ambiguous = True
     if key in ("st", "dr"):
         after_name = _BEFORE_NAME.search(text, max(0, found.start() - 30), found.start()) is not None
-        ambiguous = key == "st" or (after_name and not named)
+        ambiguous = ambiguous or key == "st" or (after_name and not named)
         if after_name and not named:
             ways.reverse()
     if british and key == "hon":
         ways.reverse()
     return group(found, 0, unique([*ways, key]), "title" if is_title else "abbreviation", ambiguous)
+
+
+def ends_sentence(text: str, end: int) -> bool:
+    """Whether a sentence ends with a title that ends there: nothing follows, or a word that is no name."""
+    after = _AFTER_SENTENCE.match(text, end)
+    return after is not None and (after["word"] is None or after["word"].lower() in STARTERS)
 
 
 def _title(found: re.Match[str], british: bool) -> list[Written]:

@@ -20,8 +20,11 @@ def _ordinal(found: re.Match[str], british: bool) -> list[Written]:
 def _range(found: re.Match[str], british: bool) -> list[Written]:
     low, high = (_main_ways(found[side], british) for side in ("low", "high"))
     ways = [*joined(low, ["to"], high), *joined(low, high), *joined(low[:2], ["through", "dash"], high[:2])]
+    if found["low"] == found["high"]:
+        ways = [*joined(low, high), *ways]  # "20-20 vision", "a 50-50 chance"
     is_number = (len(found["low"]), len(found["high"])) == (3, 4)  # perhaps of a telephone: 555-1234
-    return with_unit(found, group(found, 0, ways, "range", is_number), british, False)
+    is_unsure = is_number or (found["low"], found["high"]) in _CODES
+    return with_unit(found, group(found, 0, ways, "range", is_unsure), british, False)
 
 
 def _telephone(found: re.Match[str], british: bool) -> list[Written]:
@@ -29,6 +32,22 @@ def _telephone(found: re.Match[str], british: bool) -> list[Written]:
         [*numbers.digit_ways(part)[:2], *map(doubled, numbers.digit_ways(part)[:1])] for part in found.groups() if part
     ]
     return group(found, 0, joined(*parts), "telephone")
+
+
+def _digits(found: re.Match[str], british: bool) -> list[Written]:
+    digits = re.sub(r"\D", "", found[0])
+    return group(found, 0, [*numbers.digit_ways(digits), *map(doubled, numbers.digit_ways(digits)[:1])], "telephone")
+
+
+def _dialled(found: re.Match[str], british: bool) -> list[Written]:
+    """A short number that is dialled, digit by digit: "Call 911!"."""
+    called = _CALL_BEFORE.search(found.string, max(0, found.start() - 12), found.start())
+    is_emergency = found[0] in _EMERGENCIES
+    if called and (is_emergency or called[1].lower().startswith("dial")):
+        return group(found, 0, [*numbers.digit_ways(found[0]), *_number_ways(found[0], british)], "telephone")
+    if found[0] == "911":  # a car, and a count, too
+        return group(found, 0, [*numbers.digit_ways("911"), *_number_ways("911", british)], "cardinal", True)
+    return []
 
 
 def _height(found: re.Match[str], british: bool) -> list[Written]:
@@ -85,6 +104,10 @@ def doubled(spelled: str) -> str:
     return re.sub(r"\b(\w+) \1\b", r"double \1", spelled)
 
 
+_CODES = frozenset((("10", "4"), ("24", "7")))
+"""Ranges that are said without "to", too: "10-4, over", "open 24-7"."""
+_EMERGENCIES = frozenset(("911", "999", "112"))
+_CALL_BEFORE = re.compile(r"\b(dial(?:l?ed|l?ing|s)?|call(?:ed|ing|s)?|phon(?:e|ed|es|ing)|r[aiu]ng)\s$", re.IGNORECASE)
 _YEAR_BEFORE = re.compile(
     r"(?:\b(?:in|of|since|by|from|until|till|before|after|during|year|circa|late|early"
     r"|summer|winter|spring|autumn|fall|january|february|march|april|may|june|july|august|september|october"
@@ -99,6 +122,8 @@ RULES = (
     Rule("digit", re.compile(rf"(?P<rank>{NUMBER})(?:st|nd|rd|th|ST|ND|RD|TH)\b"), _ordinal),
     Rule("digit", re.compile(r"(?:(1)[-. ])?(\d{3})[-. ](\d{3})[-.](\d{4})(?![-.]?\w)"), _telephone),
     Rule("sign", re.compile(r"\((\d{3})\)\s?(\d{3})[-. ](\d{4})(?![-.]?\w)"), _telephone),
+    Rule("digit", re.compile(r"(?<![-.,:/])\d(?:-\d){2,9}(?![-.,:/]?\w)"), _digits),
+    Rule("digit", re.compile(r"\d{1,3}(?![-‐‑‒–—−.,:/]?\d|[^\W\d_])"), _dialled),
     Rule("digit", re.compile(r"(?P<feet>\d{1,2})['’′](?P<inches>1?\d)(?:[\"”″]|'')"), _height),
     Rule("digit", re.compile(rf"(?P<low>{NUMBER})\s?{DASH}\s?(?P<high>{NUMBER})(?!{DASH}?\d|\.\d|:|/|s\b)"), _range),
     Rule("digit", re.compile(rf"(?P<whole>{NUMBER})(?:{_PART})?\s{_SCALE}"), _scaled),

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from maya_batch.text.readings.numbers import cardinals, decimals, pairs, scaled, words
-from maya_batch.text.readings.units import with_unit
+from maya_batch.text.readings.numbers import cardinals, decades, decimals, pairs, scaled, words
+from maya_batch.text.readings.units import per_unit
 from maya_batch.text.readings.ways import joined, unique
 from maya_batch.text.readings.written import DASH, NUMBER, Rule, Written, group
 
@@ -100,12 +100,25 @@ def _old_money(found: re.Match[str], british: bool) -> list[Written]:
     return group(found, 0, old_money_ways(pounds, found["shillings"] or "", found["pence"] or "", british), "money")
 
 
+def _shillings(found: re.Match[str], british: bool) -> list[Written]:
+    """Shillings, with pence or alone; "20s." may be a decade at the end of a sentence, too."""
+    text, shillings, pence = found.string, found["shillings"], found["pence"] or ""
+    ways = old_money_ways("", shillings, pence, british)
+    if pence or _AS_SHORT_FORM.match(text, found.end()) or not _MAYBE_DECADE.fullmatch(shillings):
+        return group(found, 0, ways, "money")
+    if _DECADE_BEFORE.search(text, max(0, found.start() - 16), found.start()):
+        return []  # the rules for figures read the decade
+    if shillings == "10":
+        return group(found, 0, ways, "money")
+    return group(found, 0, [*ways, *decades(shillings, british)], "money", True)
+
+
 def _money(found: re.Match[str], british: bool) -> list[Written]:
     ways = _ways(found, british, "")
     if _is_attribute(found):
         coin = CURRENCIES[found["sign"]]
         ways = [re.sub(rf"\b{coin.many}$", coin.one, ways[0]), *ways]
-    return with_unit(found, group(found, 0, ways, "money"), british)
+    return per_unit(found, group(found, 0, ways, "money"), british)
 
 
 def _is_attribute(found: re.Match[str]) -> bool:
@@ -126,7 +139,7 @@ def _range(found: re.Match[str], british: bool) -> list[Written]:
 
 
 def _ways(found: re.Match[str], british: bool, which: str) -> list[str]:
-    scale = (found[f"scale{which}"] or "").strip().lower()
+    scale = (found[f"scale{which}"] or "").strip().rstrip(".").lower()
     scale = SCALES.get(scale, scale)
     whole = (found[f"whole{which}"] or "").replace(",", "")
     return money_ways(found["sign"], whole, found[f"part{which}"] or "", scale, british)
@@ -139,7 +152,7 @@ def _cents(found: re.Match[str], british: bool) -> list[Written]:
 def _amount(which: str = "") -> str:
     return (
         rf"(?P<whole{which}>{NUMBER})?(?:\.(?P<part{which}>\d{{1,9}}+))?(?<=\d)"
-        rf"(?P<scale{which}>\s(?:{_SCALE})\b|(?:k|mn|m|bn|b|tn|K|M|B)\b)?"
+        rf"(?P<scale{which}>\s(?:{_SCALE})\b|(?:k|mn|m|bn|b|tn|K|M|B)\b|\s(?:(?:mn|m|bn|tn)\b(?:\.(?=[,;:]|\s+[a-z]))?|M\b(?!\.))(?!['’]))?"
     )
 
 
@@ -147,6 +160,14 @@ _NEXT_WORD = re.compile(r" ([a-z]{3,})\b")
 _BEFORE_ATTRIBUTE = re.compile(r"\b[Aa]n? $")
 _OF_MONEY = frozenset(["bill", "bills", "note", "notes", "coin", "coins", "piece", "pieces"])
 _AFTER_SUMS = frozenset(["and", "per", "for", "from", "each", "every", "apiece", "more", "less", "plus", "with"])
+_AS_SHORT_FORM = re.compile(r"\s+[a-z]|[,;:]")
+"""After a full stop that does not end the sentence: "at 20s. a week"."""
+_MAYBE_DECADE = re.compile(r"[1-9]0")
+_DECADE_BEFORE = re.compile(
+    r"(?:\b(?:the|these|those|my|your|his|her|its|our|their|early|mid|middle|late|later|low|high|lower|upper|roaring"
+    r"|swinging)|\d0['’]?s,?(?:\s(?:and|or|to))?)[\s-]$",
+    re.IGNORECASE,
+)
 _SCALE = r"thousand|hundred|million|billion|trillion"
 RULES = (
     Rule(
@@ -158,8 +179,8 @@ RULES = (
     ),
     Rule(
         "digit",
-        re.compile(r"(?P<pounds>(?!))?(?P<shillings>\d{1,2}+)s\.(?:,?\s?(?P<pence>\d{1,2}+)d\b\.?)?(?!\w)"),
-        _old_money,
+        re.compile(r"(?P<shillings>\d{1,2}+)s\.(?:,?\s?(?P<pence>\d{1,2}+)d\b\.?)?(?!\w)"),
+        _shillings,
     ),
     Rule("digit", re.compile(r"(?P<pounds>(?!))?(?P<shillings>(?!))?(?P<pence>\d{1,2}+)d\.(?!\w)"), _old_money),
     Rule("sign", re.compile(rf"(?P<sign>[$£€¥₹₩])\s?{_amount()}\s?{DASH}\s?(?P=sign)?{_amount('2')}"), _range),

@@ -10,6 +10,8 @@ from maya_batch.text.readings.written import Rule, Written, group
 
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _NUMERAL = re.compile(r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,4})(?:XC|XL|L?X{0,4})(?:IX|IV|V?I{0,4})")
+_IN_TENS = re.compile("chapter|chap|canto|psalms?|sonnet|hymn", re.IGNORECASE)
+"""What books have fifty or a hundred of. After other words L and C are letters, too: "Exhibit C", "Volume L"."""
 _BEFORE_NAME = re.compile(r"\.\s+[^\W\d_a-z]")
 NUMBERED = (
     "chapter|chap|ch|part|pt|book|bk|act|scene|sc|psalm|psalms|volume|vol|section|sect|sec|canto|article"
@@ -60,15 +62,16 @@ def _numbered(found: re.Match[str], british: bool) -> list[Written]:
     after = found.string[found.end() : found.end() + 2].strip()
     unsure = numeral == "I" and "war" not in word.lower() and after.islower()
     unsure = unsure or (word == "Mark" and _may_be_initial(found))
+    unsure = unsure or _may_be_letter(word, numeral)
     entry = ABBREVIATIONS.get(word.lower()) if found["stop"] else None
     before = group(found, "short", entry.readings, "abbreviation", unsure) if entry else []  # "No. I think"
     ways = count_ways(numeral.upper(), british)
-    return [*before, *group(found, "numeral", [*ways, "i"] if unsure else ways, "roman", unsure)]
+    return [*before, *group(found, "numeral", [*ways, numeral.lower()] if unsure else ways, "roman", unsure)]
 
 
 def _regnal(found: re.Match[str], british: bool) -> list[Written]:
     numeral = found["numeral"]
-    if not value(numeral):
+    if not value(numeral) or found[0] == "Malcolm X":
         return []
     return group(
         found,
@@ -77,6 +80,13 @@ def _regnal(found: re.Match[str], british: bool) -> list[Written]:
         "roman",
         numeral == "I" or _may_be_initial(found),
     )
+
+
+def _may_be_letter(word: str, numeral: str) -> bool:
+    """Whether a numeral may be the name of something: "Appendix C", "Medicare Part D", "Class M planets"."""
+    if word.lower() == "exhibit":
+        return len(numeral) == 1
+    return numeral in ("D", "M") or (numeral in ("L", "C") and _IN_TENS.fullmatch(word) is None)
 
 
 def _may_be_initial(found: re.Match[str]) -> bool:

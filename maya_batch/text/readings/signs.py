@@ -39,6 +39,7 @@ SIGNS = {
 }
 """By the sign: how it is said, the most likely first."""
 _MINUS = ["minus", "negative"]
+_BEFORE_NUMBER = re.compile(r"\s?\d")
 _TO = ["to", "through", "dash"]
 
 
@@ -47,7 +48,8 @@ def _minus(found: re.Match[str], british: bool) -> list[Written]:
 
 
 def _sign(found: re.Match[str], british: bool) -> list[Written]:
-    return group(found, 0, SIGNS.get(found[0], ()), "sign")
+    is_unsure = found[0] == "#" and _BEFORE_NUMBER.match(found.string, found.end()) is None  # "#MeToo", "F#"
+    return group(found, 0, SIGNS.get(found[0], ()), "sign", is_unsure)
 
 
 def _to(found: re.Match[str], british: bool) -> list[Written]:

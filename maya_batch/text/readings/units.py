@@ -46,8 +46,23 @@ _WHOLE = {
 }
 _POWERS = {"²": "square", "2": "square", "sq": "square", "³": "cubic", "3": "cubic", "cu": "cubic"}
 _BY_CASE = {unit.lower(): name for unit, name in reversed(_UNITS.items())} | _UNITS
-_WORDS = frozenset(("in", "pt", "pts", "gal", "cal", "ct", "gr", "mos", "s", "t", "l", "A", "N", "J"))
+_WORDS = frozenset(("in", "pt", "pts", "gal", "cal", "ct", "gr", "mos", "s", "t", "l"))
 """Units that are words or names as well: apart from the number they need a full stop."""
+_LETTERS = frozenset(("A", "N", "J", "V", "W"))
+"""Units that are initials and points of the compass with a full stop: "221 N. Main Street", "in 1907 J. P. Morgan"."""
+_PLACES = frozenset(("A", "N", "J"))
+"""Units that are letters of rooms, seats and streets as well, "Flat 5A": they are none with the number or apart."""
+_NAMES = frozenset(("Pa", "pa"))
+"""Units that are names as well: "When I was 12 Pa died"."""
+
+
+def _exactly(without: frozenset[str]) -> str:
+    """One of the units as a pattern, in the case that it has or in small letters, but for those `without`.
+
+    In capitals they are names and words: "At 6 Ms. Smith", "At 5 Mo came home", "Room 101 Ac".
+    """
+    small = {unit.lower() for unit in _UNITS if len(unit) > 1}
+    return "|".join(sorted((_UNITS.keys() | small) - without, key=len, reverse=True))
 
 
 def _any_of(units: Iterable[str]) -> str:
@@ -65,10 +80,10 @@ UNIT = re.compile(
     | \s?(?P<unit> {_ANY} )(?P<after> [²³] | (?<=[mM])[23](?!\d) )(?!\w)
     | \s?(?P<over> {_ANY} )/(?P<under> {_ANY} )(?P<of>[²³]?)(?!\w)
     | \s?/\s?(?P<per> {_ANY} | d )(?P<per_of>[²³]?)(?!\w)
-    | (?P<close> {_ANY} )\b(?!['’/-])
-    | [\s-](?P<dotted> {_ANY} )\.(?!\w)
-    | [\s-](?P<apart> {_any_of(unit for unit in _UNITS if unit not in _WORDS)} )\b(?![\w'’/])
-    | \s(?P<inches> in )(?=\s(?:high|long|wide|deep|thick|tall)\b|[,;:)])
+    | (?P<close> {_any_of(_UNITS.keys() - _PLACES)} )\b(?!['’/-])
+    | [\s-](?P<dotted> {_exactly(_LETTERS | _NAMES)} )\.(?!\w)
+    | [\s-](?P<apart> {_exactly(_WORDS | _PLACES | _NAMES)} )\b(?![\w.'’/])
+    | \s(?P<inches> in )(?=\s(?:high|long|wide|deep|thick|tall)\b(?!\s+(?!and\b|by\b|or\b|at\b|with\b)\w)|[,;:)])
     """,
     re.VERBOSE,
 )
@@ -83,6 +98,12 @@ def with_unit(found: re.Match[str], number: list[Written], british: bool, one: b
         return number
     start = unit.end() - len(unit[0].lstrip(" -\t\n\u00a0"))
     return [*number, Written(start, unit.end(), tuple(unit_ways(unit, one, british)), "measure")]
+
+
+def per_unit(found: re.Match[str], number: list[Written], british: bool) -> list[Written]:
+    """As `with_unit`, for a sum of money: it has no unit, but it may be the price of one, "$5/lb"."""
+    unit = UNIT.match(found.string, found.end())
+    return with_unit(found, number, british) if unit and unit["per"] else number
 
 
 def unit_ways(found: re.Match[str], one: bool, british: bool) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 from maya_batch.text.abbreviations import ABBREVIATIONS
 from maya_batch.text.passage import Passage, Replacement, TextProblem
+from maya_batch.text.readings.abbreviations import ends_sentence
 from maya_batch.text.readings.dates import MONTHS
 from maya_batch.text.readings.grammar import find_written
 from maya_batch.text.readings.written import Written
@@ -38,7 +39,8 @@ def written_out(language: str) -> Rewriter:
         for written in certain:
             start, end = written.start, written.end
             said = _spoken(text, written, _opens_sentence(text, start, ends))
-            if written.kind != "title" and _ends_sentence(text, end, numerals):
+            is_before_name = written.kind == "title" and not _is_title_alone(text, start, end)
+            if not is_before_name and _ends_sentence(text, end, numerals):
                 said += "."
             space_before = " " if start in ends or text[start - 1 : start].isalnum() else ""
             space_after = " " if end not in starts and text[end : end + 1].isalnum() else ""
@@ -63,6 +65,11 @@ def _ends_sentence(text: str, end: int, numerals: Collection[int]) -> bool:
     """Whether the full stop of a short form is the sentence's, too: that of "No. IV" is not."""
     after = _SENTENCE_END.match(text, end) if text[end - 1] == "." else None
     return after is not None and not any(at in numerals for at in range(end + 1, after.end()))
+
+
+def _is_title_alone(text: str, start: int, end: int) -> bool:
+    """Whether a title has no name: "Ask the Mrs. She knows.", but "Mr. He" is a Chinese name."""
+    return ends_sentence(text, end) and _DETERMINER.search(text, max(0, start - 8), start) is not None
 
 
 def _is_glued(text: str, written: Written, starts: Collection[int], ends: Collection[int]) -> bool:
