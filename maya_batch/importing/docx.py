@@ -15,6 +15,7 @@ from maya_batch.importing.docx_package import open_docx
 from maya_batch.importing.files import read_file
 from maya_batch.importing.html import first_title, page_of
 from maya_batch.importing.xhtml_blocks import read_blocks
+from maya_batch.messages.quoting import quoted_names
 
 _MOST_BYTES = 200_000_000
 """The largest file, in bytes: with pictures, which are not read."""
@@ -59,7 +60,7 @@ def read_docx(path: Path, keep: frozenset[str] = frozenset()) -> Document:
     size = reading.characters + package.left_out.total()
     remarks = [*reading.remarks]
     if package.unknown:
-        remarks.append(f"the text of elements that are not known is not read: {', '.join(package.unknown)}")
+        remarks.append(f"the text of elements that are not known is not read: {quoted_names(package.unknown)}")
     if symbols:
         remarks.append(f"symbols of fonts that are not known are left out: {symbols:,}")
     return Document(metadata, tuple(blocks), (), {"": reading.markup}, {"": size}, remarks=tuple(remarks))

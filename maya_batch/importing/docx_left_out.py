@@ -6,8 +6,6 @@ from typing import Final
 
 from lxml import etree
 
-from maya_batch.messages.quoting import quoted
-
 W: Final = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 """The namespace of the text."""
 _M, _MC, _V = (
@@ -148,4 +146,4 @@ def _remove(run: etree._Element) -> None:
 def _name(element: etree._Element) -> str:
     """The name as Word writes it, like `w:altChunk`."""
     name = etree.QName(element).localname
-    return quoted(f"{element.prefix}:{name}" if element.prefix else name)
+    return f"{element.prefix}:{name}" if element.prefix else name
