@@ -56,7 +56,7 @@ def leave_out(tree: etree._Element, keep: Collection[str]) -> tuple[Counter[str]
     `keep` is as in `xhtml_blocks.read_blocks`. Elements that mammoth passes over stay.
     """
     _as_transitional(tree)
-    for mark in tree.iter(*_SPACES):
+    for mark in list(tree.iter(*_SPACES)):
         mark.tag = _SPACES[str(mark.tag)]
     if "ruby" in keep:
         _read_annotations(tree)

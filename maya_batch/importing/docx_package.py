@@ -1,4 +1,4 @@
-"""Opens a DOCX file within limits, and mends its text for mammoth: drop caps, repeated marks, formats."""
+"""Opens a DOCX file within limits, and mends its text for mammoth."""
 
 import io
 import re
@@ -14,6 +14,7 @@ from maya_batch.errors import UsageError, first_line
 from maya_batch.importing.blocks import Metadata
 from maya_batch.importing.docx_left_out import W as _W
 from maya_batch.importing.docx_left_out import leave_out
+from maya_batch.importing.docx_paragraphs import join_paragraphs
 from maya_batch.importing.titles import one_line
 
 MOST_XML_BYTES = 25_000_000
@@ -29,8 +30,6 @@ _MOST_ATTRIBUTES = 300_000
 """The most attributes that mammoth gets: each takes 1 KB of memory."""
 _MOST_OPEN_FIELDS = 100
 """The most fields inside one another: mammoth looks through all that are open for each run."""
-_DROP_CAP_RUNS = 20
-"""The most runs of a drop cap: it is a letter or a word."""
 _MOST_PARTS = 10_000
 _ENTRY = b"PK\x01\x02"
 """How an entry of a zip file's directory begins."""
@@ -90,12 +89,12 @@ def open_docx(content: bytes, name: str, keep: Collection[str] = ()) -> DocxPack
     for part, tree in trees.items():
         if part == main or part.endswith("notes.xml"):
             counts, names = leave_out(tree, keep)
+            join_paragraphs(tree)
             left_out += counts
             unknown |= names
     if comments is not None:
         left_out["comment"] += sum(len(text.text or "") for text in comments.iter("{*}t"))
     body = trees[main]
-    _join_drop_caps(body)
     _remove_repeated_marks(body)
     if _open_fields(body) > _MOST_OPEN_FIELDS:
         raise UsageError(f"{name}: has more than {_MOST_OPEN_FIELDS} fields without an end; save it as .docx again")
@@ -159,26 +158,6 @@ def _tree(raw: bytes, name: str, part: str) -> etree._Element:
 
 def _declares_entities(name: str, part: str) -> str:
     return f"{name}: {part} declares entities, which Word never does; it is not read"
-
-
-def _join_drop_caps(body: etree._Element) -> None:
-    """Put the runs of a drop cap, which is a paragraph in a frame, before those of the next paragraph."""
-    for frame in list(body.iter(f"{_W}framePr")):
-        if frame.get(f"{_W}dropCap") not in ("drop", "margin"):
-            continue
-        properties = frame.getparent()
-        initial = properties.getparent() if properties is not None else None
-        after = initial.getnext() if initial is not None else None
-        parent = initial.getparent() if initial is not None else None
-        if initial is None or parent is None or after is None or after.tag != f"{_W}p" or initial.tag != f"{_W}p":
-            continue
-        runs = [child for child in initial if child.tag != f"{_W}pPr"]
-        if len(runs) > _DROP_CAP_RUNS:
-            continue
-        at = 1 if len(after) and after[0].tag == f"{_W}pPr" else 0
-        for number, run in enumerate(runs):
-            after.insert(at + number, run)
-        parent.remove(initial)
 
 
 def _remove_repeated_marks(body: etree._Element) -> None:

@@ -44,6 +44,17 @@ def test_insertions_are_text_and_deletions_and_comments_are_counted(tmp_path: Pa
     assert (sums.skipped["comment"], sums.skipped["tracked deletion"]) == (7, 3)
 
 
+def test_paragraphs_are_one_if_the_mark_between_them_is_deleted(tmp_path: Path) -> None:
+    deleted = '<w:p><w:pPr><w:pStyle w:val="Heading1"/><w:rPr><w:del w:id="1"/></w:rPr></w:pPr>{}</w:p>'
+    gone = f"<w:del>{RUN.format('x').replace('w:t', 'w:delText')}</w:del>"
+    parts = ["".join(deleted.format(RUN.format(text)) for text in ("The ", "night ")), word_paragraph("was dark.")]
+    parts += [deleted.format(gone), word_paragraph("He waited."), deleted.format(RUN.format("The end."))]
+    path = written(tmp_path, "a.docx", docx("".join(parts)))
+    texts = [(block.kind, block.text) for block in read_docx(path).blocks if block.text]
+    assert texts == [("paragraph", "The night was dark."), ("paragraph", "He waited."), ("heading", "The end.")]
+    assert read_manuscript(path).sums.skipped == {"tracked deletion": 1}
+
+
 def test_notes_are_notes_and_their_marks_are_not_read(tmp_path: Path) -> None:
     body = "<w:p>" + RUN.format("It was late.") + '<w:r><w:footnoteReference w:id="2"/></w:r></w:p>'
     note = f'<w:footnote w:id="2"><w:p>{RUN.format("By the clock.")}</w:p></w:footnote>'
