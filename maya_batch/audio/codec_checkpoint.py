@@ -157,6 +157,9 @@ def read_codec_weights(folder: Path, config: CodecConfig) -> dict[str, torch.Ten
             for name, tensor in weights.items()
         ):
             raise MachineError(f"{path}: not a codec file that can be read (not plain tensors with names); {_MEND}")
+        # A tensor may repeat a number of the file without end, and tensors may share numbers.
+        if sum(tensor.numel() * tensor.element_size() for tensor in weights.values()) > path.stat().st_size:
+            raise MachineError(f"{path}: the codec's weights are more numbers than are in the file; {_MEND}")
         # The sum is not finite if a number is not, and takes no memory. Numbers whose sum overflows make no sound.
         if not all(bool(tensor.sum(dtype=torch.float32).isfinite()) for tensor in weights.values()):
             raise MachineError(f"{path}: the codec's weights are not finite numbers; {_MEND}")

@@ -43,6 +43,6 @@ def source_epub(manuscript: Manuscript) -> SourceEpub | None:
         try:
             if hashlib.sha256(safe_read(folder / name, _LARGEST)).hexdigest() == digest:
                 return SourceEpub(name, digest, folder / name, record)
-        except OSError:
+        except (OSError, ValueError):  # a ValueError: no file can have that name
             continue
     return SourceEpub(name, digest, None, record)

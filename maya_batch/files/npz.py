@@ -44,7 +44,7 @@ def _stored(data: bytes) -> dict[str, memoryview] | None:
     mark, disk, first_disk, _, count, size, start, comment = _END.unpack_from(data, end)
     if mark != b"PK\5\6" or disk or first_disk or comment or start + size != end:
         return None
-    view, members, at = memoryview(data), {}, start
+    view, members, at, total = memoryview(data), {}, start, 0
     for _ in range(count):
         if at + _ENTRY.size > end:
             return None
@@ -59,6 +59,10 @@ def _stored(data: bytes) -> dict[str, memoryview] | None:
         own = data[offset + _HEAD.size : offset + _HEAD.size + head[9]]
         if head[0] != b"PK\3\4" or own != name or not name.isascii() or begin + length > start:
             return None
+        # Entries that name one file again and again would cost a checksum each.
+        total += length
+        if name.decode() in members or total > start:
+            raise zipfile.BadZipFile(f"file {name.decode()!r} is there twice, or in another one")
         content = view[begin : begin + length]
         if zlib.crc32(content) != crc:
             raise zipfile.BadZipFile(f"bad CRC-32 for file {name.decode()!r}")
@@ -69,9 +73,12 @@ def _stored(data: bytes) -> dict[str, memoryview] | None:
 
 def _unzipped(data: bytes, largest: int) -> dict[str, memoryview]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = archive.namelist()
+        if len(set(names)) < len(names):
+            raise zipfile.BadZipFile("a file is there twice")
         if sum(entry.file_size for entry in archive.infolist()) > largest:
             raise ValueError("too large when unpacked")
-        return {name: memoryview(archive.read(name)) for name in archive.namelist()}
+        return {name: memoryview(archive.read(name)) for name in names}
 
 
 def _array(content: memoryview) -> "NDArray[Any]":

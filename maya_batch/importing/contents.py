@@ -4,12 +4,12 @@ from lxml import etree
 
 from maya_batch.errors import UsageError
 from maya_batch.importing.blocks import ContentsEntry
-from maya_batch.importing.epub_archive import Archive, listed
+from maya_batch.importing.epub_archive import Archive
 from maya_batch.importing.package import Item, Package
 from maya_batch.importing.xhtml_elements import collapsed, is_hidden, name_of, roles_of
 from maya_batch.importing.xhtml_encoding import decode
 from maya_batch.importing.xhtml_tree import parse
-from maya_batch.messages.quoting import quoted
+from maya_batch.messages.quoting import quoted, quoted_names
 
 _NCX_TYPE = "application/x-dtbncx+xml"
 _LARGEST = 32 * 2**20
@@ -156,5 +156,5 @@ def _resolved(
         entries.append(ContentsEntry(title, level, file, anchor))
     if nowhere:
         what = "contents entry points" if len(nowhere) == 1 else "contents entries point"
-        remarks.append(f"{len(nowhere):,} {what} to no file of the spine: {listed(nowhere)}")
+        remarks.append(f"{len(nowhere):,} {what} to no file of the spine: {quoted_names(nowhere)}")
     return entries

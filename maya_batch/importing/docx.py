@@ -1,7 +1,7 @@
 """Reads a DOCX file: mammoth turns it into HTML, whose blocks are read.
 
-A place in such a document is an element of that HTML. Tracked insertions are text; tracked deletions and comments are
-left out and counted.
+A place in such a document is an element of that HTML. Tracked insertions are text; tracked deletions, comments and what
+mammoth does not read are left out and counted.
 """
 
 import io
@@ -15,6 +15,7 @@ from maya_batch.importing.docx_package import open_docx
 from maya_batch.importing.files import read_file
 from maya_batch.importing.html import first_title, page_of
 from maya_batch.importing.xhtml_blocks import read_blocks
+from maya_batch.messages.quoting import quoted_names
 
 _MOST_BYTES = 200_000_000
 """The largest file, in bytes: with pictures, which are not read."""
@@ -38,6 +39,8 @@ _TITLES = (
 #: The notes of mammoth's HTML, and the links between them and their marks.
 _NOTE = re.compile(r'<li id="(footnote|endnote)-')
 _LINK = re.compile(r'<a href="#(footnote|endnote)-(ref-)?')
+#: How mammoth begins its message on a character of a font for symbols.
+_SYMBOL = "A w:sym element with an unsupported character"
 
 
 def read_docx(path: Path, keep: frozenset[str] = frozenset()) -> Document:
@@ -46,20 +49,25 @@ def read_docx(path: Path, keep: frozenset[str] = frozenset()) -> Document:
     Raises:
         UsageError: it cannot be read, is an old .doc, encrypted or damaged, or unpacks to too much.
     """
-    package = open_docx(read_file(path, _MOST_BYTES), str(path))
-    html = _html(package.content, path)
+    package = open_docx(read_file(path, _MOST_BYTES), str(path), keep)
+    html, symbols = _html(package.content, path)
     reading = read_blocks(page_of(html), "", keep=keep)
     blocks = [*reading.blocks]
-    left_out = {"comment": package.comments, "tracked deletion": package.deleted, "hidden": package.hidden}
-    if counted := {reason: count for reason, count in left_out.items() if count}:
-        blocks.append(Block("note", "", Place("", "/html/body"), omitted=counted))
+    if package.left_out:
+        blocks.append(Block("note", "", Place("", "/html/body"), omitted=dict(package.left_out)))
     title = first_title(blocks)
     metadata = replace(package.metadata, title=title or package.metadata.title)
-    size = reading.characters + sum(left_out.values())
-    return Document(metadata, tuple(blocks), (), {"": reading.markup}, {"": size}, remarks=reading.remarks)
+    size = reading.characters + package.left_out.total()
+    remarks = [*reading.remarks]
+    if package.unknown:
+        remarks.append(f"the text of elements that are not known is not read: {quoted_names(package.unknown)}")
+    if symbols:
+        remarks.append(f"symbols of fonts that are not known are left out: {symbols:,}")
+    return Document(metadata, tuple(blocks), (), {"": reading.markup}, {"": size}, remarks=tuple(remarks))
 
 
-def _html(content: bytes, path: Path) -> str:
+def _html(content: bytes, path: Path) -> tuple[str, int]:
+    """The HTML, and how many symbols are left out."""
     import mammoth
 
     try:
@@ -73,7 +81,8 @@ def _html(content: bytes, path: Path) -> str:
         raise UsageError(f"{path}: tables or other elements are nested too deep in one another") from error
     except (KeyError, ValueError, AttributeError, TypeError, IndexError, OSError) as error:
         raise UsageError(f"{path}: is damaged ({first_line(error)}); save it as .docx again") from error
-    return _NOTE.sub(r'<li epub:type="\1" id="\1-', _LINK.sub(_link, str(made.value)))
+    symbols = sum(str(message.message).startswith(_SYMBOL) for message in made.messages)
+    return _NOTE.sub(r'<li epub:type="\1" id="\1-', _LINK.sub(_link, str(made.value))), symbols
 
 
 def _link(found: re.Match[str]) -> str:

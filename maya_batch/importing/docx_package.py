@@ -1,15 +1,20 @@
-"""Opens a DOCX file within limits, and mends its text for mammoth: drop caps, what is deleted, what is commented."""
+"""Opens a DOCX file within limits, and mends its text for mammoth."""
 
 import io
 import re
 import zipfile
 import zlib
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from lxml import etree
 
-from maya_batch.errors import UsageError
+from maya_batch.errors import UsageError, first_line
 from maya_batch.importing.blocks import Metadata
+from maya_batch.importing.docx_left_out import W as _W
+from maya_batch.importing.docx_left_out import leave_out
+from maya_batch.importing.docx_paragraphs import join_paragraphs
 from maya_batch.importing.titles import one_line
 
 MOST_XML_BYTES = 25_000_000
@@ -25,13 +30,10 @@ _MOST_ATTRIBUTES = 300_000
 """The most attributes that mammoth gets: each takes 1 KB of memory."""
 _MOST_OPEN_FIELDS = 100
 """The most fields inside one another: mammoth looks through all that are open for each run."""
-_DROP_CAP_RUNS = 20
-"""The most runs of a drop cap: it is a letter or a word."""
 _MOST_PARTS = 10_000
 _ENTRY = b"PK\x01\x02"
 """How an entry of a zip file's directory begins."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _DC, _CP = (
     "{http://purl.org/dc/elements/1.1/}",
     "{http://schemas.openxmlformats.org/package/2006/metadata/core-properties}",
@@ -58,16 +60,14 @@ class DocxPackage:
     content: bytes
     """A zip with the parts of text only."""
     metadata: Metadata
-    deleted: int
-    """Characters of tracked deletions, which are left out."""
-    comments: int
-    """Characters of comments, which are left out."""
-    hidden: int
-    """Characters that Word does not show, which are left out."""
+    left_out: Counter[str]
+    """Characters of the text that are left out, by reason."""
+    unknown: tuple[str, ...]
+    """The names of elements whose text is left out because they are not known."""
 
 
-def open_docx(content: bytes, name: str) -> DocxPackage:
-    """The package in the bytes of a file; `name` is the file's, for messages.
+def open_docx(content: bytes, name: str, keep: Collection[str] = ()) -> DocxPackage:
+    """The package in the bytes of a file; `name` is the file's, for messages, `keep` as in `xhtml_blocks.read_blocks`.
 
     Raises:
         UsageError: it is an old .doc, encrypted, no DOCX, damaged, or unpacks to too much.
@@ -83,21 +83,25 @@ def open_docx(content: bytes, name: str) -> DocxPackage:
     if sum(raw.count(b"<") for raw in parts.values()) > _MOST_TAGS:
         raise UsageError(f"{name}: its text has more than {_MOST_TAGS:,} tags; divide it")
     trees = {part: _tree(raw, name, part) for part, raw in parts.items()}
+    comments = trees.pop("word/comments.xml", None)
+    left_out: Counter[str] = Counter()
+    unknown: set[str] = set()
+    for part, tree in trees.items():
+        if part == main or part.endswith("notes.xml"):
+            counts, names = leave_out(tree, keep)
+            join_paragraphs(tree)
+            left_out += counts
+            unknown |= names
+    if comments is not None:
+        left_out["comment"] += sum(len(text.text or "") for text in comments.iter("{*}t"))
     body = trees[main]
-    _join_drop_caps(body)
-    hidden = _remove_hidden(body)
     _remove_repeated_marks(body)
     if _open_fields(body) > _MOST_OPEN_FIELDS:
         raise UsageError(f"{name}: has more than {_MOST_OPEN_FIELDS} fields without an end; save it as .docx again")
-    deleted = sum(len(text.text or "") for text in body.iter(f"{_W}delText"))
-    comments = trees.pop("word/comments.xml", None)
-    commented = sum(len(text.text or "") for text in comments.iter(f"{_W}t")) if comments is not None else 0
-    parts.pop("word/comments.xml", None)
     elements = attributes = 0
     for part, tree in trees.items():
         if part == main or part.endswith("notes.xml"):
             slim(tree)
-            parts[part] = etree.tostring(tree, encoding="UTF-8", xml_declaration=True)
         for element in tree.iter():
             elements += 1
             attributes += len(element.attrib)
@@ -105,13 +109,15 @@ def open_docx(content: bytes, name: str) -> DocxPackage:
             raise UsageError(f"{name}: has more than {MOST_ELEMENTS:,} paragraphs and runs; divide it")
         if attributes > _MOST_ATTRIBUTES:
             raise UsageError(f"{name}: has more than {_MOST_ATTRIBUTES:,} attributes; save it as .docx again")
-    if sum(map(len, parts.values())) > MOST_TEXT_BYTES:
+    # All parts in UTF-8: the parser of mammoth knows few other encodings.
+    written = {part: etree.tostring(tree, encoding="UTF-8", xml_declaration=True) for part, tree in trees.items()}
+    if sum(map(len, written.values())) > MOST_TEXT_BYTES:
         raise UsageError(f"{name}: has more than {MOST_TEXT_BYTES // 1_000_000} MB of text; divide it")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as target:
-        for part, raw in parts.items():
+        for part, raw in written.items():
             target.writestr(part, raw)
-    return DocxPackage(packed.getvalue(), _metadata(trees.get("docProps/core.xml")), deleted, commented, hidden)
+    return DocxPackage(packed.getvalue(), _metadata(trees.get("docProps/core.xml")), +left_out, tuple(sorted(unknown)))
 
 
 def _parts(content: bytes, name: str) -> dict[str, bytes]:
@@ -139,44 +145,19 @@ def _parts(content: bytes, name: str) -> dict[str, bytes]:
 
 def _tree(raw: bytes, name: str, part: str) -> etree._Element:
     if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw or b"<\0!\0D" in raw or b"\0<\0!\0D" in raw:
-        raise UsageError(f"{name}: {part} declares entities, which Word never does; it is not read")
+        raise UsageError(_declares_entities(name, part))
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
-        return etree.fromstring(raw, parser)
+        tree = etree.fromstring(raw, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
-        raise UsageError(f"{name}: {part} is damaged ({error}); save it as .docx again") from error
+        raise UsageError(f"{name}: {part} is damaged ({first_line(error)}); save it as .docx again") from error
+    if tree.getroottree().docinfo.internalDTD is not None:  # in an encoding that has other bytes for it
+        raise UsageError(_declares_entities(name, part))
+    return tree
 
 
-def _join_drop_caps(body: etree._Element) -> None:
-    """Put the runs of a drop cap, which is a paragraph in a frame, before those of the next paragraph."""
-    for frame in list(body.iter(f"{_W}framePr")):
-        if frame.get(f"{_W}dropCap") not in ("drop", "margin"):
-            continue
-        properties = frame.getparent()
-        initial = properties.getparent() if properties is not None else None
-        after = initial.getnext() if initial is not None else None
-        parent = initial.getparent() if initial is not None else None
-        if initial is None or parent is None or after is None or after.tag != f"{_W}p" or initial.tag != f"{_W}p":
-            continue
-        runs = [child for child in initial if child.tag != f"{_W}pPr"]
-        if len(runs) > _DROP_CAP_RUNS:
-            continue
-        at = 1 if len(after) and after[0].tag == f"{_W}pPr" else 0
-        for number, run in enumerate(runs):
-            after.insert(at + number, run)
-        parent.remove(initial)
-
-
-def _remove_hidden(body: etree._Element) -> int:
-    """Remove the runs that Word does not show; the number of their characters."""
-    hidden = 0
-    for vanish in list(body.iter(f"{_W}vanish")):
-        run = vanish.getparent().getparent() if vanish.getparent() is not None else None  # type: ignore[union-attr]
-        parent = run.getparent() if run is not None and run.tag == f"{_W}r" else None
-        if run is not None and parent is not None and vanish.get(f"{_W}val") not in ("0", "false"):
-            hidden += sum(len(text.text or "") for text in run.iter(f"{_W}t"))
-            parent.remove(run)
-    return hidden
+def _declares_entities(name: str, part: str) -> str:
+    return f"{name}: {part} declares entities, which Word never does; it is not read"
 
 
 def _remove_repeated_marks(body: etree._Element) -> None:

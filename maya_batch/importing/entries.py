@@ -7,10 +7,8 @@ from itertools import pairwise
 from maya_batch.importing.blocks import Block, ContentsEntry, Document
 from maya_batch.importing.matter import CONTENTS, gutenberg_reasons, reason_of_title
 from maya_batch.importing.titles import ends_parts, heading_title, is_part, one_line, plain
-from maya_batch.messages.quoting import shorten
+from maya_batch.messages.quoting import quoted_names
 
-_SHOWN = 3
-"""Titles that a remark names."""
 _LISTED_WORDS = 25
 """The most words that a list of contents has for a chapter besides its number."""
 _MOST_LEVELS = 8
@@ -126,11 +124,11 @@ def _resolve(contents: Sequence[ContentsEntry], blocks: Sequence[Block]) -> tupl
         start = anchors.get((entry.file, entry.anchor)) if entry.anchor else firsts.get(entry.file)
         if start is None and entry.file in firsts:
             start = headings.get((entry.file, plain(entry.title)), firsts[entry.file])
-            lost.append(entry.title)
+            lost.append(one_line(entry.title))
         elif start is None and entry.file:
-            lost.append(entry.title)
+            lost.append(one_line(entry.title))
         entries.append(Entry(one_line(entry.title), min(entry.level, _MOST_LEVELS), start))
-    remarks = [f"the contents point to places that do not exist: {_listed(lost)}"] if lost else []
+    remarks = [f"the contents point to places that do not exist: {quoted_names(lost)}"] if lost else []
     starts = [entry.start for entry in entries if entry.start is not None]
     if any(a > b for a, b in pairwise(starts)):
         remarks.append("the contents are in another order than the text; chapters follow the text")
@@ -189,8 +187,3 @@ def _in_order(entries: list[Entry]) -> list[Entry]:
 def first_start(entry: Entry) -> int:
     """Where the first text of an entry or of those below it is."""
     return min(each.start for each in entry.walk() if each.start is not None)
-
-
-def _listed(titles: Sequence[str]) -> str:
-    named = ", ".join(repr(shorten(one_line(title))) for title in titles[:_SHOWN])
-    return named + (f" and {len(titles) - _SHOWN} more" if len(titles) > _SHOWN else "")

@@ -7,12 +7,13 @@ from maya_batch.errors import UsageError
 from maya_batch.importing.blocks import Block, ContentsEntry, Document
 from maya_batch.importing.calibre import with_calibre
 from maya_batch.importing.contents import read_contents
-from maya_batch.importing.epub_archive import Archive, listed, opened
+from maya_batch.importing.epub_archive import Archive, opened
 from maya_batch.importing.epub_cover import read_cover
 from maya_batch.importing.epub_protection import refuse_protected
 from maya_batch.importing.metadata import read_metadata
 from maya_batch.importing.package import Package, read_package
 from maya_batch.importing.xhtml_blocks import read_blocks
+from maya_batch.messages.quoting import quoted_names
 
 #: All texts of a book. A block takes about 1 KB of memory.
 _MOST_CHARACTERS, _MOST_BLOCKS = 64_000_000, 200_000
@@ -37,7 +38,7 @@ def read_epub(path: Path, *, keep: frozenset[str] = frozenset()) -> Document:
         if not any(any(map(str.isalnum, block.text)) for block in blocks if block.kind not in _NO_TEXT):
             raise UsageError(f"{path}: {_why_no_text(package, blocks)}")
         contents, of_contents = read_contents(archive, package)
-        contents = _with_anchors(contents, blocks, package, of_contents)
+        contents = _with_anchors(contents, blocks, of_contents)
         cover, of_cover = read_cover(archive, package)
         metadata, cover, of_calibre = with_calibre(path, read_metadata(package.root), cover)
         remarks = [*archive.remarks, *package.remarks, *remarks, *of_contents, of_cover, *of_calibre]
@@ -76,28 +77,17 @@ def _why_no_text(package: Package, blocks: list[Block]) -> str:
     return "the book has no text"
 
 
-def _with_anchors(
-    contents: list[ContentsEntry], blocks: list[Block], package: Package, remarks: list[str]
-) -> list[ContentsEntry]:
-    """The entries without anchors that lead nowhere, and remarks on them and on an order that is not the spine's."""
-    places: dict[tuple[str, str], int] = {}
-    order = {item.name: number for number, item in enumerate(package.spine)}
-    for number, block in enumerate(blocks):
-        for anchor in block.ids:
-            places.setdefault((block.place.file, anchor), number)
+def _with_anchors(contents: list[ContentsEntry], blocks: list[Block], remarks: list[str]) -> list[ContentsEntry]:
+    """The entries without anchors that lead nowhere, and a remark on them."""
+    places = {(block.place.file, anchor) for block in blocks for anchor in block.ids}
     entries: list[ContentsEntry] = []
-    positions: list[tuple[int, int]] = []
     lost: list[str] = []
     for entry in contents:
         if entry.anchor and (entry.file, entry.anchor) not in places:
             lost.append(f"{entry.file}#{entry.anchor}")
             entry = replace(entry, anchor="")
         entries.append(entry)
-        if entry.file:
-            positions.append((order[entry.file], places.get((entry.file, entry.anchor), -1)))
     if lost:
         what = "contents entry leads" if len(lost) == 1 else "contents entries lead"
-        remarks.append(f"{len(lost):,} {what} to a missing id; the file's beginning is taken: {listed(lost)}")
-    if positions != sorted(positions):
-        remarks.append("the table of contents is in another order than the spine; the order of the spine is kept")
+        remarks.append(f"{len(lost):,} {what} to a missing id; the file's beginning is taken: {quoted_names(lost)}")
     return entries

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from maya_batch.errors import UsageError
 from maya_batch.importing.xhtml_bounds import MarkupBounds
-from maya_batch.messages.quoting import quoted
+from maya_batch.messages.quoting import quoted, quoted_names
 
 #: An entry of the directory takes 46 bytes and its name, and about 700 bytes of memory: 10,000 files take under 2 MB.
 _LARGEST_DIRECTORY = 8 * 2**20
@@ -59,7 +59,7 @@ class Archive:
     def _remark(self, names: list[str], what: str) -> None:
         if names:
             are = "entry is" if len(names) == 1 else "entries are"
-            self.remarks.append(f"{len(names):,} {are} {what}: {listed(names)}")
+            self.remarks.append(f"{len(names):,} {are} {what}: {quoted_names(names)}")
 
     @property
     def names(self) -> list[str]:
@@ -146,12 +146,6 @@ def opened(path: Path) -> Iterator[Archive]:
             raise UsageError(f"{path}: the file is damaged or incomplete; download or copy it again") from None
         with archive:
             yield Archive(path, archive)
-
-
-def listed(names: list[str]) -> str:
-    """The first names, quoted, and how many more there are."""
-    shown = ", ".join(quoted(name) for name in names[:3])
-    return f"{shown} and {len(names) - 3:,} more" if len(names) > 3 else shown
 
 
 def _start(file: IO[bytes]) -> bytes:

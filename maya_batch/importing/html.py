@@ -9,6 +9,7 @@ from maya_batch.importing.blocks import Block, Document, Metadata
 from maya_batch.importing.files import read_file
 from maya_batch.importing.titles import one_line
 from maya_batch.importing.xhtml_blocks import read_blocks
+from maya_batch.importing.xhtml_encoding import decode
 
 _HEAD = 65536
 """Bytes at the beginning in which the head is looked for."""
@@ -35,7 +36,7 @@ def read_html(path: Path, keep: frozenset[str] = frozenset()) -> Document:
     """
     content = read_file(path)
     reading = read_blocks(content, "", keep=keep)
-    metadata = html_metadata(content[:_HEAD].decode("utf-8", errors="replace"), reading.blocks)
+    metadata = html_metadata(decode(content[:_HEAD]).text, reading.blocks)
     sizes = {"": reading.characters}
     return Document(metadata, reading.blocks, (), {"": reading.markup}, sizes, remarks=reading.remarks)
 

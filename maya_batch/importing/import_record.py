@@ -12,6 +12,7 @@ Importing again compares with it. Version 1 has the keys
 """
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from maya_batch.files.safe_open import safe_read
 NAME = "import.json"
 VERSION = 1
 _MOST_BYTES = 200_000_000
+#: What an import writes: the paths of chapters, and the others. A record with another path would have it written to.
+_CHAPTER = re.compile(r"chapters/[^/\0-\x1f\x7f\ud800-\udfff]+\.txt")
+_OTHERS = frozenset({"book.yaml", "cover.jpg", "cover.png"})
 
 
 @dataclass(frozen=True)
@@ -82,16 +86,21 @@ def read_record(folder: Path) -> Record | None:
         and isinstance(unfinished, list)
         and all(isinstance(digest, str) for digest in unfinished)
         and isinstance(chapters, list)
-        and all(isinstance(chapter, dict) and isinstance(chapter.get("file"), str) for chapter in chapters)
+        and all(isinstance(chapter, dict) and _is_chapter(chapter) for chapter in chapters)
+        and len({chapter["file"] for chapter in chapters}) == len(chapters)
     ):
         raise UsageError(f"{path}: is damaged; import into another folder with -o")
     title = str(book.get("title", ""))
     return Record(source["name"], title, files, book, tuple(chapters), frozenset(unfinished), data)
 
 
+def _is_chapter(chapter: dict[str, Any]) -> bool:
+    """Whether the next import can compare with it and write its file again."""
+    file = chapter.get("file")
+    words = (chapter.get("title", ""), chapter.get("part", ""))
+    return isinstance(file, str) and _CHAPTER.fullmatch(file) is not None and all(isinstance(x, str) for x in words)
+
+
 def _is_ours(name: str) -> bool:
-    """Whether a path of the record is one that an import writes: in the folder, or in its folder of chapters."""
-    parts = name.split("/")
-    return all(part not in ("", ".", "..") for part in parts) and (
-        len(parts) == 1 or (len(parts) == 2 and parts[0] == "chapters")
-    )
+    """Whether a path of the record is one that an import writes."""
+    return name in _OTHERS or _CHAPTER.fullmatch(name) is not None

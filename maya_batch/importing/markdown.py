@@ -36,6 +36,16 @@ _FIELDS = {
     "series": "series",
     "series_number": "series_number",
 }
+#: What says that lines between `---` are metadata. The last lines are keys of Pandoc, Jekyll, Hugo and Obsidian that
+#: are not used. Without such a key the lines are text between two rules.
+_KNOWN = frozenset(
+    [
+        *_FIELDS, "author", "authors",
+        "abstract", "aliases", "categories", "cover-image", "created", "draft", "keywords", "layout", "permalink",
+        "rights", "slug", "tags", "toc", "updated",
+    ]
+)  # fmt: skip
+_FIRST_KEY = re.compile(r"(?:[ \t]*(?:#.*)?\n)*([A-Za-z][\w-]*)[ \t]*:(?:\s|\Z)")
 _MOST_EVENTS = 2000
 _MOST_BYTES = 10_000_000
 """The largest file, in bytes: markdown-it takes about 50 times as much memory."""
@@ -56,12 +66,12 @@ def read_markdown(path: Path, keep: frozenset[str] = frozenset()) -> Document:
     text = source.replace("\r\n", "\n").replace("\r", "\n")
     check_effort(text)
     found = _FRONT_MATTER.match(text)
-    fields, remark = _fields(found[1]) if found else ({}, "")
-    html = _html(text[found.end() :] if found else text)
+    fields, remark = _fields(found[1]) if found else (None, "")
+    html = _html(text if found is None or fields is None else text[found.end() :])
     reading = read_blocks(page_of(html), "", keep=keep)
     blocks, markup, size = _as_in_source(reading.blocks, reading.markup, reading.characters, len(source))
     remarks = [*remarks, *reading.remarks, *([remark] if remark else [])]
-    metadata = _metadata(fields, first_title(blocks))
+    metadata = _metadata(fields or {}, first_title(blocks))
     return Document(metadata, blocks, (), {"": markup}, {"": size}, remarks=tuple(remarks))
 
 
@@ -118,16 +128,28 @@ def _as_in_source(
     return (kept, rest, source) if rest >= 0 else (blocks, markup, characters)
 
 
-def _fields(front: str) -> tuple[dict[str, Any], str]:
-    """The metadata of the front matter, and a remark if it cannot be read."""
+def _fields(front: str) -> tuple[dict[str, Any] | None, str]:
+    """The metadata between the first two lines of hyphens, None if text stands there, and a remark."""
+    data, problem = _yaml(front)
+    if problem:
+        first = _FIRST_KEY.match(front)
+        return ({}, problem) if first is not None and first[1] in _KNOWN else (None, "")
+    if not isinstance(data, dict):
+        return None, ""
+    if _KNOWN.isdisjoint(data):
+        return None, "the lines between the first two --- have no known key of metadata, like title; they are text"
+    return data, ""
+
+
+def _yaml(front: str) -> tuple[object, str]:
+    """The values of the lines, and why they cannot be read."""
     try:
         for number, event in enumerate(yaml.parse(front, Loader=yaml.SafeLoader)):
             if number > _MOST_EVENTS or isinstance(event, yaml.AliasEvent):
-                return {}, "the metadata before the text is too long, or has aliases; it was not read"
-        data = yaml.load(front, Loader=yaml.BaseLoader)
+                return None, "the metadata before the text is too long, or has aliases; it was not read"
+        return yaml.load(front, Loader=yaml.BaseLoader), ""
     except (yaml.YAMLError, RecursionError, ValueError):
-        return {}, "the metadata before the text is not valid YAML; it was not read"
-    return (data, "") if isinstance(data, dict) else ({}, "")
+        return None, "the metadata before the text is not valid YAML; it was not read"
 
 
 def _metadata(fields: Mapping[str, Any], title: str) -> Metadata:

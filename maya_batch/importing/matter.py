@@ -14,7 +14,8 @@ TITLE_PAGE, CONTENTS, NOTES = "title page", "contents list", "notes"
 GUTENBERG_HEADER, GUTENBERG_LICENSE = "Project Gutenberg header", "Project Gutenberg license"
 TRANSCRIBER = "transcriber's note"
 
-#: Roles in the order in which they count: what stands on a title page belongs to the title page.
+#: Roles in the order in which they count: what stands on a title page belongs to the title page. ARIA roles are
+#: here without `doc-`, as `roles_of` returns them.
 _ROLES: Mapping[str, str] = {
     "cover": "cover",
     "titlepage": TITLE_PAGE,
@@ -26,33 +27,26 @@ _ROLES: Mapping[str, str] = {
     "imprint": "imprint",
     "imprimatur": "imprint",
     "colophon": "colophon",
-    "doc-colophon": "colophon",
     "toc": CONTENTS,
-    "doc-toc": CONTENTS,
     "toc-brief": CONTENTS,
     "landmarks": CONTENTS,
     "page-list": CONTENTS,
-    "doc-pagelist": CONTENTS,
+    "pagelist": CONTENTS,
     "loi": "list of illustrations",
     "lot": "list of tables",
     "loa": "list of audio clips",
     "lov": "list of video clips",
     "dedication": "dedication",
-    "doc-dedication": "dedication",
     "endnotes": NOTES,
     "rearnotes": NOTES,
     "footnotes": NOTES,
-    "doc-endnotes": NOTES,
-    "doc-footnotes": NOTES,
     "index": "index",
-    "doc-index": "index",
     "bibliography": "bibliography",
-    "doc-bibliography": "bibliography",
     "errata": "errata",
-    "doc-errata": "errata",
     "contributors": "credits",
+    "credits": "credits",
+    "credit": "credits",
     "other-credits": "credits",
-    "doc-credits": "credits",
     "non-linear": "outside the reading order",
 }
 

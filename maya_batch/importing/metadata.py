@@ -12,6 +12,7 @@ from maya_batch.errors import UsageError
 from maya_batch.importing.blocks import Metadata
 from maya_batch.importing.xhtml_blocks import read_blocks
 from maya_batch.importing.xhtml_elements import collapsed, name_of
+from maya_batch.manifest.metadata import is_isbn
 
 _OPF = "{http://www.idpf.org/2007/opf}"
 _LONGEST, _LONGEST_DESCRIPTION, _MOST_AUTHORS = 500, 10_000, 50
@@ -19,7 +20,7 @@ _MOST_OF_A_KIND = 200
 #: In the older form of EPUB 2, these stand around the entries; the HTML parser adds the last two.
 _WRAPPERS = frozenset({"metadata", "dc-metadata", "x-metadata", "package", "html", "body"})
 _DATE = re.compile(r"(\d{4})(-\d\d(?:-\d\d)?)?")
-_ISBN = re.compile(r"(?:97[89][- ]?)?(?:\d[- ]?){9}[\dXx]")
+_ISBN = re.compile(r"(?:97[89][- ]?)?(?:[0-9][- ]?){9}[0-9Xx]")
 #: calibre's date for "unknown".
 _NO_DATE = "0101-01-01"
 
@@ -173,16 +174,6 @@ def _isbn(entries: _Entries) -> str:
         if is_isbn(number) and (says_so or (len(number) == 13 and whole)):
             numbers.append(number)
     return max(numbers, key=len, default="")
-
-
-def is_isbn(number: str) -> bool:
-    """Whether a number of 10 or 13 characters has the right check digit (ISO 2108)."""
-    if len(number) == 13 and number.isdigit():
-        return sum(int(digit) * weight for digit, weight in zip(number, (1, 3) * 7, strict=False)) % 10 == 0
-    if len(number) == 10 and number[:9].isdigit():
-        digits = [*map(int, number[:9]), 10 if number[9] == "X" else int(number[9])]
-        return sum(digit * weight for digit, weight in zip(digits, range(10, 0, -1), strict=True)) % 11 == 0
-    return False
 
 
 def _description(entries: _Entries) -> str:

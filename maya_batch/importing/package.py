@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from maya_batch.errors import UsageError
-from maya_batch.importing.epub_archive import Archive, listed
+from maya_batch.importing.epub_archive import Archive
 from maya_batch.importing.xhtml_elements import name_of
 from maya_batch.importing.xhtml_encoding import decode
 from maya_batch.importing.xhtml_tree import parse
-from maya_batch.messages.quoting import quoted
+from maya_batch.messages.quoting import quoted, quoted_names
 
 _CONTAINER = "META-INF/container.xml"
 _PACKAGE_TYPE = "application/oebps-package+xml"
@@ -168,7 +168,7 @@ def _fill_spine(package: Package, spine: etree._Element) -> None:
         (non_linear, "file of the spine is marked non-linear", "files of the spine are marked non-linear"),
     ):
         if names:
-            package.remarks.append(f"{len(names):,} {one if len(names) == 1 else many}: {listed(names)}")
+            package.remarks.append(f"{len(names):,} {one if len(names) == 1 else many}: {quoted_names(names)}")
 
 
 def _with_text(package: Package, item: Item) -> Item:
@@ -200,4 +200,4 @@ def _remark_unread(archive: Archive, package: Package) -> None:
         unread.append(name)
     if unread:
         what = "text is not in the spine and is" if len(unread) == 1 else "texts are not in the spine and are"
-        package.remarks.append(f"{len(unread):,} {what} not read: {listed(unread)}")
+        package.remarks.append(f"{len(unread):,} {what} not read: {quoted_names(unread)}")

@@ -16,7 +16,7 @@ _MOST_SIGNS = 80
 #: What says something though no letter does: a reply of dots or question marks.
 _SAYS_SOMETHING = re.compile("[\\w?!…\"'“”‘’«»„‚‹›]|\\. ?\\.")
 #: The alternative text of an image between scenes.
-_ORNAMENT = re.compile(
+_ORNAMENT_ALT = re.compile(
     r"(?:(?:an? )?(?:decorative|ornamental)?\s*)?(?:scene|section|text) ?break$|ornament$|decoration$|[^\w]{1,20}$",
     re.I,
 )
@@ -165,7 +165,7 @@ class BlockText:
             return self._block("formula", text)
         if self._images:
             self._omit_all(self._pages, "page number")
-            ornament = len(images) == 1 and _ORNAMENT.match(images[0]) is not None
+            ornament = len(images) == 1 and _ORNAMENT_ALT.match(images[0]) is not None
             if self.separates_scenes or self.is_captioned or ornament or not images:
                 self._omit_all(self._images, "alternative text")
                 separates = self.separates_scenes or ornament

@@ -28,6 +28,10 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _SECTION, _END_OF_SECTION = "<![CDATA[", "]]>"
 #: HTML knows no empty tags: `<title/>` would make the rest of the file a title. Quotes protect slashes in values.
 _EMPTY_TAG = re.compile(r"""<([A-Za-z][\w:.-]*)((?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"<]*"|'[^'<]*'))?)*)\s*/>""")
+#: The parser reads nothing after the end of the document; browsers show what stands there.
+_END_OF_DOCUMENT = re.compile(r"</(?:html|body)(?:[\s/][^<>]*+)?+>", re.I)
+#: A longer title has no end, and the text of the page in it.
+_LONGEST_TITLE = 1000
 _VOID = {
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr",
 }  # fmt: skip
@@ -69,7 +73,7 @@ def _xml_parser() -> etree.XMLParser:
 
 def _as_html(whole: str, file: str) -> etree._Element | None:
     refuse_many_words(whole, file)
-    whole = _without_sections(whole)
+    whole = _END_OF_DOCUMENT.sub("", _without_sections(whole))
     whole = _EMPTY_TAG.sub(_opened_and_closed, whole)
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, huge_tree=True, remove_comments=True, remove_pis=True)
     if not whole.strip():
@@ -80,7 +84,24 @@ def _as_html(whole: str, file: str) -> etree._Element | None:
         return None
     if any("Excessive depth" in entry.message for entry in parser.error_log):
         raise _too_deep(file)
+    _empty_titles(root)
     return root
+
+
+def _empty_titles(root: etree._Element) -> None:
+    """Empty the titles of pages that stand in the text, which no browser shows: those of the next documents in a file.
+
+    Drawings and DTBook have titles of other things.
+    """
+    titles = []
+    walk = etree.iterwalk(root, events=("start",))
+    for _, element in walk:
+        if element.tag in ("head", "svg", "dtbook"):
+            walk.skip_subtree()
+        elif element.tag == "title" and len(element.text or "") <= _LONGEST_TITLE:
+            titles.append(element)
+    for title in titles:
+        title.clear(keep_tail=True)
 
 
 def _without_sections(text: str) -> str:

@@ -1,6 +1,9 @@
-"""Quotes a value that a person wrote, shortened for a message."""
+"""Quotes values that a person wrote, shortened for a message."""
+
+from collections.abc import Sequence
 
 _LONGEST = 50
+_MOST_QUOTED = 3
 
 
 def shorten(text: str, longest: int = _LONGEST) -> str:
@@ -22,3 +25,9 @@ def quoted(value: object) -> str:
         case int() if value.bit_length() > _LONGEST:
             return "a huge number"
     return repr(value)
+
+
+def quoted_names(names: Sequence[str]) -> str:
+    """The first names, quoted, and how many more there are."""
+    more = len(names) - _MOST_QUOTED
+    return ", ".join(map(quoted, names[:_MOST_QUOTED])) + (f" and {more:,} more" if more > 0 else "")

@@ -101,7 +101,10 @@ def find_recognizer(name: str) -> Path:
         MachineError: faster-whisper is not installed, or the model is missing or incomplete on this disk.
         UsageError: there is no model of this name.
     """
-    folder = Path(name).expanduser()
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"recognizer {name}: the home folder is not known; write the path without ~") from error
     if folder.is_absolute() or name.startswith(".") or folder.is_dir():
         missing = [file for file in _FILES if not (folder / file).is_file()]
         if missing:

@@ -89,6 +89,14 @@ WEIGHTS: dict[str, tuple[Callable[[Weights], Any], str]] = {
         lambda given: {**given, "quantizer.quantizers.0.codebook.weight": torch.full((1024, 8), -torch.inf)},
         "are not finite numbers",
     ),
+    "a number that is repeated": (
+        lambda given: {**given, "more": torch.zeros(1).expand(2**40)},
+        "are more numbers than are in the file",
+    ),
+    "one tensor under many names": (
+        lambda given: {**given, **dict.fromkeys(map(str, range(100_000)), max(given.values(), key=torch.numel))},
+        "are more numbers than are in the file",
+    ),
 }
 
 

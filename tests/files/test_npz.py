@@ -1,5 +1,6 @@
 import io
 import random
+import struct
 import zipfile
 from typing import Any
 
@@ -78,6 +79,50 @@ def test_a_header_that_lies_about_its_array_is_an_error() -> None:
             archive.writestr("codes.npy", plain.getvalue().replace(b"(10, 7)", shape))
         with pytest.raises((ValueError, TypeError)):
             read_arrays(file.getvalue(), LARGEST)
+
+
+def packed(name: str, content: bytes, method: int = zipfile.ZIP_STORED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+def plain(array: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def repeated(other_name: bytes, method: int) -> bytes:
+    """An archive of one array, whose directory has 1,000 entries for it."""
+    data = packed("a.npy", plain(CODES), method)
+    start = data.index(b"PK\x01\x02")
+    entry, end = data[start:-22], bytearray(data[-22:])
+    entries = entry + entry.replace(b"a.npy", other_name) * 999
+    end[8:16] = struct.pack("<2HI", 1000, 1000, len(entries))
+    return data[:start] + entries + bytes(end)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("other_name", [b"a.npy", b"b.npy"])
+def test_an_array_with_many_entries_is_refused_unread(other_name: bytes, method: int) -> None:
+    with pytest.raises((ValueError, zipfile.BadZipFile)):
+        read_arrays(repeated(other_name, method), 10**8)
+
+
+def test_files_inside_one_another_are_refused() -> None:
+    """Each of them has a right header, but together they are longer than the archive."""
+    inner = packed("codes.npy", plain(CODES))
+    start, end = inner.index(b"PK\x01\x02"), -22
+    data = packed("outer.npy", inner[:start])
+    begin = data.rindex(b"PK\x01\x02")
+    entry = bytearray(inner[start:end])
+    entry[42:46] = struct.pack("<I", 30 + len("outer.npy"))  # where its header is
+    entries = data[begin:end] + bytes(entry)
+    last = data[end:-14] + struct.pack("<2H2IH", 2, 2, len(entries), begin, 0)
+    with pytest.raises(zipfile.BadZipFile, match="is there twice, or in another one"):
+        read_arrays(data[:begin] + entries + last, LARGEST)
 
 
 def test_what_unpacks_to_too_much_is_not_unpacked() -> None:

@@ -254,6 +254,50 @@ def test_a_damaged_record_is_told_and_nothing_is_written(tmp_path: Path, damage:
     assert files(tmp_path / "book") == before
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"file": "../outside.txt"},
+        {"file": "/tmp/outside.txt"},
+        {"file": "chapters/../../outside.txt"},
+        {"file": "chapters/.."},
+        {"file": "book.yaml"},
+        {"file": "import.json"},
+        {"file": "chapters/a/b.txt"},
+        {"file": "chapters/a.sh"},
+        {"file": "chapters/a\0.txt"},
+        {"file": "chapters/\ud800.txt"},
+        {"file": "chapters/03-the-hill.txt"},
+        {"file": None},
+        {"title": ["The Ferry"]},
+        {"part": {}},
+    ],
+    ids=str,
+)
+def test_a_record_whose_chapters_no_import_wrote_is_damaged(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Its paths are written to: one that leads outside would put a file there, or in the place of one."""
+    do_import(tmp_path, FIRST)
+    outside = stories.written(tmp_path, "outside.txt", "mine")
+    path = tmp_path / "book/import.json"
+    record = json.loads(path.read_text())
+    record["chapters"][1] |= change
+    record["unfinished"] = [digest(b"mine")]
+    path.write_text(json.dumps(record))
+    before = files(tmp_path / "book")
+    with pytest.raises(UsageError, match=r"import\.json: is damaged; import into another folder with -o"):
+        do_import(tmp_path, FIRST.replace(FERRY, "New."))
+    assert (files(tmp_path / "book"), outside.read_text()) == (before, "mine")
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "chapters/../x", "x\0", "\ud800", "chapters"])
+def test_a_record_of_files_that_no_import_wrote_is_damaged(tmp_path: Path, name: str) -> None:
+    do_import(tmp_path, FIRST)
+    path = tmp_path / "book/import.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"files": {name: "0"}}))
+    with pytest.raises(UsageError, match=r"import\.json: is damaged; import into another folder with -o"):
+        do_import(tmp_path, FIRST)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     stories.written(tmp_path, "lamp.md", FIRST)

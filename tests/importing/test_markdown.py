@@ -49,6 +49,53 @@ def test_what_long_books_have_is_taken(text: str) -> None:
     check_effort(text)
 
 
+UNKNOWN = "the lines between the first two --- have no known key of metadata, like title; they are text"
+
+
+@pytest.mark.parametrize(
+    ("front", "expected", "remarks"),
+    [
+        ("\nThe lamp was lit.\n\nShe came at last.\n", ["The lamp was lit.", "She came at last."], ()),
+        ("\nAnna said: “No: never.”\n", ["Anna said: “No: never.”"], ()),
+        ("- a lamp\n- a boat", ["a lamp", "a boat"], ()),
+        ("Anna: Who goes there?", ["Anna: Who goes there?"], (UNKNOWN,)),
+        ("\nDate: 3 May 1897\n", ["Date: 3 May 1897"], (UNKNOWN,)),
+        ("# The Lamp", ["The Lamp"], ()),
+        ("", [], ()),
+    ],
+)
+def test_text_between_two_rules_is_read(
+    tmp_path: Path, front: str, expected: list[str], remarks: tuple[str, ...]
+) -> None:
+    text = f"---\n{front}\n---\n\n# One\n\nIt was late.\n"
+    document = read_markdown(written(tmp_path, "a.md", text))
+    assert [block.text for block in document.blocks if block.text] == [*expected, "One", "It was late."]
+    assert document.remarks == remarks
+
+
+@pytest.mark.parametrize(
+    ("front", "title", "remark"),
+    [
+        ("title: The Lamp\nauthor: A. Writer", "The Lamp", ""),
+        ("\n# by hand\nmood: dark\ntitle: The Lamp\n", "The Lamp", ""),
+        ("layout: post\ntags: [a, b]", "", ""),
+        ("title: The Lamp: A Story", "", "the metadata before the text is not valid YAML; it was not read"),
+        (
+            "tags: &a [b]\nkeywords: *a",
+            "",
+            "the metadata before the text is too long, or has aliases; it was not read",
+        ),
+    ],
+)
+@pytest.mark.parametrize("end", ["---", "..."])
+def test_metadata_before_the_text_is_not_read_aloud(
+    tmp_path: Path, front: str, title: str, remark: str, end: str
+) -> None:
+    document = read_markdown(written(tmp_path, "a.md", f"---\n{front}\n{end}\n\nIt was late.\n"))
+    assert [block.text for block in document.blocks] == ["It was late."]
+    assert (document.metadata.title, document.remarks) == (title, (remark,) if remark else ())
+
+
 def test_addresses_are_read_as_they_are_written(tmp_path: Path) -> None:
     text = "See <https://xn--bcher-kva.example/a%20b> and <mailto:a@b.example>.\n"
     (block,) = read_manuscript(written(tmp_path, "a.md", text)).document.blocks

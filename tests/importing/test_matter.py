@@ -4,7 +4,9 @@ import pytest
 
 from maya_batch.importing.chapters import make_chapters
 from maya_batch.importing.matter import reason_of_roles, reason_of_title
+from maya_batch.importing.xhtml_blocks import read_blocks
 from tests.importing.stories import block, document, heading
+from tests.support.epubs import xhtml
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,36 @@ def test_titles_say_what_is_not_read_aloud(title: str, reason: str) -> None:
 def test_the_outer_role_counts() -> None:
     assert reason_of_roles(frozenset(("dedication", "titlepage"))) == "title page"
     assert reason_of_roles(frozenset(("bodymatter", "chapter"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("role", "reason"),
+    [
+        ("doc-bibliography", "bibliography"),
+        ("doc-colophon", "colophon"),
+        ("doc-cover", "cover"),
+        ("doc-credit", "credits"),
+        ("doc-credits", "credits"),
+        ("doc-dedication", "dedication"),
+        ("doc-endnotes", "notes"),
+        ("doc-errata", "errata"),
+        ("doc-index", "index"),
+        ("doc-pagelist", "contents list"),
+        ("doc-toc", "contents list"),
+        ("doc-acknowledgments", ""),
+        ("doc-chapter", ""),
+        ("doc-epigraph", ""),
+        ("doc-epilogue", ""),
+        ("doc-foreword", ""),
+        ("doc-introduction", ""),
+        ("doc-preface", ""),
+        ("doc-prologue", ""),
+    ],
+)
+def test_aria_roles_say_what_is_not_read_aloud(role: str, reason: str) -> None:
+    page = f'<section role="{role}"><p>Text.</p></section>'
+    (block,) = read_blocks(xhtml(page).encode(), "a.xhtml").blocks
+    assert reason_of_roles(block.roles) == reason
 
 
 def test_matter_by_roles_becomes_a_chapter_with_its_reason() -> None:

@@ -7,7 +7,9 @@ from lxml import etree
 
 from maya_batch.importing.blocks import Image, Metadata
 from maya_batch.importing.epub import read_epub
-from maya_batch.importing.metadata import is_isbn, read_metadata
+from maya_batch.importing.html import read_html
+from maya_batch.importing.metadata import read_metadata
+from tests.importing.stories import written
 from tests.support.epubs import PNG, package, write_epub, xhtml
 
 
@@ -64,15 +66,27 @@ def test_epub_2_has_attributes_and_metas_of_calibre() -> None:
         ("<dc:identifier>9780306406158</dc:identifier>", ""),
         ("<dc:identifier>urn:uuid:97803064-0615-7000-8000-000000000000</dc:identifier>", ""),
         ("<dc:identifier>0306406152</dc:identifier>", ""),
+        ("<dc:identifier>isbn:080442957X</dc:identifier>", "080442957X"),
+        ("<dc:identifier>isbn:080442957x</dc:identifier>", "080442957X"),
+        ("<dc:identifier>isbn:0804429570</dc:identifier>", ""),
+        ("<dc:identifier>isbn:٩٧٨٠٣٠٦٤٠٦١٥٧</dc:identifier>", ""),
     ],
 )
 def test_an_isbn_has_the_right_check_digit(inside: str, isbn: str) -> None:
     assert metadata(inside).isbn == isbn
 
 
-def test_check_digits_of_ten_digits_may_be_x() -> None:
-    assert is_isbn("080442957X")
-    assert not is_isbn("0804429570")
+@pytest.mark.parametrize(
+    ("declared", "encoding"),
+    [("utf-8", "utf-8"), ("iso-8859-1", "latin-1"), ("windows-1251", "cp1251"), ("utf-16", "utf-16"), ("", "cp1252")],
+)
+def test_the_head_of_a_page_is_in_the_encoding_of_its_text(tmp_path: Path, declared: str, encoding: str) -> None:
+    title, author, text = ("Вий", "Гоголь", "Ночь.") if encoding == "cp1251" else ("Café", "André Gide", "Voilà.")
+    head = f"<meta charset='{declared}'><title>{title}</title><meta name='author' content='{author}'>"
+    page = f"<html><head>{head}</head><body><p>{text}</p></body></html>"
+    document = read_html(written(tmp_path, "a.html", page.encode(encoding)))
+    assert (document.metadata.title, document.metadata.authors) == (title, (author,))
+    assert [block.text for block in document.blocks] == [text]
 
 
 def test_without_metadata_all_is_empty() -> None:

@@ -187,6 +187,17 @@ def test_encodings_are_found(content: bytes, expected: str, remarked: str) -> No
     [
         ("<html><head><title/></head><body><p>a</p></body></html>", ["a"]),
         ("<html><head><title/></head><body><p>a<b></p><p>c</p></body></html>", ["a", "c"]),
+        ("<html><body><p>a</p></body></html>b", ["a", "b"]),
+        ("<html><body><p>a</p></body><p>b</p></html>\n<!-- c --><p>c</p><p>d", ["a", "b", "c", "d"]),
+        ("<p>a</p></BODY\n></html lang='en'><p>b", ["a", "b"]),
+        ("<p>a</p></body-text><p>b</p></htm>", ["a", "b"]),
+        (
+            "<p>a<!-- </html> --> b</p><script>x = '</html>'</script><p><![CDATA[</html> c]]></p><br>",
+            ["a b", "</html> c"],
+        ),
+        (2 * "<!DOCTYPE html><html><head><title>t</title></head><body><p>a</p></body></html>\n", ["a", "a"]),
+        (2 * "<html><head><title>t</title></head><body><div><p>a</body></html>\n", ["a", "a"]),
+        (f"<p>a</p><title>{201 * 'long '}</title><p>b", ["a", (201 * "long ").strip(), "b"]),
         ("<p>a<p>b &amp c", ["a", "b &amp c"]),
         ("<P>A</P>", ["A"]),
         ("<p>R&D &eacute;&hellip;</p>", ["R&D é…"]),

@@ -90,7 +90,7 @@ def test_a_model_in_the_hubs_cache_is_ready_once_it_is_whole(hub: Path) -> None:
     assert find_recognizer("Systran/faster-whisper-small.en") == snapshot
 
 
-@pytest.mark.parametrize("name", ["smal.en", "not a name/at all"])
+@pytest.mark.parametrize("name", ["smal.en", "not a name/at all", "~no-such-user/tiny.en"])
 def test_a_name_that_no_model_has_is_a_mistake(name: str, hub: Path) -> None:
     assert not recognizer_ready(name)
     with pytest.raises(UsageError, match=f"recognizer {name}: "):
