@@ -14,7 +14,7 @@ from maya_batch.importing.outline import find_starts
 from maya_batch.importing.reading_rules import Reading
 from maya_batch.importing.spans import Span, find_spans, is_empty, is_only_heading, left_out
 from maya_batch.importing.text_encoding import NotTextError
-from maya_batch.importing.titles import ends_parts, heading_title, key, one_line, spoken_title
+from maya_batch.importing.titles import ends_parts, heading_title, key, letter_number, one_line, spoken_title
 from maya_batch.manifest.one_line import LONGEST_LINE
 
 _MOST_CHAPTERS = 10_000
@@ -50,7 +50,21 @@ def make_chapters(document: Document, reading: Reading | None = None) -> tuple[l
         raise NotTextError(f"has more than {_MOST_CHAPTERS:,} chapters; divide it")
     spans = _merge_empty(_with_flat_parts(spans, reading), reading)
     english = document.metadata.language.lower().partition("-")[0] in ("", "en", "eng")
-    return [_chapter(span, english) for span in spans], remarks
+    chapters = [_chapter(span, english) for span in spans]
+    return _numbered_by_neighbors(chapters) if english else chapters, remarks
+
+
+def _numbered_by_neighbors(chapters: Sequence[Chapter]) -> list[Chapter]:
+    """The chapters; “L” after chapter 49 or before chapter 51 is chapter 50, and else a letter."""
+    titles, result = [chapter.title for chapter in chapters], [*chapters]
+    for at, title in enumerate(titles):
+        number = letter_number(title)
+        if number is not None and (
+            titles[max(at - 1, 0) : at] == [f"Chapter {number - 1}"]
+            or titles[at + 1 : at + 2] == [f"Chapter {number + 1}"]
+        ):
+            result[at] = replace(chapters[at], title=f"Chapter {number}")
+    return result
 
 
 def _with_flat_parts(spans: Sequence[Span], reading: Reading) -> list[Span]:

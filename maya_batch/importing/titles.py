@@ -30,7 +30,7 @@ _PART = re.compile(
     re.I,
 )
 _BARE = re.compile(rf"[\[(]?(?P<number>{_NUMBER})[\])]?[.:]?", re.I)
-#: A numeral that is more often the name of something: the title says it as it is written.
+#: A numeral that is more often the name of something: alone, the title says it as it is written.
 _LETTER = re.compile(r"\W*[CDLM]\W*", re.I)
 _NUMBERED = re.compile(r"(?:\d{1,4}|[IVXLCDM]{1,9})(?:[.):]|\s|$)")
 _NAMED = re.compile(
@@ -107,6 +107,11 @@ def spoken_title(title: str, english: bool) -> str:
     if number is not None:
         return f"Chapter {number}"
     return title.removesuffix(".") if is_chapter(title) and not title.endswith("..") else title
+
+
+def letter_number(title: str) -> int | None:
+    """The number that a title of one letter may be: 50 for “L.”."""
+    return _bare(title) if _LETTER.fullmatch(title) else None
 
 
 def heading_title(heading: str) -> str:

@@ -247,6 +247,22 @@ def test_names_and_letters_are_no_numbers_of_chapters(name: str) -> None:
     assert table(book)[0][0] == name
 
 
+@pytest.mark.parametrize(
+    ("titles", "said"),
+    [
+        (["XLIX", "L"], ["Chapter 49", "Chapter 50"]),
+        (["L.", "LI."], ["Chapter 50", "Chapter 51"]),
+        (["XCIX", "C", "The Hill"], ["Chapter 99", "Chapter 100", "The Hill"]),
+        (["XLVIII", "L"], ["Chapter 48", "L"]),
+        (["L", "XLIX"], ["L", "Chapter 49"]),
+    ],
+)
+def test_a_letter_between_numbers_is_one(titles: list[str], said: list[str]) -> None:
+    blocks = [block(f"Text {number}.", file=str(number)) for number in range(len(titles))]
+    book = document(blocks, [(title, 1, str(number)) for number, title in enumerate(titles)])
+    assert [title for title, *_ in table(book)] == said
+
+
 @pytest.mark.parametrize(("numeral", "title"), [("LIV", "Chapter 54"), ("vi.", "Chapter 6"), ("[X]", "Chapter 10")])
 def test_roman_numerals_are_numbers_of_chapters(numeral: str, title: str) -> None:
     book = document([block("One.", file="1"), block("Two.", file="2")], [(numeral, 1, "1"), ("The Hill", 1, "2")])
