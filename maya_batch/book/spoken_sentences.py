@@ -1,7 +1,7 @@
 """The sentences of a chapter as its chunks speak them, for people who read along."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -75,10 +75,11 @@ def _of_text(
         own = chunks[bisect_left(starts, passage.start) : bisect_left(starts, passage.end)]
         begins = [0, *(_position(passage, start) for start, _ in own[1:])]
         found = _sentence_starts(plan, passage)
+        added = frozenset(_position(passage, change.start) for change in passage.changes if change.rule == LINE_END)
         for (_, chunk), begin, end in zip(own, begins, [*begins[1:], len(passage.text)], strict=True):
             inside = [start for start in found if begin < start < end]
             for low, high in pairwise(_worded(passage.text, [begin, *inside, end])):
-                yield _sentence(passage, low, high, chunk, is_title)
+                yield _sentence(passage, low, high, chunk, is_title, added)
 
 
 def _position(passage: Passage, offset: int) -> int:
@@ -106,11 +107,13 @@ def _has_word(text: str) -> bool:
     return any(map(str.isalnum, TAG.sub("", text)))
 
 
-def _sentence(passage: Passage, low: int, high: int, chunk: Chunk, is_title: bool) -> SpokenSentence:
+def _sentence(
+    passage: Passage, low: int, high: int, chunk: Chunk, is_title: bool, added: Container[int]
+) -> SpokenSentence:
+    """The sentence between two positions of a passage, without the signs that were `added` at line ends."""
     part = passage.text[low:high]
     low, high = low + len(part) - len(part.lstrip()), low + len(part.rstrip())
     first, last = passage.source_offset(low), passage.source_offset(high)
-    added = {_position(passage, change.start) for change in passage.changes if change.rule == LINE_END}
-    part = "".join(passage.text[at] for at in range(low, high) if at not in added) if added else passage.text[low:high]
+    part = "".join(passage.text[at] for at in range(low, high) if at not in added)
     written = " ".join(TAG.sub(" ", part).split()) or " ".join(f"[{tag.strip('</>')}]" for tag in TAG.findall(part))
     return SpokenSentence(chunk, written, passage.spoken(low, high), None if is_title else (first, last))

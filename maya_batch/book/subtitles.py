@@ -44,7 +44,7 @@ def subtitles(cues: Iterable[Cue]) -> list[Subtitle]:
     parts = [part for cue in cues if cue.text for part in _parts(cue)]
     if not parts:
         return []
-    parts = _joined(parts)
+    parts = [*_ascending(_joined(parts))]
     following = [part.start for part in parts[1:]]
     return [_timed(part, start) for part, start in zip(parts, [*following, None], strict=True)]
 
@@ -85,7 +85,7 @@ def _parts(cue: Cue) -> Iterator[Subtitle]:
 
 
 def _joined(parts: Sequence[Subtitle]) -> list[Subtitle]:
-    """The parts, with those that cannot be shown for long enough joined to the next one, or else to the one before."""
+    """The parts; one that the next one follows too soon is joined with it if both fit."""
     joined = [parts[0]]
     for part in parts[1:]:
         last = joined[-1]
@@ -98,16 +98,26 @@ def _joined(parts: Sequence[Subtitle]) -> list[Subtitle]:
     return joined
 
 
+def _ascending(parts: Iterable[Subtitle]) -> Iterator[Subtitle]:
+    """The parts, of which none begins when another one does: estimated times may be equal."""
+    earliest = 0.0
+    for part in parts:
+        start = max(part.start, earliest)
+        yield replace(part, start=start, end=max(part.end, start))
+        earliest = start + 2 * _INSTANT
+
+
 def _both(one: Subtitle, other: Subtitle) -> Subtitle | None:
     """Two subtitles as one; None if it would be too large or shown too long."""
     if other.end - one.start > LONGEST:
         return None
+    if any(line.startswith(_TURN) for line in one.lines):
+        return None  # it has the lines of two voices
     if one.voice == other.voice:
         lines = lines_of(" ".join([*one.lines, *other.lines]))
     else:
-        turns = (" ".join(one.lines), " ".join(other.lines))
-        lines = tuple(line if line.startswith(_TURN) else _TURN + line for line in turns)
-        if any(width(line) > LINE for line in lines) or any(line.startswith(_TURN) for line in one.lines):
+        lines = (_TURN + " ".join(one.lines), _TURN + " ".join(other.lines))
+        if any(width(line) > LINE for line in lines):
             return None
     return None if lines is None else Subtitle(one.start, other.end, lines, other.voice)
 

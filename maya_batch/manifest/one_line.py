@@ -38,7 +38,8 @@ def _one_line(text: str) -> str:
     if len(text) > LONGEST_LINE:
         raise wrong(f"has {len(text)} characters; the limit is {LONGEST_LINE}")
     for character in text:
-        if unicodedata.category(character) in ("Cc", "Cs"):
+        # The last are no characters, and stand in no XML, of which EPUBs are made.
+        if unicodedata.category(character) in ("Cc", "Cs") or ord(character) & 0xFFFE == 0xFFFE:
             raise wrong(f"contains the control character U+{ord(character):04X}", "delete it")
     return text
 

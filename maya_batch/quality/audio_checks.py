@@ -35,6 +35,9 @@ _TOKENS_A_SECOND = round(TokenLayout().tokens_per_second)
 #: After this tag a voice has no tone, so noise is expected.
 _WHISPER = re.compile(r"<whisper\w*>")
 
+#: The steps of a take that sound at least; a click sounds for one.
+_FEWEST_STEPS = 5
+
 
 def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Quality) -> tuple[Problem, ...]:
     """The problems of a take's wave [samples], mono, -1 to 1, of `rate` samples a second, that hold for every voice.
@@ -51,7 +54,7 @@ def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Qualit
     if wrong:
         return (Problem("broken", f"{plural(wrong, 'non-finite sample')} (NaN or infinite)"),)
     levels = _levels(wave, rate)
-    if not len(levels) or levels.max() < SILENCE_DBFS:
+    if np.count_nonzero(levels >= SILENCE_DBFS) < _FEWEST_STEPS:
         return (Problem("silent", f"the whole take is silent ({len(wave) / rate:.1f} s)"),)
     loud = _loudness(levels)
     unheard = max(SILENCE_DBFS, loud + _UNHEARD_DB)
@@ -60,7 +63,7 @@ def check_sound(wave: NDArray[np.float32], rate: int, text: str, quality: Qualit
         _pause(levels, unheard, quality.pause_seconds + tags),
         _clipped(wave, rate),
         _offset(wave),
-        None if _WHISPER.search(text) else _noise(wave, rate, unheard, quality.noise_seconds + tags),
+        _noise(wave, rate, text, unheard, quality.noise_seconds),
         None if _ends_in_tag(text) else _ending(levels, loud, quality.ending_seconds),
     )
     return tuple(problem for problem in found if problem is not None)
@@ -130,7 +133,14 @@ def _offset(wave: NDArray[np.float32]) -> Problem | None:
     return Problem("dc", f"the samples have a mean of {mean:+.3f} instead of 0") if abs(mean) > _OFFSET else None
 
 
-def _noise(wave: NDArray[np.float32], rate: int, unheard: float, longest: float) -> Problem | None:
+def _noise(wave: NDArray[np.float32], rate: int, text: str, unheard: float, longest: float) -> Problem | None:
+    """Noise in a take; with `<whisper>` in the first half of what comes before it, by its letters: a voice may be
+    faster there than after it.
+    """
+    if (whisper := _WHISPER.search(text)) is not None:
+        before, whole = (sum(map(str.isalpha, TAG.sub("", part))) for part in (text[: whisper.start()], text))
+        wave, text = wave[: round(len(wave) * before / max(whole, 1) / 2)], text[: whisper.start()]
+    longest += tag_tokens(text) / _TOKENS_A_SECOND
     start, seconds = longest_noise(wave, rate, unheard)
     return Problem("noise", f"{seconds:.1f} s of noise at {start:.1f} s") if seconds > longest else None
 

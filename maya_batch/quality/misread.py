@@ -10,7 +10,7 @@ from maya_batch.quality.word_alignment import gaps
 #: The most words of a text of which all must be wrong.
 _SHORT = 2
 
-#: The similarity of letters, of 100, from which a number may be another one that ASR mishears.
+#: The similarity of letters, of 100, from which the words heard may be the number, misheard.
 _LIKE = 50
 
 #: The similarity of sounds, of 100, from which a short text may be heard right. With it, 91 % of 2,728 pairs of short

@@ -57,7 +57,8 @@ def check_words(
     code like "en" or "en-GB"; short forms and spellings are English. `respellings` of words that stand in the text, to
     the words that they stand for: either may be heard. There is at most one problem of each kind:
 
-    - `missing`: `quality.stretch_words` words in a row are not heard, or two words at the end;
+    - `missing`: at one place the transcript is `quality.stretch_words` words shorter than the text, or it lacks two
+      words at the end;
     - `repeated`, `added`: as many extra words, which are in the text or not; `added` also for extra words at a tag, and
       `repeated` for two or more words that are said twice if they are at least half of the text;
     - `tag`: a tag is read aloud;

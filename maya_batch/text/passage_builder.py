@@ -53,6 +53,9 @@ class PassageBuilder:
         if kept := last.rstrip():
             self.parts.append(kept)
             self.length += len(kept)
+        while self.text_marks and self.text_marks[-1] > self.length:  # of the spaces
+            self.text_marks.pop()
+            self.source_marks.pop()
         self.add(marks, offset)
 
     def join(self, rest: "PassageBuilder") -> None:

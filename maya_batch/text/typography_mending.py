@@ -75,6 +75,8 @@ def _plain_forms(match: re.Match[str], is_wide: bool) -> list[Replacement]:
     """A run of forms as ordinary characters; in `is_wide` languages only letters and digits."""
     rule = str(match.lastgroup).replace("_", " ").replace("fullwidth", "full-width").replace("halfwidth", "half-width")
     plain = unicodedata.normalize("NFKC", match[0])
+    if rule == "enclosed form" and any(map(str.isdigit, plain)):
+        plain = " ".join(unicodedata.normalize("NFKC", character) for character in match[0])  # "①②" is not 12
     if rule != "full-width form" or (plain.isalnum() and plain.isascii()):
         return [Replacement(match.start(), match.end(), plain, rule)]
     text, found = match.string, []

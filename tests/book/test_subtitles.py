@@ -70,6 +70,18 @@ def test_sentences_too_short_to_be_shown_share_a_subtitle() -> None:
     assert shown.lines == ("- No.", "- Are you late?")
 
 
+def test_a_third_sentence_does_not_join_the_lines_of_two_voices() -> None:
+    said = subtitles(cues((0, 0.25, "No!", "anna"), (0.26, 0.5, "Yes!", "tom"), (0.52, 0.8, "Yes, I say!", "tom")))
+    assert [each.lines for each in said] == [("- No!", "- Yes!"), ("Yes, I say!",)]
+
+
+def test_subtitles_that_begin_at_the_same_time_come_one_after_the_other() -> None:
+    text = "And then everybody in the village came running down to look at the old boat there."
+    said = subtitles(cues((1, 1, text), (1, 1, text), (1, 1, text)))
+    assert all(one.end <= other.start for one, other in pairwise(said))
+    assert all(each.start < each.end for each in said)
+
+
 def test_a_sentence_spoken_for_longer_than_a_subtitle_is_shown_is_divided() -> None:
     check(shown := subtitles(cues((0, 12, "One, two, three, and four."))))
     assert len(shown) == 2

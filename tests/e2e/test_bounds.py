@@ -303,7 +303,8 @@ def test_json_that_nests_too_deeply_is_an_error_of_its_file(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "name", [b"caf\xe9.yaml", b"it's \\ \xe9f\xc3\xa9 $x\n`y`.yaml", "café".encode(), b"a b", b"\x01\xff"]
+    "name",
+    [b"a\\x41\x01b", b"caf\xe9.yaml", b"it's \\ \xe9f\xc3\xa9 $x\n`y`.yaml", "café".encode(), b"a b", b"\x01\xff"],
 )
 def test_a_shell_reads_a_word_as_the_bytes_it_is(name: bytes) -> None:
     done = subprocess.run(

@@ -146,6 +146,7 @@ BAD_KEYS = [
 BAD_VALUES = [
     (BOOK.replace("T\n", "\n"), "1:7: `title` is empty"),
     (BOOK.replace("T\n", "[a]\n"), "1:8: `title` must be text, not a list"),
+    (BOOK.replace("T\n", '"a\\uffff"\n'), "1:8: `title` contains the control character U+FFFF"),
     (BOOK.replace("T\n", '"a\\tb"\n'), "1:8: `title` contains the control character U+0009"),
     (BOOK.replace("T\n", '"a\\nb"\n'), "1:8: `title` must be one line"),
     (BOOK.replace("T\n", '" "\n'), "1:8: `title` is empty"),

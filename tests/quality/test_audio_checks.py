@@ -27,6 +27,8 @@ def test_a_take_without_sound_is_silent_and_nothing_else() -> None:
     assert kinds(SPEECH * np.float32(1e-4)) == ["silent"]
     (problem,) = check_sound(hush(1.0), RATE, TEXT, Quality())
     assert problem.detail == "the whole take is silent (1.0 s)"
+    click = np.concatenate((hush(1.0), tones(0.03), hush(1.0)))
+    assert kinds(click) == ["silent"]
 
 
 def test_a_long_silence_inside_is_a_pause_unless_a_tag_may_make_it() -> None:
@@ -47,6 +49,13 @@ def test_noise_is_a_problem_unless_a_tag_or_a_whisper_may_make_it() -> None:
     whisper = np.concatenate((SPEECH, noise(20.0), SPEECH))
     assert kinds(whisper, "<sigh> The night was dark.") == ["noise"]
     assert kinds(whisper, "<whisper> The night was dark.") == []
+
+
+def test_noise_long_before_a_whisper_is_a_problem_and_later_noise_is_none() -> None:
+    text = "The night was dark and the river was high, so nobody heard them. <whisper> Come in."
+    assert kinds(np.concatenate((noise(2.0), SPEECH, SPEECH, noise(2.0), hush(0.3))), text) == ["noise"]
+    assert kinds(np.concatenate((SPEECH, SPEECH, noise(4.0), hush(0.3))), text) == []
+    assert kinds(np.concatenate((noise(2.0), SPEECH)), f"<sigh> {text}") == []
 
 
 def test_speech_that_has_not_faded_at_its_end_breaks_off() -> None:
@@ -81,6 +90,11 @@ def test_what_ends_with_a_tag_or_has_no_sound_has_no_quiet_end() -> None:
 def test_flat_tops_are_clipped_and_loud_speech_is_not() -> None:
     loud = SPEECH / np.abs(SPEECH).max()
     assert kinds(loud * np.float32(0.98)) == []
+    peaks = loud * np.float32(0.98)
+    peaks[np.abs(loud) > 0.9] = np.sign(loud[np.abs(loud) > 0.9])
+    single = np.where(np.arange(len(loud)) % 3 == 0, peaks, loud * np.float32(0.98))
+    assert np.count_nonzero(np.abs(single) == 1) > 24
+    assert kinds(single) == []
     (problem,) = check_sound(np.clip(loud * np.float32(3), -1, 1), RATE, TEXT, Quality())
     assert problem.kind == "clipped"
 

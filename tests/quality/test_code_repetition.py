@@ -35,6 +35,9 @@ def test_a_voice_that_is_stuck_is_a_loop_and_a_short_silence_is_none() -> None:
     codes = spoken(100)
     silence = np.zeros((12, SLOTS), dtype=np.uint16)
     assert find_loop(np.concatenate((codes[:30], silence, codes[30:60], silence, codes[60:])), 18) is None
+    # Longer than what is looked for, and the same at two places; only two codes, in no order.
+    silence = np.random.default_rng(1).integers(0, 2, (24, 1)).repeat(SLOTS, axis=1).astype(np.uint16)
+    assert find_loop(np.concatenate((codes[:30], silence, codes[30:60], silence, codes[60:])), 18) is None
     stuck = find_loop(np.concatenate((codes, np.repeat(codes[-1:], 18, axis=0))), 18)
     assert stuck is not None
     assert stuck.lag == 1

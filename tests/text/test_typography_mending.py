@@ -41,6 +41,7 @@ def changes(source: str) -> list[Change]:
         ),
         ("ﬀ ﬃ ﬄ ﬅ ﬆ ĳs Congreſs", "ff ffi ffl st st ijs Congress."),
         ("Ｈｉ！ 𝟙𝟚 ℎ𝑒𝑙𝑙𝑜 𝒲ℴ𝓇𝓁𝒹 ⓐⓑ", "Hi! 12 hello World ab."),
+        ("See ①② and ⑪, ⑴⒛ below", "See 1 2 and 11, (1) 20. below."),
         ("Louis Ⅷ ran 5㎞, the 1ˢᵗ", "Louis VIII ran 5km, the 1st."),
         ("x² and 1½ and № 5 stay", "x² and 1½ and № 5 stay."),
         ("no\u200bthing, \u2060in\u00advis\u00adi\u00adble, ❤\ufe0f", "nothing, invisible, ❤."),
