@@ -47,11 +47,11 @@ _EMBEDDED = frozenset({"canvas", "embed", "iframe", "img", "input", "object", "v
 """Elements that keep theirs, in pixels. On any other element, browsers take no notice of them."""
 _WITHOUT_STYLE = frozenset(
     {
-        *("abbr", "alink", "archive", "axis", "background", "border", "bordercolor", "cellpadding", "cellspacing"),
-        *("char", "charoff", "charset", "classid", "codebase", "codetype", "compact", "declare", "frame"),
-        *("frameborder", "hspace", "language", "link", "longdesc", "marginheight", "marginwidth", "nohref", "noshade"),
-        *("profile", "rev", "rules", "scheme", "scrolling", "standby", "summary", "valuetype", "version", "vlink"),
-        "vspace",
+        *("abbr", "alink", "archive", "axis", "background", "border", "bordercolor", "bottommargin"),
+        *("cellpadding", "cellspacing", "char", "charoff", "charset", "classid", "codebase", "codetype"),
+        *("compact", "declare", "frame", "frameborder", "hspace", "language", "leftmargin", "link", "longdesc"),
+        *("marginheight", "marginwidth", "nohref", "noshade", "profile", "rev", "rightmargin", "rules"),
+        *("scheme", "scrolling", "standby", "summary", "topmargin", "valuetype", "version", "vlink", "vspace"),
     }
 )
 """Obsolete attributes that are left out."""
@@ -74,21 +74,28 @@ _OF_LINKS: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )
 """Attributes that only an element with a link may have."""
+_HTTP_EQUIV = frozenset({"", "content-security-policy", "default-style", "refresh"})
+"""What `meta` may stand for. The media type of EPUB 3 is another one, and its files are UTF-8 here."""
 _FLOATED = frozenset({"img", "table"})
 _VALUE = re.compile(r"[\w#%.,'\" -]{1,100}")
 _PIXELS = re.compile(r"\d{1,6}")
 
 
-def to_html5(root: etree._Element) -> None:
-    """Change a page in place; its text and the names of its anchors stay."""
+def to_html5(root: etree._Element, title: str) -> None:
+    """Change a page in place; its text and the names of its anchors stay. It gets this title if it has none."""
     ids = {element.get("id") for element in root.iter(etree.Element) if element.get("id")}
     for element in list(root.iter(etree.Element)):
         if not isinstance(element.tag, str) or not element.tag.startswith(f"{{{_XHTML}}}"):
             continue
         name = name_of(element)
-        if name == "meta" and (element.get("http-equiv") or "").lower() == "content-type":
-            _remove(element)  # its media type is not that of a file of EPUB 3, which is always UTF-8 here
+        is_of_server = element.get("http-equiv", "").lower() not in _HTTP_EQUIV
+        if name == "meta" and (is_of_server or "charset" in element.attrib):
+            _remove(element)
             continue
+        if name == "head":
+            _head(element, title)
+        elif name == "table":
+            _table(element)
         styles = _attributes(element, name, ids)
         if name in _ELEMENTS:
             tag, style = _ELEMENTS[name]
@@ -134,6 +141,32 @@ def _attributes(element: etree._Element, name: str, ids: set[str | None]) -> lis
     if language and xml_language and language.lower() != xml_language.lower():
         element.set("lang", xml_language)  # of two the one for XML counted
     return styles
+
+
+def _head(element: etree._Element, title: str) -> None:
+    own = next((child for child in element if name_of(child) == "title"), None)
+    if own is None:
+        own = etree.Element(f"{{{_XHTML}}}title")
+        element.insert(0, own)
+    if not (own.text or "").strip():
+        own.text = title
+
+
+def _table(element: etree._Element) -> None:
+    """Put columns into a group, which XML does not imply, and the foot of a table after its body."""
+    if any((child.tail or "").strip() for child in element):
+        return  # it is not valid in EPUB 2 either, and its text stays where it is
+    group: etree._Element | None = None
+    for child in list(element):
+        if name_of(child) != "col":
+            group = None
+            continue
+        if group is None:
+            group = etree.Element(f"{{{_XHTML}}}colgroup")
+            child.addprevious(group)
+        group.append(child)
+    for foot in [child for child in element if name_of(child) == "tfoot"]:
+        element.append(foot)
 
 
 def _remove(element: etree._Element) -> None:

@@ -96,7 +96,7 @@ class _SourceBook:
                 continue
             if page.root.tag != f"{{{_XHTML}}}html":
                 raise UsageError(f"{page.name} is no XHTML, which EPUB 3 asks for")
-            to_html5(page.root)
+            to_html5(page.root, self._book.title)
             self._package.describe_page(page.name, page_properties(page.root))
 
     def add(self, spoken: SpokenChapter) -> None:

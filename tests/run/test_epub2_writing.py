@@ -48,6 +48,7 @@ PAGE = """\
 <!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.1//EN" "http://www.w3.org/TR/xhtml11/DTD/xhtml11.dtd">
 <html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en"><head><title>A Tale</title>
 <meta http-equiv="Content-Type" content="application/xhtml+xml; charset=utf-8"/>
+<meta http-equiv="Content-Style-Type" content="text/css"/>
 <link rel="stylesheet" type="text/css" href="../own.css"/></head><body>{}</body></html>
 """
 FRONT = """<div><svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" version="1.1"
@@ -63,7 +64,7 @@ UNTIDY = """<center><h2 align="right">II</h2></center><p><a name="x y"></a><a na
  height="10" width="5"><td>It was.</td></tr></table><p width="100%">So.</p><pre width="80">So.</pre>"""
 #: Valid as EPUB 2, with what EPUB 3 has no more.
 VALID = """<h2>II</h2><p>The <a href="one.html" shape="rect" charset="utf-8" rev="made">rain</a> was gone.</p>
-<table summary="nothing"><thead><tr><th id="h" abbr="s" axis="a" scope="col">It</th></tr></thead>
+<table summary="nothing"><col/><col/><thead><tr><th id="h" abbr="s" axis="a" scope="col">It</th></tr></thead>
 <tbody align="left"><tr><td headers="h" scope="row" abbr="x" char=".">was late.</td></tr></tbody></table>
 <p><object data="../cover.png" type="image/png" width="100%" height="5" codetype="x/y" standby="y" declare="declare">
 <param name="a" value="b" valuetype="data" type="x/y"/>So it was.</object></p>
@@ -183,6 +184,15 @@ def test_an_older_format_is_made_of_its_texts(
         ('<object classid="a" codebase="a" archive="a" standby="a"/>', "<object/>"),
         ('<param name="a" value="b" valuetype="ref" type="a/b"/>', '<param name="a" value="b"/>'),
         ('<tr height="8" background="a">a</tr><hr size="1"/>', '<tr style="height: 8px">a</tr><hr/>'),
+        ("<table><col/><col/><tr/></table>", "<table><colgroup><col/><col/></colgroup><tr/></table>"),
+        ("<table><tfoot/><tbody/></table>", "<table><tbody/><tfoot/></table>"),
+        ("<table><tfoot/>a<col/><tbody/></table>", None),
+        ("<head><title/></head>", "<head><title>A Tale</title></head>"),
+        ("<head><base/></head>", "<head><title>A Tale</title><base/></head>"),
+        (
+            '<meta http-equiv="Content-Style-Type" content="text/css"/><meta charset="utf-8"/><meta name="a"/>',
+            '<meta name="a"/>',
+        ),
         ('<p width="50%">a</p><pre width="80">a</pre><div height="8">a</div>', "<p>a</p><pre>a</pre><div>a</div>"),
     ],
 )
@@ -191,7 +201,7 @@ def test_what_html_gave_up(before: str, after: str | None) -> None:
         etree.fromstring(f'<body xmlns="http://www.w3.org/1999/xhtml">{body}</body>')
         for body in (before, after or before)
     ]
-    to_html5(pages[0])
+    to_html5(pages[0], "A Tale")
     assert etree.tostring(pages[0]) == etree.tostring(pages[1])
 
 
