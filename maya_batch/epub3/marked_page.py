@@ -23,16 +23,23 @@ class Mark(NamedTuple):
     """The id of the element."""
 
 
-def mark_page(marks: Sequence[tuple[Run, Mark]]) -> None:
-    """Put a `span` with its id around each mark. The marks of a run are in order and do not overlap.
+def mark_page(marks: Sequence[tuple[Run, Mark]]) -> dict[str, str]:
+    """Put a `span` with its id around each mark.
 
-    An inline element that a mark begins or ends in is divided in two, of which the first keeps the id.
+    An inline element that a mark begins or ends in is divided in two, of which the first keeps the id. Some elements,
+    like `ruby`, are not divided: a mark has all of them or nothing. Marks that overlap then get one `span` for all of
+    them, with the id of the first one.
+
+    Returns:
+        For each anchor that got no `span` of its own, the anchor of the `span` that it is in.
     """
+    joined: dict[str, str] = {}
     by_block = defaultdict[etree._Element, dict[int, list[Mark]]](lambda: defaultdict(list))
     for run, mark in marks:
         by_block[run.block][run.number].append(mark)
     for block, runs in by_block.items():
-        _Rewriter(block, runs).rewrite()
+        _Rewriter(block, runs, joined).rewrite()
+    return joined
 
 
 class _Token(NamedTuple):
@@ -56,6 +63,19 @@ class _Edge(NamedTuple):
     """The elements that it is in."""
 
 
+class _Span(NamedTuple):
+    """The element of a mark."""
+
+    start: _Edge
+    end: _Edge
+    anchor: str
+
+    @property
+    def level(self) -> int:
+        """How many elements it is in."""
+        return _common(self.start, self.end)
+
+
 @dataclass
 class _Open:
     """An element of the result that is open."""
@@ -71,13 +91,14 @@ class _Rewriter:
 
     block: etree._Element
     runs: dict[int, list[Mark]]
+    joined: dict[str, str]
+    """What `mark_page` returns; this adds to it."""
     stack: list[_Open] = field(default_factory=list)
 
     def rewrite(self) -> None:
         tokens = list(self._tokens())
-        edges = self._edges(tokens)
-        begins = {edges[mark, "start"].token: mark for marks in self.runs.values() for mark in marks}
-        ends = {edges[mark, "end"].token: mark for marks in self.runs.values() for mark in marks}
+        spans = self._spans(tokens)
+        begins, ends = {span.start.token: span for span in spans}, {span.end.token: span for span in spans}
         attributes, tail = dict(self.block.attrib), self.block.tail
         self.block.clear()
         self.block.attrib.update(attributes)
@@ -85,11 +106,9 @@ class _Rewriter:
         self.stack = [_Open(self.block, self.block)]
         for number, token in enumerate([*tokens, _Token("end", None, "")]):
             if number in ends:
-                mark = ends[number]
-                self._end(_common(edges[mark, "start"], edges[mark, "end"]))
+                self._end(ends[number].level)
             if number in begins:
-                mark = begins[number]
-                self._begin(_common(edges[mark, "start"], edges[mark, "end"]), mark.anchor)
+                self._begin(begins[number].level, begins[number].anchor)
             self._write(token)
 
     def _tokens(self) -> Iterator[_Token]:
@@ -110,9 +129,9 @@ class _Rewriter:
                 yield _Token("text", None, token.text[begin:end])
             at += len(token.text)
 
-    def _edges(self, tokens: Sequence[_Token]) -> dict[tuple[Mark, str], _Edge]:
-        """For each start and end of a mark the places between tokens for which the fewest elements are divided."""
-        found: dict[tuple[Mark, str], _Edge] = {}
+    def _spans(self, tokens: Sequence[_Token]) -> list[_Span]:
+        """For each mark the places between tokens for which the fewest elements are divided."""
+        found: list[_Span] = []
         states = defaultdict[int, list[_Edge]](list)
         number = at = 0
         stack: list[etree._Element] = []
@@ -127,13 +146,27 @@ class _Rewriter:
                 continue
             at += len(token.text)
         for number, marks in self.runs.items():
-            for mark in marks:
-                # Inside an element that is not divided, the mark begins before it, and ends after it.
-                start = max(state.at for state in states[number] if state.at <= mark.start)
-                end = min(state.at for state in states[number] if state.at >= mark.end)
-                begins = [state for state in states[number] if state.at == start]
-                ends = [state for state in states[number] if state.at == end]
-                found[mark, "start"], found[mark, "end"] = min(product(reversed(begins), ends), key=_divided)
+            for mark in self._apart(marks, [state.at for state in states[number]]):
+                begins = [state for state in states[number] if state.at == mark.start]
+                ends = [state for state in states[number] if state.at == mark.end]
+                start, end = min(product(reversed(begins), ends), key=_divided)
+                found.append(_Span(start, end, mark.anchor))
+        return found
+
+    def _apart(self, marks: Sequence[Mark], edges: Sequence[int]) -> list[Mark]:
+        """The marks from one edge to another, in order; those that overlap are one."""
+        # Inside an element that is not divided, a mark begins before it, and ends after it.
+        wide = [
+            Mark(max(at for at in edges if at <= start), min(at for at in edges if at >= end), anchor)
+            for start, end, anchor in marks
+        ]
+        found: list[Mark] = []
+        for mark in sorted(wide, key=lambda mark: mark.start):
+            if found and mark.start < found[-1].end:
+                found[-1] = found[-1]._replace(end=max(found[-1].end, mark.end))
+                self.joined[mark.anchor] = found[-1].anchor
+            else:
+                found.append(mark)
         return found
 
     def _begin(self, level: int, anchor: str) -> None:

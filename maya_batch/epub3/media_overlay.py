@@ -1,7 +1,7 @@
 """Media overlays: the SMIL documents that say which part of a sound file speaks which element of a text."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from lxml import etree
@@ -38,6 +38,21 @@ def parts(anchors: Sequence[tuple[str, float]], audio: str, seconds: float) -> l
         starts.setdefault(round(1000 * start) if starts else 0, anchor)
     edges = [*sorted(starts), round(1000 * seconds)]
     return [Part(starts[start], audio, start / 1000, end / 1000) for start, end in pairwise(edges) if end > start]
+
+
+def joined_parts(spoken: Iterable[Part], joined: Mapping[str, str]) -> list[Part]:
+    """The parts where some elements are in others: `joined` names the anchor of that one.
+
+    Parts of one element that follow each other in its sound are one.
+    """
+    found: list[Part] = []
+    for part in spoken:
+        anchor = joined.get(part.anchor, part.anchor)
+        if found and (found[-1].anchor, found[-1].audio, found[-1].end) == (anchor, part.audio, part.start):
+            found[-1] = replace(found[-1], end=part.end)
+        else:
+            found.append(replace(part, anchor=anchor))
+    return found
 
 
 def smil(text: str, spoken: Iterable[Part]) -> bytes:

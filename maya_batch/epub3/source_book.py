@@ -16,7 +16,7 @@ from maya_batch.epub3.epub_zip import Entry
 from maya_batch.epub3.from_epub2 import page_properties
 from maya_batch.epub3.html5_page import to_html5
 from maya_batch.epub3.marked_page import Mark, mark_page
-from maya_batch.epub3.media_overlay import STYLE, Part, length, parts, smil
+from maya_batch.epub3.media_overlay import STYLE, Part, joined_parts, length, parts, smil
 from maya_batch.epub3.package_document import XHTML_TYPE
 from maya_batch.epub3.page_text import Run, runs
 from maya_batch.epub3.sentence_places import Place, sentence_places
@@ -96,7 +96,7 @@ class _SourceBook:
                 continue
             if page.root.tag != f"{{{_XHTML}}}html":
                 raise UsageError(f"{page.name} is no XHTML, which EPUB 3 asks for")
-            to_html5(page.root)
+            to_html5(page.root, self._book.title)
             self._package.describe_page(page.name, page_properties(page.root))
 
     def add(self, spoken: SpokenChapter) -> None:
@@ -149,7 +149,7 @@ class _SourceBook:
         for page in self._pages:
             overlay = self._overlays.get(page.name)
             if overlay:
-                mark_page(page.marks)
+                overlay = joined_parts(overlay, mark_page(page.marks))
                 self._package.add_style(page.root, page.name)
                 made[page.name] = _to_xhtml(page.root)
                 name = self._package.add_overlay(page.name, length(overlay))

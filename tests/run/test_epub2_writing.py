@@ -48,6 +48,7 @@ PAGE = """\
 <!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.1//EN" "http://www.w3.org/TR/xhtml11/DTD/xhtml11.dtd">
 <html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en"><head><title>A Tale</title>
 <meta http-equiv="Content-Type" content="application/xhtml+xml; charset=utf-8"/>
+<meta http-equiv="Content-Style-Type" content="text/css"/>
 <link rel="stylesheet" type="text/css" href="../own.css"/></head><body>{}</body></html>
 """
 FRONT = """<div><svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" version="1.1"
@@ -59,7 +60,16 @@ UNTIDY = """<center><h2 align="right">II</h2></center><p><a name="x y"></a><a na
  size="+1">rain</font> was <big>gone</big>.<br clear="all"/></p><hr width="50%" noshade="noshade"/>
 <table border="1" width="90" cellpadding="2" summary="nothing"><tr><td valign="top" nowrap="nowrap" bgcolor="#fff">It
  was late.</td></tr></table><p><img src="../cover.png" alt="A lamp" width="50%" height="8" border="0" align="left"/></p>
-<ul type="disc"><li type="disc">So it was.</li></ul>"""
+<ul type="disc"><li type="disc">So it was.</li></ul><hr size="1"/><table background="../cover.png" bordercolor="red"><tr
+ height="10" width="5"><td>It was.</td></tr></table><p width="100%">So.</p><pre width="80">So.</pre>"""
+#: Valid as EPUB 2, with what EPUB 3 has no more.
+VALID = """<h2>II</h2><p>The <a href="one.html" shape="rect" charset="utf-8" rev="made">rain</a> was gone.</p>
+<table summary="nothing"><col/><col/><thead><tr><th id="h" abbr="s" axis="a" scope="col">It</th></tr></thead>
+<tbody align="left"><tr><td headers="h" scope="row" abbr="x" char=".">was late.</td></tr></tbody></table>
+<p><object data="../cover.png" type="image/png" width="100%" height="5" codetype="x/y" standby="y" declare="declare">
+<param name="a" value="b" valuetype="data" type="x/y"/>So it was.</object></p>
+<p><img src="../cover.png" alt="A lamp" usemap="#m"/></p><div><map id="m"><area nohref="nohref" shape="rect"
+ coords="0,0,1,1" alt="Here"/></map></div>"""
 TWO = "<h2>II</h2><p>The rain was gone.</p>"
 
 
@@ -76,7 +86,7 @@ def write_epub2(path: Path, second: str) -> Path:
     return write_zip(path, files | {f"OPS/text/{name}.html": PAGE.format(body) for name, body in pages.items()})
 
 
-@pytest.mark.parametrize("second", [TWO, UNTIDY])
+@pytest.mark.parametrize("second", [TWO, VALID, UNTIDY])
 def test_it_keeps_its_pages_and_becomes_an_epub_3(
     second: str, tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path, cli: Callable[..., Any]
 ) -> None:
@@ -100,7 +110,13 @@ def test_it_keeps_its_pages_and_becomes_an_epub_3(
 
 @pytest.mark.slow
 @needs_java
-@pytest.mark.parametrize("second", [TWO, UNTIDY])
+def test_epubcheck_finds_nothing_in_a_valid_source(tmp_path: Path) -> None:
+    assert mistakes(write_epub2(tmp_path / "tale.epub", VALID)) == []
+
+
+@pytest.mark.slow
+@needs_java
+@pytest.mark.parametrize("second", [TWO, VALID, UNTIDY])
 def test_epubcheck_finds_nothing_in_it(
     second: str, tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path, cli: Callable[..., Any]
 ) -> None:
@@ -153,7 +169,31 @@ def test_an_older_format_is_made_of_its_texts(
         ('<font color="red;} x">a</font>', "<span>a</span>"),
         ('<a name="b" id="c"/><a name="b"/><p id="d"/><a name="d"/>', '<a id="c"/><a id="b"/><p id="d"/><a/>'),
         ('<p lang="en" xml:lang="fr">a</p>', '<p lang="fr" xml:lang="fr">a</p>'),
-        ('<map name="m"><area alt="a"/></map><ol type="i" start="2"/>', None),
+        ('<map name="m"><area alt="a" href="b"/></map><ol type="i" start="2"/>', None),
+        (
+            '<map id="m"><area alt="a" nohref="nohref" coords="1"/></map>',
+            '<map id="m" name="m"><area coords="1"/></map>',
+        ),
+        ('<td scope="row" abbr="a">a</td><th scope="row" abbr="a">a</th>', '<td>a</td><th scope="row">a</th>'),
+        (
+            '<a href="b" shape="rect" coords="1" rel="next">a</a><a rel="next">a</a>',
+            '<a href="b" rel="next">a</a><a>a</a>',
+        ),
+        ('<object data="a" width="100%" height="8"/>', '<object data="a" height="8" style="width: 100%"/>'),
+        ('<iframe src="a" width="8" height="50%" frameborder="0"/>', '<iframe src="a" width="8" style="height: 50%"/>'),
+        ('<object classid="a" codebase="a" archive="a" standby="a"/>', "<object/>"),
+        ('<param name="a" value="b" valuetype="ref" type="a/b"/>', '<param name="a" value="b"/>'),
+        ('<tr height="8" background="a">a</tr><hr size="1"/>', '<tr style="height: 8px">a</tr><hr/>'),
+        ("<table><col/><col/><tr/></table>", "<table><colgroup><col/><col/></colgroup><tr/></table>"),
+        ("<table><tfoot/><tbody/></table>", "<table><tbody/><tfoot/></table>"),
+        ("<table><tfoot/>a<col/><tbody/></table>", None),
+        ("<head><title/></head>", "<head><title>A Tale</title></head>"),
+        ("<head><base/></head>", "<head><title>A Tale</title><base/></head>"),
+        (
+            '<meta http-equiv="Content-Style-Type" content="text/css"/><meta charset="utf-8"/><meta name="a"/>',
+            '<meta name="a"/>',
+        ),
+        ('<p width="50%">a</p><pre width="80">a</pre><div height="8">a</div>', "<p>a</p><pre>a</pre><div>a</div>"),
     ],
 )
 def test_what_html_gave_up(before: str, after: str | None) -> None:
@@ -161,7 +201,7 @@ def test_what_html_gave_up(before: str, after: str | None) -> None:
         etree.fromstring(f'<body xmlns="http://www.w3.org/1999/xhtml">{body}</body>')
         for body in (before, after or before)
     ]
-    to_html5(pages[0])
+    to_html5(pages[0], "A Tale")
     assert etree.tostring(pages[0]) == etree.tostring(pages[1])
 
 

@@ -216,19 +216,22 @@ TWO = xhtml('<section id="t"><h2>II</h2><p>The rain was gone.</p><p>It was late.
 @pytest.fixture
 def source(tmp_path: Path, tiny: TinyBook, cli: Callable[..., Any]) -> Path:
     """An EPUB, which is imported into the folder of the tiny book."""
-    path = write_zip(
-        tmp_path / "tale.epub",
+    return import_into(tiny, write_source(tmp_path / "tale.epub", ONE), cli)
+
+
+def write_source(path: Path, one: str) -> Path:
+    return write_zip(
+        path,
         {
             "mimetype": "application/epub+zip",
             "META-INF/container.xml": container("OPS/book.opf"),
             "OPS/book.opf": PACKAGE.format(version="3.0"),
             "OPS/nav.xhtml": nav(link("The Night", "text/one.xhtml"), link("The Day", "text/two.xhtml")),
-            "OPS/text/one.xhtml": ONE,
+            "OPS/text/one.xhtml": one,
             "OPS/text/two.xhtml": TWO,
             "OPS/own.css": "p { margin: 0 }",
         },
     )
-    return import_into(tiny, path, cli)
 
 
 def import_into(tiny: TinyBook, path: Path, cli: Callable[..., Any]) -> Path:
@@ -303,6 +306,36 @@ def test_without_its_source_it_is_made_of_its_texts(
     source.write_bytes(kept)
     assert assemble(tiny) == ["A Tale.epub"]
     assert "OPS/nav.xhtml" in Epub(tiny.output / "A Tale.epub").zip.namelist()
+
+
+def test_sentences_that_share_a_ruby_are_one_element(
+    tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    night = (
+        "<p>He said <ruby>yes. No<rt>x</rt></ruby> way was open.</p><p><ruby>It was. So it was<rt>x</rt></ruby>.</p>"
+    )
+    page = xhtml(f'<h2>The Night</h2><p id="n">The night was dark.</p>{night}<p>No man.</p>', HEAD)
+    import_into(tiny, write_source(tmp_path / "tale.epub", page), cli)
+    assert render(tiny)[-1] == "A Tale.epub"
+    found = Epub(tiny.output / "A Tale.epub")
+    assert [text for text, *_ in found.overlays()["OPS/text/one.xhtml"]] == [
+        *("The Night", "The night was dark.", "He said yes. Nox way was open.", "It was. So it wasx.", "No man."),
+    ]
+    check_durations(found, tmp_path)
+
+
+def test_a_page_that_two_chapters_speak_has_an_element_for_both(
+    tiny: TinyBook, source: Path, fake_engine: FakeEngine, tmp_path: Path
+) -> None:
+    book = yaml.safe_load((tiny.folder / "book.yaml").read_text(encoding="utf-8"))
+    again = {**book["chapters"][-1], "title": "Again"}
+    tiny.write({}, title="A Tale", chapters=[*book["chapters"], again], output=EPUB)
+    assert render(tiny)[-1] == "A Tale.epub"
+    found = Epub(tiny.output / "A Tale.epub")
+    spoken = [(text, Path(sound).stem) for text, sound, *_ in found.overlays()["OPS/text/two.xhtml"]]
+    text = ["II", "The rain was gone.", "It was late."]
+    assert spoken == [(each, f"chapter-{number}") for number in (2, 3) for each in text]
+    check_durations(found, tmp_path)
 
 
 @pytest.mark.parametrize(
