@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from rapidfuzz import fuzz
 
 from maya_batch.quality.normalization import Part, Sound
-from maya_batch.quality.word_alignment import gaps
+from maya_batch.quality.word_alignment import Gap, gaps
 
 #: The most words of a text of which all must be wrong.
 _SHORT = 2
 
-#: The similarity of letters, of 100, from which the words heard may be the number, misheard.
-_LIKE = 50
+#: The similarity of letters, of 100, from which the words heard may be the number, misheard. With it, another number in
+#: the place of one up to 99 is missed in 4 % of all pairs, and another year in 2 %; of 120 good takes of the demo voice
+#: whose texts have digits, 4 are flagged (tiny.en).
+_LIKE = 65
 
 #: The similarity of sounds, of 100, from which a short text may be heard right. With it, 91 % of 2,728 pairs of short
 #: sentences of the demo voice without a common word are told apart, and 1 of 53 good takes is flagged (tiny.en).
@@ -31,6 +33,9 @@ _NUMBER_WORDS = _SIZES.union(
     ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty", "forty"),
     ("fifty", "sixty", "seventy", "eighty", "ninety", "and", "a", "point", "half", "quarter", "third"),
 )
+
+#: Those that stand for nothing else.
+_COUNTING = _NUMBER_WORDS - {"oh", "and", "a", "point", "half", "quarter", "third", "one"}
 
 
 def none_right(expected: Sequence[Sound], heard: Sequence[Sound]) -> bool:
@@ -52,7 +57,7 @@ def misread_number(
     differing = gaps(pairs, len(expected), len(heard))
     for part in written:
         inside = [i for i, sound in enumerate(expected) if sound.places == part.places] if part.number else []
-        there = [gap for gap in differing if inside and gap.start <= inside[-1] and gap.end > inside[0]]
+        there = [gap for gap in differing if inside and _is_at(gap, inside, heard)]
         # The words around the number are right, so what is heard between them stands for it.
         if not there or there[0].start < inside[0] or there[-1].end > inside[-1] + 1:
             continue
@@ -65,3 +70,12 @@ def misread_number(
             found = sorted({*others, *(j for i, j in pairs if inside[0] <= i <= inside[-1])})
             return part, [heard[j].word for j in found]
     return None
+
+
+def _is_at(gap: Gap, inside: Sequence[int], heard: Sequence[Sound]) -> bool:
+    """Whether a gap is in a number, or adds words of a number at its edge: "1" that is heard as "twenty-one"."""
+    if gap.start < gap.end:
+        return gap.start <= inside[-1] and gap.end > inside[0]
+    added = {heard[j].word for j in range(gap.begin, gap.finish)}
+    at_edge = gap.start in (inside[0], inside[-1] + 1) and not added.isdisjoint(_COUNTING)
+    return inside[0] < gap.start <= inside[-1] or (at_edge and _NUMBER_WORDS.issuperset(added))

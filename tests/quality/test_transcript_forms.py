@@ -72,6 +72,22 @@ def test_another_number_in_the_place_of_one_is_wrong() -> None:
     assert problem.detail.startswith("“1,500” is heard as another number")
 
 
+@pytest.mark.parametrize(
+    ("number", "heard"),
+    [("5", "nine"), ("20", "thirty"), ("1984", "nineteen forty eight"), ("1", "twenty one"), ("2", "two hundred")],
+)
+def test_numbers_of_alike_letters_are_other_numbers(number: str, heard: str) -> None:
+    text = f"On that day he saw {number} ships in the wide harbour of the town."
+    _, (problem,) = problems(text, text.replace(number, heard))
+    assert problem == Problem("words", f"“{number}” is heard as another number: “{heard}”")
+
+
+@pytest.mark.parametrize(("number", "heard"), [("15", "fifty"), ("100", "a hundred"), ("3", "3 and a half")])
+def test_numbers_that_sound_alike_or_have_words_beside_them_are_not(number: str, heard: str) -> None:
+    text = f"On that day he saw {number} ships in the wide harbour of the town."
+    assert problems(text, text.replace(number, heard))[1] == []
+
+
 @pytest.mark.parametrize("heard", ["in nineteen eighty fear", "in nineteen eighty for", "in ninety eighty four"])
 def test_one_misheard_word_of_a_number_is_not_another_number(heard: str) -> None:
     assert problems("They left the old town in 1984 for good.", f"They left the old town {heard} for good.")[1] == []
