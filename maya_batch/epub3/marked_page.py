@@ -31,7 +31,7 @@ def mark_page(marks: Sequence[tuple[Run, Mark]]) -> dict[str, str]:
     them, with the id of the first one.
 
     Returns:
-        For each anchor that got no `span` of its own, the anchor of the `span` that it is in.
+        The anchors without a `span`, each with the anchor of the `span` around its text.
     """
     joined: dict[str, str] = {}
     by_block = defaultdict[etree._Element, dict[int, list[Mark]]](lambda: defaultdict(list))

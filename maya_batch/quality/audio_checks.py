@@ -134,8 +134,8 @@ def _offset(wave: NDArray[np.float32]) -> Problem | None:
 
 
 def _noise(wave: NDArray[np.float32], rate: int, text: str, unheard: float, longest: float) -> Problem | None:
-    """Noise in a take; with `<whisper>` in the first half of what comes before it, by its letters: a voice may be
-    faster there than after it.
+    """Noise in a take. Where the text has `<whisper>`, only the first half of what comes before it is looked at, by the
+    number of letters: the voice may be faster there than afterwards.
     """
     if (whisper := _WHISPER.search(text)) is not None:
         before, whole = (sum(map(str.isalpha, TAG.sub("", part))) for part in (text[: whisper.start()], text))

@@ -1,46 +1,20 @@
 """Whether what a worker answers can be: a faulty machine may answer anything."""
 
 from collections.abc import Mapping, Sequence
-from types import UnionType
-from typing import get_args
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from maya_batch.checkpoint.token_layout import SLOTS, TokenLayout
-from maya_batch.engine.api import EngineStats, Finish, Generation, Request
+from maya_batch.engine.api import Finish, Generation, Request
 from maya_batch.run.cluster.messages import Beat, Loaded, Note
-
-_BEAT = {
-    "generations": list | tuple,
-    "frames": int,
-    "batch_size": int,
-    "stats": EngineStats,
-    "peak_memory": int,
-    "idle": float | int,
-    "failure": str,
-    "notes": list | tuple,
-    "waveforms": Mapping,
-}
-
-_LOADED = {
-    "identity": str,
-    "name": str,
-    "dtype": str,
-    "quantization": str,
-    "kv_cache": str,
-    "offers_int8_cache": bool,
-    "batch_size": int,
-    "layout": TokenLayout,
-    "tags": tuple,
-    "notes": tuple,
-}
 
 
 def wrong_beat(beat: object, held: Mapping[str, Request], layout: TokenLayout) -> str:
     """What is wrong with an answer of a worker that holds these requests, by key; empty if nothing is."""
     if not isinstance(beat, Beat):
         return f"it answered with a {type(beat).__name__}"
-    if wrong := _wrong_fields(beat, _BEAT) or _wrong_notes(beat.notes):
+    if wrong := _wrong_fields(beat) or _wrong_notes(beat.notes):
         return wrong
     keys: set[str] = set()
     for generation in beat.generations:
@@ -59,14 +33,20 @@ def wrong_loaded(answer: object) -> str:
     """What is wrong with what a worker answers when its engine is loaded; empty if nothing is."""
     if not isinstance(answer, Loaded):
         return f"it answered with a {type(answer).__name__}"
-    return _wrong_fields(answer, _LOADED) or _wrong_notes(answer.notes)
+    return _wrong_fields(answer) or _wrong_notes(answer.notes)
 
 
-def _wrong_fields(answer: object, fields: Mapping[str, type | UnionType]) -> str:
-    for name, wanted in fields.items():
+def _wrong_fields(answer: Beat | Loaded) -> str:
+    for name, wanted in _fields(type(answer)).items():
         if not isinstance(value := getattr(answer, name), wanted):
             return f"it answered with a {type(value).__name__} as {name}"
     return ""
+
+
+def _fields(kind: type[Beat | Loaded]) -> dict[str, type]:
+    """The fields of an answer, with their types but for what is in a collection."""
+    hints = {name: get_origin(hint) or hint for name, hint in get_type_hints(kind).items()}
+    return {name: str if hint is Literal else hint for name, hint in hints.items()}
 
 
 def _wrong_notes(notes: Sequence[object]) -> str:
