@@ -119,6 +119,15 @@ def read_headers(folder: Path) -> dict[str, StoredTensor]:
     Raises:
         MachineError: there are no such files, or they do not begin as safetensors files do.
     """
+    return {name.removeprefix("model."): tensor for name, tensor in stored_tensors(folder).items()}
+
+
+def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
+    """The tensors in the files that transformers loads, by the names that they have there.
+
+    Raises:
+        MachineError: as `read_headers`.
+    """
     tensors: dict[str, StoredTensor] = {}
     for path in _weight_files(folder):
         tensors.update(_read_header(path))
@@ -140,9 +149,7 @@ def _read_header(path: Path) -> dict[str, StoredTensor]:
                 raise ValueError("not a safetensors file")
             header: Mapping[str, Any] = json.loads(file.read(size))
         return {
-            name.removeprefix("model."): StoredTensor(
-                path, tensor["dtype"], tensor["shape"], tensor.get("data_offsets"), 8 + size
-            )
+            name: StoredTensor(path, tensor["dtype"], tensor["shape"], tensor.get("data_offsets"), 8 + size)
             for name, tensor in header.items()
             if name != "__metadata__"
         }

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 import transformers
 from transformers import (
-    AutoModelForCausalLM,
     BitsAndBytesConfig,
     LlamaConfig,
+    LlamaForCausalLM,
     PreTrainedModel,
 )
 
@@ -39,12 +39,20 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 
 
 def load_hf_engine(
-    folder: Path, *, device: str, dtype: str, quantization: str, batch_size: int | None, kv_cache: str = "auto"
+    folder: Path,
+    *,
+    device: str,
+    dtype: str,
+    quantization: str,
+    batch_size: int | None,
+    kv_cache: str = "auto",
+    weights: dict[str, torch.Tensor] | None = None,
 ) -> HfEngine:
     """Load the engine for the checkpoint in `folder`. The log names the device only after a check.
 
     `kv_cache` is the format of keys and values: `int8`, or `model`, the one that the model computes in. `auto` begins
-    with `model`; a caller may try `int8`.
+    with `model`; a caller may try `int8`. `weights` that were read before are not read from the folder;
+    they are taken out of the dictionary.
 
     Raises:
         MachineError: the device does not exist, the checkpoint does not load, or it is not a Maya1 checkpoint.
@@ -75,7 +83,7 @@ def load_hf_engine(
         _check_fp8(target, format_)
     tokenizer = load_hf_tokenizer(folder)
     with translated_load_errors(folder, "the model"):
-        model = _load_model(folder, config, target, format_, quantization)
+        model = _load_model(folder, config, target, format_, quantization, weights)
         _check_placement(model, target, scheme, format_)
         engine = HfEngine(
             model,
@@ -91,7 +99,12 @@ def load_hf_engine(
 
 
 def _load_model(
-    folder: Path, config: HfConfig, device: torch.device, dtype: torch.dtype, quantization: str
+    folder: Path,
+    config: HfConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantization: str,
+    weights: dict[str, torch.Tensor] | None,
 ) -> PreTrainedModel:
     """Load the model in evaluation mode, from safetensors only, with transformers' own code."""
     options: dict[str, Any] = {
@@ -123,7 +136,11 @@ def _load_model(
     elif quantization == "int8":
         options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=INT8_THRESHOLD)
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
+        if weights:
+            # Copied: each is a part of a tensor, all of which it would keep. Those are freed on the way.
+            options["state_dict"] = {name: weights.pop(name).clone() for name in list(weights)}
+        source = None if "state_dict" in options else folder
+        model, found = LlamaForCausalLM.from_pretrained(source, output_loading_info=True, **options)
         if quantization == "fp8":
             fp8_linear.quantize(model, device)
     except torch.OutOfMemoryError as error:

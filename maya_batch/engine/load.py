@@ -58,13 +58,21 @@ def load_engine(
     # rows there are. Without it, some CPUs compute up to 15 rows in another way, and codes would depend on neighbours.
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
     with _few_collections(), cuda_context(device):
+        from maya_batch.engine.early_weights import early_weights
         from maya_batch.engine.warmup import warm_up
 
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(2) as pool:
+            weights = pool.submit(early_weights, path, device, dtype, quantization)
             pool.submit(warm_up, path, device, dtype, quantization, kv_cache)
             from maya_batch.engine.hf_loader import load_hf_engine  # and transformers; both take seconds
     return load_hf_engine(
-        path, device=device, dtype=dtype, quantization=quantization, batch_size=batch_size, kv_cache=kv_cache
+        path,
+        device=device,
+        dtype=dtype,
+        quantization=quantization,
+        batch_size=batch_size,
+        kv_cache=kv_cache,
+        weights=weights.result(),
     )
 
 
