@@ -482,7 +482,7 @@ def test_an_error_of_the_system_is_one_line(cli: Cli, tiny: TinyBook, monkeypatc
         (["Yes.", "-o", "x.ogg"], "x.ogg: the name must end in .wav or .mp3"),
         (["Yes.", "-o", "x"], "x: the name must end in .wav or .mp3"),
         (["Oh <cough> no.", "-o", "x.wav"], "text:1:4: <cough> "),
-        (["", "-o", "x.wav"], "text:1:1: the chapter has no text to speak"),
+        (["", "-o", "x.wav"], "text:1:1: there is no text to speak"),
         (["\udcff", "-o", "x.wav"], "text:1:1: the control character U+DCFF"),
         (["Yes.", "-o", "x.wav", "--description", 'A "calm" voice'], '--description contains ", which would end'),
         (["Yes.", "-o", "x.wav", "--description", ""], "--description is empty"),
