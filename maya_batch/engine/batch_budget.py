@@ -143,7 +143,7 @@ def plan_budget(
     if llama.head.device.type == "cuda":
         frames = max(need.max_frames for need in needs)
         graphs = _PROMPT_GRAPHS_BYTES + _GRAPH_BYTES * len(graph_batch_sizes(sequences))
-        free = _free_bytes(llama.head.device) - graphs - _working_set(llama, layout, sequences, frames)
+        free = free_bytes(llama.head.device) - graphs - _working_set(llama, layout, sequences, frames)
         available = free // position_bytes
     if not paged:
         if llama.head.device.type == "cuda":
@@ -203,7 +203,7 @@ def _work_bytes(llama: "LlamaLayers", layout: TokenLayout, sequences: int, frame
     return prompts, drawing, decode_bytes(frames, llama.head.device, layout.frame_samples)
 
 
-def _free_bytes(device: torch.device) -> int:
+def free_bytes(device: torch.device) -> int:
     """Bytes of GPU memory that this process may still take."""
     # The memory that loading a model leaves in PyTorch's cache is in pieces too small for a KV cache.
     torch.cuda.empty_cache()

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from maya_batch.checkpoint.weights_header import StoredTensor, stored_tensors
+from maya_batch.engine.batch_budget import free_bytes
 from maya_batch.engine.device import choose_device, choose_dtype
 
 log = logging.getLogger(__name__)
@@ -23,8 +24,10 @@ _PIECE = 2**29
 _ALIGNMENT = 16
 """Bytes: the GPU reads 16 at once."""
 
-_MARGIN = 2**31
-"""Bytes of GPU memory besides the weights: for a piece, Maya1's embedding of 1 GB, and for what is compiled."""
+_ROOM = 4
+"""How many times the weights have to fit into free memory. They and transformers' room for them are there together for
+a moment, and what the copies leave between them, 0.2 GiB, would hold sequences that a smaller memory needs more.
+"""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class _Place:
 def early_weights(folder: Path, device: str, dtype: str, quantization: str) -> dict[str, torch.Tensor]:
     """The weights of the checkpoint in `folder` on the GPU, by name; none where transformers should read them.
 
-    It should on a CPU, where they are quantized or change their number format, and where GPU memory is short. It also
+    It should on a CPU, where they are quantized or change their number format, and where GPU memory is small. It also
     tells what is wrong with a file; here that means no weights.
     """
     try:
@@ -50,7 +53,7 @@ def early_weights(folder: Path, device: str, dtype: str, quantization: str) -> d
         torch.cuda.set_device(gpu)
         tensors = stored_tensors(folder)
         size = sum(path.stat().st_size for path in {tensor.path for tensor in tensors.values()})
-        if torch.cuda.mem_get_info(gpu)[0] < size + _MARGIN:
+        if free_bytes(gpu) < _ROOM * size:
             return {}
         return read_weights(tensors, choose_dtype(dtype, gpu, quantization), gpu)
     except Exception as error:

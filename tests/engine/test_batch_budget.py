@@ -74,7 +74,7 @@ def on_gpu(request: pytest.FixtureRequest) -> Iterator[LlamaLayers]:
 def plan(model: LlamaLayers, asked: list[SequenceNeed], batch_size: int, spare: int, paged: bool = True) -> BatchBudget:
     """The budget on a GPU with so many bytes to spare."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("maya_batch.engine.batch_budget._free_bytes", lambda device: spare)
+        patch.setattr("maya_batch.engine.batch_budget.free_bytes", lambda device: spare)
         return plan_budget(model, LAYOUT, asked, batch_size, paged)
 
 

@@ -88,6 +88,18 @@ def test_a_header_that_does_not_fit_is_refused(wrong: dict[str, Any], tmp_path: 
         read_weights({name: replace(right, **wrong)}, torch.bfloat16, CPU)
 
 
+@pytest.mark.parametrize(("share", "read"), [(4.1, True), (3.9, False)])
+def test_they_are_read_early_where_memory_is_large(share: float, read: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = sum(path.stat().st_size for path in CHECKPOINT.glob("*.safetensors"))
+    module = "maya_batch.engine.early_weights"
+    monkeypatch.setattr(f"{module}.choose_device", lambda name: torch.device("cuda", 0))
+    monkeypatch.setattr(f"{module}.free_bytes", lambda gpu: int(share * size))
+    monkeypatch.setattr(f"{module}.read_weights", lambda tensors, dtype, gpu: {"one": torch.ones(1, dtype=dtype)})
+    monkeypatch.setattr(torch.cuda, "set_device", lambda gpu: None)
+    assert bool(early_weights(CHECKPOINT, "cuda", "bfloat16", "none")) == read
+    assert early_weights(CHECKPOINT, "cuda", "bfloat16", "nf4") == {}
+
+
 def test_transformers_reads_what_is_not_for_a_gpu_or_cannot_be_read(tmp_path: Path) -> None:
     assert early_weights(CHECKPOINT, "cpu", "bfloat16", "none") == {}
     assert early_weights(tmp_path, "cuda", "bfloat16", "none") == {}
