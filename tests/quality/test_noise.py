@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from maya_batch.quality.noise import longest_noise, longest_run
-from tests.support.signals import RATE, noise, pink_noise, tones
+from tests.support.signals import RATE, hiss, noise, pink_noise, tones
 
 
-@pytest.mark.parametrize("made", [noise, pink_noise])
+@pytest.mark.parametrize("made", [noise, pink_noise, hiss])
 def test_noise_is_found_where_it_is(made: object) -> None:
     assert callable(made)
     wave = np.concatenate((tones(2.0), made(1.0), tones(1.0)))

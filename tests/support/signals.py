@@ -27,6 +27,14 @@ def pink_noise(seconds: float) -> Wave:
     return np.asarray(0.1 * pink / pink.std(), dtype=np.float32)
 
 
+def hiss(seconds: float) -> Wave:
+    """An "s": noise above 4 kHz, and below it a faint hum."""
+    spectrum = np.fft.rfft(noise(seconds))
+    spectrum[: round(4000 * seconds)] = 0
+    hum = 0.01 * np.sin(2 * np.pi * 120 * np.arange(round(seconds * RATE)) / RATE)
+    return np.asarray(np.fft.irfft(spectrum, round(seconds * RATE)) + hum, dtype=np.float32)
+
+
 def hush(seconds: float) -> Wave:
     """Digital silence."""
     return np.zeros(round(seconds * RATE), dtype=np.float32)
