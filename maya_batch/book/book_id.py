@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import unicodedata
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,10 +100,12 @@ def write_book_id(hidden: Path, book: BookId) -> None:
 
 def _is_book(data: dict[str, Any]) -> bool:
     """Whether these are the values of a `BookId`."""
-    texts, rules = ("id", "manifest", "path", "title"), ("text_rules", "audio_rules")
-    if set(data) != {*texts, *rules, "reports"}:
+    lines, names, rules = ("id", "title"), ("manifest", "path"), ("text_rules", "audio_rules")
+    if set(data) != {*lines, *names, *rules, "reports"}:
         return False
-    if not all(isinstance(data[name], str) and _is_name(data[name]) for name in texts):
+    if not all(isinstance(data[name], str) and _is_line(data[name]) for name in lines):
+        return False
+    if not all(isinstance(data[name], str) and _is_file_name(data[name]) for name in names):
         return False
     if not all(type(data[name]) is int and data[name] > 0 for name in rules):
         return False
@@ -110,12 +113,20 @@ def _is_book(data: dict[str, Any]) -> bool:
     return isinstance(reports, dict) and all(isinstance(part, str) for pair in reports.items() for part in pair)
 
 
-def _is_name(text: str) -> bool:
-    """Whether it is printable, apart from bytes of a file's name that are not UTF-8."""
-    return all(character.isprintable() or "\udc80" <= character <= "\udcff" for character in text)
+def _is_line(text: str) -> bool:
+    """Whether a manifest may have it as a title, which may contain no-break spaces and invisible characters."""
+    return all(unicodedata.category(character) not in ("Cc", "Cs") for character in text)
+
+
+def _is_file_name(text: str) -> bool:
+    """Whether a file can be called so: any character but NUL, and bytes that are not UTF-8."""
+    return all(
+        character != "\0" and (unicodedata.category(character) != "Cs" or "\udc80" <= character <= "\udcff")
+        for character in text
+    )
 
 
 def _unreadable(path: Path) -> MachineError:
-    return MachineError(
-        f"{path}: not a book.yaml of this version; restore a copy of it, or delete it and run `render --adopt`"
-    )
+    # Without the file a folder counts as one of version 0.1, whose rules have other pauses and no lexicon.
+    mend = "restore a copy of it, or delete it and run `render --adopt --upgrade-text`"
+    return MachineError(f"{path}: not a book.yaml of this version; {mend}")

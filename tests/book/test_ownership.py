@@ -233,6 +233,47 @@ def test_the_file_that_says_whose_a_folder_is(first: Path, tiny: TinyBook, cli: 
         assert "book.yaml: not a book.yaml of this version" in said.err
 
 
+def test_a_lost_file_that_says_whose_a_folder_is_is_made_again_as_the_message_says(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    first = manifest(tiny, "first.yaml", FIRST, lexicon={"so": "sow"})  # which the rules of version 0.1 do not have
+    assert cli("render", first).code == 0
+    path, before = tiny.folder / "audio" / ".maya" / "book.yaml", tree(tiny.folder / "audio")
+    whole = yaml.safe_load(path.read_text())
+    path.write_text("")
+    command = cli("render", first).err.split("delete it and run `")[1].split("`")[0]
+    path.unlink()
+    said = cli(*command.split(), first)
+    assert said.code == 0, said.err
+    rules = ("text_rules", "audio_rules")
+    assert {name: yaml.safe_load(path.read_text())[name] for name in rules} == {name: whole[name] for name in rules}
+    after = tree(tiny.folder / "audio")
+    assert {name for name in after if name.endswith((".wav", ".npz")) and after[name] != before.get(name)} == set()
+
+
+@pytest.mark.parametrize(
+    "title", ["The\u00a0End", "Ⅰ\u3000Ⅱ", "Wor\u00adld", "\U0001f469\u200d\U0001f680", "\u200eא", "\ue000"]
+)
+def test_a_title_may_have_spaces_and_characters_that_are_not_seen(
+    title: str, tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    path = manifest(tiny, "first.yaml", FIRST, title=title)
+    for command in ("render", "render", "status", "assemble"):
+        said = cli(command, path)
+        assert said.code == 0, said.err
+    refused(cli("render", manifest(tiny, "second.yaml", SECOND)), "belongs to the book")
+
+
+@pytest.mark.parametrize(
+    "name", ["the\u00a0end.yaml", "the\u3000end.yaml", "two\nlines.yaml", "\u200fא.yaml", "\udcff.yaml"]
+)
+def test_a_manifest_may_have_any_name(name: str, tiny: TinyBook, fake_engine: FakeEngine, cli: Cli) -> None:
+    path = manifest(tiny, name, FIRST, title="Tiny")
+    for command in ("render", "render", "status"):
+        said = cli(command, path)
+        assert said.code == 0, said.err
+
+
 def test_a_book_of_a_later_version_is_left_to_that(first: Path, tiny: TinyBook, cli: Cli) -> None:
     path = tiny.folder / "audio" / ".maya" / "book.yaml"
     path.write_text(path.read_text().replace("text_rules: 2", "text_rules: 3"))
