@@ -65,7 +65,7 @@ class Choices:
 
     def _read(self) -> str:
         try:
-            return safe_read(self._path, _LARGEST).decode()
+            return safe_read(self._path, _LARGEST).decode("utf-8-sig")  # some editors mark the start of a file
         except FileNotFoundError:
             return ""
         except (OSError, ValueError) as error:

@@ -51,6 +51,13 @@ def test_choices_in_another_way_that_yaml_has_are_kept_too(text: str, path: Path
     assert [Choices(path).get(key) for key in (KEY, OTHER)] == [3, 2]
 
 
+def test_an_editor_may_mark_the_start_of_the_file(path: Path) -> None:
+    for before, after in ((f"{KEY}: 4\n# mine\n", f"# mine\n{KEY}: 1\n"), ("# mine\n", f"# mine\n{KEY}: 1\n")):
+        path.write_text(before, encoding="utf-8-sig")
+        Choices(path).put(KEY, 1)
+        assert path.read_text() == after
+
+
 def test_a_choice_that_stands_already_writes_nothing(path: Path) -> None:
     path.write_text(f"{KEY}: 3")
     Choices(path).put(KEY, 3)
