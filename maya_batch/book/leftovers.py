@@ -7,11 +7,15 @@ from pathlib import Path
 
 from maya_batch.audio.chapter_file import part_files
 from maya_batch.book.all_take_keys import absent_models, all_keys, config_keys
-from maya_batch.book.book_files import stale_files
+from maya_batch.book.book_files import book_path, stale_files
+from maya_batch.book.epub_file import epub_path
+from maya_batch.book.library_files import stale_library_files
+from maya_batch.book.library_layout import companions
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.output_files import hidden_folder
+from maya_batch.book.sample_file import sample_path
 from maya_batch.book.state import BookState
-from maya_batch.book.subtitle_files import stale_subtitles
+from maya_batch.book.subtitle_files import stale_subtitles, subtitle_paths
 from maya_batch.errors import MachineError
 from maya_batch.files.atomic_write import write_atomic
 from maya_batch.files.safe_open import safe_read
@@ -37,7 +41,7 @@ class LeftOvers:
     """Files that the book does not need."""
 
     files: list[Path]
-    """Chapter files and subtitles, and unfinished ones of killed runs."""
+    """Chapter files, subtitles and what a library has next to them, and unfinished ones of killed runs."""
     takes: list[Path]
     """Files of takes."""
     withheld: int
@@ -60,15 +64,10 @@ def left_over(
     keys = {key for config, known in config_keys(state).items() if config not in forget for key in known}
     absent = absent_models(state) if state.lock.begun else []
     takes = list(state.store.unused(keys)) if state.lock.begun and not absent else []
-    files = [*stale_files(state), *stale_subtitles(state)]
+    files = _stale(state)
     if others is not None:
         needed = {key for other in others for key in all_keys(other)}
-        names = {
-            target.path.name
-            for other in others
-            for part in other.plan.chapters
-            for target in other.output.targets(part)
-        }
+        names = {name for other in others for name in _names(other)}
         doubtful = Unclaimed(frozenset(needed), frozenset(names))
     elif state.book_id is None:  # version 0.1 let several books share a folder
         doubtful = Unclaimed(frozenset(path.parent.name for path in takes), frozenset(path.name for path in files))
@@ -109,8 +108,21 @@ def keep_unclaimed(state: BookState, but_own: bool) -> None:
     hidden = hidden_folder(state.folder)
     known = read_unclaimed(hidden)
     keys = (known.keys | state.store.keys()) - (all_keys(state) if but_own else set())
-    files = known.files | {path.name for path in (*stale_files(state), *stale_subtitles(state))}
+    files = known.files | {path.name for path in _stale(state)}
     if (keys, files) != (known.keys, known.files):
         write_atomic(
             hidden / "unclaimed.json", json.dumps({"takes": sorted(keys), "files": sorted(files)}, indent=0).encode()
         )
+
+
+def _stale(state: BookState) -> list[Path]:
+    """The files that the book as it is now does not have, without unfinished ones."""
+    return [*stale_files(state), *stale_subtitles(state), *stale_library_files(state)]
+
+
+def _names(state: BookState) -> set[str]:
+    """The names of the files that a book has as it is now."""
+    paths = [target.path for chapter in state.plan.chapters for target in state.output.targets(chapter)]
+    paths += [*subtitle_paths(state), book_path(state), epub_path(state)]
+    paths += [] if state.plan.book.sample is None else [sample_path(state)]
+    return {path.name for path in paths} | companions(state.plan.manuscript).keys()

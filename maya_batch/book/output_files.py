@@ -87,8 +87,12 @@ class OutputFiles:
     def _audio_files(self) -> Iterator[Path]:
         """All files in the folders that have the suffix of a format with a fingerprint."""
         for folder in self.written_folders:
-            if folder.is_dir():
-                yield from (path for path in folder.iterdir() if path.suffix[1:] in (*FORMATS, STREAM, EPUB))
+            yield from self.audio_files_in(folder)
+
+    def audio_files_in(self, folder: Path) -> Iterator[Path]:
+        """The files in a folder that have the suffix of a format with a fingerprint."""
+        if folder.is_dir():
+            yield from (path for path in folder.iterdir() if path.suffix[1:] in (*FORMATS, STREAM, EPUB))
 
     @property
     def written_folders(self) -> list[Path]:
