@@ -53,11 +53,14 @@ class ShelfQueue:
         self._refuse_shared_folder(entry, entry.folder)
         exits = ExitStack()
         progress = BookProgress(self._progress, entry.title, entry.number, len(self.books))
-        return OpenBook(entry, exits.enter_context(logged_run(self._opener(plan, progress), entry.folder)), exits)
+        run = exits.enter_context(logged_run(self._opener(plan, progress), entry.folder))
+        # Only now: a book that is refused there does not keep out the one that the folder belongs to.
+        self._folders[entry.folder.resolve()] = entry.manifest
+        return OpenBook(entry, run, exits)
 
     def _refuse_shared_folder(self, entry: ShelfBook, folder: Path) -> None:
-        other = self._folders.setdefault(folder.resolve(), entry.manifest)
-        if other is not entry.manifest:
+        other = self._folders.get(folder.resolve())
+        if other is not None:
             raise UsageError(
                 f"{entry.manifest}: its output folder {folder} is that of {other}; set another output.folder in one of "
                 "them"

@@ -146,6 +146,19 @@ def test_a_manifest_named_twice_is_rendered_once_and_two_books_of_one_folder_are
     assert str(ash) in line
 
 
+def test_a_copy_that_is_refused_in_a_folder_does_not_keep_out_the_book_that_has_it(
+    three: Shelf, fake_engine: FakeEngine
+) -> None:
+    ash, *_ = three.books
+    three.run([ash]).run()
+    three.add("ash", {"One": ["The sky was grey."]})
+    copy = three.add("copy", TEXTS["cedar"], output={"folder": "ash", "formats": ["wav"]})
+    run = three.run([copy, ash])
+    run.run()
+    assert [code for _, code in states(run)] == [EXIT_USAGE, 0]
+    assert fake_engine.texts[-1] == "The sky was grey."
+
+
 def test_books_of_another_sampling_or_model_have_a_batch_of_their_own(shelf: Shelf, fake_engine: FakeEngine) -> None:
     write_model(shelf.tiny.folder / "lm2")
     own = {"model": "./lm", "codec": "./codec"}
