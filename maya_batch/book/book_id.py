@@ -63,7 +63,7 @@ def read_book_id(hidden: Path) -> BookId | None:
     path = hidden / "book.yaml"
     try:
         data = parsed(safe_read(path, _LARGEST))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
         raise _unreadable(path) from error

@@ -37,7 +37,7 @@ def read_lock(path: Path) -> dict[str, Any]:
     """
     try:
         data = parsed(safe_read(path, _LARGEST))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {"version": _VERSION, "model": {}, "codec": {}}
     except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
         raise _unreadable(path) from error

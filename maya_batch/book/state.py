@@ -186,12 +186,15 @@ def book_state(plan: Plan, machine: Machine, output: Path | None = None) -> Book
     """The state of the plan on the disk, by its model.lock; it reads no model and hashes nothing.
 
     Raises:
-        UsageError: a link leads out of the output folder.
+        UsageError: the output folder or one above it is a file, or a link leads out of it.
         MachineError: a file of the folder `.maya` is not valid.
     """
     folder = output_folder(plan.manuscript, output)
     if output is None and plan.book.output.folder is None and folder.is_symlink():
         raise UsageError(f"{folder} is a link; to render the book into its target, name it with --output")
+    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if there is not None and not there.is_dir():
+        raise UsageError(f"{there} is not a folder; move it, or name another --output")
     hidden, output_files = hidden_folder(folder), OutputFiles(plan, folder)
     for inside in (hidden, hidden / "takes", output_files.streams_folder, output_files.epub_folder):
         if inside.is_symlink() or (inside.exists() and not inside.is_dir()):

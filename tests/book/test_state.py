@@ -8,6 +8,7 @@ import soundfile
 from maya_batch.audio.chapter_file import write_chapter
 from maya_batch.audio.metadata import TrackTags
 from maya_batch.audio.writers import Target
+from maya_batch.book.book_id import AUDIO_RULES, rules_of
 from maya_batch.book.leftovers import LeftOvers, left_over
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.output_files import hidden_folder
@@ -15,7 +16,9 @@ from maya_batch.book.overview import Description, describe
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import BookState, asked_model_config, book_state
 from maya_batch.book.take_store import TakeStore
+from maya_batch.errors import UsageError
 from maya_batch.run.render import render_book
+from maya_batch.text.rules import TEXT_RULES
 from tests.support.fakes import Events, FakeEngine, TinyBook, write_model
 
 TEXT = {"One": ["The night was dark.", "The river was high."], "Two": ["The rain was gone."]}
@@ -256,3 +259,11 @@ def test_what_the_machine_asks_for_comes_before_the_recipe() -> None:
 def test_another_recipe_has_other_takes(rendered: TinyBook) -> None:
     state = book_state(rendered.plan(), Machine(dtype="float16"))
     assert all(state.needs_take(chunk) for chunk in state.plan.chunks())
+
+
+@pytest.mark.parametrize("below", ["", "audio"])
+def test_a_file_in_the_place_of_the_output_folder_is_named(below: str, tiny: TinyBook) -> None:
+    tiny.write(TEXT)
+    with pytest.raises(UsageError, match=r"book\.yaml is not a folder; move it, or name another --output"):
+        book_state(tiny.plan(), Machine(), tiny.path / below)
+    assert rules_of(tiny.path) == (TEXT_RULES, AUDIO_RULES)  # which is asked for before
