@@ -20,6 +20,7 @@ from maya_batch.book.chunk import Chapter, Chunk
 from maya_batch.book.parallel_cutting import cut_chapters
 from maya_batch.book.pause_lengths import PauseLengths, pause_lengths
 from maya_batch.book.pieces import MOST_PROBLEMS, chapter_pieces
+from maya_batch.book.renamed_book import renamed_book
 from maya_batch.book.settings import Sound, sound_settings
 from maya_batch.checkpoint.hf_config import CONTEXT, positions_of
 from maya_batch.checkpoint.locate import find_checkpoint
@@ -115,13 +116,15 @@ def make_plan(
     try:
         sound = sound_settings(manuscript.book.render, manuscript.folder, flags)
         rules, audio = (TEXT_RULES, AUDIO_RULES) if upgrade_text else rules_of(output_folder(manuscript, output))
-        return plan_manuscript(manuscript, sound, allow_unknown_tags, findings, allow_language, rules, audio)
+        plan = plan_manuscript(manuscript, sound, allow_unknown_tags, findings, allow_language, rules, audio)
     except ManifestError:
         raise
     except UsageError:
         if findings:  # they say where the book names a wrong model
             raise ManifestError(findings) from None
         raise
+    renamed = renamed_book(manuscript, output)
+    return plan if renamed is None else replace(plan, warnings=(*plan.warnings, renamed))
 
 
 def plan_manuscript(

@@ -115,6 +115,25 @@ def test_a_book_that_is_renamed_is_known_by_its_takes_and_that_is_told(
     assert "was first.yaml" not in cli("render", renamed).err
 
 
+def test_a_manifest_renamed_without_its_folder_is_told_before_all_is_rendered_again(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    first = manifest(tiny, "first.yaml", FIRST, title="A Tale", output={})
+    assert cli("render", first).code == 0
+    copy = tiny.folder / "copy.yaml"
+    shutil.copy(first, copy)
+    warning = "has the takes of 'A Tale', which was first.yaml; rename that folder to copy, or name it in output.folder"
+    assert warning not in cli("plan", copy).err  # the first one is still there
+    first.unlink()
+    assert warning in cli("plan", copy).err
+    assert warning not in cli("plan", copy, "--output", tiny.folder / "elsewhere").err
+    spoken = len(fake_engine.texts)
+    (tiny.folder / "first").rename(tiny.folder / "copy")
+    said = cli("render", copy)
+    assert (said.code, len(fake_engine.texts)) == (0, spoken)
+    assert warning not in said.err
+
+
 def test_a_book_all_of_which_is_edited_is_known_by_its_file_name(
     first: Path, tiny: TinyBook, cli: Cli, fake_engine: FakeEngine
 ) -> None:
