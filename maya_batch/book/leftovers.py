@@ -8,6 +8,7 @@ from pathlib import Path
 from maya_batch.audio.chapter_file import part_files
 from maya_batch.book.all_take_keys import absent_models, all_keys, config_keys
 from maya_batch.book.book_files import stale_files
+from maya_batch.book.layout_files import earlier_folders, stale_companions
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.output_files import hidden_folder
 from maya_batch.book.state import BookState
@@ -37,7 +38,7 @@ class LeftOvers:
     """Files that the book does not need."""
 
     files: list[Path]
-    """Chapter files and subtitles, and unfinished ones of killed runs."""
+    """Chapter files, subtitles, covers and metadata.opf, and unfinished ones of killed runs."""
     takes: list[Path]
     """Files of takes."""
     withheld: int
@@ -60,7 +61,7 @@ def left_over(
     keys = {key for config, known in config_keys(state).items() if config not in forget for key in known}
     absent = absent_models(state) if state.lock.begun else []
     takes = list(state.store.unused(keys)) if state.lock.begun and not absent else []
-    files = [*stale_files(state), *stale_subtitles(state)]
+    files = _stale(state)
     if others is not None:
         needed = {key for other in others for key in all_keys(other)}
         names = {
@@ -77,8 +78,14 @@ def left_over(
     sure_takes = [path for path in takes if path.parent.name not in doubtful.keys]
     sure_files = [path for path in files if path.name not in doubtful.files]
     withheld = 0 if others is not None else len(takes) - len(sure_takes) + len(files) - len(sure_files)
-    parts = [part for folder in state.output.written_folders for part in part_files(folder)]
+    folders = [*state.output.written_folders, *earlier_folders(state)]
+    parts = [part for folder in folders for part in part_files(folder)]
     return LeftOvers([*sure_files, *parts], sure_takes, withheld, absent)
+
+
+def _stale(state: BookState) -> list[Path]:
+    """Whole files that the book as it is now does not have."""
+    return [*stale_files(state), *stale_subtitles(state), *stale_companions(state)]
 
 
 def read_unclaimed(hidden: Path) -> Unclaimed:
@@ -109,7 +116,7 @@ def keep_unclaimed(state: BookState, but_own: bool) -> None:
     hidden = hidden_folder(state.folder)
     known = read_unclaimed(hidden)
     keys = (known.keys | state.store.keys()) - (all_keys(state) if but_own else set())
-    files = known.files | {path.name for path in (*stale_files(state), *stale_subtitles(state))}
+    files = known.files | {path.name for path in _stale(state)}
     if (keys, files) != (known.keys, known.files):
         write_atomic(
             hidden / "unclaimed.json", json.dumps({"takes": sorted(keys), "files": sorted(files)}, indent=0).encode()

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maya_batch.audio.file_sound import SILENT, FileSound
+from maya_batch.audio.writers import STREAM
 from maya_batch.book.store_rules import Range, Store
 from maya_batch.manifest.picture_size import PictureSize
 
-_NAMES = {"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "m4a": "M4A"}
+_NAMES = {"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "m4a": "M4A", STREAM: "M4B"}
 _LOSSLESS = {"wav", "flac"}
 _HEARD = 0.05
 """Seconds by which head and tail may differ: speech begins softly."""

@@ -16,12 +16,12 @@ from maya_batch.book.chapter_fingerprint import same_sound
 from maya_batch.book.chapter_sound import ChapterSound
 from maya_batch.book.chapter_stats import ChapterStats
 from maya_batch.book.chunk import Chapter
+from maya_batch.book.layout_files import companion_record
 from maya_batch.book.library_layout import OPF_NAME, companions, is_opf
 from maya_batch.book.output_files import is_chapter
 from maya_batch.book.sample_file import sample_of
 from maya_batch.book.state import BookState
 from maya_batch.book.track_tags import track_tags
-from maya_batch.book.written_files import WrittenFiles
 from maya_batch.files.atomic_write import part_of, write_atomic, write_errors
 from maya_batch.files.safe_open import safe_folder, safe_read
 from maya_batch.manifest.cover import LARGEST_COVER
@@ -205,7 +205,7 @@ def write_companions(state: BookState) -> list[Path]:
     found, written = companions(state.plan.manuscript), list[Path]()
     if not found or not state.output.audio_folder.is_dir():
         return written
-    record = WrittenFiles(state.folder, "companions.json")
+    record = companion_record(state)
     for name, content in found.items():
         path = state.output.audio_folder / name
         if _content(path) == content:

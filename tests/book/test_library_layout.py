@@ -8,6 +8,7 @@ from lxml import etree
 from maya_batch.book.leftovers import left_over
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
+from maya_batch.book.take_store import unlink_all
 from maya_batch.errors import MachineError
 from maya_batch.files.file_names import file_name
 from maya_batch.run.render import assemble_book, render_book
@@ -101,6 +102,52 @@ def test_a_new_cover_replaces_the_old_one_and_keeps_what_a_person_put_there(
     assemble(tiny)
     [aside] = cover.parent.glob("cover.png.aside-*")
     assert (aside.read_bytes(), cover.read_bytes()) == (b"mine", png(9))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": "Another Title"},
+        {"series": {"name": "Lamps"}},
+        {"author": "Somebody Else"},
+        {"output": {"formats": ["mp3", "srt"]}},
+    ],
+    ids=lambda change: str(*change),
+)
+def test_after_a_move_the_old_folder_is_left_to_clean(
+    change: dict[str, object], tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    (tiny.folder / "c.png").write_bytes(png(8))
+    book = {"output": {"formats": ["mp3", "srt"], "layout": "audiobookshelf"}, "cover": "c.png", **BOOK}
+    tiny.write(TEXT, **book)
+    render(tiny)
+    old = tiny.output / "Zoë Ä" / "A Tale of Two"
+    ours = set(old.iterdir())
+    assert {path.name for path in ours} >= {"01-one.mp3", "01-one.srt", "cover.png", "metadata.opf"}
+    (old / "notes.txt").write_text("mine")
+    (old / ".02-two.mp3.part").write_bytes(b"of a killed run")
+    tiny.write(TEXT, **book | change)
+    assemble(tiny)
+    left = left_over(book_state(tiny.plan(), Machine())).files
+    assert set(left) == {*ours, old / ".02-two.mp3.part"}
+    unlink_all(left)
+    assert [path.name for path in old.iterdir()] == ["notes.txt"]
+    assert left_over(book_state(tiny.plan(), Machine())).files == []
+    assert render(tiny) == []
+
+
+def test_a_cover_of_another_kind_leaves_the_old_one_to_clean_unless_a_person_changed_it(
+    tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    (tiny.folder / "c.png").write_bytes(png(8))
+    tiny.write(TEXT, output=LIBRARY, cover="c.png", **BOOK)
+    render(tiny)
+    tiny.write(TEXT, output=LIBRARY, **BOOK)
+    assemble(tiny)
+    cover = tiny.output / "Zoë Ä" / "A Tale of Two" / "cover.png"
+    assert left_over(book_state(tiny.plan(), Machine())).files == [cover]
+    cover.write_bytes(b"mine")
+    assert left_over(book_state(tiny.plan(), Machine())).files == []
 
 
 def test_a_link_in_the_place_of_a_folder_is_an_error(tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path) -> None:
