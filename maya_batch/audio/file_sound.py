@@ -9,6 +9,7 @@ import numpy as np
 from maya_batch.audio.ffmpeg import FfmpegError, file_url, read_blocks
 from maya_batch.audio.loudness_meter import Powers
 from maya_batch.audio.true_peak import TruePeakMeter
+from maya_batch.audio.writers import STREAM
 from maya_batch.errors import MachineError
 
 SILENT = -120.0
@@ -93,10 +94,12 @@ def _pauses(steps: Powers, rms: float) -> float:
 
 def _encoding(path: Path) -> tuple[int, int, int, bool]:
     import mutagen
+    from mutagen.aac import AAC
     from mutagen.mp3 import BitrateMode
 
     try:
-        file = mutagen.File(path)
+        # By its tags, which are ID3, mutagen would take a stream of AAC for an MP3.
+        file = AAC(path) if path.suffix == f".{STREAM}" else mutagen.File(path)
     except (mutagen.MutagenError, OSError) as error:
         raise MachineError(f"{path}: cannot be read: {error}") from error
     if file is None:

@@ -14,6 +14,7 @@ from maya_batch.audio.writers import FORMATS
 from maya_batch.book.chapter_fingerprint import COMMENT_PREFIX
 from maya_batch.book.chunk import Chapter
 from maya_batch.book.epub_file import epub_path
+from maya_batch.book.layout_files import earlier_folders
 from maya_batch.book.sample_file import sample_path
 from maya_batch.book.state import BookState
 from maya_batch.book.track_tags import track_tags
@@ -105,7 +106,7 @@ def stale_files(state: BookState) -> list[Path]:
     keep += [epub_path(state)] if state.plan.book.output.has("epub3") else []
     # While chapters are missing, it is not known which parts the book will have.
     unknown = has_book_file(state) and not now
-    stale = [path for path in state.output.stale_files() if path not in keep]
+    stale = [path for path in state.output.stale_files(earlier_folders(state)) if path not in keep]
     return [path for path in stale if path.suffix != ".m4b" or not (unknown or path in now)]
 
 

@@ -5,7 +5,7 @@ Only reports and cues depend on these files: one that cannot be read counts as e
 
 import json
 import logging
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -53,9 +53,18 @@ class ChapterRecords(Generic[Record]):
         Raises:
             MachineError: the file cannot be written.
         """
+        self.put_each([fingerprint], record)
+
+    def put_each(self, fingerprints: Collection[str], record: Record) -> None:
+        """Store the same for several files, as `put` does.
+
+        Raises:
+            MachineError: the file cannot be written.
+        """
         with self._lock:
-            self._texts.pop(fingerprint, None)
-            self._write(self._records() | {fingerprint: record})
+            for fingerprint in fingerprints:
+                self._texts.pop(fingerprint, None)
+            self._write(self._records() | dict.fromkeys(fingerprints, record))
 
     def keep(self, fingerprints: Container[str]) -> None:
         """Remove all other fingerprints, which no file has any more.

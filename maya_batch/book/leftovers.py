@@ -9,7 +9,7 @@ from maya_batch.audio.chapter_file import part_files
 from maya_batch.book.all_take_keys import absent_models, all_keys, config_keys
 from maya_batch.book.book_files import book_path, stale_files
 from maya_batch.book.epub_file import epub_path
-from maya_batch.book.library_files import stale_library_files
+from maya_batch.book.layout_files import earlier_folders, stale_companions
 from maya_batch.book.library_layout import companions
 from maya_batch.book.model_lock import ModelConfig
 from maya_batch.book.output_files import hidden_folder
@@ -41,7 +41,7 @@ class LeftOvers:
     """Files that the book does not need."""
 
     files: list[Path]
-    """Chapter files, subtitles and what a library has next to them, and unfinished ones of killed runs."""
+    """Chapter files, subtitles, covers and metadata.opf, and unfinished ones of killed runs."""
     takes: list[Path]
     """Files of takes."""
     withheld: int
@@ -76,7 +76,8 @@ def left_over(
     sure_takes = [path for path in takes if path.parent.name not in doubtful.keys]
     sure_files = [path for path in files if path.name not in doubtful.files]
     withheld = 0 if others is not None else len(takes) - len(sure_takes) + len(files) - len(sure_files)
-    parts = [part for folder in state.output.written_folders for part in part_files(folder)]
+    folders = [*state.output.written_folders, *earlier_folders(state)]
+    parts = [part for folder in folders for part in part_files(folder)]
     return LeftOvers([*sure_files, *parts], sure_takes, withheld, absent)
 
 
@@ -108,7 +109,9 @@ def keep_unclaimed(state: BookState, but_own: bool) -> None:
     hidden = hidden_folder(state.folder)
     known = read_unclaimed(hidden)
     keys = (known.keys | state.store.keys()) - (all_keys(state) if but_own else set())
-    files = known.files | {path.name for path in _stale(state)}
+    # An M4B counts only as stale once all chapters of this book are whole.
+    audio = state.output.stale_files(earlier_folders(state))
+    files = known.files | {path.name for path in (*audio, *_stale(state))}
     if (keys, files) != (known.keys, known.files):
         write_atomic(
             hidden / "unclaimed.json", json.dumps({"takes": sorted(keys), "files": sorted(files)}, indent=0).encode()
@@ -117,7 +120,7 @@ def keep_unclaimed(state: BookState, but_own: bool) -> None:
 
 def _stale(state: BookState) -> list[Path]:
     """The files that the book as it is now does not have, without unfinished ones."""
-    return [*stale_files(state), *stale_subtitles(state), *stale_library_files(state)]
+    return [*stale_files(state), *stale_subtitles(state), *stale_companions(state)]
 
 
 def _names(state: BookState) -> set[str]:

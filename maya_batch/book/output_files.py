@@ -1,6 +1,6 @@
 """The audio files of a book: where they lie in its output folder, and which of those there no chapter has any more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,24 +75,24 @@ class OutputFiles:
         """The folder of the chapters' audio that only an EPUB needs."""
         return hidden_folder(self.folder) / "epub"
 
-    def stale_files(self) -> list[Path]:
-        """The audio files of this program in the folder that no chapter of the book as it is now has."""
+    def stale_files(self, earlier: Sequence[Path] = ()) -> list[Path]:
+        """The audio files of this program in the folder that no chapter of the book as it is now has.
+
+        `earlier` are folders that the book's audio was in before.
+        """
         expected = {target.path for chapter in self.plan.chapters for target in self.targets(chapter)}
-        return sorted(path for path in self._audio_files() if path not in expected and is_chapter(path))
+        found = self._audio_files([*self.written_folders, *earlier])
+        return sorted(path for path in found if path not in expected and is_chapter(path))
 
     def fingerprints(self) -> set[str]:
         """The fingerprints of all audio files in the folder."""
-        return {fingerprint for path in self._audio_files() if (fingerprint := read_comment(path))}
+        return {fingerprint for path in self._audio_files(self.written_folders) if (fingerprint := read_comment(path))}
 
-    def _audio_files(self) -> Iterator[Path]:
-        """All files in the folders that have the suffix of a format with a fingerprint."""
-        for folder in self.written_folders:
-            yield from self.audio_files_in(folder)
-
-    def audio_files_in(self, folder: Path) -> Iterator[Path]:
-        """The files in a folder that have the suffix of a format with a fingerprint."""
-        if folder.is_dir():
-            yield from (path for path in folder.iterdir() if path.suffix[1:] in (*FORMATS, STREAM, EPUB))
+    def _audio_files(self, folders: Iterable[Path]) -> Iterator[Path]:
+        """All files in these folders that have the suffix of a format with a fingerprint."""
+        for folder in folders:
+            if folder.is_dir():
+                yield from (path for path in folder.iterdir() if path.suffix[1:] in (*FORMATS, STREAM, EPUB))
 
     @property
     def written_folders(self) -> list[Path]:

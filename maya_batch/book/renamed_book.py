@@ -16,6 +16,8 @@ def renamed_book(manuscript: Manuscript, output: Path | None = None) -> str | No
     if output is not None or manuscript.book.output.folder is not None or folder.exists():
         return None
     for hidden in sorted(manuscript.folder.glob("*/.maya")):
+        if any(hidden.parent.with_name(hidden.parent.name + suffix).exists() for suffix in (".yaml", ".yml")):
+            continue  # that of the manifest next to it, of which there may be a thousand
         book = _left_book(hidden)
         if book is not None and book.title == manuscript.book.title:
             return (

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maya_batch.audio.file_sound import SILENT, FileSound
+from maya_batch.audio.writers import STREAM
 from maya_batch.book.store_rules import Range, Store
 from maya_batch.manifest.picture_size import PictureSize
 
-_NAMES = {"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "m4a": "M4A"}
+_NAMES = {"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "m4a": "M4A", STREAM: "M4B"}
 _LOSSLESS = {"wav", "flac"}
 _HEARD = 0.05
 """Seconds by which head and tail may differ: speech begins softly."""
@@ -102,7 +103,7 @@ def _of_file(path: Path, sound: FileSound | None, store: Store) -> Iterator[_Row
 
 def _encoding(kind: str, sound: FileSound, store: Store) -> Iterator[_Row]:
     if store.bitrate is not None and kind not in _LOSSLESS:
-        mend = f"set `bitrate: {store.bitrate // 1000}k` in `output.formats`"
+        mend = _more_bits(kind, sound, f"{store.bitrate // 1000}k")
         wanted = f"from {store.bitrate // 1000} kbit/s"
         yield "bitrate", f"{sound.bitrate / 1000:.0f} kbit/s", wanted, sound.bitrate >= store.bitrate * 0.99, mend
     if store.constant and kind not in _LOSSLESS:
@@ -112,6 +113,14 @@ def _encoding(kind: str, sound: FileSound, store: Store) -> Iterator[_Row]:
         passed = sound.sampling_rate == store.sampling_rate
         mend = f"set `sample_rate: {store.sampling_rate}` in `output.formats`"
         yield "sample rate", f"{sound.sampling_rate} Hz", f"{store.sampling_rate} Hz", passed, mend
+
+
+def _more_bits(kind: str, sound: FileSound, bitrate: str) -> str:
+    """What gives a file this bitrate. AAC has no constant one, because pauses take fewer bits."""
+    if kind != "mp3":
+        return f"put `{{type: mp3, bitrate: {bitrate}}}` first in `output.formats`"
+    mode = "" if sound.constant else " and `mode: cbr`"
+    return f"set `bitrate: {bitrate}`{mode} in `output.formats`"
 
 
 def _of_book(delivery: Delivery, store: Store) -> Iterator[_Row]:

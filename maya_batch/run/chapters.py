@@ -16,7 +16,7 @@ from maya_batch.book.chapter_fingerprint import same_sound
 from maya_batch.book.chapter_sound import ChapterSound
 from maya_batch.book.chapter_stats import ChapterStats
 from maya_batch.book.chunk import Chapter
-from maya_batch.book.library_files import companion_record
+from maya_batch.book.layout_files import companion_record
 from maya_batch.book.library_layout import OPF_NAME, companions, is_opf
 from maya_batch.book.output_files import is_chapter
 from maya_batch.book.sample_file import sample_of
@@ -104,7 +104,7 @@ def retag_files(state: BookState, chapter: Chapter) -> Written | None:
     # Stored first: after a kill in between, they are only unused.
     state.chapter_stats.put(fingerprint, stats)
     if (sound := state.chapter_sounds.get(before)) is not None:
-        state.chapter_sounds.put(fingerprint, sound)
+        state.chapter_sounds.put_each({fingerprint, *(new[target.path] for target in targets)}, sound)
     for target in targets:
         rewrite_tags(target, track_tags(state.plan.manuscript, chapter, new[target.path]))
     return Written([target.path for target in targets], stats.seconds)
@@ -127,10 +127,12 @@ def outdated_files(state: BookState, chapter: Chapter, waveforms: WaveformCache)
     tags = track_tags(state.plan.manuscript, chapter, state.fingerprint(chapter))
     job = chapter_job(state, chapter.chunks, targets, tags, chapter.jingle)
     measured = state.output.targets(chapter)[0].path
-    fingerprint = {target.path: target.comment for target in targets}.get(measured) or read_comment(measured) or ""
+    comments = {target.path: target.comment or "" for target in targets}
+    fingerprint = comments.get(measured) or read_comment(measured) or ""
 
     def record(finished: Finished) -> None:
-        state.chapter_sounds.put(fingerprint, finished.sound)
+        # For each file: another one is the first of the formats once the book has others.
+        state.chapter_sounds.put_each({fingerprint, *comments.values()}, finished.sound)
         state.chapter_stats.put(fingerprint, finished.stats)
 
     return ChapterWork(chapter, job, measured, record)

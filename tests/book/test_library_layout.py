@@ -8,6 +8,7 @@ from lxml import etree
 from maya_batch.book.leftovers import left_over
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
+from maya_batch.book.take_store import unlink_all
 from maya_batch.errors import MachineError
 from maya_batch.files.file_names import file_name
 from maya_batch.run.render import assemble_book, render_book
@@ -104,27 +105,41 @@ def test_a_new_cover_replaces_the_old_one_and_keeps_what_a_person_put_there(
     assert (aside.read_bytes(), cover.read_bytes()) == (b"mine", png(9))
 
 
-@pytest.mark.parametrize("change", [{"title": "A Tale"}, {"author": "Z. A."}, {"series": "Lamps"}, {"layout": "flat"}])
-def test_what_an_earlier_title_author_series_or_layout_left_in_the_library_is_left_to_clean(
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": "Another Title"},
+        {"series": {"name": "Lamps"}},
+        {"author": "Somebody Else"},
+        {"output": {"formats": ["mp3", "srt"]}},
+    ],
+    ids=lambda change: str(*change),
+)
+def test_after_a_move_the_old_folder_is_left_to_clean(
     change: dict[str, object], tiny: TinyBook, fake_engine: FakeEngine
 ) -> None:
     (tiny.folder / "c.png").write_bytes(png(8))
-    layout = {"formats": ["mp3", "srt"], "layout": "audiobookshelf"}
-    tiny.write(TEXT, output=layout, cover="c.png", **BOOK)
+    book = {"output": {"formats": ["mp3", "srt"], "layout": "audiobookshelf"}, "cover": "c.png", **BOOK}
+    tiny.write(TEXT, **book)
     render(tiny)
-    before = tiny.output / "Zoë Ä" / "A Tale of Two"
-    (before / "notes.txt").write_text("mine")
-    names = {"01-one.mp3", "01-one.srt", "02-two.mp3", "02-two.srt", "cover.png", "metadata.opf"}
-    assert {path.name for path in before.iterdir()} == {*names, "notes.txt"}
-    output = layout | {name: value for name, value in change.items() if name in layout}
-    tiny.write(TEXT, output=output, cover="c.png", **BOOK | {k: v for k, v in change.items() if k not in layout})
+    old = tiny.output / "Zoë Ä" / "A Tale of Two"
+    ours = set(old.iterdir())
+    assert {path.name for path in ours} >= {"01-one.mp3", "01-one.srt", "cover.png", "metadata.opf"}
+    (old / "notes.txt").write_text("mine")
+    (old / ".02-two.mp3.part").write_bytes(b"of a killed run")
+    tiny.write(TEXT, **book | change)
     assemble(tiny)
-    left = left_over(book_state(tiny.plan(), Machine()))
-    assert sorted(left.files) == sorted(before / name for name in names)
-    assert (left.takes, left.withheld) == ([], 0)
+    left = left_over(book_state(tiny.plan(), Machine())).files
+    assert set(left) == {*ours, old / ".02-two.mp3.part"}
+    unlink_all(left)
+    assert [path.name for path in old.iterdir()] == ["notes.txt"]
+    assert left_over(book_state(tiny.plan(), Machine())).files == []
+    assert render(tiny) == []
 
 
-def test_a_cover_of_another_kind_and_what_a_person_changed(tiny: TinyBook, fake_engine: FakeEngine) -> None:
+def test_a_cover_of_another_kind_leaves_the_old_one_to_clean_unless_a_person_changed_it(
+    tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
     (tiny.folder / "c.png").write_bytes(png(8))
     tiny.write(TEXT, output=LIBRARY, cover="c.png", **BOOK)
     render(tiny)
@@ -136,18 +151,22 @@ def test_a_cover_of_another_kind_and_what_a_person_changed(tiny: TinyBook, fake_
     assert left_over(book_state(tiny.plan(), Machine())).files == []
 
 
-def test_the_library_of_a_book_whose_folder_was_taken_over_stays(tiny: TinyBook, fake_engine: FakeEngine) -> None:
-    tiny.write(TEXT, output=LIBRARY | {"folder": "audio"}, **BOOK)
+@pytest.mark.parametrize("layout", ["audiobookshelf", "flat"])
+def test_the_files_of_a_book_whose_folder_was_taken_over_stay(
+    layout: str, tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    output = LIBRARY | {"folder": "audio", "layout": layout}
+    tiny.write(TEXT, output=output, **BOOK)
     first = tiny.plan()
     render_book(first, Machine(), Events(), loaders=tiny.loaders)
     tiny.path.rename(tiny.folder / "first.yaml")
-    tiny.write({"One": ["No."]}, output=LIBRARY | {"folder": "audio"}, title="Another")
+    tiny.write({"One": ["No."]}, output=output, title="Another")
     second = tiny.plan()
     render_book(second, Machine(), Events(), loaders=tiny.loaders, take_over=TakeOver(adopt=True))
     state = book_state(second, Machine())
     assert left_over(state).files == []
     assert left_over(state, [book_state(first, Machine(), state.folder)]).files == []
-    assert (state.folder / "Zoë Ä" / "A Tale of Two" / "A Tale of Two.m4b") in left_over(state, []).files
+    assert "A Tale of Two.m4b" in {path.name for path in left_over(state, []).files}
 
 
 def test_a_link_in_the_place_of_a_folder_is_an_error(tiny: TinyBook, fake_engine: FakeEngine, tmp_path: Path) -> None:

@@ -208,3 +208,20 @@ def test_the_size_of_a_cover_is_read_from_its_header() -> None:
     assert picture_size(jpeg) == PictureSize(640, 480, 1)
     for broken in (png[:20], jpeg[:8], b"\xff\xd8\xff", b"", b"\xff\xd8" + b"\0" * 50):
         assert picture_size(broken) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "mend"),
+    [
+        ("01.mp3", ("-b:a", "64k"), "set `bitrate: 128k` in `output.formats`"),
+        ("01.mp3", ("-b:a", "64k", "-abr", "1"), "set `bitrate: 128k` and `mode: cbr` in `output.formats`"),
+        ("01.m4a", ("-b:a", "128k"), "put `{type: mp3, bitrate: 128k}` first in `output.formats`"),
+    ],
+)
+def test_what_is_said_of_a_small_bitrate_mends_it(
+    name: str, encoding: tuple[str, ...], mend: str, whole: Delivery, tmp_path: Path
+) -> None:
+    path = mp3(tmp_path / name, sound(), *encoding)
+    rows = check_store(replace(whole, files={path: file_sound(path)}), STORES["google"])
+    [said] = [row.mend for row in rows if row.what == "bitrate"]
+    assert said.split(";")[0] == mend

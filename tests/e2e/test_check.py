@@ -74,3 +74,17 @@ def test_no_text_of_an_older_report_gets_the_sound_of_another_one(
     tiny.write({"One": texts}, render=render)
     cli("check", tiny.path)
     assert page.read_text(encoding="utf-8").count("data:audio/mpeg") == 2
+
+
+def test_the_chapters_of_an_m4b_are_measured_though_no_store_takes_it(
+    tiny: TinyBook, fake_engine: FakeEngine, cli: Cli
+) -> None:
+    tiny.write(TEXT, output={"formats": [{"type": "m4b", "bitrate": "192k"}]}, master="store")
+    assert cli("render", tiny.path).code == EXIT_WHOLE
+    said = cli("check", tiny.path)
+    assert (said.code, "Traceback" in said.err) == (EXIT_PROBLEMS, False)
+    rows = {tuple(line.split()[:3]): line.split()[3:] for line in said.out.splitlines() if line[4:5] == " "}
+    for name in ("01-one.aac", "02-two.aac"):
+        assert rows["FAIL", name, "format"][:2] == ["M4B", "MP3;"]
+        assert ("pass", name, "RMS") in rows
+        assert rows["pass", name, "sample"][:3] == ["rate", "44100", "Hz"]

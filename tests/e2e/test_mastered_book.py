@@ -7,8 +7,10 @@ import pytest
 
 from maya_batch.audio.chapter_file import read_comment
 from maya_batch.audio.stitch import SILENCE_DBFS
+from maya_batch.book.cues import chapter_cues, has_times
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
+from maya_batch.run.library import read_report
 from maya_batch.run.render import assemble_book, render_book
 from tests.e2e.test_render_book import TEXT, audio
 from tests.support.fakes import Events, FakeEngine, TinyBook
@@ -54,6 +56,30 @@ def test_what_was_done_is_stored_and_nothing_else_is_left(tiny: TinyBook, fake_e
         assert sound["clips"]["1"]["lufs"] is None or sound["clips"]["1"]["lufs"] > SILENCE_DBFS - 20
     assert {path.name for path in (tiny.output / ".maya").iterdir()} >= {"sound.json", "takes"}
     assert not [path for path in (tiny.output / ".maya").iterdir() if path.name.startswith("tmp")]
+
+
+@pytest.mark.parametrize("tags", ["the same tags", "new tags"])
+@pytest.mark.parametrize("master", [LOUD, "none"])
+@pytest.mark.parametrize("formats", [["mp3"], ["mp3", "wav"]], ids=["removed", "moved"])
+def test_without_the_first_format_what_was_done_is_still_known(
+    formats: list[str], master: object, tags: str, tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    def known() -> list[object]:
+        state = book_state(tiny.plan(), Machine())
+        assert all(has_times(state, chapter) for chapter in state.plan.chapters)
+        times = [(cue.start, cue.end) for chapter in state.plan.chapters for cue in chapter_cues(state, chapter)]
+        return [times, *(chapter.master_gain_db for chapter in read_report(tiny.plan()).chapters)]
+
+    tiny.write(TEXT, master=master, output={"formats": ["wav", "mp3"]})
+    render(tiny)
+    before = known()
+    if tags == "new tags":
+        tiny.write(TEXT, master=master, output={"formats": ["wav", "mp3"]}, author="Another")
+        render(tiny)
+    author = {"author": "Another"} if tags == "new tags" else {}
+    tiny.write(TEXT, master=master, output={"formats": formats}, **author)
+    assemble_book(tiny.plan(), Machine(), Events(), loaders=tiny.loaders)
+    assert known() == before
 
 
 @pytest.mark.parametrize("threaded", [False, True], ids=["one by one", "threads"])
