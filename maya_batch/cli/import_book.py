@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from maya_batch.cli.options import Json
+from maya_batch.cli.options import Json, named_folder
 from maya_batch.errors import EXIT_PROBLEMS, UsageError
 from maya_batch.importing.book_folder import BOOK, FolderPlan, default_folder, plan_folder
 from maya_batch.importing.folder_writer import write_folder
@@ -30,7 +30,13 @@ def import_book(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder to write. Default: named after the manuscript, next to it."),
+        typer.Option(
+            "--output",
+            "-o",
+            parser=named_folder,
+            metavar="PATH",
+            help="Folder to write. Default: named after the manuscript, next to it.",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written without writing.")] = False,
     tables: Annotated[

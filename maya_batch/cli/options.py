@@ -18,8 +18,27 @@ from maya_batch.run.result import RunResult
 log = logging.getLogger(__name__)
 
 Book = Annotated[Path, typer.Argument(help="The book's manifest (YAML).", show_default=False)]
+
+
+def named_folder(text: str) -> Path:
+    """The path of a folder; an empty one, as of a shell variable that is not set, would be the current folder.
+
+    Raises:
+        BadParameter: it is empty.
+    """
+    if not text.strip():
+        raise typer.BadParameter("it is empty; name a folder, the current one as `.`")
+    return Path(text)
+
+
 Output = Annotated[
-    Path | None, typer.Option("--output", help="Output folder. Default: the folder that the manifest sets.")
+    Path | None,
+    typer.Option(
+        "--output",
+        parser=named_folder,
+        metavar="PATH",
+        help="Output folder. Default: the folder that the manifest sets.",
+    ),
 ]
 Config = Annotated[
     str | None,

@@ -13,6 +13,7 @@ from maya_batch.cli.options import (
     MachineFlags,
     Output,
     finish,
+    named_folder,
     takes_flags,
     warn_of_incomplete,
 )
@@ -121,7 +122,12 @@ def audition(
         list[str] | None, typer.Option(help="With --word: also speak them with this respelling of the word.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Output folder. Default: `<book>-audition`, next to the manifest.")
+        Path | None,
+        typer.Option(
+            parser=named_folder,
+            metavar="PATH",
+            help="Output folder. Default: `<book>-audition`, next to the manifest.",
+        ),
     ] = None,
 ) -> None:
     """Speak a sample of a voice with several seeds, or a word with several respellings, to choose one by ear.
@@ -179,7 +185,13 @@ def preview(
     machine_flags: MachineFlags,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Output folder. Default: `<book>-preview`, next to the manifest."),
+        typer.Option(
+            "--output",
+            "-o",
+            parser=named_folder,
+            metavar="PATH",
+            help="Output folder. Default: `<book>-preview`, next to the manifest.",
+        ),
     ] = None,
     takes: Annotated[
         Path | None,

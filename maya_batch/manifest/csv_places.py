@@ -27,7 +27,9 @@ class CsvError(Exception):
 
 
 def csv_rows(text: str) -> Iterator[list[CsvField]]:
-    """Yield the rows of a text whose lines end with a newline character; blank lines are left out.
+    """Yield the rows of a text whose lines end with a newline character.
+
+    Blank lines are left out, and rows of empty fields, as which a spreadsheet writes them.
 
     Raises:
         CsvError: a quote is not closed, or something follows it.
@@ -42,7 +44,7 @@ def csv_rows(text: str) -> Iterator[list[CsvField]]:
                 break
             at += 1
         at += 1  # the newline
-        if len(row) > 1 or row[0].text:
+        if any(field.text for field in row):
             yield row
 
 

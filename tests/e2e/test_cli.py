@@ -473,6 +473,18 @@ def test_an_error_of_the_system_is_one_line(cli: Cli, tiny: TinyBook, monkeypatc
     assert one_line(cli("plan", tiny.path), 5) == "/disk/file: No space left on device"
 
 
+@pytest.mark.parametrize("command", ["render", "assemble", "status", "preview", "audition", "check"])
+def test_an_empty_output_is_not_the_current_folder(
+    command: str, tiny: TinyBook, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny.folder)
+    tiny.write({"One": ["Fine talk."]})
+    before = sorted(tiny.folder.iterdir())
+    said = cli(command, tiny.path, "--output", "")
+    assert (said.code, sorted(tiny.folder.iterdir())) == (2, before)
+    assert "it is empty; name a folder" in said.err
+
+
 # --- say ---------------------------------------------------------------------------------------------------------
 
 

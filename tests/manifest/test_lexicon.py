@@ -47,6 +47,11 @@ def test_a_file_has_quoted_fields_blank_lines_and_any_newlines(newline: str, bom
     assert of_file(bom + newline.join(lines).encode()) == ((ANNA, DOOM), [])
 
 
+def test_a_spreadsheets_blank_rows_are_left_out() -> None:
+    entries, findings = of_file('word,respelling,voice,case\n,,,\nAnna,Ah-na,,\n , "",,\n,,,,,\n')
+    assert (entries, findings) == ((LexiconEntry("Anna", "Ah-na", None, False, ("words.csv", 3, 1)),), [])
+
+
 def test_columns_may_stand_in_any_order() -> None:
     entries, findings = of_file("case,respelling,word\nexact,Ah-na,Anna\n")
     assert findings == []
