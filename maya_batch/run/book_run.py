@@ -19,7 +19,7 @@ from maya_batch.messages.plural import plural
 from maya_batch.run.all_chapters import write_chapters
 from maya_batch.run.book_takes import BookTakes
 from maya_batch.run.cache_trial import CacheTrial
-from maya_batch.run.chapters import write_book_files, write_companions, write_sample_file
+from maya_batch.run.chapters import warn_of_old_audio, write_book_files, write_companions, write_sample_file
 from maya_batch.run.deadline import Deadline
 from maya_batch.run.engine_inbox import EngineInbox
 from maya_batch.run.epub_writing import write_book_epub
@@ -276,6 +276,8 @@ class BookRun:
             if sample is not None:
                 self.result.files.append(sample[0])
                 self._progress.published(*sample)
+            if self.result.files:
+                warn_of_old_audio(self.state)
 
     def finished(self) -> RunResult:
         """The result, with the problems of all takes in use, also those of earlier runs."""

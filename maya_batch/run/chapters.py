@@ -11,7 +11,7 @@ from maya_batch.audio.encoded_peaks import MOST_OVER
 from maya_batch.audio.loudness import file_loudness
 from maya_batch.audio.m4b import write_m4b
 from maya_batch.audio.waveform_cache import WaveformCache
-from maya_batch.book.book_files import BookFile, book_files
+from maya_batch.book.book_files import BookFile, book_files, stale_files
 from maya_batch.book.chapter_fingerprint import same_sound
 from maya_batch.book.chapter_sound import ChapterSound
 from maya_batch.book.chapter_stats import ChapterStats
@@ -25,6 +25,7 @@ from maya_batch.book.track_tags import track_tags
 from maya_batch.files.atomic_write import part_of, write_atomic, write_errors
 from maya_batch.files.safe_open import safe_folder, safe_read
 from maya_batch.manifest.cover import LARGEST_COVER
+from maya_batch.messages.plural import plural
 from maya_batch.run.chapter_job import ChapterJob, chapter_job
 from maya_batch.run.result import RunResult
 
@@ -219,6 +220,14 @@ def write_companions(state: BookState) -> list[Path]:
         write_atomic(path, content)
         written.append(path)
     return written
+
+
+def warn_of_old_audio(state: BookState) -> None:
+    """Warn where a library shows audio that the book no longer has, as of another format or title."""
+    old = stale_files(state) if state.plan.book.output.layout != "flat" else []
+    if old:
+        count = plural(len(old), "audio file")
+        log.warning("a library shows %s of earlier forms of this book, too: `maya-batch clean` lists them", count)
 
 
 def _content(path: Path) -> bytes:

@@ -137,6 +137,21 @@ def test_after_a_move_the_old_folder_is_left_to_clean(
     assert render(tiny) == []
 
 
+@pytest.mark.parametrize(("layout", "warns"), [("audiobookshelf", True), ("flat", False)])
+def test_who_renders_is_told_of_a_second_copy_in_the_library(
+    layout: str, warns: bool, tiny: TinyBook, fake_engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny.write(TEXT, output={"formats": ["mp3"], "layout": layout}, **BOOK)
+    render(tiny)
+    tiny.write(TEXT, output={"formats": ["flac"], "layout": layout}, **BOOK)
+    assert "a library shows" not in caplog.text
+    render(tiny)
+    assert ("a library shows 2 audio files of earlier forms of this book, too" in caplog.text) == warns
+    caplog.clear()
+    render(tiny)
+    assert "a library shows" not in caplog.text
+
+
 def test_a_cover_of_another_kind_leaves_the_old_one_to_clean_unless_a_person_changed_it(
     tiny: TinyBook, fake_engine: FakeEngine
 ) -> None:
