@@ -8,6 +8,7 @@ stay.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from maya_batch.errors import UsageError
 from maya_batch.files.safe_open import safe_read
@@ -17,11 +18,12 @@ from maya_batch.importing.chapter_files import ChapterFile, digest, name_files
 from maya_batch.importing.import_record import NAME as RECORD
 from maya_batch.importing.import_record import Record, read_record
 from maya_batch.importing.manuscript import Imported
-from maya_batch.importing.merge import merge, values_of
+from maya_batch.importing.merge import chapter_paths, merge, values_of
 from maya_batch.importing.record_writer import record_content
 from maya_batch.importing.yaml_edit import CannotEditError
 
 BOOK = "book.yaml"
+_COVERS = ("cover.jpg", "cover.png")
 _MOST_BYTES = 200_000_000
 _MOST_BOOK_BYTES = 20_000_000
 """The largest book.yaml and the largest chapter file that the manifest takes, in bytes."""
@@ -60,7 +62,7 @@ def plan_folder(imported: Imported, folder: Path) -> FolderPlan:
     """
     record = _own_record(imported, folder)
     taken = _taken(folder, record) if record is not None else []
-    chapters = name_files(imported.chapters, imported.reading, record, taken)
+    chapters = name_files(imported.chapters, imported.reading, record, taken, lambda path: _text(folder / path))
     too_large = next((each for each in chapters if len(each.content) > _MOST_BOOK_BYTES), None)
     if too_large is not None:
         most = f"{_MOST_BOOK_BYTES // 1_000_000} MB"
@@ -68,22 +70,22 @@ def plan_folder(imported: Imported, folder: Path) -> FolderPlan:
     plan = FolderPlan(folder, chapters, record)
     cover = imported.document.cover
     cover_name = f"cover{cover.suffix}" if cover is not None else ""
+    taken_out = _taken_out(folder, record) if record is not None else frozenset()
     for each in chapters:
-        _plan_file(plan, record, each.path, each.content, each.chapter.title)
+        if record is not None and each.path in taken_out:
+            _plan_taken_out(plan, record, each)
+        else:
+            _plan_file(plan, record, each.path, each.content, each.chapter.title)
     if cover is not None:
         _plan_file(plan, record, cover_name, cover.content, "the cover")
+    if record is not None:
+        cover_name = _cover_in_use(plan, record, cover_name)
     keys = book_keys(imported.document.metadata, Path(imported.name).stem, cover_name)
     text = write_yaml(keys, [chapter_keys(each.chapter, each.path) for each in chapters], imported.name)
     values = values_of(text)
     _plan_book(plan, record, text, values)
-    if record is not None:
-        now = {each.path for each in chapters}
-        plan.news += [
-            f"gone from the manuscript: {chapter['file']}, which stays in the folder"
-            for chapter in record.chapters
-            if chapter["file"] not in now
-        ]
-    plan.writes[RECORD] = record_content(imported, chapters, plan.digests, values)
+    gone = _plan_gone(plan, record) if record is not None else []
+    plan.writes[RECORD] = record_content(imported, chapters, gone, plan.digests, values)
     return plan
 
 
@@ -100,7 +102,10 @@ def _own_record(imported: Imported, folder: Path) -> Record | None:
         return None
     title = book_keys(imported.document.metadata, Path(imported.name).stem, "")["title"]
     if record.source != imported.name and record.title != title:
-        raise UsageError(f"{folder}: holds the book {record.title!r} from {record.source}; name another folder with -o")
+        raise UsageError(
+            f"{folder}: holds the book {record.title!r} from {record.source}; name another folder with -o, "
+            f"or rename the file to {record.source} if it is a new version of that book"
+        )
     return record
 
 
@@ -124,6 +129,63 @@ def _plan_file(plan: FolderPlan, record: Record | None, path: str, content: byte
         plan.conflicts.append(f"{path}: you and the manuscript changed it; yours stays, the new version is {other}")
 
 
+def _plan_taken_out(plan: FolderPlan, record: Record, chapter: ChapterFile) -> None:
+    """Plan the file of a chapter whose entry the person took out of book.yaml, or gave a file of another name."""
+    path, new = chapter.path, digest(chapter.content)
+    if record.files.get(path) == new and _content(plan.folder / path) is None:
+        plan.digests[path] = new  # removed as well, and stays away
+        return
+    news, conflicts = len(plan.news), len(plan.conflicts)
+    _plan_file(plan, record, path, chapter.content, chapter.chapter.title)
+    if path in plan.writes and len(plan.conflicts) == conflicts:
+        del plan.news[news:]
+        what = f"the manuscript changed it, and {BOOK} no longer names it"
+        plan.conflicts.append(f"{path}: {what}; the new version is there, and not in the book")
+
+
+def _plan_gone(plan: FolderPlan, record: Record) -> list[dict[str, Any]]:
+    """Say which chapters are gone or back, and return those by which the next import knows one that comes back."""
+    now = {each.path for each in plan.chapters}
+    gone = [chapter for chapter in (*record.chapters, *record.gone) if chapter["file"] not in now]
+    plan.news += [
+        f"gone from the manuscript: {chapter['file']}, which stays in the folder"
+        for chapter in record.chapters
+        if chapter["file"] not in now
+    ]
+    plan.news += [f"back in the manuscript: {chapter['file']}" for chapter in record.gone if chapter["file"] in now]
+    paths = [str(chapter["file"]) for chapter in gone]
+    plan.digests |= {path: record.files[path] for path in paths if path in record.files}
+    return gone
+
+
+def _cover_in_use(plan: FolderPlan, record: Record, new: str) -> str:
+    """The cover that book.yaml names: a cover that the person changed stays if the new one has another name, or is
+    missing.
+    """
+    old = record.book.get("cover")
+    if not isinstance(old, str) or old == new or old not in _COVERS:
+        return new
+    there = _content(plan.folder / old)
+    if there is None or record.wrote(old, digest(there)):
+        return new
+    known = old not in record.files
+    if known and (not new or record.files.get(new) == plan.digests[new]):
+        return old
+    what = f"the new version is {new}" if new else "the manuscript no longer has one"
+    plan.conflicts.append(f"{old}: you and the manuscript changed the cover; yours stays, {what}")
+    return old
+
+
+def _taken_out(folder: Path, record: Record) -> frozenset[str]:
+    """The chapter files that the last import named in book.yaml, and that are no longer named there."""
+    there = _content(folder / BOOK)
+    try:
+        named = chapter_paths(values_of(there.decode())) if there is not None else None
+    except (CannotEditError, UnicodeDecodeError):
+        named = None
+    return chapter_paths(record.book) - named if named is not None else frozenset()
+
+
 def _plan_book(plan: FolderPlan, record: Record | None, text: str, values: dict[str, object]) -> None:
     """Plan book.yaml: written as a whole if it is as the last import wrote it, else merged value by value."""
     content = text.encode()
@@ -134,6 +196,8 @@ def _plan_book(plan: FolderPlan, record: Record | None, text: str, values: dict[
     if record is None or there is None or (record.wrote(BOOK, digest(there)) and not gone_but_edited):
         if there != content:
             plan.writes[BOOK] = content
+        if record is not None and there is None:
+            plan.news.append(f"new: {BOOK}, which was no longer there")
         return
     try:
         merged = merge(record.book, there.decode(), values, edited)
@@ -185,6 +249,14 @@ def _content(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; move it away") from error
+
+
+def _text(path: Path) -> str:
+    """The text of a chapter file, as far as it can be read."""
+    try:
+        return (_content(path) or b"").decode(errors="replace")
+    except UsageError:  # a link, say
+        return ""
 
 
 def _taken(folder: Path, record: Record) -> list[str]:

@@ -8,6 +8,7 @@ Importing again compares with it. Version 1 has the keys
 - `book`: the values of book.yaml as they were written
 - `chapters` [{`title`, `subtitle`, `part`, `skip`, `file`, `characters`, `paragraphs` [[file, element, kind]],
   `announced` [[file, element, kind]]}]: for each paragraph of a chapter file its place in the manuscript
+- `gone` [as in `chapters`], only if there are any: chapters of earlier imports whose files may still be in the folder
 - `unfinished` [sha256], only while files are written, and after an import that was killed: the new contents of files
 """
 
@@ -41,6 +42,8 @@ class Record:
     book: dict[str, Any]
     """The values of book.yaml as strings, lists and mappings."""
     chapters: tuple[dict[str, Any], ...]
+    gone: tuple[dict[str, Any], ...]
+    """Chapters of earlier imports that the last one did not have."""
     unfinished: frozenset[str]
     """The sha256 of contents that an import began to write and did not come to record."""
     data: dict[str, Any]
@@ -76,7 +79,7 @@ def read_record(folder: Path) -> Record | None:
     if not isinstance(data, dict) or data.get("version") != VERSION:
         raise UsageError(f"{path}: is not of version {VERSION}; import into another folder with -o")
     source, files, book, chapters = (data.get(key) for key in ("source", "files", "book", "chapters"))
-    unfinished = data.get("unfinished", [])
+    unfinished, gone = data.get("unfinished", []), data.get("gone", [])
     if not (
         isinstance(source, dict)
         and isinstance(source.get("name"), str)
@@ -86,12 +89,13 @@ def read_record(folder: Path) -> Record | None:
         and isinstance(unfinished, list)
         and all(isinstance(digest, str) for digest in unfinished)
         and isinstance(chapters, list)
-        and all(isinstance(chapter, dict) and _is_chapter(chapter) for chapter in chapters)
-        and len({chapter["file"] for chapter in chapters}) == len(chapters)
+        and isinstance(gone, list)
+        and all(isinstance(chapter, dict) and _is_chapter(chapter) for chapter in (*chapters, *gone))
+        and len({chapter["file"] for chapter in (*chapters, *gone)}) == len(chapters) + len(gone)
     ):
         raise UsageError(f"{path}: is damaged; import into another folder with -o")
     title = str(book.get("title", ""))
-    return Record(source["name"], title, files, book, tuple(chapters), frozenset(unfinished), data)
+    return Record(source["name"], title, files, book, tuple(chapters), tuple(gone), frozenset(unfinished), data)
 
 
 def _is_chapter(chapter: dict[str, Any]) -> bool:

@@ -133,6 +133,15 @@ class _Chapters:
         return wanted
 
 
+def chapter_paths(values: Values) -> frozenset[str]:
+    """The files of the chapters.
+
+    Raises:
+        CannotEditError: the chapters are no list of mappings.
+    """
+    return frozenset(_by_file(_items(values)))
+
+
 def _items(values: Values) -> list[dict[str, Any]]:
     chapters = values.get("chapters")
     if not isinstance(chapters, list) or not all(isinstance(chapter, dict) for chapter in chapters):

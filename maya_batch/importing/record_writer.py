@@ -11,7 +11,11 @@ from maya_batch.importing.manuscript import Imported
 
 
 def record_content(
-    imported: Imported, chapters: Sequence[ChapterFile], digests: dict[str, str], book: dict[str, Any]
+    imported: Imported,
+    chapters: Sequence[ChapterFile],
+    gone: Sequence[dict[str, Any]],
+    digests: dict[str, str],
+    book: dict[str, Any],
 ) -> bytes:
     """The import.json of an import."""
     sums = imported.sums
@@ -37,5 +41,6 @@ def record_content(
             }
             for each in chapters
         ],
+        **({"gone": gone} if gone else {}),
     }
     return to_json(data)

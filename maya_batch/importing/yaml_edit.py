@@ -17,6 +17,7 @@ class YamlEdit:
     """Edits of a book.yaml, collected and then applied together."""
 
     def __init__(self, text: str) -> None:
+        self._given = text
         self.text = text if text.endswith("\n") else text + "\n"
         try:
             root = yaml.compose(self.text, Loader=yaml.SafeLoader)
@@ -50,7 +51,9 @@ class YamlEdit:
         self._edits.append((self._line_start(items[number]), self._end(items[number]), ""))
 
     def apply(self) -> str:
-        """The edited text."""
+        """The edited text; without edits as it was given, also without a line feed at its end."""
+        if not self._edits:
+            return self._given
         parts: list[str] = []
         at = 0
         # At the same place what is inserted stands before what replaces text there.

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from maya_batch.errors import UsageError
+from maya_batch.importing.blocks import Image
 from maya_batch.importing.book_folder import FolderPlan, default_folder, plan_folder
 from maya_batch.importing.chapter_files import digest
 from maya_batch.importing.folder_writer import write_folder
@@ -212,6 +214,100 @@ def test_a_manifest_in_another_form_is_left_alone(tmp_path: Path, written: str) 
     assert len(plan.conflicts) == 1
 
 
+def said(name: str) -> str:
+    return " ".join(f"{name} says {what}." for what in ("one word", "two words", "three words", "four words"))
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """The text of each chapter that book.yaml names, by its title."""
+    return {each["title"]: (folder / "book" / each["file"]).read_text("utf-8") for each in book(folder)["chapters"][1:]}
+
+
+def test_a_chapter_that_was_changed_and_has_another_number_is_known_by_most_of_its_text(tmp_path: Path) -> None:
+    names = ("Ann", "Ben", "Cid")
+    do_import(tmp_path, story(*((f"Chapter {at}", said(name)) for at, name in enumerate(names, 1))))
+    edit(tmp_path / "book/chapters/03-chapter-2.txt", "Ben says two", "[narrator] Ben says two")
+    changed = [said("Ann"), said("New"), said("Ben").replace("four", "FOUR"), said("Cid")]
+    plan = do_import(tmp_path, story(*((f"Chapter {at}", text) for at, text in enumerate(changed, 1))))
+    made = texts(tmp_path)
+    assert made["Chapter 2"] == said("New") + "\n"
+    assert made["Chapter 3"] == said("Ben").replace("Ben says two", "[narrator] Ben says two") + "\n"
+    assert list(made) == ["Chapter 1", "Chapter 2", "Chapter 3", "Chapter 4"]
+    (conflict,) = plan.conflicts
+    assert "chapters/03-chapter-2.new.txt" in conflict
+
+
+def test_a_chapter_that_comes_back_has_its_file_again_and_is_there_once(tmp_path: Path) -> None:
+    do_import(tmp_path, FIRST)
+    edit(tmp_path / "book/chapters/03-the-hill.txt", "climbed", "ran up")
+    assert do_import(tmp_path, story(("The Ferry", FERRY))).conflicts
+    assert not do_import(tmp_path, story(("The Ferry", FERRY))).conflicts
+    plan = do_import(tmp_path, FIRST)
+    assert "back in the manuscript: chapters/03-the-hill.txt" in plan.news
+    assert texts(tmp_path) == {"The Ferry": FERRY + "\n", "The Hill": "He ran up the hill.\n"}
+    assert titles(tmp_path) == ["The Lamp", "The Ferry", "The Hill"]
+
+
+def test_another_chapter_with_the_title_of_one_that_is_gone_is_a_new_one(tmp_path: Path) -> None:
+    do_import(tmp_path, FIRST)
+    do_import(tmp_path, story(("The Ferry", FERRY)))
+    do_import(tmp_path, story(("The Ferry", FERRY), ("The Hill", HOUSE)))
+    assert texts(tmp_path)["The Hill"] == HOUSE + "\n"
+    assert (tmp_path / "book/chapters/03-the-hill.txt").read_text("utf-8") == HILL + "\n"
+
+
+def test_a_changed_text_that_the_manifest_no_longer_names_is_a_conflict(tmp_path: Path) -> None:
+    do_import(tmp_path, FIRST)
+    (tmp_path / "book/chapters/03-the-hill.txt").rename(tmp_path / "book/chapters/hill.txt")
+    edit(tmp_path / "book/book.yaml", "03-the-hill", "hill")
+    plan = do_import(tmp_path, FIRST)
+    assert (plan.news, plan.conflicts, list(plan.writes)) == ([], [], ["import.json"])
+    changed = story(("The Ferry", FERRY), ("The Hill", HILL + " It was steep."))
+    (conflict,) = do_import(tmp_path, changed).conflicts
+    assert "chapters/03-the-hill.txt: the manuscript changed it, and book.yaml no longer names it" in conflict
+    assert not do_import(tmp_path, changed).conflicts
+
+
+def test_a_new_manifest_is_told_where_the_old_one_was_removed(tmp_path: Path) -> None:
+    do_import(tmp_path, FIRST)
+    (tmp_path / "book/book.yaml").rename(tmp_path / "book/lamp.yaml")
+    assert "new: book.yaml, which was no longer there" in do_import(tmp_path, FIRST).news
+
+
+def test_a_manifest_without_a_line_feed_at_its_end_stays_as_it_is(tmp_path: Path) -> None:
+    do_import(tmp_path, FIRST)
+    path = tmp_path / "book/book.yaml"
+    path.write_text(path.read_text("utf-8").replace("announce: true", "announce: false").rstrip("\n"), "utf-8")
+    plan = do_import(tmp_path, FIRST)
+    assert (plan.news, list(plan.writes)) == ([], ["import.json"])
+
+
+@pytest.mark.parametrize("new", [Image(b"png", ".png"), None])
+def test_a_cover_that_the_person_changed_stays_in_the_book(tmp_path: Path, new: Image | None) -> None:
+    imported = read_manuscript(stories.written(tmp_path, "lamp.md", FIRST))
+
+    def with_cover(cover: Image | None) -> FolderPlan:
+        plan = plan_folder(replace(imported, document=replace(imported.document, cover=cover)), tmp_path / "book")
+        write_folder(plan)
+        return plan
+
+    with_cover(Image(b"jpg", ".jpg"))
+    (tmp_path / "book/cover.jpg").write_bytes(b"mine")
+    (conflict,) = with_cover(new).conflicts
+    assert "cover.jpg: you and the manuscript changed the cover; yours stays" in conflict
+    assert book(tmp_path)["cover"] == "cover.jpg"
+    assert (tmp_path / "book/cover.jpg").read_bytes() == b"mine"
+    assert (tmp_path / "book/cover.png").exists() == (new is not None)
+    assert not with_cover(new).conflicts
+    assert book(tmp_path)["cover"] == "cover.jpg"
+
+
+def test_a_new_version_under_another_name_is_told_how_to_be_one(tmp_path: Path) -> None:
+    do_import(tmp_path, FERRY, "novel-1.txt")
+    with pytest.raises(UsageError, match=r"rename the file to novel-1\.txt if it is a new version"):
+        do_import(tmp_path, FERRY, "novel-2.txt")
+
+
 def test_a_folder_of_others_is_refused(tmp_path: Path) -> None:
     (tmp_path / "book").mkdir()
     (tmp_path / "book/letter.txt").write_text("mine")
@@ -287,6 +383,16 @@ def test_a_record_whose_chapters_no_import_wrote_is_damaged(tmp_path: Path, chan
     with pytest.raises(UsageError, match=r"import\.json: is damaged; import into another folder with -o"):
         do_import(tmp_path, FIRST.replace(FERRY, "New."))
     assert (files(tmp_path / "book"), outside.read_text()) == (before, "mine")
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "chapters/02-the-ferry.txt"])
+def test_a_record_of_gone_chapters_that_no_import_wrote_is_damaged(tmp_path: Path, name: str) -> None:
+    do_import(tmp_path, FIRST)
+    path = tmp_path / "book/import.json"
+    record = json.loads(path.read_bytes())
+    path.write_text(json.dumps(record | {"gone": [record["chapters"][0] | {"file": name}]}), "utf-8")
+    with pytest.raises(UsageError, match="is damaged"):
+        do_import(tmp_path, FIRST)
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "chapters/../x", "x\0", "\ud800", "chapters"])
