@@ -12,7 +12,9 @@ from maya_batch.quality.word_alignment import pair
 
 #: A word may have soft hyphens and joiners in it, which are not seen.
 _UNSEEN = "\xad\u200b-\u200d\u2060\ufeff"
-_WORD = re.compile(rf"[^\W_](?:[{_UNSEEN}]*[^\W_])*")
+#: A page may have its letters and their accents apart; what is spoken has them composed.
+_ACCENTS = "\u0300-\u036f\u3099\u309a"
+_WORD = re.compile(rf"[^\W_](?:[{_UNSEEN}{_ACCENTS}]*[^\W_])*[{_ACCENTS}]*")
 _STRIPPED = re.compile(f"[{_UNSEEN}]")
 _SPACE = re.compile(r"\s+")
 _BRIDGE = 1

@@ -90,6 +90,12 @@ def marked(body: str, *sentences: str) -> str:
             ["Yes.", "No."],
             '<p><span id="s1"><ruby>Yes.</ruby></span><span id="s2"><ruby>No.</ruby></span></p>',
         ),
+        (
+            "<p>A\u0301gnes. De\u0301ja\u0300 vu. Cafe\u0301.</p>",
+            ["\xc1gnes.", "D\xe9j\xe0 vu.", "Caf\xe9."],
+            '<p><span id="s1">A\u0301gnes.</span> <span id="s2">De\u0301ja\u0300 vu.</span> '
+            '<span id="s3">Cafe\u0301.</span></p>',
+        ),
         ("<p>Un\xadseen e\ufb03cient. Left out. End.</p>", ["Unseen efficient.", "End."], None),
     ],
 )
