@@ -117,7 +117,7 @@ class _Chapters:
         if last is None:
             return item
         if new is None:
-            if item == last and file not in self._kept_files:
+            if item == last and file not in self._kept_files and edit.is_as_written(at, last):
                 edit.remove_chapter(at)
                 return None
             self.conflicts.append(f"{file}: you changed it, and the manuscript no longer has it")

@@ -50,6 +50,12 @@ class YamlEdit:
         self._indent(items[number])
         self._edits.append((self._line_start(items[number]), self._end(items[number]), ""))
 
+    def is_as_written(self, number: int, chapter: Keys) -> bool:
+        """Whether a chapter's lines are those that an import writes, in any order: without a comment, say."""
+        item = self._items[number]
+        lines = self.text[self._line_start(item) : self._end(item)].splitlines()
+        return _sorted(lines) == _sorted(chapter_lines(chapter))
+
     def apply(self) -> str:
         """The edited text; without edits as it was given, also without a line feed at its end."""
         if not self._edits:
@@ -116,3 +122,7 @@ class YamlEdit:
         if self.text[index - 1 : index] == "\n":
             return index
         return self.text.index("\n", index) + 1
+
+
+def _sorted(lines: Sequence[str]) -> list[str]:
+    return sorted(line.strip().removeprefix("- ").lstrip() for line in lines)

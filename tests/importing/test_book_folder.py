@@ -282,6 +282,13 @@ def test_a_manifest_without_a_line_feed_at_its_end_stays_as_it_is(tmp_path: Path
     assert (plan.news, list(plan.writes)) == ([], ["import.json"])
 
 
+def test_an_entry_with_a_comment_stays_when_its_chapter_is_gone(tmp_path: Path) -> None:
+    do_import(tmp_path, FIRST)
+    edit(tmp_path / "book/book.yaml", "- title: The Hill", "- title: The Hill  # ask Ann")
+    assert do_import(tmp_path, story(("The Ferry", FERRY))).conflicts
+    assert "# ask Ann" in (tmp_path / "book/book.yaml").read_text("utf-8")
+
+
 @pytest.mark.parametrize("new", [Image(b"png", ".png"), None])
 def test_a_cover_that_the_person_changed_stays_in_the_book(tmp_path: Path, new: Image | None) -> None:
     imported = read_manuscript(stories.written(tmp_path, "lamp.md", FIRST))
