@@ -68,6 +68,8 @@ def plan_folder(imported: Imported, folder: Path) -> FolderPlan:
         most = f"{_MOST_BOOK_BYTES // 1_000_000} MB"
         raise UsageError(f"{imported.name}: the chapter {too_large.chapter.title!r} has more than {most}; divide it")
     plan = FolderPlan(folder, chapters, record)
+    if record is not None and record.options not in (None, imported.reading.options()):
+        plan.news.append(f"other options than at the last import, which had {record.options or 'none'}")
     cover = imported.document.cover
     cover_name = f"cover{cover.suffix}" if cover is not None else ""
     taken_out = _taken_out(folder, record) if record is not None else frozenset()

@@ -3,6 +3,7 @@
 Importing again compares with it. Version 1 has the keys
 
 - `version`, `program`, `source` {`name`, `sha256`, `bytes`, `format`}, `remarks`
+- `options`: what was asked to be read aloud, as on the command line
 - `characters` {`spoken`, `announced`, `skipped` {reason: n}, `white_space`, `markup`, `total`}
 - `files` {path: sha256}: what was written, by the path in the folder
 - `book`: the values of book.yaml as they were written
@@ -46,6 +47,8 @@ class Record:
     """Chapters of earlier imports that the last one did not have."""
     unfinished: frozenset[str]
     """The sha256 of contents that an import began to write and did not come to record."""
+    options: str | None
+    """What was asked to be read aloud, as on the command line; None where a version did not record it."""
     data: dict[str, Any]
     """All of it as JSON has it."""
 
@@ -95,7 +98,18 @@ def read_record(folder: Path) -> Record | None:
     ):
         raise UsageError(f"{path}: is damaged; import into another folder with -o")
     title = str(book.get("title", ""))
-    return Record(source["name"], title, files, book, tuple(chapters), tuple(gone), frozenset(unfinished), data)
+    options = data.get("options")
+    return Record(
+        source["name"],
+        title,
+        files,
+        book,
+        tuple(chapters),
+        tuple(gone),
+        frozenset(unfinished),
+        options if isinstance(options, str) else None,
+        data,
+    )
 
 
 def _is_chapter(chapter: dict[str, Any]) -> bool:

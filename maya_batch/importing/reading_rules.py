@@ -61,6 +61,11 @@ class Reading:
             return "no words"
         return TRANSCRIBER if is_transcribers_note(block.text) else ""
 
+    def options(self) -> str:
+        """The options of `import` that ask for it, "" without one."""
+        tables = [f"--tables {self.tables}"] if self.tables != "skip" else []
+        return " ".join([*tables, *([f"--read {','.join(sorted(self.extras))}"] if self.extras else [])])
+
     def keep(self) -> frozenset[str]:
         """What the reader of a manuscript leaves in the text, as `xhtml_blocks.read_blocks` takes it."""
         return frozenset(name for name, asked in _INSIDE.items() if asked in self.extras)

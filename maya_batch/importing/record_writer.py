@@ -28,6 +28,7 @@ def record_content(
             "bytes": imported.size,
             "format": imported.kind,
         },
+        "options": imported.reading.options(),
         "remarks": list(imported.remarks),
         "characters": asdict(sums),
         "files": digests,

@@ -15,6 +15,7 @@ from maya_batch.importing.book_folder import FolderPlan, default_folder, plan_fo
 from maya_batch.importing.chapter_files import digest
 from maya_batch.importing.folder_writer import write_folder
 from maya_batch.importing.manuscript import read_manuscript
+from maya_batch.importing.reading_rules import Reading
 from tests.importing import stories
 
 FERRY, HILL, HOUSE = "The night was dark.", "He climbed the hill.", "The house was empty."
@@ -280,6 +281,21 @@ def test_a_manifest_without_a_line_feed_at_its_end_stays_as_it_is(tmp_path: Path
     path.write_text(path.read_text("utf-8").replace("announce: true", "announce: false").rstrip("\n"), "utf-8")
     plan = do_import(tmp_path, FIRST)
     assert (plan.news, list(plan.writes)) == ([], ["import.json"])
+
+
+def test_options_that_are_not_those_of_the_last_import_are_told(tmp_path: Path) -> None:
+    path = stories.written(tmp_path, "lamp.md", FIRST)
+
+    def news(reading: Reading) -> list[str]:
+        plan = plan_folder(read_manuscript(path, reading), tmp_path / "book")
+        write_folder(plan)
+        return plan.news
+
+    asked = Reading(frozenset({"notes", "figures"}), "rows")
+    assert news(asked) == news(asked) == []
+    had = "--tables rows --read figures,notes"
+    assert news(Reading()) == [f"other options than at the last import, which had {had}"]
+    assert news(asked) == ["other options than at the last import, which had none"]
 
 
 def test_an_entry_with_a_comment_stays_when_its_chapter_is_gone(tmp_path: Path) -> None:
