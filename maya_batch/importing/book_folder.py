@@ -15,8 +15,9 @@ from maya_batch.files.safe_open import safe_read
 from maya_batch.importing import chapter_files
 from maya_batch.importing.book_yaml import book_keys, chapter_keys, write_yaml
 from maya_batch.importing.chapter_files import ChapterFile, digest, name_files
+from maya_batch.importing.held_book import check_book, own_record
 from maya_batch.importing.import_record import NAME as RECORD
-from maya_batch.importing.import_record import Record, read_record
+from maya_batch.importing.import_record import Record
 from maya_batch.importing.manuscript import Imported
 from maya_batch.importing.merge import chapter_paths, merge, values_of
 from maya_batch.importing.record_writer import record_content
@@ -60,9 +61,11 @@ def plan_folder(imported: Imported, folder: Path) -> FolderPlan:
     Raises:
         UsageError: the folder is not empty and not one of this manuscript, or a file in it is a link.
     """
-    record = _own_record(imported, folder)
+    record = own_record(imported, folder)
     taken = _taken(folder, record) if record is not None else []
     chapters = name_files(imported.chapters, imported.reading, record, taken, lambda path: _text(folder / path))
+    if record is not None:
+        check_book(record, imported, chapters, folder)
     too_large = next((each for each in chapters if len(each.content) > _MOST_BOOK_BYTES), None)
     if too_large is not None:
         most = f"{_MOST_BOOK_BYTES // 1_000_000} MB"
@@ -89,26 +92,6 @@ def plan_folder(imported: Imported, folder: Path) -> FolderPlan:
     gone = _plan_gone(plan, record) if record is not None else []
     plan.writes[RECORD] = record_content(imported, chapters, gone, plan.digests, values)
     return plan
-
-
-def _own_record(imported: Imported, folder: Path) -> Record | None:
-    """The record of the folder if it is one of this manuscript; None if the folder is empty or missing."""
-    if not folder.exists() and not folder.is_symlink():
-        return None
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: is not a folder; name another one with -o")
-    record = read_record(folder)
-    if record is None:
-        if any(folder.iterdir()):
-            raise UsageError(f"{folder}: is not empty, and no import wrote it; name another folder with -o")
-        return None
-    title = book_keys(imported.document.metadata, Path(imported.name).stem, "")["title"]
-    if record.source != imported.name and record.title != title:
-        raise UsageError(
-            f"{folder}: holds the book {record.title!r} from {record.source}; name another folder with -o, "
-            f"or rename the file to {record.source} if it is a new version of that book"
-        )
-    return record
 
 
 def _plan_file(plan: FolderPlan, record: Record | None, path: str, content: bytes, title: str) -> None:

@@ -2,9 +2,8 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from maya_batch.importing.chapter_text import Paragraph, file_text, paragraphs
 from maya_batch.importing.chapters import Chapter
@@ -27,6 +26,8 @@ class ChapterFile:
     content: bytes
     is_new: bool = True
     """The last import did not have this chapter."""
+    shares_text: bool = False
+    """It is known by its text, or by most of it."""
 
     @property
     def words(self) -> int:
@@ -65,7 +66,8 @@ def name_files(
     """
     written = [paragraphs(chapter, reading) for chapter in chapters]
     contents = [file_text(made).encode() for made in written]
-    places = _known_files(chapters, contents, record, there) if record is not None else {}
+    by_text = _known_by_text(chapters, contents, record, there) if record is not None else {}
+    places = _known_files(chapters, by_text, record) if record is not None else {}
     names = {path.rpartition("/")[2] for path in taken}
     if record is not None:
         names |= {str(chapter["file"]).rpartition("/")[2] for chapter in (*record.chapters, *record.gone)}
@@ -81,7 +83,7 @@ def name_files(
                 number += 1
                 stem = f"{number:0{width}}-{file_stem(chapter.title) or 'chapter'}"
             path = f"{FOLDER}/{stem}.txt"
-        files.append(ChapterFile(chapter, path, tuple(written[at]), contents[at], at not in places))
+        files.append(ChapterFile(chapter, path, tuple(written[at]), contents[at], at not in places, at in by_text))
     return files
 
 
@@ -90,32 +92,47 @@ def _number(name: str) -> int:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 9 else 0
 
 
-def _known_files(
+def _known_by_text(
     chapters: Sequence[Chapter], contents: Sequence[bytes], record: Record, there: Callable[[str], str]
 ) -> dict[int, str]:
-    """The file of each chapter that an import had, by the number of the chapter."""
-    found: dict[int, str] = {}
-    free = dict(enumerate((*record.chapters, *record.gone)))
-
-    def match(new: Callable[[int], object], old: Callable[[dict[str, Any]], object]) -> None:
-        """Give chapters the files of those that are equal in one respect, in their order."""
-        waiting: dict[object, deque[int]] = {}
-        for number, chapter in free.items():
-            waiting.setdefault(old(chapter), deque()).append(number)
-        for at in range(len(chapters)):
-            if at not in found and (numbers := waiting.get(new(at))):
-                found[at] = str(free.pop(numbers.popleft())["file"])
-
+    """The file of each chapter whose text, or most of it, an import had, by the number of the chapter."""
+    free = [*record.chapters, *record.gone]
     digests = [digest(content) for content in contents]
-    match(lambda at: (digests[at], chapters[at].title), lambda old: (record.files.get(old["file"]), old.get("title")))
-    match(lambda at: digests[at], lambda old: record.files.get(old["file"]))
-    # Before the titles: a chapter that is inserted has the number, and so the title, of the one after it.
+    found = _equal(
+        [(each, chapter.title) for each, chapter in zip(digests, chapters, strict=True)],
+        {old["file"]: (record.files.get(old["file"]), old.get("title")) for old in free},
+    )
+    found = _equal(digests, {old["file"]: record.files.get(old["file"]) for old in free}, found)
+    used = set(found.values())
     new_texts = {at: content.decode() for at, content in enumerate(contents) if at not in found}
-    if new_texts and free:
-        pairs = alike(new_texts, {number: there(str(chapter["file"])) for number, chapter in free.items()})
-        found |= {at: str(free.pop(number)["file"]) for at, number in pairs.items()}
-    # The title of a chapter that is gone may be that of another one by now.
-    free = {number: chapter for number, chapter in free.items() if number < len(record.chapters)}
-    match(lambda at: (chapters[at].title, chapters[at].part), lambda old: (old.get("title"), old.get("part", "")))
-    match(lambda at: chapters[at].title, lambda old: old.get("title"))
-    return found
+    old_texts = {at: there(old["file"]) for at, old in enumerate(free) if new_texts and old["file"] not in used}
+    return found | {at: free[number]["file"] for at, number in alike(new_texts, old_texts).items()}
+
+
+def _known_files(chapters: Sequence[Chapter], by_text: dict[int, str], record: Record) -> dict[int, str]:
+    """The file of each chapter that an import had, by the number of the chapter.
+
+    The text comes before the title: a chapter that is inserted has the number, and so the title, of the one after it.
+    The title of a chapter that is gone may be that of another one by now.
+    """
+    old = record.chapters
+    found = _equal(
+        [(chapter.title, chapter.part) for chapter in chapters],
+        {each["file"]: (each.get("title"), each.get("part", "")) for each in old},
+        by_text,
+    )
+    return _equal([chapter.title for chapter in chapters], {each["file"]: each.get("title") for each in old}, found)
+
+
+def _equal(new: Sequence[object], old: Mapping[str, object], found: Mapping[int, str] | None = None) -> dict[int, str]:
+    """What was `found`, and of the others the files of those that are equal in one respect, in their order."""
+    pairs = dict(found or {})
+    used = set(pairs.values())
+    waiting: dict[object, deque[str]] = {}
+    for file, what in old.items():
+        if file not in used:
+            waiting.setdefault(what, deque()).append(file)
+    for at, what in enumerate(new):
+        if at not in pairs and (files := waiting.get(what)):
+            pairs[at] = files.popleft()
+    return pairs

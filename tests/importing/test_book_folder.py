@@ -298,6 +298,17 @@ def test_options_that_are_not_those_of_the_last_import_are_told(tmp_path: Path) 
     assert news(asked) == ["other options than at the last import, which had none"]
 
 
+def test_another_book_in_a_file_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    do_import(tmp_path, story(("Chapter 1", FERRY), ("Imprint", "Made in 1920.")))
+    before = files(tmp_path / "book")
+    other = story(("Chapter 1", HOUSE), ("Imprint", "Made in 1920."), title="The House")
+    with pytest.raises(UsageError, match="holds the book 'The Lamp', and no chapter of 'The House' is in it"):
+        do_import(tmp_path, other)
+    assert files(tmp_path / "book") == before
+    do_import(tmp_path, story(("Chapter 1", FERRY), title="The House"))
+    assert book(tmp_path)["title"] == "The House"
+
+
 def test_an_entry_with_a_comment_stays_when_its_chapter_is_gone(tmp_path: Path) -> None:
     do_import(tmp_path, FIRST)
     edit(tmp_path / "book/book.yaml", "- title: The Hill", "- title: The Hill  # ask Ann")
