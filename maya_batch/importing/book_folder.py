@@ -89,7 +89,7 @@ def plan_folder(imported: Imported, folder: Path) -> FolderPlan:
     text = write_yaml(keys, [chapter_keys(each.chapter, each.path) for each in chapters], imported.name)
     values = values_of(text)
     _plan_book(plan, record, text, values)
-    gone = _plan_gone(plan, record) if record is not None else []
+    gone = _plan_gone(plan, record, taken_out) if record is not None else []
     plan.writes[RECORD] = record_content(imported, chapters, gone, plan.digests, values)
     return plan
 
@@ -128,12 +128,13 @@ def _plan_taken_out(plan: FolderPlan, record: Record, chapter: ChapterFile) -> N
         plan.conflicts.append(f"{path}: {what}; the new version is there, and not in the book")
 
 
-def _plan_gone(plan: FolderPlan, record: Record) -> list[dict[str, Any]]:
+def _plan_gone(plan: FolderPlan, record: Record, taken_out: frozenset[str]) -> list[dict[str, Any]]:
     """Say which chapters are gone or back, and return those by which the next import knows one that comes back."""
     now = {each.path for each in plan.chapters}
     gone = [chapter for chapter in (*record.chapters, *record.gone) if chapter["file"] not in now]
     plan.news += [
-        f"gone from the manuscript: {chapter['file']}, which stays in the folder"
+        f"gone from the manuscript: {chapter['file']}, which "
+        + (f"{BOOK} no longer names" if chapter["file"] in taken_out else "stays in the folder")
         for chapter in record.chapters
         if chapter["file"] not in now
     ]

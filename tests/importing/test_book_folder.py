@@ -267,6 +267,9 @@ def test_a_changed_text_that_the_manifest_no_longer_names_is_a_conflict(tmp_path
     (conflict,) = do_import(tmp_path, changed).conflicts
     assert "chapters/03-the-hill.txt: the manuscript changed it, and book.yaml no longer names it" in conflict
     assert not do_import(tmp_path, changed).conflicts
+    assert do_import(tmp_path, story(("The Ferry", FERRY))).news == [
+        "gone from the manuscript: chapters/03-the-hill.txt, which book.yaml no longer names"
+    ]
 
 
 def test_a_new_manifest_is_told_where_the_old_one_was_removed(tmp_path: Path) -> None:
