@@ -4,10 +4,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
-_MARKUP = re.compile(r"\[[^\]\n]*\]|<[^>\n]*>|\\")
+#: Voices, pauses and tags; bounded like the ends of sentences.
+_MARKUP = re.compile(r"\[[^\]\n]{1,99}\]|<[^>\n]{1,99}>|\\")
 _MOST_PLACES = 100
 """A sentence of more chapters says nothing of which is which, and would make the search quadratic."""
-_ENDS = re.compile(r"(?<=[.!?…])\W*\s|\n")
+#: The end of a sentence, with its closing quotes and brackets; bounded, since a line may be nothing but these.
+_ENDS = re.compile(r"(?<=[.!?…])[^\w\s]{0,9}\s|\n")
 
 
 def alike(new: Mapping[int, str], old: Mapping[int, str]) -> dict[int, int]:

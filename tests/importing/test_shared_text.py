@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from maya_batch.importing.shared_text import alike
 
 FERRY = "The night was dark. He waited. The ferry came, and nobody was on board."
@@ -28,3 +30,8 @@ def test_sentences_of_all_chapters_do_not_make_it_slow() -> None:
     start = time.monotonic()
     alike(texts, texts)
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("sign", ".[<")
+def test_a_line_of_one_sign_takes_no_time(sign: str) -> None:
+    assert alike({0: sign * 300_000 + "a"}, {0: sign * 300_000 + "a"}) == {0: 0}  # else minutes
