@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from maya_batch.checkpoint.locate import DEMO, MAYA1, is_gguf
-from maya_batch.errors import MachineError, UsageError
+from maya_batch.errors import MachineError, UsageError, first_line
 from maya_batch.manifest.one_line import HUB_ID
 from maya_batch.messages.suggestions import listed
 
@@ -27,9 +27,9 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequ
     An interrupted download is resumed. Only files that match `patterns` are downloaded.
 
     Raises:
-        UsageError: it is not a hub id, there is no such repository, it has only GGUF files, or the folder has files
-            that were not fetched.
-        MachineError: the hub cannot be reached, or the disk is full.
+        UsageError: it is not a hub id, there is no such repository, it has no weights that are loaded from a folder, or
+            the folder has files that were not fetched.
+        MachineError: the hub cannot be reached, its answer cannot be used, or the disk is full.
     """
     from huggingface_hub import snapshot_download
 
@@ -45,11 +45,7 @@ def fetch(name: str, to: Path | None, say: Callable[[str], None], patterns: Sequ
             # A repository that has safetensors needs no second copy of its weights in pickled form.
             ignore_patterns=["*.bin.index.json"],
         )
-    weights = any(found.name.endswith((".safetensors", ".bin")) for found in Path(path).glob("*"))
-    if not weights and patterns is _PATTERNS:  # not for recognizers
-        files = _gguf_files(name, repo, revision)
-        if files:
-            raise UsageError(f"{name}: it has only GGUF files; choose one of them with --file: {listed(files)}")
+    _check_has_weights(name, Path(path), recognizer=patterns is RECOGNIZER_PATTERNS)
     return Path(path)
 
 
@@ -96,6 +92,18 @@ def _target(repo: str, to: Path | None) -> Path | None:
     return folder
 
 
+def _check_has_weights(name: str, folder: Path, *, recognizer: bool) -> None:
+    """Refuse a repository of which nothing was downloaded that could be loaded."""
+    if recognizer:
+        if not (folder / "model.bin").is_file():
+            raise UsageError(f"{name}: it has no model.bin; a recognizer is a Whisper model in CTranslate2's format")
+    elif not any(found.name.endswith((".safetensors", ".bin")) for found in folder.glob("*")):
+        files = _gguf_files(name, *_parse(name))
+        if files:
+            raise UsageError(f"{name}: it has only GGUF files; choose one of them with --file: {listed(files)}")
+        raise UsageError(f"{name}: it has neither *.safetensors nor pytorch_model.bin, so it is no model or codec")
+
+
 def _gguf_files(name: str, repo: str, revision: str | None) -> list[str]:
     """The paths of the GGUF files in a repository, sorted; paths that lead out of it are left out."""
     from huggingface_hub import list_repo_files
@@ -130,6 +138,9 @@ def _hub_errors(name: str) -> Iterator[None]:
             f"{name}: the hub cannot be reached; run this again when the network is back. Without a network, copy the "
             "repository's files into a folder and name it with --model, --codec or --recognizer."
         ) from error
+    except ValueError as error:
+        # A mirror or a login page of a network answers with something else, or a file is called `../x`.
+        raise MachineError(f"{name}: what the hub answered cannot be used ({first_line(error)})") from error
     except OSError as error:
         raise MachineError(
             f"{name}: cannot be stored ({os.strerror(error.errno) if error.errno else error})"

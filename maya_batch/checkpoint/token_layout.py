@@ -97,6 +97,10 @@ class TokenLayout:
         """The length of this many frames, in seconds."""
         return frames * self.frame_samples / self.sampling_rate
 
+    def samples(self, frames: int) -> int:
+        """The samples of a clip of this many frames; none are left of one that is dropped as a clip's start."""
+        return max(frames * self.frame_samples - self.clip_start_samples, 0)
+
     def slot_start(self, slot: int) -> int:
         """The id of code 0 in this slot of a frame."""
         return self.code_offset + slot * self.codebook_size

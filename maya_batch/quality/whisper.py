@@ -9,17 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maya_batch.errors import MachineError, UsageError, first_line
+from maya_batch.errors import MachineError, UsageError, first_line, is_of_a_signal
 from maya_batch.manifest import Quality
 from maya_batch.quality import Problem, Transcript
 from maya_batch.quality.hearing import RATE, Heard, Recognizer, SpokenTake, hear, hear_all
 from maya_batch.quality.recognizers import check_installed, find_recognizer
 from maya_batch.text.language import base_language
+
+if TYPE_CHECKING:
+    from faster_whisper import WhisperModel
+
+#: Tokens of Whisper without which nothing is transcribed.
+_TOKENS = ("<|startoftranscript|>", "<|transcribe|>", "<|notimestamps|>", "<|endoftext|>")
 
 #: Takes that are transcribed at a time on a GPU, and the bytes of its memory for each. Most of what a take needs is the
 #: encoder's attention: in float16, with a copy, 1,500 x 1,500 positions in each head are 103 MiB in small.en, which has
@@ -80,13 +87,16 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1, wor
                 num_workers=workers,
                 local_files_only=True,
             ).result()
-    except (RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # a tokenizer that cannot be read raises nothing narrower
+        if is_of_a_signal(error):
+            raise
         why = first_line(error)
         hint = "" if kind == "cpu" else "; try --recognizer-device cpu"
         raise MachineError(f"recognizer {name} cannot be loaded on {device}: {why}{hint}") from error
     if base_language(language) not in model.supported_languages:
         other = "" if model.model.is_multilingual else "--recognizer small, which is multilingual, or "
         raise UsageError(f"recognizer {name} does not support {language}, the book's language; use {other}--verify off")
+    _check_fits(name, model)
     recognizer = Recognizer(name, model, max(1, together // workers), workers)
     if kind != "cpu":
         # When the model is gone, the engine may use its memory.
@@ -95,6 +105,22 @@ def load_recognizer(name: str, device: str, language: str, threads: int = 1, wor
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(lambda _: hear_all(recognizer, silence, language), range(workers)))
     return recognizer
+
+
+def _check_fits(name: str, model: "WhisperModel") -> None:
+    """Raise a MachineError if the files next to the weights are of another model: the first take would show it.
+
+    Who converts large-v3 may forget its preprocessor_config.json, and without it faster-whisper assumes 80 bands.
+    """
+    bands, made = model.model.n_mels, len(model.feature_extractor.mel_filters)
+    if made != bands:
+        raise MachineError(
+            f"recognizer {name}: the model hears {bands} bands of sound, but without a preprocessor_config.json, or "
+            f"with this one, it would get {made}; copy the file of the model that it was converted from"
+        )
+    unknown = [token for token in _TOKENS if model.hf_tokenizer.token_to_id(token) is None]
+    if unknown:
+        raise MachineError(f"recognizer {name}: its tokenizer.json has no {unknown[0]}; fetch the model again")
 
 
 def _takes_together(gpu: int) -> int:

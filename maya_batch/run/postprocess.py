@@ -148,7 +148,7 @@ class TakeProcessor:
         if self._inspector.needs_transcript(take):  # it was flagged only now
             self._decode([take])
             return
-        if len(take.codes) and (self._once or take.problems):
+        if state.plan.layout.samples(len(take.codes)) and (self._once or take.problems):
             began = time.monotonic()
             self._ffmpeg.send(ToCompare(take, self._waveforms.prepare(take)))
             self._ffmpeg.wait_for_room()

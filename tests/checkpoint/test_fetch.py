@@ -1,11 +1,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from json import JSONDecodeError
 from pathlib import Path
 
 import pytest
 from huggingface_hub.errors import OfflineModeIsEnabled
 
-from maya_batch.checkpoint.fetch import fetch, fetch_gguf
+from maya_batch.checkpoint.fetch import RECOGNIZER_PATTERNS, fetch, fetch_gguf
 from maya_batch.errors import MachineError, UsageError
 
 TYPES = ("f16", "Q8_0", "Q4_K_M", "Q4_K_S")
@@ -21,10 +22,14 @@ class FakeHub:
     asked: list[tuple[str, str, str | None, Path | None]] = field(default_factory=list)
     """What was downloaded: repository, file, revision, folder."""
     offline: bool = False
+    fault: Exception | None = None
+    """Raised by every question."""
 
     def list_files(self, repo: str, *, revision: str | None = None) -> list[str]:
         if self.offline:
             raise OfflineModeIsEnabled
+        if self.fault is not None:
+            raise self.fault
         return list(self.files)
 
     def download(self, repo: str, file: str, *, revision: str | None, local_dir: Path | None) -> str:
@@ -33,6 +38,8 @@ class FakeHub:
 
     def snapshot(self, repo: str, *, allow_patterns: Iterable[str], **more: object) -> str:
         """Downloads what tells a repository with weights from one without."""
+        if self.fault is not None:
+            raise self.fault
         self.cache.mkdir(exist_ok=True)
         for name in self.files:
             if any(Path(name).match(pattern) for pattern in allow_patterns):
@@ -137,3 +144,35 @@ def test_a_repository_with_other_weights_is_fetched_without_its_gguf_files(weigh
     fake_hub.files, fake_hub.offline = ("config.json", weights, "a.gguf"), True  # and is not listed
     assert fetch(REPO, None, ignore) == fake_hub.cache
     assert sorted(path.name for path in fake_hub.cache.iterdir()) == sorted(["config.json", weights])
+
+
+@pytest.mark.parametrize("files", [(), ("README.md", "config.json", "pytorch_model-00001-of-00002.bin")])
+def test_a_repository_without_weights_is_no_model(files: tuple[str, ...], fake_hub: FakeHub) -> None:
+    fake_hub.files = files
+    with pytest.raises(UsageError, match=r"it has neither \*\.safetensors nor pytorch_model\.bin"):
+        fetch(REPO, None, ignore)
+
+
+def test_a_whisper_model_of_another_format_is_no_recognizer(fake_hub: FakeHub) -> None:
+    fake_hub.files = ("config.json", "tokenizer.json", "model.safetensors", "a.gguf")
+    with pytest.raises(
+        UsageError, match=r"it has no model\.bin; a recognizer is a Whisper model in CTranslate2's format"
+    ):
+        fetch(REPO, None, ignore, RECOGNIZER_PATTERNS)
+    fake_hub.files = ("config.json", "tokenizer.json", "model.bin")
+    assert fetch(REPO, None, ignore, RECOGNIZER_PATTERNS) == fake_hub.cache
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        JSONDecodeError("Expecting value", "<html>Log in to the network</html>", 0),
+        ValueError("Invalid filename '../../x.json': cannot contain a '..' path segment."),
+    ],
+)
+def test_an_answer_that_is_none_of_a_hub_is_one_line(fault: Exception, fake_hub: FakeHub) -> None:
+    fake_hub.fault = fault
+    with pytest.raises(MachineError, match=f"^{REPO}: what the hub answered cannot be used"):
+        fetch(REPO, None, ignore)
+    with pytest.raises(MachineError, match=f"^{REPO}: what the hub answered cannot be used"):
+        fetch_gguf(REPO, "*f16*", None, ignore)

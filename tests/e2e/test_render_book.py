@@ -17,7 +17,7 @@ from maya_batch.book.overview import describe
 from maya_batch.book.settings import Machine
 from maya_batch.book.state import book_state
 from maya_batch.book.take_store import Take, TakeStore
-from maya_batch.checkpoint.token_layout import TokenLayout
+from maya_batch.checkpoint.token_layout import TokenLayout, read_layout
 from maya_batch.engine.api import Decoding, Generation, Hooks, Request, Sampling
 from maya_batch.engine.prompts import Prompts
 from maya_batch.errors import BusyError, MachineError, StoppedError, UsageError
@@ -30,7 +30,17 @@ from maya_batch.run.summary import summarize
 from maya_batch.run.write_access import TakeOver
 from maya_batch.text.token_estimate import cap_tokens, expected_tokens
 from maya_batch.wording import NOTHING_TO_DO, problems_recorded
-from tests.support.fakes import LONGWINDED, Events, FakeCodec, FakeEngine, TinyBook, unexpected, write_codec
+from tests.support.fakes import (
+    LAYOUT,
+    LONGWINDED,
+    Events,
+    FakeCodec,
+    FakeEngine,
+    TinyBook,
+    WholeCodec,
+    unexpected,
+    write_codec,
+)
 
 if TYPE_CHECKING:  # modules that need no PyTorch import this one
     from maya_batch.engine.hf_engine import HfEngine
@@ -195,6 +205,20 @@ def test_what_went_wrong_is_on_record_and_stays_there(
     described = describe(book_state(tiny.plan(), Machine()), Machine(), takes=True)
     assert [line.split(":")[1] for line in described.chapters[0].problems] == ["1 cap", "2 broken", "3 silent"]
     assert any(problems_recorded("3 problems") in line for line in summarize(result))
+
+
+def test_a_take_that_breaks_off_in_what_is_dropped_of_its_start_is_kept_without_sound(
+    tiny: TinyBook, fake_engine: FakeEngine
+) -> None:
+    layout = LAYOUT | {"clip_start_samples": 3 * 2048}
+    (tiny.folder / "lm" / "maya_tokens.json").write_text(json.dumps(layout))
+    fake_engine.layout = read_layout(tiny.folder / "lm")
+    tiny.loaders.codec = lambda *_: WholeCodec(fake_engine.layout)
+    tiny.write({"One": ["Broken talk.", "Fine."]})
+    result = render(tiny)
+    assert kinds(result) == [("1:1", "broken"), ("1:1", "silent")]
+    assert "01-one.wav" in audio(tiny)
+    assert (tiny.output / "report.html").is_file()
 
 
 def allow_for_longwinded_texts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,38 @@ def test_a_folder_is_a_model_if_it_holds_one(tmp_path: Path) -> None:
         (tmp_path / file).write_text("no model")
     with pytest.raises(MachineError, match="cannot be loaded on cpu: ") as raised:
         load_recognizer(str(tmp_path), "cpu", "en")
+    assert "\n" not in str(raised.value)
+
+
+def _without_tokens(folder: Path) -> None:
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer | {"added_tokens": []}))
+
+
+def _of_large_v3(folder: Path) -> None:
+    (folder / "preprocessor_config.json").write_text(json.dumps({"feature_size": 128}))
+
+
+def _damaged(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_without_tokens, r"its tokenizer.json has no <\|startoftranscript\|>"),
+        (_of_large_v3, "the model hears 80 bands of sound, .*, it would get 128"),
+        (_damaged, "cannot be loaded on cpu: Model missing"),
+    ],
+)
+def test_files_of_another_model_are_told_before_the_first_take(
+    change: Callable[[Path], None], told: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(TINY, folder)
+    change(folder)
+    with pytest.raises(MachineError, match=told) as raised:
+        load_recognizer(str(folder), "cpu", "en")
     assert "\n" not in str(raised.value)
 
 

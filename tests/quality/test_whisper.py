@@ -242,6 +242,9 @@ class Failing:
     """A model that fails in one of its ways."""
 
     supported_languages = ("en",)
+    model = SimpleNamespace(n_mels=80)
+    feature_extractor = SimpleNamespace(mel_filters=range(80))
+    hf_tokenizer = SimpleNamespace(token_to_id=len)
 
     def __init__(self, error: Exception) -> None:
         self.error = error

@@ -63,7 +63,7 @@ def _wrong_waveforms(beat: Beat, layout: TokenLayout) -> str:
             return "it decoded a chunk that it did not generate"
         if not isinstance(waveform, np.ndarray) or waveform.dtype != np.float32 or waveform.ndim != 1:
             return "its samples have another shape"
-        if len(waveform) != max(frames[key] * layout.frame_samples - layout.clip_start_samples, 0):
+        if len(waveform) != layout.samples(frames[key]):
             return f"it decoded {frames[key]} frames to {len(waveform)} samples"
     return ""
 
