@@ -65,7 +65,7 @@ def parse_script(
     runs = reader.runs
     if not runs:
         if not problems:
-            problems = [TextProblem(0, "there is no text to speak")]
+            problems = [TextProblem(0, "the chapter has no text to speak")]
         return [], problems
     runs[0].start = 0
     runs[0].pause_before = reader.opening

@@ -403,7 +403,7 @@ def test_a_single_text_is_planned_like_a_book(tiny: TinyBook) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "text:1:1: there is no text to speak"),
+        ("", "text:1:1: the chapter has no text to speak"),
         ("One.\n\n  Oh <cough> no.", "text:3:6: "),
         ("a\x07b", "text:1:2: the control character U+0007 is not allowed in a text; delete it"),
         ("One.\n\udcff", "text:2:1: the control character U+DCFF is not allowed in a text; delete it"),

@@ -494,7 +494,7 @@ def test_an_empty_output_is_not_the_current_folder(
         (["Yes.", "-o", "x.ogg"], "x.ogg: the name must end in .wav or .mp3"),
         (["Yes.", "-o", "x"], "x: the name must end in .wav or .mp3"),
         (["Oh <cough> no.", "-o", "x.wav"], "text:1:4: <cough> "),
-        (["", "-o", "x.wav"], "text:1:1: there is no text to speak"),
+        (["", "-o", "x.wav"], "text:1:1: the chapter has no text to speak"),
         (["\udcff", "-o", "x.wav"], "text:1:1: the control character U+DCFF"),
         (["Yes.", "-o", "x.wav", "--description", 'A "calm" voice'], '--description contains ", which would end'),
         (["Yes.", "-o", "x.wav", "--description", ""], "--description is empty"),
@@ -648,13 +648,17 @@ def test_without_a_network_fetching_says_what_else_can_be_done(tmp_path: Path) -
 
 
 @pytest.fixture
-def downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None, Path | None]]:
-    """What was asked of the hub, which has everything, but no GGUF files."""
+def downloads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, str | None, Path | None]]:
+    """What was asked of the hub, which has everything, but no GGUF files; its cache is the folder `hub`."""
     asked: list[tuple[str, str | None, Path | None]] = []
 
     def download(repo: str, *, revision: str | None, local_dir: Path | None, **more: object) -> str:
         asked.append((repo, revision, local_dir))
-        return str(local_dir or "/cache")
+        folder = local_dir or tmp_path / "hub"
+        folder.mkdir(exist_ok=True)
+        if "GGUF" not in repo:
+            (folder / "model.safetensors").touch()
+        return str(folder)
 
     monkeypatch.setattr("huggingface_hub.list_repo_files", lambda repo, **more: [])
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
@@ -662,12 +666,12 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None, Pa
 
 
 def test_fetching_nothing_in_particular_gets_maya1_and_its_codec(
-    downloads: list[tuple[str, str | None, Path | None]], cli: Cli
+    downloads: list[tuple[str, str | None, Path | None]], cli: Cli, tmp_path: Path
 ) -> None:
     said = cli("fetch")
     assert said.code == 0
     assert downloads == [("maya-research/maya1", None, None), ("hubertsiuzdak/snac_24khz", None, None)]
-    assert said.out == "maya-research/maya1: /cache\nhubertsiuzdak/snac_24khz: /cache\n"
+    assert said.out == f"maya-research/maya1: {tmp_path}/hub\nhubertsiuzdak/snac_24khz: {tmp_path}/hub\n"
 
 
 @pytest.mark.parametrize("name", ["demo", "a/b/c", "org/voice@", "no such name!"])
@@ -728,17 +732,18 @@ def test_a_file_is_of_one_repository(
 
 
 def test_a_recognizer_is_fetched_by_its_short_name_and_without_what_is_not_needed(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[tuple[str, list[str]]] = []
 
     def download(repo: str, *, allow_patterns: list[str], **more: object) -> str:
         asked.append((repo, allow_patterns))
-        return "/cache"
+        return str(tmp_path)
 
+    (tmp_path / "model.bin").touch()
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     said = cli("fetch", "--recognizer", "small.en")
-    assert (said.code, said.out) == (0, "small.en: /cache\n")
+    assert (said.code, said.out) == (0, f"small.en: {tmp_path}\n")
     files = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
     assert asked == [("Systran/faster-whisper-small.en", files)]
     said = cli("fetch", "--recognizer", "smal.en")

@@ -145,7 +145,7 @@ def test_samples_in_the_books_own_folder_are_nothing_left_over(
         (["--voice", "ana"], "--voice 'ana': did you mean `anna`? the voices of the book: anna, tom"),
         (["--voice", "zoe"], "--voice 'zoe': the voices of the book: anna, tom"),
         (["--voice", "tom", "--text", "Oh <cough> no."], "text:1:4: <cough> "),
-        (["--voice", "tom", "--text", ""], "text:1:1: there is no text to speak"),
+        (["--voice", "tom", "--text", ""], "text:1:1: the chapter has no text to speak"),
         (["--voice", "tom", "--device", "tpu"], "--device cannot be "),
     ],
 )
