@@ -19,29 +19,12 @@ def drawn_frames(seed: int, text: str, pace: tuple[int, int] = PACE) -> int:
     return max(round(len(text.split()) * drawn / SLOTS), MIN_FRAMES)
 
 
-def load_with_drawn_lengths(
-    name: str,
-    folder: Path,
-    *,
-    device: str,
-    dtype: str,
-    quantization: str,
-    batch_size: int | None,
-    kv_cache: str = "auto",
-) -> Engine:
-    """Load an engine as `load_engine` does, and end its sequences at drawn lengths.
+def load_with_drawn_lengths(name: str, folder: Path, *, kv_cache: str = "auto", **settings: Any) -> Engine:
+    """Load an engine as `load_engine` does, with its settings, and end its sequences at drawn lengths.
 
     With a `kv_cache` of `auto` it has 8 bits where the engine offers them: a trial of random weights tells nothing.
     """
-    engine = load_engine(
-        name,
-        folder,
-        device=device,
-        dtype=dtype,
-        quantization=quantization,
-        batch_size=batch_size,
-        kv_cache=kv_cache,
-    )
+    engine = load_engine(name, folder, kv_cache=kv_cache, **settings)
     if kv_cache == "auto" and engine.offers_int8_cache:
         engine.use_kv_cache("int8")
     return cast(Engine, DrawnLengths(engine))
