@@ -99,12 +99,16 @@ def _kernels() -> Iterator[Check]:
 
     if not torch.cuda.is_available():
         return
-    for name, compiles in (("GPU kernels", _compile_kernels), ("4-bit GPU kernel", _compile_4_bit)):
+    checks = (
+        ("GPU kernels", _compile_kernels, "install gcc and python3-dev to render faster"),
+        ("4-bit GPU kernel", _compile_4_bit, "update PyTorch and the driver to render 4-bit weights faster"),
+    )
+    for name, compiles, advice in checks:
         try:
             half = torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
             compiles(half, torch.device("cuda"))
         except Exception as error:  # whatever a C compiler, the loader or the driver say
-            yield Check(name, False, f"{first_line(error)}; install gcc and python3-dev to render faster", needed=False)
+            yield Check(name, False, f"{first_line(error)}; {advice}", needed=False)
         else:
             yield Check(name, True, "compiled and run", needed=False)
 
@@ -112,7 +116,7 @@ def _kernels() -> Iterator[Check]:
 def _compile_kernels(dtype: "torch.dtype", device: "torch.device") -> None:
     from maya_batch.engine.kernels.compilation import compile_kernels
 
-    compile_kernels(hidden=3072, heads=24, kv_heads=8, head_dim=128, dtype=dtype, device=device, fp8=False)
+    compile_kernels(hidden=3072, heads=24, kv_heads=8, head_dim=128, dtype=dtype, device=device, form="plain")
 
 
 def _compile_4_bit(dtype: "torch.dtype", device: "torch.device") -> None:

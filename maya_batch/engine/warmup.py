@@ -30,7 +30,7 @@ def warm_up(folder: Path, device: str, dtype: str, quantization: str, kv_cache: 
             from maya_batch.engine.kernels.compilation import compile_kernels
 
             shape = (config.heads, config.kv_heads, config.head_dim, square.dtype, gpu)
-            compile_kernels(config.hidden, *shape, fp8=quantization == "fp8")
+            compile_kernels(config.hidden, *shape, form={"fp8": "fp8", "nf4": "int8"}.get(quantization, "plain"))
             if kv_cache != "model":
                 int8_attention.compile_for(*shape)
             if quantization == "nf4":

@@ -7,6 +7,9 @@ copies 3.75 TB/s and multiplies 989 TFLOP/s in bfloat16: weights are read at 0.7
 batches reach 0.68 of the arithmetic, and of both times a product takes the longer one and 0.2 of the shorter one;
 attention reads at 0.84; norms, gate and drawing take 0.45 ms, and the codec and prompts 6 ms a second of speech, which
 grow as the bandwidth falls. Cards copy at 0.9 of the bandwidth in their data sheets (the H200 at 0.78 to 0.9).
+
+With nf4, multiprocessors unpack as fast as those of an H200 at the same clock (LOG.md, 2026-12-01). Then they multiply
+on their tensor cores, 1,024 pairs of int8 numbers a cycle, as if neither hid behind the other.
 """
 
 from dataclasses import dataclass, replace
@@ -29,8 +32,9 @@ BYTES = {"none": 2.0, "fp8": 1.0, "nf4": 0.5 + 4 / 64}
 #: GB that neither weights nor keys and values take: CUDA, graphs, the codec, prompts, and what is kept free.
 OTHER = 1.7
 
-#: Up to so many sequences, weights in 4 bits are unpacked in registers; else bitsandbytes writes them in 16 bits first.
-UNPACKED_IN_REGISTERS = 64
+#: Weights that a multiprocessor unpacks and multiplies in a nanosecond, by the number of sequences, and its clock, GHz.
+#: For more sequences, bitsandbytes writes weights in 16 bits first.
+UNPACKED, CLOCK = {16: 32.6, 32: 26.6, 48: 22.9, 64: 15.9, 96: 12.5, 128: 9.0}, 1.98
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,10 @@ class Card:
     quantization: str
     hours: float
     batch_size: int = 512
+    processors: int = 0
+    """Multiprocessors, for nf4."""
+    gigahertz: float = 0.0
+    """Their clock, for nf4."""
     context: float = 0.0
     """The mean positions of a running sequence, which the texts decide."""
 
@@ -60,16 +68,20 @@ class Card:
         """Of a step."""
         copies = 0.9 * self.bandwidth * GIGA / 1e3
         read = PROJECTIONS * BYTES[self.quantization] / (0.77 * copies)
-        if self.quantization == "nf4":
-            if sequences > UNPACKED_IN_REGISTERS:
-                read += 2 * PROJECTIONS * 2 / copies
-            else:
-                read *= 0.77 / 0.4  # as measured: 73 us a layer for 25 sequences
-        speed = self.teraflops * 1e9 * (2 if self.quantization == "fp8" else 1)
-        multiply = 2 * PROJECTIONS * graph_batch_size(sequences) / (0.68 * speed)
+        multiply = self._multiplying(graph_batch_size(sequences))
+        if self.quantization == "nf4" and sequences > max(UNPACKED):
+            read += 2 * PROJECTIONS * 2 / copies
         product = max(read, multiply) + 0.2 * min(read, multiply)
         attention = sequences * POSITION * self.context / (0.84 * copies)
         return product + attention + 0.45 * max(3750e9 / 1e3 / copies, 1)
+
+    def _multiplying(self, sequences: int) -> float:
+        """Milliseconds of a step's products, if the memory were no limit."""
+        if self.quantization == "nf4" and sequences <= max(UNPACKED):
+            rate = next(rate for most, rate in UNPACKED.items() if sequences <= most) / CLOCK
+            return PROJECTIONS * (1 / rate + sequences / 1024) / (self.processors * self.gigahertz * 1e6)
+        speed = self.teraflops * 1e9 * (2 if self.quantization == "fp8" else 1)
+        return 2 * PROJECTIONS * sequences / (0.68 * speed)
 
     def beside(self, seconds: float) -> float:
         """Seconds for the codec and the prompts of so much speech."""
@@ -84,10 +96,12 @@ CARDS = (
     Card("RTX 4090 24 GB", 24, 1008, 165, "none", 4),
     Card("RTX 4090 24 GB", 24, 1008, 165, "fp8", 4),
     Card("RTX 3060 12 GB", 12, 360, 25.5, "none", 2),
-    Card("RTX 3060 12 GB", 12, 360, 25.5, "nf4", 2),
-    Card("RTX 3060 12 GB", 12, 360, 25.5, "nf4", 2, 64),
-    Card("RTX 4060 8 GB", 8, 272, 30.2, "nf4", 2),
-    Card("RTX 4060 8 GB", 8, 272, 30.2, "nf4", 2, 64),
+    Card("RTX 3060 12 GB", 12, 360, 25.5, "nf4", 2, 512, 28, 1.78),
+    Card("RTX 3060 12 GB", 12, 360, 25.5, "nf4", 2, 128, 28, 1.78),
+    Card("RTX 3060 12 GB", 12, 360, 25.5, "nf4", 2, 64, 28, 1.78),
+    Card("RTX 4060 8 GB", 8, 272, 30.2, "nf4", 2, 128, 24, 2.46),
+    Card("RTX 4060 8 GB", 8, 272, 30.2, "nf4", 2, 64, 24, 2.46),
+    Card("RTX 4060 8 GB", 8, 272, 30.2, "nf4", 2, 48, 24, 2.46),
     Card("RTX 4060 8 GB", 8, 272, 30.2, "fp8", 2),
 )
 

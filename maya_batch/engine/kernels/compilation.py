@@ -4,9 +4,11 @@ import torch
 
 
 def compile_kernels(
-    hidden: int, heads: int, kv_heads: int, head_dim: int, dtype: torch.dtype, device: torch.device, fp8: bool
+    hidden: int, heads: int, kv_heads: int, head_dim: int, dtype: torch.dtype, device: torch.device, form: str
 ) -> None:
     """Compile them for a model's shape by running them once; errors are raised.
+
+    `form` is that of the tokens that weights multiply, as `row_kernels` names them.
 
     Triton caches the result on disk, so only the first run waits, for some seconds. Neither transformers nor
     bitsandbytes is imported, which another thread may be importing.
@@ -15,5 +17,5 @@ def compile_kernels(
 
     triton_kernels.compile_for(heads, kv_heads, head_dim, dtype, device)
     prompt_kernel.compile_for(heads, kv_heads, head_dim, dtype, device)
-    row_kernels.compile_for(hidden, dtype, device, fp8)
+    row_kernels.compile_for(hidden, dtype, device, form)
     draw_kernel.compile_for(dtype, device)

@@ -1,164 +1,115 @@
-"""Multiplies few tokens by 4-bit weights in bitsandbytes' format: a Triton kernel with hand-written PTX.
-
-With the kernel, rendering on an 8 GiB card is 1.6 times as fast. At each upgrade of gemlite or bitsandbytes, measure
-theirs again: a library that is as fast replaces this file.
+"""Multiplies few tokens by 4-bit weights in bitsandbytes' nf4, with tokens in 8 bits: a kernel in CUDA C++.
 
 bitsandbytes mostly unpacks a whole matrix into memory for each product, which costs as much for one sequence as for a
-hundred. This kernel unpacks in registers: the PTX turns 4-bit numbers into the 16-bit numbers that they stand for.
-Measured on an H200, the four products of a layer of Maya1's shape take, in us: 70 here and 229 in bitsandbytes for 25
-sequences, 81 and 200 for 48.
+hundred. This kernel unpacks in registers, to 8 bits, which tensor cores multiply twice to four times as fast as 16. A
+block of 256 inputs of a token shares a scale, as in llama.cpp's Q8_K. At each upgrade of bitsandbytes or gemlite,
+measure theirs again: a library that is as fast replaces this file.
+
+Measured on an H200, the four products of a layer of Maya1's shape take, in us: 39 here, 61 in an earlier kernel with
+tokens in 16 bits, and 157 in bitsandbytes for 16 sequences, 53, 80 and 180 for 48, and 108 here and 186 in bitsandbytes
+for 128.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-import triton
-import triton.language as tl
 
-from maya_batch.engine.kernels.products import Product, separate_products
+from maya_batch.engine.kernels.cuda_kernel import CudaKernel, compiled
+from maya_batch.engine.kernels.int8_tokens import BLOCK, COUNTS, LARGEST, Int8Tokens
 
 if TYPE_CHECKING:  # transformers is imported by another thread while this compiles
     from transformers import PreTrainedModel
 
-#: The most tokens for this kernel: more fill a tile of 128, in which 96 take half as long again as 64.
-MAX_TOKENS = 64
-
-#: On GPUs older than Ampere, bitsandbytes uses tensor cores and Triton does not.
+#: Tensor cores for these products, and copies to shared memory beside them, exist from Ampere on.
 _CAPABILITY = (8, 0)
 
 #: Weights that share a scale: the default of bitsandbytes and transformers.
 _GROUP = 64
 
-#: Columns of one program: the fastest of 16 to 128 for Maya1's products.
-_TILE = 64
-
-#: A product with fewer programs for each multiprocessor is split along its width into at most `_MAX_PARTS` parts.
-_PROGRAMS, _MAX_PARTS = 3, 8
-
-#: PTX that looks four numbers up. `prmt` picks four bytes of eight by the lower three bits of each number. The sixteen
-#: entries have two bytes each, so it runs four times: for low and high bytes, and for the first and last eight entries;
-#: the fourth bits choose between these. With a table in memory instead, products took a third longer.
-_FOUR_NUMBERS = """prmt.b32 pick, 0xFF00, 0, last;
-prmt.b32 first8, $5, $6, which;
-prmt.b32 last8, $7, $8, which;
-lop3.b32 low, pick, last8, first8, 0xCA;
-prmt.b32 first8, $9, $10, which;
-prmt.b32 last8, $11, $12, which;
-lop3.b32 high, pick, last8, first8, 0xCA;
-prmt.b32 ${}, low, high, 0x4051;
-prmt.b32 ${}, low, high, 0x6273;"""
-
-#: PTX from eight 4-bit numbers ($4) to the 16-bit numbers that they stand for ($0 to $3, two each). A byte's upper half
-#: comes first. The table is split into low bytes ($5 to $8) and high bytes ($9 to $12).
-UNPACKING = f"""{{
-.reg .b32 which, last, pick, first8, last8, low, high;
-and.b32 which, $4, 0x77777777;
-shr.u32 last, $4, 3;
-and.b32 last, last, 0x11111111;
-{_FOUR_NUMBERS.format(0, 1)}
-shr.u32 which, which, 16;
-shr.u32 last, last, 16;
-{_FOUR_NUMBERS.format(2, 3)}
-}}"""
+#: The types of two results in PTX.
+_PAIRS = {torch.bfloat16: "bf16x2", torch.float16: "f16x2"}
 
 
-def table_of(levels: Sequence[float], dtype: torch.dtype) -> torch.Tensor:
-    """The tables of `UNPACKING` for sixteen levels in a 16-bit `dtype`: int32 [8], four bytes each."""
-    numbers = torch.tensor(levels, dtype=dtype).view(torch.uint8).view(16, 2)
-    return numbers.T.contiguous().view(torch.int32).flatten()
+class _Shape(NamedTuple):
+    """The shape of a block of threads, in the names of the kernel's source."""
+
+    row_warps: int
+    splits: int
+    stages: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of the matrix that a block computes."""
+        return 16 * self.row_warps
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return 32 * self.row_warps * self.splits
+
+    def shared_bytes(self, tokens: int) -> int:
+        """Shared memory of a block: the stages, or later the sums."""
+        return max(self.stages * _stage_bytes(self.rows, tokens), 4 * self.splits * tokens * (self.rows + 4))
 
 
-@triton.jit(do_not_specialize=["count", "groups"])  # one kernel for all sizes of batch and matrix
-def _multiply(
-    tokens,
-    packed,
-    scales,
-    table,
-    parts,
-    done,
-    out,
-    count,
-    groups,
-    unpacking: tl.constexpr,
-    tile: tl.constexpr,
-    tall: tl.constexpr,
-):
-    """A tile of columns over one part of the width, for all tokens. The last of a tile's programs adds their sums."""
-    column, token = tl.program_id(0) * tile + tl.arange(0, tile), tl.arange(0, tall)
-    word, number = tl.arange(0, 8), tl.arange(0, 64)
-    inside = token < count
-    share = groups // tl.num_programs(1)
-    first = tl.program_id(1) * share
-    # In registers: as constants they would be copied there in each round.
-    low0, low1, low2, low3 = tl.load(table), tl.load(table + 1), tl.load(table + 2), tl.load(table + 3)
-    high0, high1, high2, high3 = tl.load(table + 4), tl.load(table + 5), tl.load(table + 6), tl.load(table + 7)
-    packed_at = packed + (column[:, None] * groups + first) * 8 + word[None, :]
-    tokens_at = tokens + (token[:, None] * groups + first) * 64 + number[None, :]
-    scales_at = scales + column * groups + first
-    total = tl.zeros([tile, tall], tl.float32)
-    for _ in range(share):
-        words = tl.load(packed_at)
-        some = tl.load(tokens_at, mask=inside[:, None], other=0)
-        scale = tl.load(scales_at)
-        a, b, c, d = tl.inline_asm_elementwise(
-            unpacking,
-            "=&r,=&r,=&r,=&r,r,r,r,r,r,r,r,r,r",
-            [words, low0, low1, low2, low3, high0, high1, high2, high3],
-            dtype=(tl.int32, tl.int32, tl.int32, tl.int32),
-            is_pure=True,
-            pack=1,
-        )
-        pairs = tl.join(tl.join(a, c), tl.join(b, d))  # [tile, 8, 2, 2]: a, b, c, d of each word
-        weights = tl.join((pairs & 0xFFFF).to(tl.int16), (pairs >> 16).to(tl.int16)).reshape(tile, 64)
-        total += tl.dot(weights.to(some.dtype, bitcast=True), some.trans()) * scale[:, None]
-        packed_at += 8
-        tokens_at += 64
-        scales_at += 1
-    columns = tl.num_programs(0) * tile
-    at = token[None, :] * columns + column[:, None]
-    if tl.num_programs(1) == 1:
-        tl.store(out + at, total.to(out.dtype.element_ty), mask=inside[None, :])
-    else:
-        tl.store(parts + tl.program_id(1) * count * columns + at, total, mask=inside[None, :])
-        tl.debug_barrier()  # all threads have stored
-        if tl.atomic_add(done + tl.program_id(0), 1) == tl.num_programs(1) - 1:
-            tl.store(done + tl.program_id(0), 0)
-            by_token = token[:, None] * columns + column[None, :]
-            added = tl.zeros([tall, tile], tl.float32)
-            for part in range(tl.num_programs(1)):  # always in the same order
-                sums = parts + part * count * columns + by_token
-                added += tl.load(sums, mask=inside[:, None], other=0.0, cache_modifier=".cg")
-            tl.store(out + by_token, added.to(out.dtype.element_ty), mask=inside[:, None])
+def _stage_bytes(rows: int, tokens: int) -> int:
+    """A unit's 4-bit weights with four scales a row, and its tokens with their scales."""
+    return rows * (BLOCK // 2 + 16) + tokens * (BLOCK + 4)
+
+
+def shape_for(rows: int, tokens: int, processors: int, shared_block: int, shared_processor: int) -> _Shape:
+    """How blocks are shaped for a matrix of `rows`, on a GPU with so many multiprocessors.
+
+    `shared_block` and `shared_processor` are the most bytes of shared memory of a block and of a multiprocessor. Blocks
+    of 64 rows read the tokens half as often as blocks of 32, but few rows in such blocks leave multiprocessors idle. A
+    card with little shared memory has few multiprocessors, too.
+    """
+    stage = _stage_bytes(32, tokens)
+    splits = next((count for count in (4, 2) if 2 * count * stage <= shared_block), 0)
+    if splits and rows < 64 * 0.6 * processors:  # measured on an H200
+        return _Shape(2, splits, 2 * splits)
+    stage = _stage_bytes(64, tokens)
+    # A second block hides waiting for the tensor cores, and a third stage waiting for the memory.
+    stages = next((count for count in (3, 2) if 2 * count * stage <= shared_processor), 3)
+    return _Shape(4, 1, stages if stages * stage <= shared_block else 2)
+
+
+def magnitudes(levels: Sequence[float]) -> list[int]:
+    """The tables of the kernel for nf4's sixteen levels: four words, as whole numbers with a sign.
+
+    Raises:
+        ValueError: the first eight levels are not negative or 0, or the last eight are not positive.
+    """
+    numbers = [round(-LARGEST * level) for level in levels[:8]] + [round(LARGEST * level) for level in levels[8:]]
+    if not all(0 <= number <= LARGEST for number in numbers):
+        raise ValueError("these are not the levels of nf4")
+    return [int.from_bytes(bytes(numbers[at : at + 4]), "little", signed=True) for at in (0, 4, 8, 12)]
 
 
 @dataclass(frozen=True)
 class PackedWeight:
-    """Concatenated 4-bit weights that multiply the same input."""
+    """Concatenated nf4 weights that multiply the same input."""
 
     packed: torch.Tensor
     """[columns, width / 2] uint8; the upper half of a byte is the first of its two weights."""
     scales: torch.Tensor
     """[columns, width / 64] float32."""
-    table: torch.Tensor
-    """Of the levels, in the type of the tokens."""
-    done: torch.Tensor
-    """[columns / 64] int32 zeros: counts programs that have stored their sums. One product at a time may use it."""
-    parts: int
-    """The number of programs that share a column's width."""
+    table: Sequence[int]
+    """`magnitudes` of their levels."""
+    dtype: torch.dtype
+    """Of the product."""
 
     @classmethod
-    def of(cls, modules: Sequence[Any]) -> "PackedWeight | None":
+    def of(cls, modules: Sequence[Any]) -> "PackedWeight":
         """The weights of bitsandbytes' `Linear4bit` modules, which keep views of them, so memory holds them once.
 
-        Quantized scales are unpacked once. None if a module has another type or shape, or bitsandbytes is faster on its
-        device.
+        Quantized scales are unpacked once.
         """
-        if not all(_is_packed(module) and _is_fast_on(module.weight.device) for module in modules):
-            return None
-        if sum(module.out_features for module in modules) % _TILE:
-            return None
         states = [module.weight.quant_state for module in modules]
         packed = torch.cat([module.weight.data.view(module.out_features, -1) for module in modules])
         scales = torch.cat([_scales(state).view(state.shape[0], -1) for state in states])
@@ -168,81 +119,91 @@ class PackedWeight:
             module.weight.data = packed[start:end].view(module.weight.shape)
             state.absmax, state.offset, state.state2, state.nested = scales[start:end].view(-1), None, None, False
             start = end
-        columns, groups = scales.shape
-        processors = torch.cuda.get_device_properties(packed.device).multi_processor_count
-        parts = 1
-        while parts < _MAX_PARTS and groups % (2 * parts) == 0 and columns // _TILE * parts < _PROGRAMS * processors:
-            parts *= 2
-        table = table_of(states[0].code.tolist(), modules[0].compute_dtype).to(packed.device)
-        done = torch.zeros(columns // _TILE, dtype=torch.int32, device=packed.device)
-        return cls(packed, scales, table, done, parts)
+        return cls(packed, scales, magnitudes(states[0].code.tolist()), modules[0].compute_dtype)
 
-    def times(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Multiply tokens [up to 64, width] by these weights, and sum in float32: [tokens, columns]."""
-        count, (columns, groups) = len(tokens), self.scales.shape
-        sums = torch.empty(self.parts, count, columns, dtype=torch.float32, device=tokens.device)
-        out = torch.empty(count, columns, dtype=tokens.dtype, device=tokens.device)
-        _multiply[(columns // _TILE, self.parts)](
-            *(tokens.contiguous(), self.packed.view(torch.int32), self.scales, self.table, sums, self.done, out),
-            *(count, groups),
-            unpacking=UNPACKING,
-            tile=_TILE,
-            tall=max(16, triton.next_power_of_2(count)),
-            num_warps=4,
-            num_stages=3,
-        )
+    def times(self, tokens: Int8Tokens) -> torch.Tensor:
+        """Multiply tokens by these weights, and sum in float32: [tokens, columns]."""
+        (columns, groups), filled = self.scales.shape, len(tokens.values)
+        out = torch.empty(tokens.count, columns, dtype=self.dtype, device=self.packed.device)
+        shape = _shape_on(out.device, columns, filled)
+        operands = (self.packed, self.scales, tokens.values, tokens.scales)
+        sizes = (tokens.count, columns, groups * _GROUP // BLOCK)
+        _kernel(shape, filled, self.dtype, out.device).run(columns // shape.rows, (*operands, *self.table, out, *sizes))
         return out
 
 
-def product_of(modules: Sequence[Any]) -> Product:
-    """The product with 4-bit modules: by the kernel for few tokens, by the modules for more or for other types."""
-    by_modules = separate_products(modules)
-    weight = PackedWeight.of(modules)
-    if weight is None:
-        return by_modules
-
-    def product(tokens: torch.Tensor) -> torch.Tensor:
-        return weight.times(tokens) if len(tokens) <= MAX_TOKENS else by_modules(tokens)
-
-    return product
-
-
-def has_packed(model: "PreTrainedModel") -> bool:
-    """Whether a model has 4-bit weights."""
-    return any(getattr(getattr(module, "weight", None), "quant_state", None) is not None for module in model.modules())
+def can_multiply(model: "PreTrainedModel") -> bool:
+    """Whether all projections of a model are 4-bit weights of the format and the sizes that the kernel takes."""
+    projections = [
+        getattr(block, f"{name}_proj")
+        for layer in model.model.layers
+        for block, names in ((layer.self_attn, ("q", "k", "v", "o")), (layer.mlp, ("gate", "up", "down")))
+        for name in names
+    ]
+    return all(_is_packed(module) for module in projections) and _is_fast_on(torch.device(model.device))
 
 
 def compile_for(dtype: torch.dtype, device: torch.device) -> None:
-    """Compile the kernel for tokens in `dtype` by running it once for each height of a tile; errors are raised.
+    """Compile the kernel for products in `dtype`, in all shapes, and run it; errors are raised.
 
-    Kernels cannot compile while a graph is captured. Compiling takes a second, or less with Triton's cache on disk.
+    Kernels cannot compile while a graph is captured. A core compiles each of the twelve in a quarter of a second.
     """
     if not _is_fast_on(device):
         return
-    packed = torch.zeros(_TILE, _GROUP // 2, dtype=torch.uint8, device=device)
-    scales, done = torch.zeros(_TILE, 1, device=device), torch.zeros(1, dtype=torch.int32, device=device)
-    weight = PackedWeight(packed, scales, table_of([0.0] * 16, dtype).to(device), done, 1)
-    for count in (16, 32, MAX_TOKENS):
-        weight.times(torch.zeros(count, _GROUP, dtype=dtype, device=device))
+    few, many = 64, 64 * torch.cuda.get_device_properties(device).multi_processor_count
+    cases = [(columns, tokens) for columns in (few, many) for tokens in COUNTS]
+    capability = torch.cuda.get_device_capability(device)
+    with ThreadPoolExecutor() as pool:  # the compiler works outside of Python's lock
+        shapes = [(_shape_on(device, *case), case[1]) for case in cases]
+        list(pool.map(lambda case: _code(*case, dtype, capability), shapes))
+    for columns, tokens in cases:
+        packed = torch.zeros(columns, BLOCK // 2, dtype=torch.uint8, device=device)
+        weight = PackedWeight(packed, torch.zeros(columns, BLOCK // _GROUP, device=device), (0, 0, 0, 0), dtype)
+        weight.times(Int8Tokens.empty(tokens, BLOCK, device))
     torch.cuda.synchronize(device)
 
 
+@cache
+def _shape_on(device: torch.device, rows: int, tokens: int) -> _Shape:
+    card: Any = torch.cuda.get_device_properties(device)
+    shared = card.shared_memory_per_block_optin, card.shared_memory_per_multiprocessor
+    return shape_for(rows, tokens, card.multi_processor_count, *shared)
+
+
+@cache
+def _code(shape: _Shape, tokens: int, dtype: torch.dtype, capability: tuple[int, int]) -> bytes:
+    """The compiled kernel, of which a process needs each once."""
+    names = {"TILES": tokens // 8, "ROW_WARPS": shape.row_warps, "SPLITS": shape.splits, "STAGES": shape.stages}
+    source = Path(__file__).with_suffix(".cu").read_text(encoding="utf-8")
+    return compiled(source, {**names, "PAIR": f'"{_PAIRS[dtype]}"'}, capability)
+
+
+@cache
+def _kernel(shape: _Shape, tokens: int, dtype: torch.dtype, device: torch.device) -> CudaKernel:
+    code = _code(shape, tokens, dtype, torch.cuda.get_device_capability(device))
+    return CudaKernel(code, "nf4_matmul", shape.threads, shape.shared_bytes(tokens), device)
+
+
 def _is_fast_on(device: torch.device) -> bool:
-    """Whether this is an NVIDIA GPU, which PTX needs, and recent enough."""
-    return torch.version.hip is None and torch.cuda.get_device_capability(device) >= _CAPABILITY
+    """Whether this is an NVIDIA GPU that is recent enough."""
+    return (
+        device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) >= _CAPABILITY
+    )
 
 
 def _is_packed(module: Any) -> bool:
-    """Whether a module is a `Linear4bit` whose weights have the layout that the kernel reads."""
+    """Whether a module is a `Linear4bit` whose weights have the format and the size that the kernel takes."""
     state = getattr(module.weight, "quant_state", None)
     return bool(
         state is not None
         and module.bias is None
+        and state.quant_type == "nf4"
         and state.blocksize == _GROUP
         and module.weight.dtype == torch.uint8
-        and module.compute_dtype in (torch.float16, torch.bfloat16)
+        and module.compute_dtype in _PAIRS
         and tuple(state.shape) == (module.out_features, module.in_features)
-        and module.in_features % _GROUP == 0
+        and module.out_features % 64 == 0
+        and module.in_features % BLOCK == 0
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch.nn import functional
 
-from maya_batch.engine.kernels.products import Product, concatenated_product, separate_products
+from maya_batch.engine.kernels.products import Product, concatenated_product
 
 #: The most query heads of a key head that the GPU kernels take: the rows of a tile. Maya1 has 3.
 MOST_QUERY_HEADS = 16
@@ -42,7 +42,7 @@ class TorchOperations:
 
     def projection(self, modules: Sequence[Any]) -> Product:
         """The product with the modules' own weights, plain ones at once."""
-        return concatenated_product(modules, separate_products)
+        return concatenated_product(modules)
 
     def normalize(
         self, hidden: torch.Tensor, added: torch.Tensor | None, norm: Any

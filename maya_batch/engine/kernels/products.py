@@ -9,17 +9,14 @@ from torch.nn import functional
 #: From tokens [tokens, width] to their product.
 Product: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 
-#: From projections that multiply the same input to their concatenated product.
-Products: TypeAlias = Callable[[Sequence[Any]], Product]
 
-
-def concatenated_product(modules: Sequence[Any], otherwise: Products) -> Product:
-    """The product with projections that are plain matrices; `otherwise` makes that with others.
+def concatenated_product(modules: Sequence[Any]) -> Product:
+    """The product with projections that are plain matrices; others multiply one after the other.
 
     The matrices are concatenated, and the model's modules keep views of them, so memory holds them once.
     """
     if not all(is_plain(module) for module in modules):
-        return otherwise(modules)
+        return separate_products(modules)
     weight = torch.cat([module.weight.data for module in modules])
     start = 0
     for module in modules:

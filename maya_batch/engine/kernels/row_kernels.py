@@ -1,4 +1,4 @@
-"""GPU kernels, in Triton, that compute one token a program: adding and normalizing, the gate, and numbers in FP8.
+"""GPU kernels, in Triton, that compute one token a program: adding and normalizing, the gate, and rounding to 8 bits.
 
 A product in FP8 comes without its scales, that of its token and that of its column: the kernel that reads it next
 multiplies them, which costs nothing there, while a product with such scales took cuBLAS 1.3 times as long (H200).
@@ -11,9 +11,11 @@ import torch
 import triton
 import triton.language as tl
 
-from maya_batch.engine.kernels.fp8_numbers import LARGEST
+from maya_batch.engine.kernels import fp8_numbers, int8_tokens
+from maya_batch.engine.kernels.int8_tokens import Int8Tokens
 
-_LARGEST_FP8 = tl.constexpr(LARGEST)
+_LARGEST_FP8, _LARGEST_INT8 = tl.constexpr(fp8_numbers.LARGEST), tl.constexpr(int8_tokens.LARGEST)
+_INT8_BLOCK = tl.constexpr(int8_tokens.BLOCK)
 
 
 class Fp8Tokens(NamedTuple):
@@ -32,9 +34,18 @@ class UnscaledProduct(NamedTuple):
 
 
 @triton.jit
-def _store_row(numbers, out, out_scales, token, width, at, inside, fp8: tl.constexpr):
-    """Write a token, in FP8 with its scale or as it is."""
-    if fp8:
+def _store_row(numbers, out, out_scales, scale_stride, token, width, at, inside, form: tl.constexpr):
+    """Write a token: in FP8 with its scale, in int8 with the scales of its blocks, or as it is."""
+    if form == "int8":
+        blocks = tl.reshape(numbers, [numbers.shape[0] // _INT8_BLOCK, _INT8_BLOCK])
+        scale = tl.maximum(tl.max(tl.abs(blocks), 1) / _LARGEST_INT8, 1e-30)
+        # int8 has no NaN, so its block's scale has to say that there is one.
+        scale = tl.where(tl.max((blocks != blocks).to(tl.int32), 1) > 0, float("nan"), scale)
+        whole = tl.reshape(tl.floor(blocks / scale[:, None] + 0.5), [numbers.shape[0]])
+        tl.store(out + token * width + (at ^ 1), whole.to(tl.int8), mask=inside)
+        block = tl.arange(0, numbers.shape[0] // _INT8_BLOCK)
+        tl.store(out_scales + block * scale_stride + token, scale, mask=block < width // _INT8_BLOCK)
+    elif form == "fp8":
         scale = tl.maximum(tl.max(tl.abs(numbers), 0) / _LARGEST_FP8, 1e-30)
         tl.store(out + token * width + at, (numbers / scale).to(tl.float8e4nv), mask=inside)
         tl.store(out_scales + token, scale)
@@ -51,11 +62,12 @@ def _add_norm(
     weight,
     out,
     out_scales,
+    scale_stride,
     width,
     epsilon,
     adds: tl.constexpr,
     scaled: tl.constexpr,
-    fp8: tl.constexpr,
+    form: tl.constexpr,
     block: tl.constexpr,
 ):
     """Add a product to a token, in place, and write its norm."""
@@ -71,30 +83,42 @@ def _add_norm(
         numbers = rounded.to(tl.float32)
     mean = tl.sum(numbers * numbers, 0) / width
     numbers = numbers * tl.rsqrt(mean + epsilon) * tl.load(weight + at, mask=inside, other=0.0).to(tl.float32)
-    _store_row(numbers, out, out_scales, token, width, at, inside, fp8)
+    _store_row(numbers, out, out_scales, scale_stride, token, width, at, inside, form)
 
 
 @triton.jit
-def _gate_fp8(gate_up, token_scales, column_scales, out, out_scales, width, block: tl.constexpr):
-    """silu(gate) * up of a token, in FP8, from the unscaled product."""
+def _gate_rounded(
+    gate_up,
+    token_scales,
+    column_scales,
+    out,
+    out_scales,
+    scale_stride,
+    width,
+    scaled: tl.constexpr,
+    form: tl.constexpr,
+    block: tl.constexpr,
+):
+    """silu(gate) * up of a token, rounded."""
     token, at = tl.program_id(0).to(tl.int64), tl.arange(0, block)
     inside = at < width
-    scale = tl.load(token_scales + token)
     row = gate_up + token * 2 * width + at
     gate = tl.load(row, mask=inside, other=0.0).to(tl.float32)
-    gate *= scale * tl.load(column_scales + at, mask=inside, other=0.0)
     up = tl.load(row + width, mask=inside, other=0.0).to(tl.float32)
-    up *= scale * tl.load(column_scales + width + at, mask=inside, other=0.0)
-    _store_row(gate * tl.sigmoid(gate) * up, out, out_scales, token, width, at, inside, True)
+    if scaled:
+        scale = tl.load(token_scales + token)
+        gate *= scale * tl.load(column_scales + at, mask=inside, other=0.0)
+        up *= scale * tl.load(column_scales + width + at, mask=inside, other=0.0)
+    _store_row(gate * tl.sigmoid(gate) * up, out, out_scales, scale_stride, token, width, at, inside, form)
 
 
 @triton.jit
-def _to_fp8(tokens, out, out_scales, width, block: tl.constexpr):
-    """A token in FP8."""
+def _round(tokens, out, out_scales, scale_stride, width, form: tl.constexpr, block: tl.constexpr):
+    """A token, rounded."""
     token, at = tl.program_id(0).to(tl.int64), tl.arange(0, block)
     inside = at < width
     numbers = tl.load(tokens + token * width + at, mask=inside, other=0.0).to(tl.float32)
-    _store_row(numbers, out, out_scales, token, width, at, inside, True)
+    _store_row(numbers, out, out_scales, scale_stride, token, width, at, inside, form)
 
 
 @triton.jit
@@ -110,14 +134,21 @@ def _rescale(product, token_scales, column_scales, width, block: tl.constexpr):
 def add_norm(hidden: torch.Tensor, added: torch.Tensor | UnscaledProduct | None, norm: Any) -> torch.Tensor:
     """Add a product to `hidden` [tokens, width], in place, and return `hidden` normalized by transformers' `norm`."""
     out = torch.empty_like(hidden)
-    _run_add_norm(hidden, added, norm, out, None)
+    _run_add_norm(hidden, added, norm, (out, None, 0), "plain")
     return out
 
 
 def add_norm_fp8(hidden: torch.Tensor, added: UnscaledProduct | None, norm: Any) -> Fp8Tokens:
     """As `add_norm`, in FP8."""
     out = _fp8_like(hidden, hidden.shape[1])
-    _run_add_norm(hidden, added, norm, out.values, out.scales)
+    _run_add_norm(hidden, added, norm, (*out, 0), "fp8")
+    return out
+
+
+def add_norm_int8(hidden: torch.Tensor, added: torch.Tensor | None, norm: Any) -> Int8Tokens:
+    """As `add_norm`, in int8."""
+    out = Int8Tokens.empty(len(hidden), hidden.shape[1], hidden.device)
+    _run_add_norm(hidden, added, norm, _places(out), "int8")
     return out
 
 
@@ -125,27 +156,36 @@ def _run_add_norm(
     hidden: torch.Tensor,
     added: torch.Tensor | UnscaledProduct | None,
     norm: Any,
-    out: torch.Tensor,
-    out_scales: torch.Tensor | None,
+    places: tuple[torch.Tensor, torch.Tensor | None, int],
+    form: str,
 ) -> None:
     tokens, width = hidden.shape
     scaled = isinstance(added, UnscaledProduct)
     sources = added if isinstance(added, UnscaledProduct) else (added, None, None)
     _add_norm[(tokens,)](
-        *(hidden, *sources, norm.weight, out, out_scales, width, norm.variance_epsilon),
+        *(hidden, *sources, norm.weight, *places, width, norm.variance_epsilon),
         adds=added is not None,
         scaled=scaled,
-        fp8=out_scales is not None,
+        form=form,
         block=triton.next_power_of_2(width),
         num_warps=8,
     )
 
 
 def gate_fp8(gate_up: UnscaledProduct) -> Fp8Tokens:
-    """silu(gate) * up [tokens, width] of gate and up [tokens, 2 * width]."""
+    """silu(gate) * up [tokens, width] of gate and up [tokens, 2 * width], in FP8."""
     tokens, width = gate_up.values.shape[0], gate_up.values.shape[1] // 2
-    out = _fp8_like(gate_up.values, width)
-    _gate_fp8[(tokens,)](*gate_up, *out, width, block=triton.next_power_of_2(width), num_warps=16)
+    out, block = _fp8_like(gate_up.values, width), triton.next_power_of_2(width)
+    _gate_rounded[(tokens,)](*gate_up, *out, 0, width, scaled=True, form="fp8", block=block, num_warps=16)
+    return out
+
+
+def gate_int8(gate_up: torch.Tensor) -> Int8Tokens:
+    """silu(gate) * up [tokens, width] of gate and up [tokens, 2 * width], in int8."""
+    tokens, width = gate_up.shape[0], gate_up.shape[1] // 2
+    out, block = Int8Tokens.empty(tokens, width, gate_up.device), triton.next_power_of_2(width)
+    sources = (gate_up, None, None)
+    _gate_rounded[(tokens,)](*sources, *_places(out), width, scaled=False, form="int8", block=block, num_warps=16)
     return out
 
 
@@ -153,7 +193,15 @@ def to_fp8(tokens: torch.Tensor) -> Fp8Tokens:
     """Tokens [tokens, width] in FP8."""
     count, width = tokens.shape
     out = _fp8_like(tokens, width)
-    _to_fp8[(count,)](tokens, *out, width, block=triton.next_power_of_2(width), num_warps=8)
+    _round[(count,)](tokens, *out, 0, width, form="fp8", block=triton.next_power_of_2(width), num_warps=8)
+    return out
+
+
+def to_int8(tokens: torch.Tensor) -> Int8Tokens:
+    """Tokens [tokens, width] in int8."""
+    count, width = tokens.shape
+    out = Int8Tokens.empty(count, width, tokens.device)
+    _round[(count,)](tokens, *_places(out), width, form="int8", block=triton.next_power_of_2(width), num_warps=8)
     return out
 
 
@@ -164,20 +212,32 @@ def rescaled(product: UnscaledProduct) -> torch.Tensor:
     return product.values
 
 
-def compile_for(hidden: int, dtype: torch.dtype, device: torch.device, fp8: bool) -> None:
-    """Compile the kernels for a model's size by running them once; errors are raised."""
+def compile_for(hidden: int, dtype: torch.dtype, device: torch.device, form: str) -> None:
+    """Compile the kernels for a model's size by running them once; errors are raised.
+
+    `form` is that of the tokens that weights multiply: `plain`, `fp8` or `int8`.
+    """
     tokens, weight = torch.zeros(2, hidden, dtype=dtype, device=device), torch.ones(hidden, device=device)
     norm = SimpleNamespace(weight=weight.to(dtype), variance_epsilon=1e-5)
     for added in (None, tokens):
         add_norm(tokens, added, norm)
-    if fp8:
+    if form == "int8":
+        for added in (None, tokens):
+            add_norm_int8(tokens, added, norm)
+        to_int8(tokens)
+    if form == "fp8":
         product = UnscaledProduct(tokens, torch.ones(2, device=device), weight)
         add_norm_fp8(tokens, None, norm)
         add_norm_fp8(tokens, product, norm)
         add_norm(tokens, product, norm)
         to_fp8(rescaled(product))
-        # The gate compiles with its own width, in the first frame that is not captured.
+    # The gate compiles with its own width, in the first frame that is not captured.
     torch.cuda.synchronize(device)
+
+
+def _places(tokens: Int8Tokens) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Where a kernel writes tokens, and the distance of a token's scales."""
+    return tokens.values, tokens.scales, len(tokens.values)
 
 
 def _fp8_like(tokens: torch.Tensor, width: int) -> Fp8Tokens:

@@ -9,7 +9,6 @@ from maya_batch.engine.kernels.compilation import compile_kernels
 from maya_batch.engine.kernels.fp8_linear import Fp8Linear
 from maya_batch.engine.kernels.llama_layers import LlamaLayers
 from maya_batch.engine.kernels.operations import MOST_QUERY_HEADS
-from maya_batch.engine.kernels.products import Products, separate_products
 from maya_batch.errors import first_line
 
 log = logging.getLogger(__name__)
@@ -30,11 +29,12 @@ def gpu_kernel_layers(model: PreTrainedModel, int8_cache: bool = False) -> Llama
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     fp8 = isinstance(model.model.layers[0].self_attn.o_proj, Fp8Linear)
     try:
-        from maya_batch.engine.kernels import int8_attention
-        from maya_batch.engine.kernels.gpu_operations import Fp8Operations, GpuOperations
+        from maya_batch.engine.kernels import int8_attention, nf4_matmul
+        from maya_batch.engine.kernels.gpu_operations import Fp8Operations, GpuOperations, Nf4Operations
 
+        nf4 = nf4_matmul.can_multiply(model)
         shape = (heads, config.num_key_value_heads, head_dim, dtype, device)
-        compile_kernels(config.hidden_size, *shape, fp8=fp8)
+        compile_kernels(config.hidden_size, *shape, form="fp8" if fp8 else "int8" if nf4 else "plain")
         if int8_cache:
             int8_attention.compile_for(*shape)
     except Exception as error:  # Triton passes on the errors of the C compiler, the loader and the driver
@@ -44,7 +44,9 @@ def gpu_kernel_layers(model: PreTrainedModel, int8_cache: bool = False) -> Llama
             first_line(error),
         )
         return None
-    operations = Fp8Operations() if fp8 else GpuOperations(_products(model, dtype, device))
+    if fp8:
+        return LlamaLayers(model, Fp8Operations(), int8_cache)
+    operations = Nf4Operations() if nf4 and _nf4_kernel_compiles(dtype, device) else GpuOperations()
     return LlamaLayers(model, operations, int8_cache)
 
 
@@ -64,15 +66,13 @@ def int8_kernel_compiles(model: PreTrainedModel) -> bool:
     return True
 
 
-def _products(model: PreTrainedModel, dtype: torch.dtype, device: torch.device) -> Products:
-    """Select how quantized weights are multiplied."""
-    from maya_batch.engine.kernels.nf4_matmul import compile_for, has_packed, product_of
+def _nf4_kernel_compiles(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether the kernel for 4-bit weights compiles; if not, it is logged."""
+    from maya_batch.engine.kernels.nf4_matmul import compile_for
 
-    if not has_packed(model):
-        return separate_products
     try:
         compile_for(dtype, device)
-    except Exception as error:  # as above
+    except Exception as error:  # as above, and what a missing library says
         log.warning("the GPU kernel for 4-bit weights does not compile (%s): rendering is slower", first_line(error))
-        return separate_products
-    return product_of
+        return False
+    return True

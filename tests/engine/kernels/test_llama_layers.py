@@ -1,13 +1,9 @@
-from collections.abc import Sequence
-
 import pytest
 import torch
 from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from maya_batch.engine.kernels.llama_layers import LlamaLayers
-from maya_batch.engine.kernels.operations import TorchOperations
-from maya_batch.engine.kernels.products import Product, concatenated_product, separate_products
 from maya_batch.engine.kernels.torch_attention import attend_prompt, split_heads
 from maya_batch.errors import MachineError
 
@@ -79,22 +75,15 @@ def test_scores_are_those_of_the_model(config: dict[str, object]) -> None:
     torch.testing.assert_close(theirs(model), before, rtol=0, atol=1e-6)
 
 
-def test_what_is_no_plain_matrix_is_multiplied_as_the_caller_says() -> None:
+def test_what_is_no_plain_matrix_is_multiplied_by_its_own_module() -> None:
     model = tiny(attention_bias=True)
     before = theirs(model)
-    asked: list[list[str]] = []
-    names = {module: name.split(".")[-1] for name, module in model.named_modules()}
-
-    class Asking(TorchOperations):
-        def projection(self, modules: Sequence[torch.nn.Module]) -> Product:
-            def otherwise(modules: Sequence[torch.nn.Module]) -> Product:
-                asked.append([names[module] for module in modules])
-                return separate_products(modules)
-
-            return concatenated_product(modules, otherwise)
-
-    torch.testing.assert_close(ours(LlamaLayers(model, Asking())), before, rtol=1e-5, atol=1e-5)
-    assert asked == [["q_proj", "k_proj", "v_proj"], ["o_proj"]] * 2
+    asked: list[str] = []
+    for name, module in model.model.layers.named_modules():
+        if name.endswith("_proj"):
+            module.register_forward_hook(lambda module, inputs, output, name=name: asked.append(name))
+    torch.testing.assert_close(ours(LlamaLayers(model)), before, rtol=1e-5, atol=1e-5)
+    assert asked == [f"{layer}.self_attn.{part}_proj" for layer in range(2) for part in "qkvo"]
 
 
 def test_nothing_is_held_twice() -> None:

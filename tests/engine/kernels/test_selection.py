@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +10,6 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from maya_batch.engine.kernels.operations import TorchOperations
-from maya_batch.engine.kernels.products import Product, Products, concatenated_product, separate_products
 from maya_batch.engine.kernels.selection import gpu_kernel_layers
 
 Compiles = Callable[..., None]
@@ -41,28 +40,22 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[[Compiles, Compiles, bo
     def install(compile_kernels: Compiles, compile_4_bit: Compiles, packed: bool) -> list[str]:
         used: list[str] = []
 
-        def product_of(modules: list[torch.nn.Module]) -> Product:
-            used.append("4-bit")
-            return separate_products(modules)
-
         class GpuOperations(TorchOperations):
-            def __init__(self, otherwise: Products) -> None:
-                self._otherwise = otherwise
-
-            def projection(self, modules: Sequence[torch.nn.Module]) -> Product:
-                return concatenated_product(modules, self._otherwise)
+            name = "plain"
 
             def gate(self, gate_up: torch.Tensor) -> torch.Tensor:
-                used.append("gate")
+                used.append(self.name)
                 return super().gate(gate_up)
+
+        class Nf4Operations(GpuOperations):
+            name = "4-bit"
 
         package = "maya_batch.engine.kernels"
         fakes = {name: SimpleNamespace(compile_for=compile_kernels) for name in ("triton_kernels", "row_kernels")}
         fakes["prompt_kernel"] = fakes["int8_attention"] = fakes["draw_kernel"] = SimpleNamespace(compile_for=succeeds)
-        fakes["gpu_operations"] = SimpleNamespace(GpuOperations=GpuOperations, Fp8Operations=None)
-        fakes["nf4_matmul"] = SimpleNamespace(
-            compile_for=compile_4_bit, has_packed=lambda model: packed, product_of=product_of
-        )
+        operations = {"GpuOperations": GpuOperations, "Nf4Operations": Nf4Operations, "Fp8Operations": None}
+        fakes["gpu_operations"] = SimpleNamespace(**operations)
+        fakes["nf4_matmul"] = SimpleNamespace(compile_for=compile_4_bit, can_multiply=lambda model: packed)
         for name, fake in fakes.items():
             monkeypatch.setitem(sys.modules, f"{package}.{name}", fake)
             monkeypatch.setattr(sys.modules[package], name, fake, raising=False)
@@ -78,12 +71,12 @@ def attends(layer: int, qkv: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("compile_4_bit", "packed", "wanted", "said"),
     [
-        (succeeds, True, ["4-bit", "4-bit", "gate"], []),
-        (fails, False, ["gate"], []),
+        (succeeds, True, ["4-bit"], []),
+        (fails, False, ["plain"], []),
         (
             fails,
             True,
-            ["gate"],
+            ["plain"],
             ["the GPU kernel for 4-bit weights does not compile (no compiler): rendering is slower"],
         ),
     ],
