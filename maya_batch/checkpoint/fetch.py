@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 
 from maya_batch.checkpoint.locate import DEMO, MAYA1, is_gguf
@@ -117,6 +118,17 @@ def _is_inside(path: PurePosixPath) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
+def _http_status(error: BaseException | None) -> str:
+    """The answer that led to an error, like `429 Too Many Requests`; empty if there was none."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(status, int):
+            phrases = {known.value: known.phrase for known in HTTPStatus}
+            return f"{status} {phrases.get(status, '')}".rstrip()
+        error = error.__cause__
+    return ""
+
+
 @contextmanager
 def _hub_errors(name: str) -> Iterator[None]:
     """Raise the errors of the hub's client as those of this program, in one line each."""
@@ -134,6 +146,8 @@ def _hub_errors(name: str) -> Iterator[None]:
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         raise UsageError(f"{name}: no such repository or revision on the hub, or it requires a login") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HTTPError, ConnectionError) as error:
+        if status := _http_status(error):
+            raise MachineError(f"{name}: the hub answers {status}; run this again later") from error
         raise MachineError(
             f"{name}: the hub cannot be reached; run this again when the network is back. Without a network, copy the "
             "repository's files into a folder and name it with --model, --codec or --recognizer."

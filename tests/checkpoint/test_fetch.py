@@ -2,9 +2,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from json import JSONDecodeError
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from huggingface_hub.errors import OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from maya_batch.checkpoint.fetch import RECOGNIZER_PATTERNS, fetch, fetch_gguf
 from maya_batch.errors import MachineError, UsageError
@@ -130,6 +132,22 @@ def test_without_a_network_no_file_is_listed(fake_hub: FakeHub) -> None:
     fake_hub.offline = True
     with pytest.raises(MachineError, match="the hub cannot be reached"):
         fetch_gguf(REPO, "*f16*", None, ignore)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(429, "429 Too Many Requests"), (503, "503 Service Unavailable"), (520, "520")]
+)
+@pytest.mark.parametrize("as_cause", [False, True])
+def test_a_hub_that_refuses_is_one_that_is_reached(status: int, said: str, as_cause: bool, fake_hub: FakeHub) -> None:
+    response: Any = SimpleNamespace(status_code=status, headers={}, request=None)
+    refused = HfHubHTTPError("refused", response=response)
+    fake_hub.fault = refused
+    if as_cause:  # as the hub's client raises it when files are downloaded
+        fake_hub.fault = LocalEntryNotFoundError("not in the cache")
+        fake_hub.fault.__cause__ = refused
+    with pytest.raises(MachineError) as caught:
+        fetch_gguf(REPO, "*f16*", None, ignore)
+    assert str(caught.value) == f"{REPO}: the hub answers {said}; run this again later"
 
 
 def test_a_repository_of_gguf_files_only_is_fetched_with_file_only(fake_hub: FakeHub) -> None:
