@@ -106,23 +106,27 @@ def _kernels() -> Iterator[Check]:
     for name, compiles, advice in checks:
         try:
             half = torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
-            compiles(half, torch.device("cuda"))
+            said = compiles(half, torch.device("cuda"))
         except Exception as error:  # whatever a C compiler, the loader or the driver say
             yield Check(name, False, f"{first_line(error)}; {advice}", needed=False)
         else:
-            yield Check(name, True, "compiled and run", needed=False)
+            yield Check(name, True, said, needed=False)
 
 
-def _compile_kernels(dtype: "torch.dtype", device: "torch.device") -> None:
+def _compile_kernels(dtype: "torch.dtype", device: "torch.device") -> str:
     from maya_batch.engine.kernels.compilation import compile_kernels
 
     compile_kernels(hidden=3072, heads=24, kv_heads=8, head_dim=128, dtype=dtype, device=device, form="plain")
+    return "compiled and run"
 
 
-def _compile_4_bit(dtype: "torch.dtype", device: "torch.device") -> None:
-    from maya_batch.engine.kernels.nf4_matmul import compile_for
+def _compile_4_bit(dtype: "torch.dtype", device: "torch.device") -> str:
+    from maya_batch.engine.kernels.nf4_matmul import compile_for, is_fast_on
 
+    if not is_fast_on(device):
+        return "none for this GPU, on which bitsandbytes multiplies"
     compile_for(dtype, device)
+    return "compiled and run"
 
 
 def _bitsandbytes() -> Iterator[Check]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from maya_batch.cli.options import Json, named_folder
+from maya_batch.cli.options import Json, output_option
 from maya_batch.errors import EXIT_PROBLEMS, UsageError
 from maya_batch.importing.book_folder import BOOK, FolderPlan, default_folder, plan_folder
 from maya_batch.importing.folder_writer import write_folder
@@ -30,13 +30,7 @@ def import_book(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=named_folder,
-            metavar="PATH",
-            help="Folder to write. Default: named after the manuscript, next to it.",
-        ),
+        output_option("Folder to write. Default: named after the manuscript, next to it.", "-o"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written without writing.")] = False,
     tables: Annotated[

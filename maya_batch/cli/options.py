@@ -31,15 +31,12 @@ def named_folder(text: str) -> Path:
     return Path(text)
 
 
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        parser=named_folder,
-        metavar="PATH",
-        help="Output folder. Default: the folder that the manifest sets.",
-    ),
-]
+def output_option(help: str, *short: str) -> Any:
+    """`--output`, and `short` names of it, for a folder."""
+    return typer.Option("--output", *short, parser=named_folder, metavar="PATH", help=help)
+
+
+Output = Annotated[Path | None, output_option("Output folder. Default: the folder that the manifest sets.")]
 Config = Annotated[
     str | None,
     typer.Option(

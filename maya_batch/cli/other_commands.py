@@ -12,7 +12,7 @@ import typer
 from maya_batch.book.machine_speed import save_speed
 from maya_batch.book.settings import flags_of, sound_settings
 from maya_batch.checkpoint.locate import DEMO, MAYA1, MAYA1_GGUF, SNAC_24KHZ, is_gguf
-from maya_batch.cli.options import Codec, Json, MachineFlags, Model, Quiet, Verbose, finish, named_folder, takes_flags
+from maya_batch.cli.options import Codec, Json, MachineFlags, Model, Quiet, Verbose, finish, output_option, takes_flags
 from maya_batch.cli.session import Session
 from maya_batch.errors import EXIT_PROBLEMS, EXIT_WHOLE, MachineError, UsageError
 from maya_batch.manifest import Render, json_schema
@@ -124,10 +124,7 @@ def doctor(
     ] = None,
     codec: Annotated[str | None, typer.Option(help="The model's codec, if it is not the usual one.")] = None,
     speak: Annotated[bool, typer.Option("--speak", help="Load the model, and measure how it speaks.")] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", parser=named_folder, metavar="PATH", help="Write what it speaks into this folder."),
-    ] = None,
+    output: Annotated[Path | None, output_option("Write what it speaks into this folder.")] = None,
 ) -> None:
     """Check whether this machine can render, or report on a model.
 

@@ -13,7 +13,7 @@ from maya_batch.cli.options import (
     MachineFlags,
     Output,
     finish,
-    named_folder,
+    output_option,
     takes_flags,
     warn_of_incomplete,
 )
@@ -123,11 +123,7 @@ def audition(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            parser=named_folder,
-            metavar="PATH",
-            help="Output folder. Default: `<book>-audition`, next to the manifest.",
-        ),
+        output_option("Output folder. Default: `<book>-audition`, next to the manifest."),
     ] = None,
 ) -> None:
     """Speak a sample of a voice with several seeds, or a word with several respellings, to choose one by ear.
@@ -185,13 +181,7 @@ def preview(
     machine_flags: MachineFlags,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=named_folder,
-            metavar="PATH",
-            help="Output folder. Default: `<book>-preview`, next to the manifest.",
-        ),
+        output_option("Output folder. Default: `<book>-preview`, next to the manifest.", "-o"),
     ] = None,
     takes: Annotated[
         Path | None,

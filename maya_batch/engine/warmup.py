@@ -33,7 +33,7 @@ def warm_up(folder: Path, device: str, dtype: str, quantization: str, kv_cache: 
             compile_kernels(config.hidden, *shape, form={"fp8": "fp8", "nf4": "int8"}.get(quantization, "plain"))
             if kv_cache != "model":
                 int8_attention.compile_for(*shape)
-            if quantization == "nf4":
+            if quantization == "nf4" and nf4_matmul.is_fast_on(gpu):
                 nf4_matmul.compile_for(square.dtype, gpu)
     except Exception as error:
         log.debug("the warm-up of the GPU failed: %s", error)

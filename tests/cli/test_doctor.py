@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from maya_batch.checkpoint.locate import MAYA1, SNAC_24KHZ, Kind, find_checkpoint
-from maya_batch.cli.doctor import Check, _features, _llama_cpp, checks
+from maya_batch.cli.doctor import Check, _features, _kernels, _llama_cpp, checks
 from maya_batch.errors import MachineError
 from maya_batch.messages.install_hint import install_hint
 from tests.conftest import Said
@@ -127,6 +127,13 @@ def test_a_gpu_that_has_failed_is_told_and_the_rest_still_looked_at(
     names = [line[4:].partition(":")[0] for line in lines]
     assert "--  CUDA: CUDA error: uncorrectable ECC error" in lines
     assert {"GPU kernels", "model demo"} < set(names)
+
+
+def test_on_an_older_gpu_no_4_bit_kernel_is_said_to_have_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (7, 5))
+    kernel = next(check for check in _kernels() if check.name == "4-bit GPU kernel")
+    assert (kernel.ok, kernel.seen) == (True, "none for this GPU, on which bitsandbytes multiplies")
 
 
 def test_a_machine_without_llama_cpp_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

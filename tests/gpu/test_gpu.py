@@ -240,7 +240,7 @@ def test_the_4_bit_product_is_that_of_unpacked_weights_and_rounded_tokens(
 ) -> None:
     from bitsandbytes.functional import dequantize_4bit
 
-    from maya_batch.engine.kernels.int8_tokens import COUNTS, rounded, unrounded
+    from maya_batch.engine.kernels import int8_tokens
     from maya_batch.engine.kernels.nf4_matmul import PackedWeight
 
     torch.manual_seed(0)
@@ -251,9 +251,9 @@ def test_the_4_bit_product_is_that_of_unpacked_weights_and_rounded_tokens(
     some = torch.randn(3, width, device="cuda", dtype=dtype)
     before = [module(some) for module in modules]
     weight = PackedWeight.of(modules)
-    for count in (1, 16, 25, *COUNTS[2:]):
-        tokens = rounded(torch.randn(count, width, device="cuda", dtype=dtype))
-        expected = unrounded(tokens) @ whole.T
+    for count in (1, 16, 25, *int8_tokens.COUNTS[2:]):
+        tokens = int8_tokens.quantized(torch.randn(count, width, device="cuda", dtype=dtype))
+        expected = int8_tokens.dequantized(tokens) @ whole.T
         # The levels are rounded to 8 bits: by 1/254 of the largest, where they are 0.3 to 0.4 of it.
         assert (weight.times(tokens).float() - expected).norm() / expected.norm() < 8e-3
         assert torch.equal(weight.times(tokens), weight.times(tokens))
@@ -266,12 +266,13 @@ def test_the_4_bit_product_is_that_of_unpacked_weights_and_rounded_tokens(
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @torch.inference_mode()
 def test_tokens_are_rounded_to_8_bits_as_in_pytorch(dtype: torch.dtype) -> None:
-    from maya_batch.engine.kernels.int8_tokens import Int8Tokens, rounded
+    from maya_batch.engine.kernels.int8_tokens import Int8Tokens
+    from maya_batch.engine.kernels.int8_tokens import quantized as in_blocks
     from maya_batch.engine.kernels.row_kernels import add_norm, add_norm_int8, gate_int8, to_int8
     from maya_batch.engine.kernels.triton_kernels import gate
 
     def agree(here: Int8Tokens, plain: torch.Tensor, apart: float) -> None:
-        there, count = rounded(plain), len(plain)
+        there, count = in_blocks(plain), len(plain)
         steps = (here.values[:count].int() - there.values[:count].int()).abs()
         assert steps.max() <= 1
         assert steps.float().mean() < apart

@@ -17,7 +17,7 @@ import bitsandbytes
 import torch
 
 from maya_batch.engine.kernels.cuda_kernel import CudaKernel
-from maya_batch.engine.kernels.int8_tokens import BLOCK, COUNTS, Int8Tokens, rounded
+from maya_batch.engine.kernels.int8_tokens import BLOCK, COUNTS, Int8Tokens, quantized
 from maya_batch.engine.kernels.nf4_matmul import PackedWeight, _code, compile_for, shape_for
 
 #: Rows and widths: query, key and value; output; gate and up; down.
@@ -72,7 +72,7 @@ def print_small_card() -> None:
         shared = card.shared_memory_per_multiprocessor // blocks - OVERHEAD
         code = _code(shape, count, torch.bfloat16, capability)
         kernel = CudaKernel(code, "nf4_matmul", shape.threads, min(shared, card.shared_memory_per_block_optin), device)
-        tokens = rounded(torch.randn(count, width, device=device))
+        tokens = quantized(torch.randn(count, width, device=device))
         out = torch.empty(count, rows, dtype=torch.bfloat16, device=device)
         arguments = (packed, scales, tokens.values, tokens.scales, 0, 0, 0, 0, out, count, rows, width // BLOCK)
         time = microseconds(partial(kernel.run, rows // shape.rows, arguments))
@@ -92,7 +92,7 @@ def main() -> None:
     print(f"{torch.cuda.get_device_name()}, {bandwidth / 1e6:.2f} TB/s, floor {floor:.1f} us")
     for count in COUNTS:
         plain = [torch.randn(count, width, device="cuda", dtype=torch.bfloat16) for _, width in SHAPES]
-        tokens = [rounded(each) for each in plain]
+        tokens = [quantized(each) for each in plain]
 
         def here(tokens: list[Int8Tokens] = tokens) -> None:
             for _, weights in layers:

@@ -7,7 +7,7 @@ import torch
 from bitsandbytes.functional import dequantize_4bit
 from torch.nn import functional
 
-from maya_batch.engine.kernels.int8_tokens import BLOCK, COUNTS, rounded, unrounded
+from maya_batch.engine.kernels.int8_tokens import BLOCK, COUNTS, dequantized, quantized
 from maya_batch.engine.kernels.operations import TorchOperations
 from maya_batch.engine.kernels.products import Product
 
@@ -29,7 +29,7 @@ class Int8Operations(TorchOperations):
             # The demo voice's width leaves half a block, which the kernel does not take.
             filled = functional.pad(tokens, (0, -tokens.shape[1] % BLOCK))
             parts = [filled[at : at + COUNTS[-1]] for at in range(0, len(filled), COUNTS[-1])]
-            whole = torch.cat([unrounded(rounded(part)) for part in parts])[:, : tokens.shape[1]]
+            whole = torch.cat([dequantized(quantized(part)) for part in parts])[:, : tokens.shape[1]]
             return (whole @ weight.T).to(tokens.dtype)
 
         return product

@@ -36,7 +36,7 @@ class Int8Tokens:
         return cls(values, torch.empty(width // BLOCK, rows, device=device), count)
 
 
-def rounded(tokens: torch.Tensor) -> Int8Tokens:
+def quantized(tokens: torch.Tensor) -> Int8Tokens:
     """Tokens [count, width] in 8 bits."""
     count, width = tokens.shape
     made = Int8Tokens.empty(count, width, tokens.device)
@@ -48,7 +48,7 @@ def rounded(tokens: torch.Tensor) -> Int8Tokens:
     return made
 
 
-def unrounded(tokens: Int8Tokens) -> torch.Tensor:
+def dequantized(tokens: Int8Tokens) -> torch.Tensor:
     """The tokens [count, width] that these stand for, in float32."""
     values = tokens.values[: tokens.count].float().view(tokens.count, -1, 2).flip(-1)
     blocks = values.reshape(tokens.count, -1, BLOCK) * tokens.scales[:, : tokens.count].t().unsqueeze(-1)

@@ -132,6 +132,13 @@ class PackedWeight:
         return out
 
 
+def is_fast_on(device: torch.device) -> bool:
+    """Whether this is an NVIDIA GPU that is recent enough."""
+    return (
+        device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) >= _CAPABILITY
+    )
+
+
 def can_multiply(model: "PreTrainedModel") -> bool:
     """Whether all projections of a model are 4-bit weights of the format and the sizes that the kernel takes."""
     projections = [
@@ -140,7 +147,7 @@ def can_multiply(model: "PreTrainedModel") -> bool:
         for block, names in ((layer.self_attn, ("q", "k", "v", "o")), (layer.mlp, ("gate", "up", "down")))
         for name in names
     ]
-    return all(_is_packed(module) for module in projections) and _is_fast_on(torch.device(model.device))
+    return all(_is_packed(module) for module in projections) and is_fast_on(torch.device(model.device))
 
 
 def compile_for(dtype: torch.dtype, device: torch.device) -> None:
@@ -148,8 +155,6 @@ def compile_for(dtype: torch.dtype, device: torch.device) -> None:
 
     Kernels cannot compile while a graph is captured. A core compiles each of the twelve in a quarter of a second.
     """
-    if not _is_fast_on(device):
-        return
     few, many = 64, 64 * torch.cuda.get_device_properties(device).multi_processor_count
     cases = [(columns, tokens) for columns in (few, many) for tokens in COUNTS]
     capability = torch.cuda.get_device_capability(device)
@@ -182,13 +187,6 @@ def _code(shape: _Shape, tokens: int, dtype: torch.dtype, capability: tuple[int,
 def _kernel(shape: _Shape, tokens: int, dtype: torch.dtype, device: torch.device) -> CudaKernel:
     code = _code(shape, tokens, dtype, torch.cuda.get_device_capability(device))
     return CudaKernel(code, "nf4_matmul", shape.threads, shape.shared_bytes(tokens), device)
-
-
-def _is_fast_on(device: torch.device) -> bool:
-    """Whether this is an NVIDIA GPU that is recent enough."""
-    return (
-        device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) >= _CAPABILITY
-    )
 
 
 def _is_packed(module: Any) -> bool:
